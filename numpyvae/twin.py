@@ -1,0 +1,152 @@
+"""One switch between a function that is read and the compiled loop that does the same work.
+
+    @twin(kernels.gaussian.gaussian_kl, mu="B Z", logvar="B Z")
+    def gaussian_kl(mu, logvar):
+        return 0.5 * np.sum(np.exp(logvar) + mu**2 - 1.0 - logvar, axis=1)
+
+The body that the reader sees is the reference.  The kernel, a plain function with the same parameters, is compiled
+at its first call and runs instead of the body when kernels are on and every array is float32 (or every one
+float64) and C-contiguous.  Anything else takes the body: so a complex array, and with it the complex-step
+gradient check, needs no special case.
+
+The shapes given to `twin` are checked at every call on both paths, because compiled code checks no bounds.
+"""
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import numpy as np
+
+from .kernels.jit import jit
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ANY_SHAPE = "..."
+NUMBER = "number"
+COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+registry: dict[str, "Twin"] = {}    # every twin by module and name, for tests that walk them all
+_kernels_on = os.environ.get("NUMPYVAE_KERNELS", "1") != "0"
+
+
+@contextlib.contextmanager
+def kernels_off() -> Iterator[None]:
+    """Run everything inside the `with` block in plain NumPy."""
+    global _kernels_on
+    before, _kernels_on = _kernels_on, False
+    try:
+        yield
+    finally:
+        _kernels_on = before
+
+
+def twin(kernel: Callable[..., Any], *, when: Callable[[], bool] | None = None,
+         writes: tuple[str, ...] = (), wrt: tuple[str, ...] | None = None,
+         **shapes: str) -> Callable[[Callable[P, R]], "Twin[P, R]"]:
+    """Bind a NumPy function to the kernel that computes the same.
+
+    kernel : a plain function with the same parameters, from numpyvae.kernels
+    when   : the kernel is taken only while this returns True; always, if None
+    writes : the parameters that are filled with results, and not read unless the docstring says so
+    wrt    : the parameters that the function's `_backward` gives gradients for; all its arrays, if None
+    shapes : for each parameter its axes ("B Z"; the same letter, the same length), "..." for an array of
+             any shape (the same for all), or "number"
+
+    The result is called like the function; `.reference` is the function and `.kernel` the plain kernel.
+    """
+    def bind(reference: Callable[P, R]) -> Twin[P, R]:
+        return Twin(reference, kernel, when, writes, wrt, shapes)
+    return bind
+
+
+class Twin(Generic[P, R]):
+    """A reference and its kernel, called as one function.
+
+    Raises TypeError for an argument that is no array of numbers (or no number), ValueError for one whose shape
+    does not fit the others.
+    """
+
+    def __init__(self, reference: Callable[P, R], kernel: Callable[..., Any], when: Callable[[], bool] | None,
+                 writes: tuple[str, ...], wrt: tuple[str, ...] | None, shapes: dict[str, str]):
+        functools.update_wrapper(self, reference)
+        self.signature = inspect.signature(reference)
+        if list(shapes) != list(self.signature.parameters):
+            raise TypeError(f"{reference.__name__}: twin was given shapes for {list(shapes)}, "
+                            f"the parameters are {list(self.signature.parameters)}")
+        self.name = reference.__name__
+        self.reference = reference
+        self.kernel = kernel
+        self.shapes = shapes
+        self.writes = writes
+        self.wrt = tuple(name for name in shapes if shapes[name] != NUMBER) if wrt is None else wrt
+        self._when = when
+        self._arrays = [i for i, spec in enumerate(shapes.values()) if spec != NUMBER]
+        self._numbers = [i for i, spec in enumerate(shapes.values()) if spec == NUMBER]
+        self._compiled: Callable[..., Any] | None = None
+        self._seen: dict[tuple[Any, ...], bool] = {}    # argument shapes and dtypes -> may the kernel take them?
+        registry[f"{reference.__module__}.{reference.__name__}"] = self
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if kwargs or len(args) != len(self.shapes):
+            args = tuple(self.signature.bind(*args, **kwargs).args)    # type: ignore[assignment]
+        try:
+            seen = tuple([(args[i].shape, args[i].dtype) for i in self._arrays])    # type: ignore[attr-defined]
+            compilable = self._seen[seen]
+        except (AttributeError, KeyError):
+            compilable = self._check(args)
+        for i in self._numbers:
+            self._check_number(i, args[i])
+        if not (_kernels_on and compilable and (self._when is None or self._when())
+                and all([args[i].flags.c_contiguous for i in self._arrays])):    # type: ignore[attr-defined]
+            return self.reference(*args)    # type: ignore[arg-type]
+        return self._run_kernel(args)
+
+    def _run_kernel(self, args: tuple[Any, ...]) -> R:
+        if self._compiled is None:
+            try:
+                self._compiled = jit(self.kernel)
+            except ImportError:    # no numba on this machine: the reference does the work
+                self._compiled = self.reference
+        if self._numbers:
+            number = args[self._arrays[0]].dtype.type    # a Python float would promote float32 to float64
+            args = tuple(number(a) if i in self._numbers else a for i, a in enumerate(args))
+        return self._compiled(*args)
+
+    def _check(self, args: tuple[Any, ...]) -> bool:
+        """Hold each array to its shape; return whether the kernel could take them."""
+        lengths: dict[str, int] = {}
+        whole: tuple[str, tuple[int, ...]] | None = None
+        for i in self._arrays:
+            (name, spec), value = list(self.shapes.items())[i], args[i]
+            if not isinstance(value, np.ndarray) or value.dtype.kind not in "fciub":
+                what = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"{type(value).__name__}"
+                raise TypeError(f"{self.name}: {name} is {what}; expected a NumPy array of numbers, "
+                                f"as np.asarray({name}, dtype=float) gives")
+            if spec == ANY_SHAPE:
+                if whole is not None and value.shape != whole[1]:
+                    raise ValueError(f"{self.name}: {name} has shape {value.shape}; expected {whole[1]}, "
+                                     f"the shape of {whole[0]}")
+                whole = whole or (name, value.shape)
+                continue
+            axes = spec.split()
+            if value.ndim != len(axes) or any(lengths.get(a, n) != n for a, n in zip(axes, value.shape)):
+                known = ", ".join(f"{a} = {lengths[a]}" for a in dict.fromkeys(axes) if a in lengths)
+                raise ValueError(f"{self.name}: {name} has shape {value.shape}; expected ({', '.join(axes)})"
+                                 + (f" with {known}, as the arguments before it have" if known else ""))
+            lengths.update(zip(axes, value.shape))
+        dtypes = {args[i].dtype for i in self._arrays}
+        compilable = len(dtypes) == 1 and dtypes <= set(COMPILED_DTYPES)
+        if len(self._seen) > 1000:    # a caller that never repeats a shape must not fill the memory
+            self._seen.clear()
+        self._seen[tuple((args[i].shape, args[i].dtype) for i in self._arrays)] = compilable
+        return compilable
+
+    def _check_number(self, i: int, value: Any) -> None:
+        if not isinstance(value, (int, float, np.floating, np.integer)) or isinstance(value, bool):
+            raise TypeError(f"{self.name}: {list(self.shapes)[i]} is {type(value).__name__}; expected a number")
