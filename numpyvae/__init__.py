@@ -1,2 +1,18 @@
-"""numpyvae: a variational autoencoder from scratch."""
+"""numpyvae: a variational autoencoder from scratch, every derivation beside the code that does it.
+
+Read numpyvae.functional first (the mathematics), then numpyvae.vae (the model on one screen).
+"""
+from . import datasets, functional
+from .autoencoder import Autoencoder
+from .layers import Dense, Sequential
+from .model import LossTerms, load
+from .optimizers import SGD, Adam, Momentum
+from .parameters import Parameters
+from .training import Record, evaluate_loss, fit
+from .twin import kernels_off
+from .vae import VAE
+
 __version__ = "0.1.0"
+
+__all__ = ["Adam", "Autoencoder", "Dense", "LossTerms", "Momentum", "Parameters", "Record", "SGD", "Sequential", "VAE",
+           "datasets", "evaluate_loss", "fit", "functional", "kernels_off", "load"]

@@ -55,8 +55,9 @@ def twin(kernel: Callable[..., Any], *, when: Callable[[], bool] | None = None,
     when   : the kernel is taken only while this returns True; always, if None
     writes : the parameters that are filled with results, and not read unless the docstring says so
     wrt    : the parameters that the function's `_backward` gives gradients for; all its arrays, if None
-    shapes : for each parameter its axes ("B Z"; the same letter, the same length), "..." for an array of
-             any shape (the same for all), or "number"
+    shapes : for each parameter its axes ("B Z"; the same letter, the same length; "2D" twice the length of "D"),
+             "..." for an array of any shape (the same for all), or "number".  "uint8: N D" also fixes
+             the dtype, which otherwise is the one floating dtype that all the arrays share
 
     The result is called like the function; `.reference` is the function and `.kernel` the plain kernel.
     """
@@ -88,6 +89,7 @@ class Twin(Generic[P, R]):
         self._when = when
         self._arrays = [i for i, spec in enumerate(shapes.values()) if spec != NUMBER]
         self._numbers = [i for i, spec in enumerate(shapes.values()) if spec == NUMBER]
+        self._floats = [i for i in self._arrays if ":" not in list(shapes.values())[i]]
         self._compiled: Callable[..., Any] | None = None
         self._seen: dict[tuple[Any, ...], bool] = {}    # argument shapes and dtypes -> may the kernel take them?
         registry[f"{reference.__module__}.{reference.__name__}"] = self
@@ -114,7 +116,7 @@ class Twin(Generic[P, R]):
             except ImportError:    # no numba on this machine: the reference does the work
                 self._compiled = self.reference
         if self._numbers:
-            number = args[self._arrays[0]].dtype.type    # a Python float would promote float32 to float64
+            number = args[self._floats[0]].dtype.type    # a Python float would promote float32 to float64
             args = tuple(number(a) if i in self._numbers else a for i, a in enumerate(args))
         return self._compiled(*args)
 
@@ -128,19 +130,26 @@ class Twin(Generic[P, R]):
                 what = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"{type(value).__name__}"
                 raise TypeError(f"{self.name}: {name} is {what}; expected a NumPy array of numbers, "
                                 f"as np.asarray({name}, dtype=float) gives")
+            if ":" in spec:
+                dtype, spec = spec.split(":")
+                if value.dtype != dtype:
+                    raise TypeError(f"{self.name}: {name} has dtype {value.dtype}; expected {dtype}")
             if spec == ANY_SHAPE:
                 if whole is not None and value.shape != whole[1]:
                     raise ValueError(f"{self.name}: {name} has shape {value.shape}; expected {whole[1]}, "
                                      f"the shape of {whole[0]}")
                 whole = whole or (name, value.shape)
                 continue
-            axes = spec.split()
-            if value.ndim != len(axes) or any(lengths.get(a, n) != n for a, n in zip(axes, value.shape)):
-                known = ", ".join(f"{a} = {lengths[a]}" for a in dict.fromkeys(axes) if a in lengths)
-                raise ValueError(f"{self.name}: {name} has shape {value.shape}; expected ({', '.join(axes)})"
+            axes = [(int(axis[0]), axis[1:]) if axis[0].isdigit() else (1, axis) for axis in spec.split()]
+            fits = value.ndim == len(axes) and all(
+                n % times == 0 and lengths.get(axis, n // times) == n // times
+                for (times, axis), n in zip(axes, value.shape))
+            if not fits:
+                known = ", ".join(f"{axis} = {lengths[axis]}" for _, axis in axes if axis in lengths)
+                raise ValueError(f"{self.name}: {name} has shape {value.shape}; expected ({', '.join(spec.split())})"
                                  + (f" with {known}, as the arguments before it have" if known else ""))
-            lengths.update(zip(axes, value.shape))
-        dtypes = {args[i].dtype for i in self._arrays}
+            lengths.update({axis: n // times for (times, axis), n in zip(axes, value.shape)})
+        dtypes = {args[i].dtype for i in self._floats}
         compilable = len(dtypes) == 1 and dtypes <= set(COMPILED_DTYPES)
         if len(self._seen) > 1000:    # a caller that never repeats a shape must not fill the memory
             self._seen.clear()

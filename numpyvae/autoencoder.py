@@ -1,0 +1,85 @@
+"""The plain autoencoder: what a VAE is before anything in it is random."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .layers import Layer, Sequential, dense_stack
+from .likelihoods import Likelihood, make_likelihood
+from .model import LossTerms, Model, as_batch, check_hidden, check_rng, dense_decoder
+
+Array = np.ndarray
+
+
+class Autoencoder(Model):
+    """An encoder to a code z and a decoder back, trained to minimise the reconstruction's nll.
+
+    With a Gaussian likelihood that is the squared error, halved, over sigma^2, plus a constant.    [lesson 1]
+    """
+
+    def __init__(self, encoder: Sequential, decoder: Sequential, likelihood: Likelihood, dtype: Any,
+                 config: dict[str, Any]):
+        self.encoder, self.decoder = encoder, decoder
+        super().__init__(likelihood, config, dtype)
+
+    def named_layers(self) -> Iterator[tuple[str, Layer]]:
+        yield from self.encoder.named_layers("encoder")
+        yield from self.decoder.named_layers("decoder")
+
+    @classmethod
+    def dense(cls, n_data: int, hidden: Sequence[int] = (400,), n_latent: int = 20, likelihood: str = "bernoulli",
+              activation: str = "relu", init: str = "fan-in", sigma: float = 1.0, *,
+              rng: np.random.Generator, dtype: Any = np.float32) -> Autoencoder:
+        """Dense layers n_data -> hidden -> n_latent -> hidden reversed -> n_data; arguments as in VAE.dense."""
+        hidden = check_hidden(hidden)
+        model = make_likelihood(likelihood, sigma)
+        weights = {"init": init, "rng": check_rng(rng), "dtype": dtype}
+        encoder = dense_stack([n_data, *hidden, n_latent], activation, "identity", **weights)
+        decoder = dense_decoder(n_latent, hidden, n_data, model, activation, **weights)
+        config = {"n_data": n_data, "hidden": hidden, "n_latent": n_latent, "likelihood": likelihood,
+                  "activation": activation, "init": init, "sigma": sigma}
+        return cls(encoder, decoder, model, dtype, config)
+
+    def loss_and_grad(self, x: Array) -> LossTerms:
+        """The loss of a batch x (B, D) in nats per image, and its gradient in `parameters.grads`."""
+        x = self.check_data(x)
+        # forward
+        z     = self.encoder.forward(x)                                         # (B, Z)
+        theta = self.decoder.forward(z)                                         # (B, D)
+        dnll  = np.full(len(x), 1 / len(x), x.dtype)                            # (B,) the loss is a mean over rows
+        nll, dtheta = self.likelihood.nll_and_grad(dnll, theta, x)              # (B,), like theta
+        # backward
+        dz = self.decoder.backward(dtheta)
+        self.encoder.backward(dz, need_dx=False)
+        return self._mean_terms(nll)
+
+    def loss_terms(self, x: Array) -> LossTerms:
+        """The loss of a batch, without gradients; an autoencoder has no KL term."""
+        x = self.check_data(x)
+        return self._mean_terms(self.likelihood.nll(self.decoder.forward(self.encoder.forward(x)), x))
+
+    def loss(self, x: Array) -> float:
+        """The loss of a batch, in nats per image; complex where the parameters are."""
+        return self.loss_terms(x).loss
+
+    def noise(self, n: int, rng: np.random.Generator) -> tuple[()]:
+        """An autoencoder needs none."""
+        return ()
+
+    def encode(self, x: Array) -> Array:
+        """The code of each image: (B, D) -> (B, Z)."""
+        return self.encoder.forward(self.check_data(x)).copy()
+
+    def decode(self, z: Array) -> Array:
+        """The picture of each code: (B, Z) -> (B, D)."""
+        return self.likelihood.mean(self.decoder.forward(as_batch("z", z, self.n_latent, self.dtype)))
+
+    def reconstruct(self, x: Array) -> Array:
+        """Each image encoded and decoded again: (B, D) -> (B, D)."""
+        return self.decode(self.encode(x))
+
+    def _mean_terms(self, nll: Array) -> LossTerms:
+        loss = nll.mean()
+        return LossTerms(loss, loss, 0.0) if np.iscomplexobj(nll) else LossTerms(float(loss), float(loss), 0.0)

@@ -1,0 +1,31 @@
+"""Arrays that outlive a step, so that training allocates nothing the size of a batch."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Buffers:
+    """Named scratch arrays, made when first asked for and handed out again at every later call.
+
+    An array is valid until the same name is asked for again.  For a smaller batch the first rows of the larger
+    array are handed out.
+    """
+
+    def __init__(self) -> None:
+        self._whole: dict[str, np.ndarray] = {}
+        self._handed_out: dict[str, np.ndarray] = {}
+
+    def __call__(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        array = self._handed_out.get(name)
+        if array is not None and array.shape == shape and array.dtype == dtype:
+            return array
+        whole = self._whole.get(name)
+        if whole is None or whole.dtype != dtype or whole.shape[1:] != shape[1:] or len(whole) < shape[0]:
+            whole = self._whole[name] = np.empty(shape, dtype)
+        array = self._handed_out[name] = whole[:shape[0]]
+        return array
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Buffers:
+        return Buffers()    # a copied model needs no copy of the scratch

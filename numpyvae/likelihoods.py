@@ -1,0 +1,136 @@
+"""What a decoder's output theta means: a Bernoulli or a Gaussian for each pixel.
+
+Three classes with one protocol, so that the model reads the same for each; the mathematics is in
+functional/likelihoods.py.  theta : (B, outputs_per_pixel * D), x : (B, D).
+"""
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from .buffers import Buffers
+from .functional import likelihoods as f
+from .functional.activations import sigmoid
+from .layers import one_of
+
+Array = np.ndarray
+
+
+class Likelihood(Protocol):
+    """What the model asks of a likelihood."""
+
+    name: str
+    outputs_per_pixel: int
+
+    def nll(self, theta: Array, x: Array) -> Array: ...
+
+    def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]: ...
+
+    def mean(self, theta: Array) -> Array: ...
+
+    def sample(self, theta: Array, rng: np.random.Generator) -> Array: ...
+
+    def check(self, x: Array) -> None: ...
+
+
+class Bernoulli:
+    """Each pixel is 1 with probability sigmoid(theta), else 0.  Grey pixels are taken as such probabilities."""
+
+    name = "bernoulli"
+    outputs_per_pixel = 1
+
+    def __init__(self) -> None:
+        self._buffers = Buffers()
+
+    def nll(self, theta: Array, x: Array) -> Array:
+        """-log p(x|z) for each row, in nats: (B,)."""
+        return f.bernoulli_nll(theta, x)
+
+    def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
+        """The rows' nll (B,) and the gradient for theta, where row b counts dnll[b] in the loss."""
+        return f.bernoulli_nll_and_grad(dnll, theta, x, *_outputs(self._buffers, theta))
+
+    def mean(self, theta: Array) -> Array:
+        """E[x|z], the picture without pixel noise: (B, D) in [0, 1]."""
+        return sigmoid(theta)
+
+    def sample(self, theta: Array, rng: np.random.Generator) -> Array:
+        """A draw from p(x|z), every pixel 0 or 1."""
+        return (rng.random(theta.shape) < self.mean(theta)).astype(theta.dtype)
+
+    def check(self, x: Array) -> None:
+        """Raises ValueError unless every pixel is within [0, 1]."""
+        low, high = x.real.min(), x.real.max()
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"x has pixels from {low:g} to {high:g}; expected [0, 1] for a Bernoulli decoder: "
+                             "divide bytes by 255, and replace NaN")
+
+
+class Gaussian:
+    """Each pixel is N(theta, sigma^2), with sigma chosen by the user."""
+
+    name = "gaussian"
+    outputs_per_pixel = 1
+
+    def __init__(self, sigma: float):
+        if not isinstance(sigma, (int, float)) or isinstance(sigma, bool) or not 0 < sigma < np.inf:
+            raise ValueError(f"sigma is {sigma!r}; expected a number above 0, the pixels' standard deviation")
+        self.sigma = float(sigma)
+        self._buffers = Buffers()
+
+    def nll(self, theta: Array, x: Array) -> Array:
+        return f.gaussian_nll(theta, x, self.sigma)
+
+    def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
+        return f.gaussian_nll_and_grad(dnll, theta, x, self.sigma, *_outputs(self._buffers, theta))
+
+    def mean(self, theta: Array) -> Array:
+        return theta.copy()
+
+    def sample(self, theta: Array, rng: np.random.Generator) -> Array:
+        return (theta + self.sigma * rng.standard_normal(theta.shape)).astype(theta.dtype)
+
+    def check(self, x: Array) -> None:
+        _check_finite(x)
+
+
+class GaussianLearned:
+    """Each pixel is N(mean, exp(logvar)), both put out by the decoder: theta = [mean, logvar]."""
+
+    name = "gaussian-learned"
+    outputs_per_pixel = 2
+
+    def __init__(self) -> None:
+        self._buffers = Buffers()
+
+    def nll(self, theta: Array, x: Array) -> Array:
+        return f.gaussian_learned_nll(theta, x)
+
+    def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
+        return f.gaussian_learned_nll_and_grad(dnll, theta, x, *_outputs(self._buffers, theta))
+
+    def mean(self, theta: Array) -> Array:
+        return theta[:, :theta.shape[1] // 2].copy()
+
+    def sample(self, theta: Array, rng: np.random.Generator) -> Array:
+        mean, logvar = np.split(theta, 2, axis=1)
+        return (mean + np.exp(0.5 * logvar) * rng.standard_normal(mean.shape)).astype(theta.dtype)
+
+    def check(self, x: Array) -> None:
+        _check_finite(x)
+
+
+def make_likelihood(name: str, sigma: float) -> Likelihood:
+    """The likelihood of that name; sigma matters to "gaussian" alone."""
+    makers = {"bernoulli": Bernoulli, "gaussian": lambda: Gaussian(sigma), "gaussian-learned": GaussianLearned}
+    return makers[one_of("likelihood", name, makers)]()    # type: ignore[operator, no-any-return]
+
+
+def _outputs(buffers: Buffers, theta: Array) -> tuple[Array, Array]:
+    return buffers("nll", (len(theta),), theta.dtype), buffers("dtheta", theta.shape, theta.dtype)
+
+
+def _check_finite(x: Array) -> None:
+    if not np.isfinite(x).all():
+        raise ValueError("x holds NaN or infinity; expected finite pixels: replace or drop them")

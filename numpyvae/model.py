@@ -1,0 +1,123 @@
+"""What every model has beside its mathematics: one vector of weights, a dtype, a file."""
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from . import checkpoint
+from .layers import Layer, Sequential, dense_stack
+from .likelihoods import Likelihood
+from .parameters import Parameters
+
+Array = np.ndarray
+
+
+class LossTerms(NamedTuple):
+    """A batch's mean loss and its two parts, in nats per image: loss = nll + beta * kl."""
+
+    loss: float
+    nll: float
+    kl: float
+
+
+class Model:
+    """The base of VAE and Autoencoder.
+
+    parameters : all the weights (see Parameters); the layers see them as views
+    config     : the arguments that the model was made with; a file keeps them, and `dense(**config)` makes it again
+    """
+
+    kinds: dict[str, Any] = {}    # subclasses by name, so that a file can say which one it holds
+
+    def __init_subclass__(cls) -> None:
+        Model.kinds[cls.__name__] = cls
+
+    def __init__(self, likelihood: Likelihood, config: dict[str, Any], dtype: Any):
+        self.likelihood, self.config = likelihood, config
+        self.n_data, self.n_latent = config["n_data"], config["n_latent"]
+        self.parameters = Parameters(self.named_layers(), dtype)
+
+    def named_layers(self) -> Iterable[tuple[str, Layer]]:
+        """The layers with weights, in the order of the data."""
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 trains, float64 checks, complex128 proves."""
+        return self.parameters.values.dtype
+
+    def astype(self, dtype: Any) -> Self:
+        """A copy of the model with its weights in another dtype."""
+        model = copy.deepcopy(self)
+        model.parameters = Parameters(model.named_layers(), dtype)
+        return model
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write weights and configuration to one .npz file, whole or not at all; `numpyvae.load` reads it.
+
+        Raises OSError where the folder cannot be written.
+        """
+        header = {"kind": type(self).__name__, "config": self.config}
+        checkpoint.write(path, header, {"values": self.parameters.values})
+
+    def check_data(self, x: Array) -> Array:
+        """x as rows of the model's dtype; raises TypeError or ValueError where the model cannot take it."""
+        x = as_batch("x", x, self.n_data, self.dtype)
+        self.likelihood.check(x)
+        return x
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """The model that `save` wrote to a file.
+
+    Raises FileNotFoundError, or ValueError where the file is no model that numpyvae saved.
+    """
+    header, arrays = checkpoint.read(path)
+    try:
+        model = Model.kinds[header["kind"]].dense(**header["config"], rng=np.random.default_rng(0))
+        values = arrays["values"]
+        if values.shape != model.parameters.values.shape or values.dtype.kind != "f":
+            raise ValueError(f"it holds {values.shape} weights of {values.dtype}, its configuration asks for "
+                             f"{model.parameters.values.shape} floats")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no model that numpyvae saved ({error}); train one, or check the path") from error
+    if not np.isfinite(values).all():
+        raise ValueError(f"{path} holds weights that are NaN or infinite; train the model anew")
+    model.parameters.values[:] = values
+    return model.astype(values.dtype)
+
+
+def dense_decoder(n_latent: int, hidden: Iterable[int], n_data: int, likelihood: Likelihood,
+                  activation: str, **weights: Any) -> Sequential:
+    """From z through the hidden sizes, reversed, to what the likelihood wants for each pixel."""
+    sizes = [n_latent, *reversed(list(hidden)), n_data * likelihood.outputs_per_pixel]
+    return dense_stack(sizes, activation, "identity", **weights)
+
+
+def check_hidden(hidden: Any) -> list[int]:
+    """The hidden layers' sizes as a list; raises ValueError where they are none."""
+    if not isinstance(hidden, (tuple, list)):
+        raise ValueError(f"hidden is {hidden!r}; expected the layers' sizes as a tuple, such as (400,)")
+    return list(hidden)
+
+
+def check_rng(rng: Any) -> np.random.Generator:
+    """rng; raises TypeError where it is no Generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng is {type(rng).__name__}; expected a Generator, as np.random.default_rng(0) makes")
+    return rng
+
+
+def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
+    """value as rows of the model's dtype; raises TypeError or ValueError where it is no (B, width) of numbers."""
+    value = np.asarray(value)
+    if value.dtype.kind not in "fciub" or (value.dtype.kind == "c" and dtype.kind != "c"):
+        raise TypeError(f"{argument} has dtype {value.dtype}; expected real numbers, such as float32")
+    if value.ndim != 2 or value.shape[1] != width or len(value) == 0:
+        hint = f": reshape images with {argument}.reshape(len({argument}), -1)" if value.ndim > 2 else ""
+        raise ValueError(f"{argument} has shape {value.shape}; expected (B, {width}) with at least one row{hint}")
+    return np.ascontiguousarray(value, dtype=dtype)

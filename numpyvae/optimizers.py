@@ -1,0 +1,104 @@
+"""From a gradient to a better weight.  Each optimizer keeps what it needs between steps in flat vectors (P,)."""
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from . import kernels
+from .parameters import Parameters
+from .twin import twin
+
+
+class Optimizer(Protocol):
+    """What training asks of an optimizer."""
+
+    def step(self, parameters: Parameters) -> None: ...
+
+
+class SGD:
+    """w <- w - lr g."""
+
+    def __init__(self, lr: float = 1e-2):
+        self.lr = _positive("lr", lr)
+
+    def step(self, parameters: Parameters) -> None:
+        """Update parameters.values by parameters.grads."""
+        parameters.values -= self.lr * parameters.grads
+
+
+class Momentum:
+    """v <- momentum v + g,  w <- w - lr v: a running sum of gradients, in which what alternates cancels.
+
+    [Polyak 1964, in the form of Sutskever et al. 2013]
+    """
+
+    def __init__(self, lr: float = 1e-2, momentum: float = 0.9):
+        self.lr = _positive("lr", lr)
+        self.momentum = _fraction("momentum", momentum)
+        self.velocity: np.ndarray | None = None
+
+    def step(self, parameters: Parameters) -> None:
+        """Update parameters.values by parameters.grads."""
+        if self.velocity is None:
+            self.velocity = np.zeros_like(parameters.values)
+        self.velocity *= self.momentum
+        self.velocity += parameters.grads
+        parameters.values -= self.lr * self.velocity
+
+
+class Adam:
+    """A step for each weight of about lr, whatever the gradient's scale.
+
+    m <- beta1 m + (1 - beta1) g             a running mean of the gradient
+    s <- beta2 s + (1 - beta2) g^2           and of its square
+    w <- w - lr m' / (sqrt(s') + eps)        with m' = m / (1 - beta1^t), s' = s / (1 - beta2^t)
+
+    m and s start at zero, so after t steps m holds (1 - beta1^t) of a whole mean; m' makes up for it.
+    [Kingma & Ba 2015, algorithm 1]
+    """
+
+    def __init__(self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8):
+        self.lr = _positive("lr", lr)
+        self.beta1, self.beta2 = _fraction("beta1", beta1), _fraction("beta2", beta2)
+        self.eps = _positive("eps", eps)
+        self.t = 0
+        self.mean: np.ndarray | None = None
+        self.square: np.ndarray | None = None
+
+    def step(self, parameters: Parameters) -> None:
+        """Update parameters.values by parameters.grads."""
+        if self.mean is None or self.square is None:
+            self.mean, self.square = np.zeros_like(parameters.values), np.zeros_like(parameters.values)
+        self.t += 1
+        adam(parameters.values, parameters.grads, self.mean, self.square, self.lr, 1 - self.beta1, 1 - self.beta2,
+             1 - self.beta1**self.t, 1 - self.beta2**self.t, self.eps)
+
+
+@twin(kernels.adam.adam, writes=("values", "mean", "square"), wrt=(), values="P", grads="P", mean="P", square="P",
+      lr="number", rate1="number", rate2="number", correction1="number", correction2="number", eps="number")
+def adam(values: np.ndarray, grads: np.ndarray, mean: np.ndarray, square: np.ndarray, lr: float,
+         rate1: float, rate2: float, correction1: float, correction2: float, eps: float) -> np.ndarray:
+    """One step of Adam in place, for rates 1 - beta and corrections 1 - beta^t; the formulas are in class Adam.
+
+    values, grads, mean, square : (P,)
+    """
+    mean += rate1 * (grads - mean)
+    square += rate2 * (grads**2 - square)
+    values -= lr / correction1 * mean / (np.sqrt(square / correction2) + eps)
+    return values
+
+
+def _positive(argument: str, value: float) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < np.inf:
+        raise ValueError(f"{argument} is {value!r}; expected a number above 0")
+    return float(value)
+
+
+def _fraction(argument: str, value: float) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ValueError(f"{argument} is {value!r}; expected a number from 0 up to, but not including, 1")
+    return float(value)
+
+
+OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "adam": Adam}

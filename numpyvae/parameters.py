@@ -1,0 +1,59 @@
+"""Every weight of a model in one vector, every gradient in another, both seen through named views."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .layers import Layer
+
+
+class Parameters:
+    """The weights of several layers, moved into one flat vector.
+
+    values, grads : (P,), the weights and their gradients
+    names         : "encoder.0.W", "encoder.0.b", ... in the order in which they lie in the vectors
+
+    The layers keep working: their `params` and `grads` become views of the two vectors.  So the optimizer is one
+    pass, a checkpoint one array, and a gradient check walks one index.  parameters["encoder.0.W"] is the view.
+    """
+
+    def __init__(self, named_layers: Iterable[tuple[str, Layer]], dtype: Any):
+        named_layers = list(named_layers)
+        weights = {f"{prefix}.{name}": weight
+                   for prefix, layer in named_layers for name, weight in layer.params.items()}
+        self.names = list(weights)
+        ends = np.cumsum([weight.size for weight in weights.values()])
+        self._place = {name: (slice(end - weight.size, end), weight.shape)
+                       for (name, weight), end in zip(weights.items(), ends)}
+        self.values = np.concatenate([weight.ravel() for weight in weights.values()]).astype(dtype)
+        self.grads = np.zeros_like(self.values)
+        for prefix, layer in named_layers:
+            for name in layer.params:
+                layer.params[name] = self._view(self.values, f"{prefix}.{name}")
+                layer.grads[name] = self._view(self.grads, f"{prefix}.{name}")
+
+    def __len__(self) -> int:
+        return self.values.size
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The weights called `name`, as a view.  Raises KeyError that lists the names."""
+        return self._view(self.values, name)
+
+    def grad(self, name: str) -> np.ndarray:
+        """The gradient for the weights called `name`, as a view."""
+        return self._view(self.grads, name)
+
+    def locate(self, index: int) -> tuple[str, tuple[int, ...]]:
+        """The name of the array that holds values[index], and the place in it."""
+        for name, (where, shape) in self._place.items():
+            if where.start <= index < where.stop:
+                return name, tuple(int(i) for i in np.unravel_index(index - where.start, shape))
+        raise IndexError(f"index is {index}; expected 0 to {len(self) - 1}")
+
+    def _view(self, vector: np.ndarray, name: str) -> np.ndarray:
+        if name not in self._place:
+            raise KeyError(f"no parameter is called {name!r}; there are {', '.join(self.names)}")
+        where, shape = self._place[name]
+        return vector[where].reshape(shape)

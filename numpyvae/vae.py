@@ -1,0 +1,142 @@
+"""The variational autoencoder.  `loss_and_grad` is the whole of it, forward and backward, on one screen."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .functional.gaussian import gaussian_kl, gaussian_kl_backward, reparameterize, reparameterize_backward
+from .layers import Dense, Layer, Sequential, dense_stack
+from .likelihoods import Likelihood, make_likelihood
+from .model import LossTerms, Model, as_batch, check_hidden, check_rng, dense_decoder
+
+Array = np.ndarray
+
+
+class VAE(Model):
+    """p(x|z) from a decoder, q(z|x) = N(mu, diag exp(logvar)) from an encoder, p(z) = N(0, I).
+
+    Trained to minimise, on average over images (B of them in a batch),
+
+        loss = -E_q[ log p(x|z) ] + beta KL( q(z|x) || p(z) ),
+
+    the negative ELBO for beta = 1, with one z for each image.       [Kingma & Welling 2013, eq. 10; lesson 7]
+    """
+
+    def __init__(self, encoder: Sequential, mu_head: Dense, logvar_head: Dense, decoder: Sequential,
+                 likelihood: Likelihood, beta: float, dtype: Any, config: dict[str, Any]):
+        self.encoder, self.mu_head, self.logvar_head, self.decoder = encoder, mu_head, logvar_head, decoder
+        self.beta = beta
+        super().__init__(likelihood, config, dtype)
+
+    def named_layers(self) -> Iterator[tuple[str, Layer]]:
+        yield from self.encoder.named_layers("encoder")
+        yield "mu_head", self.mu_head
+        yield "logvar_head", self.logvar_head
+        yield from self.decoder.named_layers("decoder")
+
+    @classmethod
+    def dense(cls, n_data: int, hidden: Sequence[int] = (400,), n_latent: int = 20, likelihood: str = "bernoulli",
+              activation: str = "relu", beta: float = 1.0, init: str = "fan-in", sigma: float = 1.0, *,
+              rng: np.random.Generator, dtype: Any = np.float32) -> VAE:
+        """Dense layers all the way: n_data -> hidden -> n_latent -> hidden reversed -> n_data.
+
+        likelihood : "bernoulli" (pixels in [0, 1]), "gaussian" with the given sigma, or "gaussian-learned"
+        activation : of the hidden layers; see Dense, also for init
+        hidden     : sizes of the encoder's hidden layers; () makes the model linear
+        rng        : draws the first weights
+
+        Raises ValueError that names the argument that does not fit.
+        """
+        hidden = check_hidden(hidden)
+        if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 <= beta < np.inf:
+            raise ValueError(f"beta is {beta!r}; expected a number of at least 0, the weight of the KL term")
+        model = make_likelihood(likelihood, sigma)
+        weights = {"init": init, "rng": check_rng(rng), "dtype": dtype}
+        encoder = dense_stack([n_data, *hidden], activation, activation, **weights)
+        mu_head, logvar_head = (Dense([n_data, *hidden][-1], n_latent, **weights) for _ in range(2))
+        decoder = dense_decoder(n_latent, hidden, n_data, model, activation, **weights)
+        config = {"n_data": n_data, "hidden": hidden, "n_latent": n_latent, "likelihood": likelihood,
+                  "activation": activation, "beta": beta, "init": init, "sigma": sigma}
+        return cls(encoder, mu_head, logvar_head, decoder, model, float(beta), dtype, config)
+
+    def loss_and_grad(self, x: Array, eps: Array) -> LossTerms:
+        """The loss of a batch, and its gradient in `parameters.grads`.
+
+        x : (B, D) data, eps : (B, Z) noise from N(0, I).  The same eps serves forward and backward.
+
+        Raises TypeError or ValueError for a batch that the model cannot take.
+        """
+        x, eps = self._checked(x, eps)
+        # forward
+        h      = self.encoder.forward(x)                        # (B, H)
+        mu     = self.mu_head.forward(h)                        # (B, Z)
+        logvar = self.logvar_head.forward(h)                    # (B, Z)
+        z      = reparameterize(mu, logvar, eps)                # (B, Z)
+        theta  = self.decoder.forward(z)                        # (B, D), or (B, 2D) where the decoder knows sigma
+        dnll   = np.full(len(x), 1 / len(x), x.dtype)           # (B,)    the loss is a mean: each row counts 1/B
+        nll, dtheta = self.likelihood.nll_and_grad(dnll, theta, x)              # (B,), like theta
+        kl     = gaussian_kl(mu, logvar)                        # (B,)
+        # backward: the same lines, reversed
+        dmu_kl, dlogvar_kl = gaussian_kl_backward(self.beta * dnll, mu, logvar)     # the path through the KL
+        dz                 = self.decoder.backward(dtheta)
+        dmu, dlogvar       = reparameterize_backward(dz, logvar, eps)               # the path through z
+        dmu     += dmu_kl                                       # mu and logvar fork into z and the KL: here they join
+        dlogvar += dlogvar_kl
+        has_encoder = len(self.encoder.layers) > 0
+        dh = self.mu_head.backward(dmu, need_dx=has_encoder)
+        dh_logvar = self.logvar_head.backward(dlogvar, need_dx=has_encoder)
+        if has_encoder:
+            dh += dh_logvar                                     # h forks into mu and logvar: here it joins
+            self.encoder.backward(dh, need_dx=False)            # nobody asks how the data should change
+        return self._mean_terms(nll, kl)
+
+    def loss_terms(self, x: Array, eps: Array) -> LossTerms:
+        """The loss of a batch and its parts, by the forward half of `loss_and_grad` alone."""
+        x, eps = self._checked(x, eps)
+        h = self.encoder.forward(x)
+        mu, logvar = self.mu_head.forward(h), self.logvar_head.forward(h)
+        z = reparameterize(mu, logvar, eps)
+        return self._mean_terms(self.likelihood.nll(self.decoder.forward(z), x), gaussian_kl(mu, logvar))
+
+    def loss(self, x: Array, eps: Array) -> float:
+        """The loss of a batch, in nats per image; complex where the parameters are, for the complex step."""
+        return self.loss_terms(x, eps).loss
+
+    def noise(self, n: int, rng: np.random.Generator) -> tuple[Array]:
+        """What `loss_and_grad` needs beside n images: eps (n, Z) from N(0, I)."""
+        real = np.zeros(0, self.dtype).real.dtype
+        return (rng.standard_normal((n, self.n_latent), dtype=real),)    # type: ignore[call-overload]
+
+    def encode(self, x: Array) -> tuple[Array, Array]:
+        """q(z|x) of each image: mu, logvar, both (B, Z)."""
+        h = self.encoder.forward(self.check_data(x))
+        return self.mu_head.forward(h).copy(), self.logvar_head.forward(h).copy()
+
+    def decode(self, z: Array) -> Array:
+        """E[x|z], the picture without pixel noise: (B, Z) -> (B, D)."""
+        return self.likelihood.mean(self._theta(z))
+
+    def sample(self, n: int, rng: np.random.Generator, pixel_noise: bool = False) -> Array:
+        """n new images: z from the prior, then E[x|z], or with pixel_noise a draw from p(x|z).  (n, D)"""
+        theta = self._theta(*self.noise(n, rng))
+        return self.likelihood.sample(theta, rng) if pixel_noise else self.likelihood.mean(theta)
+
+    def reconstruct(self, x: Array) -> Array:
+        """Each image encoded to its mean and decoded again: (B, D) -> (B, D)."""
+        return self.decode(self.encode(x)[0])
+
+    def _theta(self, z: Array) -> Array:
+        return self.decoder.forward(as_batch("z", z, self.n_latent, self.dtype))
+
+    def _checked(self, x: Array, eps: Array) -> tuple[Array, Array]:
+        x, eps = self.check_data(x), as_batch("eps", eps, self.n_latent, self.dtype)
+        if len(x) != len(eps):
+            raise ValueError(f"eps has {len(eps)} rows; expected {len(x)}, one for each row of x")
+        return x, eps
+
+    def _mean_terms(self, nll: Array, kl: Array) -> LossTerms:
+        mean_nll, mean_kl = nll.mean(), kl.mean()
+        terms = LossTerms(mean_nll + self.beta * mean_kl, mean_nll, mean_kl)
+        return terms if np.iscomplexobj(nll) else LossTerms(*map(float, terms))
