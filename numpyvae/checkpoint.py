@@ -46,5 +46,6 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist; train a model first, or check the path") from None
     except (KeyError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is no file that numpyvae saved ({error}); train a model, or check the path") from error
+        raise ValueError(f"{path} is no file that numpyvae saved ({error}); "
+                         "train a model, or check the path") from error
     return header, arrays

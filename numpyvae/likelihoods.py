@@ -5,6 +5,7 @@ functional/likelihoods.py.  theta : (B, outputs_per_pixel * D), x : (B, D).
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -123,8 +124,9 @@ class GaussianLearned:
 
 def make_likelihood(name: str, sigma: float) -> Likelihood:
     """The likelihood of that name; sigma matters to "gaussian" alone."""
-    makers = {"bernoulli": Bernoulli, "gaussian": lambda: Gaussian(sigma), "gaussian-learned": GaussianLearned}
-    return makers[one_of("likelihood", name, makers)]()    # type: ignore[operator, no-any-return]
+    makers: dict[str, Callable[[], Likelihood]] = {
+        "bernoulli": Bernoulli, "gaussian": lambda: Gaussian(sigma), "gaussian-learned": GaussianLearned}
+    return makers[one_of("likelihood", name, makers)]()
 
 
 def _outputs(buffers: Buffers, theta: Array) -> tuple[Array, Array]:

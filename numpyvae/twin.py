@@ -81,7 +81,7 @@ class Twin(Generic[P, R]):
             raise TypeError(f"{reference.__name__}: twin was given shapes for {list(shapes)}, "
                             f"the parameters are {list(self.signature.parameters)}")
         self.name = reference.__name__
-        self.reference = reference
+        self.reference: Callable[..., Any] = reference
         self.kernel = kernel
         self.shapes = shapes
         self.writes = writes
@@ -95,30 +95,30 @@ class Twin(Generic[P, R]):
         registry[f"{reference.__module__}.{reference.__name__}"] = self
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        values: tuple[Any, ...] = args
         if kwargs or len(args) != len(self.shapes):
-            args = tuple(self.signature.bind(*args, **kwargs).args)    # type: ignore[assignment]
+            values = self.signature.bind(*args, **kwargs).args
         try:
-            seen = tuple([(args[i].shape, args[i].dtype) for i in self._arrays])    # type: ignore[attr-defined]
-            compilable = self._seen[seen]
+            compilable = self._seen[tuple([(values[i].shape, values[i].dtype) for i in self._arrays])]
         except (AttributeError, KeyError):
-            compilable = self._check(args)
+            compilable = self._check(values)
         for i in self._numbers:
-            self._check_number(i, args[i])
-        if not (_kernels_on and compilable and (self._when is None or self._when())
-                and all([args[i].flags.c_contiguous for i in self._arrays])):    # type: ignore[attr-defined]
-            return self.reference(*args)    # type: ignore[arg-type]
-        return self._run_kernel(args)
+            self._check_number(i, values[i])
+        if (_kernels_on and compilable and (self._when is None or self._when())
+                and all([values[i].flags.c_contiguous for i in self._arrays])):
+            return self._run_kernel(values)
+        return self.reference(*values)
 
-    def _run_kernel(self, args: tuple[Any, ...]) -> R:
+    def _run_kernel(self, values: tuple[Any, ...]) -> R:
         if self._compiled is None:
             try:
                 self._compiled = jit(self.kernel)
             except ImportError:    # no numba on this machine: the reference does the work
                 self._compiled = self.reference
         if self._numbers:
-            number = args[self._floats[0]].dtype.type    # a Python float would promote float32 to float64
-            args = tuple(number(a) if i in self._numbers else a for i, a in enumerate(args))
-        return self._compiled(*args)
+            number = values[self._floats[0]].dtype.type    # a Python float would promote float32 to float64
+            values = tuple(number(value) if i in self._numbers else value for i, value in enumerate(values))
+        return self._compiled(*values)
 
     def _check(self, args: tuple[Any, ...]) -> bool:
         """Hold each array to its shape; return whether the kernel could take them."""

@@ -71,7 +71,7 @@ def _teach_numba_our_exponentials() -> None:
 
         _make_callable_from_kernels(single)
         _make_callable_from_kernels(double)
-        numba.extending.overload(function, jit_options=EXACT_ORDER, strict=False)(choose)
+        numba.extending.overload(function, jit_options=EXACT_ORDER, strict=False)(choose)    # type: ignore[arg-type]
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Loops for functional/pixels.py: a batch is picked, converted and binarised in one pass over its bytes."""
 
+
 def pick_pixels(images, rows, x):
     """x[:] = images[rows] / 255."""
     scale = x.dtype.type(1.0 / 255.0)

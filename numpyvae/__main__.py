@@ -1,0 +1,6 @@
+"""python -m numpyvae"""
+import sys
+
+from .cli import main
+
+sys.exit(main())
