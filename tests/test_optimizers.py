@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+import numpyvae as nv
+
+
+class Quadratic:
+    """Stands in for Parameters: the loss is sum(scale * values**2) / 2."""
+
+    def __init__(self, dtype=np.float64):
+        self.values = np.array([1.0, -2.0, 3.0], dtype)
+        self.scale = np.array([1.0, 10.0, 0.1], dtype)
+
+    @property
+    def grads(self):
+        return self.scale * self.values
+
+
+@pytest.mark.parametrize("optimizer, steps", [(nv.SGD(0.1), 600), (nv.Momentum(0.02), 600), (nv.Adam(0.05), 600)])
+def test_each_finds_the_minimum(optimizer, steps):
+    parameters = Quadratic()
+    for _ in range(steps):
+        optimizer.step(parameters)
+    assert abs(parameters.values).max() < 0.02
+
+
+def test_momentum_accumulates():
+    parameters, grad = Quadratic(), np.array([1.0, -20.0, 0.3])
+    optimizer = nv.Momentum(lr=0.1, momentum=0.5)
+    parameters.scale = np.zeros(3)
+    optimizer.velocity = grad.copy()
+    optimizer.step(parameters)      # no gradient any more: half the velocity is left
+    np.testing.assert_allclose(parameters.values, np.array([1.0, -2.0, 3.0]) - 0.1 * 0.5 * grad)
+
+
+def test_adam_takes_a_first_step_of_lr_whatever_the_scale():
+    for scale in (1e-3, 1.0, 1e3):
+        parameters = Quadratic()
+        parameters.scale *= scale
+        nv.Adam(lr=0.01).step(parameters)
+        np.testing.assert_allclose(parameters.values, [0.99, -1.99, 2.99], atol=1e-6)
+
+
+def test_adam_follows_the_paper_line_by_line(rng):
+    """Algorithm 1 of Kingma & Ba, written out for one weight."""
+    class Given:
+        values, grads = np.array([0.7]), np.zeros(1)
+
+    parameters, optimizer = Given(), nv.Adam(lr=0.01, beta1=0.8, beta2=0.95, eps=1e-3)
+    w, m, v = 0.7, 0.0, 0.0
+    for t in range(1, 20):
+        g = float(rng.normal())
+        parameters.grads = np.array([g])
+        optimizer.step(parameters)
+        m = 0.8 * m + 0.2 * g
+        v = 0.95 * v + 0.05 * g * g
+        w -= 0.01 * (m / (1 - 0.8**t)) / ((v / (1 - 0.95**t)) ** 0.5 + 1e-3)
+        assert parameters.values[0] == pytest.approx(w, rel=1e-12)
+
+
+@pytest.mark.parametrize("make, named", [
+    (lambda: nv.SGD(lr=0), "lr is 0"), (lambda: nv.Adam(lr=-1), "lr is -1"), (lambda: nv.Adam(lr="1"), "lr is '1'"),
+    (lambda: nv.Adam(beta1=1), "beta1 is 1"), (lambda: nv.Momentum(momentum=1.5), "momentum is 1.5"),
+    (lambda: nv.Adam(lr=float("nan")), "lr is nan"),
+])
+def test_a_wrong_argument_is_named(make, named):
+    with pytest.raises(ValueError, match=named):
+        make()

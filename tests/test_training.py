@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+
+import numpyvae as nv
+from numpyvae.training import Pixels
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (50, 4, 3), np.uint8)
+
+
+@pytest.fixture
+def vae(rng):
+    return nv.VAE.dense(12, (6,), 2, rng=rng)
+
+
+def fit(vae, images, rng, **options):
+    options = {"optimizer": nv.Adam(), "epochs": 2, "batch_size": 8, "rng": rng, **options}
+    return list(nv.fit(vae, images, **options))
+
+
+class Spy:
+    """Looks like a model and keeps every batch that it is shown."""
+
+    n_data, dtype = 1, np.dtype(np.float32)
+
+    def __init__(self):
+        self.seen, self.parameters = [], None
+
+    def noise(self, n, rng):
+        return ()
+
+    def loss_and_grad(self, x):
+        self.seen.append(x[:, 0].copy())
+        return nv.LossTerms(0.0, 0.0, 0.0)
+
+
+class Still:
+    def step(self, parameters):
+        pass
+
+
+def test_every_image_is_seen_once_an_epoch_in_a_new_order(rng):
+    spy = Spy()
+    fit(spy, np.arange(50, dtype=np.uint8)[:, None], rng, optimizer=Still())
+    assert [len(batch) for batch in spy.seen] == 2 * [8, 8, 8, 8, 8, 8, 2]
+    first, second = (np.rint(255 * np.concatenate(spy.seen[i:i + 7])) for i in (0, 7))
+    assert sorted(first) == sorted(second) == list(range(50))
+    assert (first != second).any()
+    # Not whole batches in a new order, either: the first batch's images are spread over the second epoch.
+    assert len({int(i) // 8 for i in np.nonzero(np.isin(second, first[:8]))[0]}) > 1
+
+
+def test_training_lowers_the_loss_and_counts_its_parts(vae, images, rng):
+    records = fit(vae, images, rng, epochs=60, validation=images)
+    assert records[-1].loss < records[0].loss
+    assert [record.epoch for record in records] == list(range(1, 61))
+    for record in records:
+        assert record.loss == pytest.approx(record.nll + record.kl, rel=1e-6)
+        assert record.images_per_second == pytest.approx(50 / record.seconds)
+    assert records[-1].validation.loss == pytest.approx(records[-1].loss, rel=0.05)
+
+
+def test_a_seed_repeats_bit_for_bit(images):
+    def train():
+        rng = np.random.default_rng(1)
+        vae = nv.VAE.dense(12, (6,), 2, rng=rng)
+        fit(vae, images, rng, binarize="dynamic")
+        return vae.parameters.values
+
+    np.testing.assert_array_equal(train(), train())
+
+
+def test_the_mean_loss_does_not_depend_on_the_batches(images, rng):
+    """An epoch's record weighs the short last batch by its size: with weights that stand still, one true mean."""
+    model = nv.Autoencoder.dense(12, (6,), 2, rng=rng)
+    losses = [fit(model, images, rng, optimizer=Still(), batch_size=size, epochs=1)[0].loss for size in (50, 8, 1)]
+    assert losses == pytest.approx(3 * [losses[0]], rel=1e-6)
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_binary_pixels_have_the_pixels_brightness_as_their_mean(kernels, images, vae):
+    def draw():
+        pixels = Pixels("images", images, vae, "dynamic", np.random.default_rng(0))
+        return np.mean([pixels.batch(np.arange(50)).copy() for _ in range(4000)], axis=0)
+
+    if kernels:
+        mean = draw()
+    else:
+        with nv.kernels_off():
+            mean = draw()
+    p = images.reshape(50, -1) / 255
+    assert (abs(mean - p) <= 5 * np.sqrt(p * (1 - p) / 4000) + 1e-6).all()
+
+
+def test_static_pixels_are_drawn_once(images, vae, rng):
+    pixels = Pixels("images", images, vae, "static", rng)
+    first = pixels.batch(np.arange(50)).copy()
+    assert set(np.unique(first)) == {0, 1}
+    np.testing.assert_array_equal(pixels.batch(np.arange(50)), first)
+
+
+def test_pixels_are_read_as_fractions(images, vae, rng):
+    pixels = Pixels("images", images, vae, "none", rng)
+    np.testing.assert_allclose(pixels.batch(np.array([3, 7])), images[[3, 7]].reshape(2, -1) / 255, rtol=1e-6)
+    assert pixels.batch(np.array([0])).dtype == np.float32
+
+
+@pytest.mark.parametrize("options, named", [
+    (dict(epochs=0), "epochs is 0"), (dict(batch_size=2.0), "batch_size is 2.0"),
+    (dict(batch_size=51), "batch_size is 51, more than the 50 images"), (dict(binarize="yes"), "binarize is 'yes'"),
+    (dict(validation=np.zeros((2, 5), np.uint8)), "validation has 5 numbers an image; expected 12"),
+])
+def test_a_wrong_argument_is_named_before_training(options, named, vae, images, rng):
+    with pytest.raises(ValueError, match=named):
+        fit(vae, images, rng, **options)
+
+
+@pytest.mark.parametrize("bad, error, named", [
+    (np.zeros((0, 12), np.uint8), ValueError, "images has shape"), (np.zeros(12, np.uint8), ValueError, "images has shape"),
+    (np.zeros((60, 12), np.int64), TypeError, "dtype int64"), (np.full((60, 12), 2.0), ValueError, "pixels from 2"),
+])
+def test_images_that_do_not_fit_are_named(bad, error, named, vae, rng):
+    with pytest.raises(error, match=named):
+        fit(vae, bad, rng)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_weights(vae, images, rng):
+    vae.parameters["decoder.1.b"][0] = np.nan
+    before = vae.parameters.values.copy()
+    with pytest.raises(FloatingPointError, match="loss is nan in epoch 1, step 1.*smaller lr"):
+        fit(vae, images, rng)
+    np.testing.assert_array_equal(vae.parameters.values, before)
+
+
+def test_the_global_random_state_is_left_alone(vae, images, rng):
+    before = np.random.get_state()[1].copy()
+    fit(vae, images, rng, binarize="dynamic")
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_an_autoencoder_trains_in_the_same_loop(images, rng):
+    model = nv.Autoencoder.dense(12, (6,), 2, rng=rng)
+    records = fit(model, images, rng, epochs=30)
+    assert records[-1].loss < records[0].loss
+    assert records[-1].kl == 0
