@@ -1,0 +1,53 @@
+"""Sections of RESULTS.md, each rewritten by the command that measured it."""
+from __future__ import annotations
+
+import os
+import pathlib
+import platform
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from typing import Any
+
+RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
+HEAD = "# Results\n\nEvery section was written by the command that it names.\n"
+
+
+def write_section(title: str, command: str, body: str) -> None:
+    """Put a section into RESULTS.md, in place of an older one with the same title."""
+    section = f"\n## {title}\n\n`{command}` on {machine()}\n\n{body.strip()}\n"
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
+    older = re.compile(rf"\n## {re.escape(title)}\n.*?(?=\n## |\Z)", re.DOTALL)
+    text = older.sub(lambda _: section, text) if older.search(text) else text.rstrip("\n") + "\n" + section
+    RESULTS.write_text(text, encoding="utf-8")
+    print(section)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def machine(packages: Sequence[str] = ("numpy", "numba")) -> str:
+    """What the numbers were measured on: processor, cores, Python and the packages' versions."""
+    versions = [f"{name} {metadata.version(name)}" for name in packages if _installed(name)]
+    cores = len(os.sched_getaffinity(0))
+    return f"{_processor()}, {cores} cores, Python {platform.python_version()}, {', '.join(versions)}"
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        match = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+        if match:
+            return match.group(1)
+    return platform.processor() or platform.machine()
