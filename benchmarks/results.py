@@ -14,9 +14,9 @@ RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
 HEAD = "# Results\n\nEvery section was written by the command that it names.\n"
 
 
-def write_section(title: str, command: str, body: str) -> None:
+def write_section(title: str, command: str, body: str, packages: Sequence[str] = ("numpy", "numba")) -> None:
     """Put a section into RESULTS.md, in place of an older one with the same title."""
-    section = f"\n## {title}\n\n`{command}` on {machine()}\n\n{body.strip()}\n"
+    section = f"\n## {title}\n\n`{command}` on {machine(packages)}\n\n{body.strip()}\n"
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
     older = re.compile(rf"\n## {re.escape(title)}\n.*?(?=\n## |\Z)", re.DOTALL)
     text = older.sub(lambda _: section, text) if older.search(text) else text.rstrip("\n") + "\n" + section
@@ -30,7 +30,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def machine(packages: Sequence[str] = ("numpy", "numba")) -> str:
+def machine(packages: Sequence[str]) -> str:
     """What the numbers were measured on: processor, cores, Python and the packages' versions."""
     versions = [f"{name} {metadata.version(name)}" for name in packages if _installed(name)]
     cores = len(os.sched_getaffinity(0))

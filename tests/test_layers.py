@@ -38,7 +38,8 @@ def test_an_empty_stack_is_the_identity(rng):
     assert stack.backward(x) is x
 
 
-@pytest.mark.parametrize("init, half_width", [("fan-in", 1 / 20), ("glorot", (6 / 700) ** 0.5), ("he", (6 / 400) ** 0.5)])
+@pytest.mark.parametrize("init, half_width", [
+    ("fan-in", 1 / 20), ("glorot", (6 / 700) ** 0.5), ("he", (6 / 400) ** 0.5)])
 def test_first_weights_fill_the_interval_that_the_name_promises(init, half_width, rng):
     W = Dense(400, 300, init=init, rng=rng).params["W"]
     assert abs(W).max() <= half_width

@@ -118,7 +118,8 @@ def test_a_wrong_argument_is_named_before_training(options, named, vae, images, 
 
 
 @pytest.mark.parametrize("bad, error, named", [
-    (np.zeros((0, 12), np.uint8), ValueError, "images has shape"), (np.zeros(12, np.uint8), ValueError, "images has shape"),
+    (np.zeros((0, 12), np.uint8), ValueError, "images has shape"),
+    (np.zeros(12, np.uint8), ValueError, "images has shape"),
     (np.zeros((60, 12), np.int64), TypeError, "dtype int64"), (np.full((60, 12), 2.0), ValueError, "pixels from 2"),
 ])
 def test_images_that_do_not_fit_are_named(bad, error, named, vae, rng):

@@ -1,0 +1,50 @@
+"""A training step beside its own matrix products, and beside the same step in other frameworks.
+
+    python -m benchmarks.step
+
+Everything is float32, forward + backward + Adam, in one process, turn by turn.  Without the extra `bench` (torch, jax)
+only the floor is measured.
+"""
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+
+from .floor import matrix_products, training_step
+from .interleave import interleave, ratio
+from .peers import jax_step, torch_step
+from .results import table, write_section
+
+WORK = [((400,), 20, 128), ((400,), 20, 20), ((200, 200), 50, 20), ((400,), 20, 1024)]    # hidden, latent, batch
+PEERS = {
+    "PyTorch eager": ("torch", torch_step),
+    "PyTorch compiled": ("torch", lambda *work: torch_step(*work, compiled=True)),
+    "JAX jit": ("jax", jax_step),
+}
+
+
+def main() -> None:
+    peers = {name: make for name, (module, make) in PEERS.items() if importlib.util.find_spec(module)}
+    rows = []
+    for hidden, n_latent, batch in WORK:
+        work = (hidden, n_latent, batch)
+        times = interleave({"numpyvae": training_step(*work), "floor": matrix_products(*work),
+                            **{name: make(*work) for name, make in peers.items()}})
+        rows.append([f"784-{'-'.join(map(str, hidden))}-{n_latent}", batch,
+                     f"{1000 * np.median(times['numpyvae']):.2f}", _spread(*ratio(times, "floor", "numpyvae")),
+                     *(_spread(*ratio(times, name, "numpyvae")) for name in peers)])
+    write_section("A training step", "python -m benchmarks.step", f"""
+"Floor": the step's share of the speed of its matrix products alone (1 would be a step that does nothing else).
+The frameworks' columns: how many times as long as ours their step takes.  Medians over the rounds, and the quartiles.
+
+{table(["network", "batch", "ms a step", "floor", *peers], rows)}
+""", ["numpy", "numba", "torch", "jax"])
+
+
+def _spread(median: float, low: float, high: float) -> str:
+    return f"{median:.2f} ({low:.2f} – {high:.2f})"
+
+
+if __name__ == "__main__":
+    main()
