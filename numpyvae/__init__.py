@@ -2,7 +2,7 @@
 
 Read numpyvae.functional first (the mathematics), then numpyvae.vae (the model on one screen).
 """
-from . import datasets, functional
+from . import datasets, functional, plots
 from .autoencoder import Autoencoder
 from .layers import Dense, Sequential
 from .model import LossTerms, load
@@ -15,4 +15,4 @@ from .vae import VAE
 __version__ = "0.1.0"
 
 __all__ = ["Adam", "Autoencoder", "Dense", "LossTerms", "Momentum", "Parameters", "Record", "SGD", "Sequential", "VAE",
-           "datasets", "evaluate_loss", "fit", "functional", "kernels_off", "load"]
+           "datasets", "evaluate_loss", "fit", "functional", "kernels_off", "load", "plots"]

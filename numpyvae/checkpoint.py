@@ -1,9 +1,9 @@
 """Arrays and a header in one .npz file.  The header is JSON, and nothing in a file is ever executed."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import tempfile
 import zipfile
 import zlib
 from typing import Any
@@ -19,16 +19,16 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
     Raises OSError where the folder cannot be written.
     """
     text = json.dumps({"format": FORMAT, **header})
-    path = os.path.abspath(path)
-    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".saving-", suffix=".npz")
+    temporary = f"{os.fspath(path)}.{os.getpid()}.part"
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, header=np.frombuffer(text.encode(), np.uint8), **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
 
 

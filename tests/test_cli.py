@@ -82,7 +82,8 @@ def test_every_likelihood_trains(likelihood, images):
     (["--batch-size", "-3"], "--batch-size"), (["--latent", "0"], "--latent"), (["--hidden", "big"], "--hidden"),
     (["--beta", "-1"], "--beta"), (["--sigma", "inf"], "--sigma"), (["--seed", "-1"], "--seed"),
     (["--likelihood", "poisson"], "--likelihood"), (["--optimizer", "lbfgs"], "--optimizer"),
-    (["--activation", "swish"], "--activation"), (["--binarize", "maybe"], "--binarize"), (["--init", "zero"], "--init"),
+    (["--activation", "swish"], "--activation"), (["--binarize", "maybe"], "--binarize"),
+    (["--init", "zero"], "--init"),
     (["--nonsense"], "--nonsense"),
 ])
 def test_a_wrong_flag_is_usage(arguments, named, capsys):
@@ -123,7 +124,7 @@ def test_a_loss_that_explodes_keeps_the_last_model(images, capsys):
     arguments = ["train", "--data", images, *SMALL, "--epochs", "50", "--optimizer", "sgd", "--lr", "1e9",
                  "--likelihood", "gaussian", "--out", "run"]
     assert "expected a finite number: try a smaller lr" in failure(arguments, capsys)
-    assert not [name for name in os.listdir("run") if name.startswith(".")]
+    assert not [name for name in os.listdir("run") if name.endswith(".part")]
 
 
 def test_floats_cannot_be_binarised(rng, capsys):

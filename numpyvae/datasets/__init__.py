@@ -6,11 +6,11 @@ import os
 
 import numpy as np
 
+from .strokes import load_strokes, strokes
 try:    # while these rooms are being written
     from .files import load_images
     from .idx import read_idx
     from .mnist import mnist
-    from .strokes import load_strokes, strokes
 except ImportError:
     pass
 

@@ -1,0 +1,321 @@
+"""Figures.  Each function draws on the Axes that it is given, or on a new figure, and returns the Axes.
+
+matplotlib is imported when a figure is drawn, not before.  Pictures show brightness from 0, black, to 1, white.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .functional.gaussian import gaussian_kl
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = np.ndarray
+
+# The palette of Okabe & Ito (2008), made for colour-blind readers; INK takes the place of their black.
+INK, MUTED = "#333333", "#8a8a8a"
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+CLASSES = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#D55E00", "#F0E442", MUTED, "#882255", "#6B4C9A")
+MARKERS = "o^sDvP"    # the next ten classes have the same colours and another shape
+TERMS = {"loss": ("loss", BLUE), "nll": ("reconstruction (nll)", ORANGE), "kl": ("KL", GREEN)}
+
+
+def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Sequence[str] = tuple(TERMS)) -> Axes:
+    """The loss and its parts over the epochs: solid in training, dashed in validation.
+
+    records : what `fit` yields, at least one
+    terms   : which of "loss", "nll" and "kl" to draw
+
+    Raises ValueError without a record.
+    """
+    from matplotlib.ticker import MaxNLocator
+    if not records:
+        raise ValueError("records is empty; expected at least one record: train for an epoch first")
+    ax = _axes(ax)
+    for term in terms:
+        label, color = TERMS[term]
+        ax.plot([r.epoch for r in records], [getattr(r, term) for r in records], "o-", color=color, markersize=3,
+                label=f"{label}, training")
+        held_out = [(r.epoch, getattr(r.validation, term)) for r in records if r.validation is not None]
+        if held_out:
+            ax.plot(*zip(*held_out), "s--", color=color, markersize=3, label=f"{label}, validation")
+    ax.set(xlabel="epoch", ylabel="nats per image")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(frameon=False, fontsize="small")
+    return _open_frame(ax)
+
+
+def image_grid(images: Array, ax: Axes | None = None, columns: int | None = None, gap: int = 2) -> Axes:
+    """Pictures side by side, row by row.
+
+    images  : (N, height, width), (N, height, width, 1 or 3), or (N, D) where D makes a square; uint8, or floats
+              in [0, 1] (what lies outside is drawn as black or white)
+    columns : pictures in a row; by default the grid is about square
+    gap     : between pictures, in pixels
+
+    Raises ValueError for images that are no pictures.
+    """
+    pictures = _pictures(images)
+    columns = columns or math.ceil(math.sqrt(len(pictures)))
+    n, height, width, _ = pictures.shape
+    rows = math.ceil(n / columns)
+    canvas = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 4))    # transparent where empty
+    for i, picture in enumerate(pictures):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        canvas[top:top + height, left:left + width] = picture
+    ax = _axes(ax)
+    ax.imshow(canvas, interpolation="none")    # pixels as they are, also in a vector file
+    ax.set(xticks=[], yticks=[])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def reconstructions(vae: Any, images: Array, ax: Axes | None = None, columns: int = 10) -> Axes:
+    """Images in one row, and below each its reconstruction from the mean of q(z|x); row pair by row pair.
+
+    images : as in image_grid
+
+    Raises ValueError for images that are no pictures.
+    """
+    originals = _pictures(images)
+    again = _pictures(vae.reconstruct(as_rows(images)).reshape(np.shape(images)))
+    columns = min(columns, len(originals))
+    starts = range(0, len(originals), columns)
+    blank = np.zeros((-len(originals) % columns, *originals.shape[1:]))    # fills the last row
+    pairs = [np.concatenate([part[i:i + columns] for i in starts] + [blank])
+             .reshape(-1, columns, *originals.shape[1:]) for part in (originals, again)]
+    rows = np.stack(pairs, axis=1).reshape(-1, *originals.shape[1:])
+    ax = image_grid(rows, ax, columns)
+    return _label_rows(ax, len(starts) * ["original", "rebuilt"], originals.shape[1])
+
+
+def latent_map(means: Array, values: Array | None = None, label: str = "", ax: Axes | None = None,
+               dimensions: Sequence[int] = (0, 1)) -> Axes:
+    """Where the images lie in the latent space, in two of its dimensions; the dashed circle holds 86 % of the prior.
+
+    means  : (N, Z), the means of q(z|x) that `encode` gives, or an autoencoder's codes
+    values : (N,) colours the points: floats by a colour bar, anything else by class; label says what they are
+
+    A space of one dimension is drawn against the images' number.
+    """
+    from matplotlib.patches import Circle
+    ax = _axes(ax)
+    if means.shape[1] == 1:
+        x, y, names = means[:, 0], np.arange(len(means)), ["z[0], mean", "image"]
+    else:
+        x, y = means[:, dimensions[0]], means[:, dimensions[1]]
+        names = [f"z[{i}], mean" for i in dimensions[:2]]
+        ax.add_patch(Circle((0, 0), 2, fill=False, linestyle="--", edgecolor=INK, zorder=3))
+        ax.set_aspect("equal", adjustable="datalim")
+    style = {"s": 36 / max(1.0, math.log10(len(means)) ** 1.5), "linewidths": 0, "alpha": 0.8}
+    if values is None:
+        ax.scatter(x, y, color=BLUE, **style)
+    elif np.asarray(values).dtype.kind == "f":
+        points = ax.scatter(x, y, c=values, cmap="viridis", **style)
+        ax.figure.colorbar(points, ax=ax, label=label, shrink=0.8)
+    else:
+        _scatter_classes(ax, x, y, np.asarray(values), label, style)
+    ax.set(xlabel=names[0], ylabel=names[1])
+    return _open_frame(ax)
+
+
+def kl_of_dimensions(mu: Array, logvar: Array) -> Array:
+    """What each latent dimension costs, in nats, on average over images: (B, Z), (B, Z) -> (Z,).
+
+    A sum over dimensions is the KL term of the loss; near 0, the encoder leaves the dimension unused.
+    """
+    return gaussian_kl(mu.reshape(-1, 1), logvar.reshape(-1, 1)).reshape(mu.shape).mean(axis=0)
+
+
+def kl_per_dimension(mu: Array, logvar: Array, ax: Axes | None = None) -> Axes:
+    """Bars of `kl_of_dimensions`, the largest first; mu, logvar : (B, Z), what `encode` gives."""
+    kl = kl_of_dimensions(mu, logvar)
+    order = np.argsort(-kl, kind="stable")
+    ax = _axes(ax)
+    ax.bar(np.arange(len(kl)), kl[order], color=GREEN)
+    step = math.ceil(len(kl) / 25)    # no more labels than can be read
+    ax.set_xticks(np.arange(0, len(kl), step), [str(i) for i in order[::step]], fontsize="small")
+    ax.set(xlabel="latent dimension, the largest KL first", ylabel="KL, nats per image")
+    return _open_frame(ax)
+
+
+def latent_grid(vae: Any, n: int = 15, shape: Sequence[int] | None = None, ax: Axes | None = None) -> Axes:
+    """A latent space of two dimensions, decoded on a grid of n x n points that are equally likely under the prior.
+
+    The points are quantiles of N(0, 1), so the middle of the space gets most of them.   [Kingma & Welling 2013, fig. 4]
+
+    shape : of a picture, as (height, width) or (height, width, 3), unless it is a square
+
+    Raises ValueError where the latent space has not two dimensions, or the data are no pictures.
+    """
+    if vae.n_latent != 2:
+        raise ValueError(f"vae.n_latent is {vae.n_latent}; expected 2: use latent_traversals for any other")
+    quantiles = np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
+    right, up = np.meshgrid(quantiles, quantiles[::-1])
+    x = vae.decode(np.column_stack([right.ravel(), up.ravel()]))
+    ax = image_grid(x.reshape(-1, *(shape or x.shape[1:])), ax, columns=n, gap=0)
+    height, width, _ = _pictures(x[:1].reshape(-1, *(shape or x.shape[1:]))).shape[1:]
+    shown = sorted({0, n // 4, n // 2, n - 1 - n // 4, n - 1})
+    ax.set_xticks([(i + 0.5) * width - 0.5 for i in shown], [_number(quantiles[i]) for i in shown])
+    ax.set_yticks([(n - i - 0.5) * height - 0.5 for i in shown], [_number(quantiles[i]) for i in shown])
+    ax.set(xlabel="z[0]", ylabel="z[1]")
+    return ax
+
+
+def latent_traversals(vae: Any, image: Array, dimensions: Sequence[int], steps: int = 9,
+                      ax: Axes | None = None) -> Axes:
+    """One image's mean decoded again and again, with one latent dimension at a time moved from -3 to 3.
+
+    image      : (height, width), (height, width, 1 or 3), or (D,)
+    dimensions : one row of pictures for each
+
+    Raises ValueError for an image that is no picture.
+    """
+    values = np.linspace(-3, 3, steps)
+    mu, _ = vae.encode(as_rows(image[None]))
+    z = np.repeat(mu, len(dimensions) * steps, axis=0).reshape(len(dimensions), steps, -1)
+    for row, dimension in enumerate(dimensions):
+        z[row, :, dimension] = values
+    x = vae.decode(z.reshape(-1, vae.n_latent))
+    ax = image_grid(x.reshape(-1, *image.shape), ax, columns=steps)
+    height, width, _ = _pictures(image[None]).shape[1:]
+    ax.set_xticks([(width - 1) / 2 + i * (width + 2) for i in (0, steps // 2, steps - 1)],
+                  [_number(values[i]) for i in (0, steps // 2, steps - 1)])
+    ax.set_xlabel("value of the dimension")
+    return _label_rows(ax, [f"z[{dimension}]" for dimension in dimensions], height)
+
+
+def network(config: dict[str, Any], ax: Axes | None = None) -> Axes:
+    """The network as boxes with their sizes; a box's height grows with the logarithm of its size.
+
+    config : of a VAE, as `vae.config` has it
+    """
+    hidden, n_data, n_latent = list(config["hidden"]), config["n_data"], config["n_latent"]
+    outputs = {"bernoulli": "logits", "gaussian": "means", "gaussian-learned": "means,\nlog σ²"}[config["likelihood"]]
+    n_theta = n_data * (2 if config["likelihood"] == "gaussian-learned" else 1)
+    activation = config["activation"]
+    encoder = [(n_data, "x")] + [(size, activation) for size in hidden]
+    decoder = [(size, activation) for size in reversed(hidden)] + [(n_theta, outputs)]
+    ax = _axes(ax)
+    at, half = len(encoder), _half_height(n_latent)
+    top = max(map(_half_height, [n_data, n_theta, *hidden])) + 0.1
+    for i, (size, name) in enumerate(encoder):
+        _box(ax, i, 0, size, name, BLUE)
+    for i, (size, name) in enumerate(decoder):
+        _box(ax, at + 2 + i, 0, size, name, ORANGE)
+    for y, name in ((half + 0.05, "μ"), (-half - 0.05, "log σ²")):
+        _box(ax, at, y, n_latent, name, GREEN)
+        _arrow(ax, (at - 1, 0), (at, y))
+        _arrow(ax, (at, y), (at + 1, 0))
+    _box(ax, at + 1, 0, n_latent, "z", GREEN)
+    ax.text(at + 1, half + 0.06, "z = μ + σ ε", ha="center", va="bottom")
+    ax.text(at + 1, -half - 0.24, "ε ~ N(0, I)", ha="center", va="top")
+    ax.annotate("", (at + 1, -half), (at + 1, -half - 0.22), arrowprops={"arrowstyle": "->", "color": MUTED})
+    for i in [*range(at - 1), *range(at + 1, at + 1 + len(decoder))]:
+        _arrow(ax, (i, 0), (i + 1, 0))
+    ax.text((at - 1) / 2, top, "encoder", ha="center")
+    ax.text(at + 2 + (len(decoder) - 1) / 2, top, "decoder", ha="center")
+    reach = max(top + 0.1, 2 * half + 0.1)
+    ax.set(xlim=(-0.4, at + 1.4 + len(decoder)), ylim=(-reach, reach))
+    ax.set_axis_off()
+    return ax
+
+
+def as_rows(images: Array) -> Array:
+    """Images as the model takes them: bytes become numbers in [0, 1], each image one row.  (N, ...) -> (N, D)"""
+    images = np.asarray(images)
+    rows = images.reshape(len(images), -1)
+    return rows.astype(np.float32) / 255 if images.dtype == np.uint8 else rows
+
+
+def picture_shape(shape: Sequence[int]) -> tuple[int, ...] | None:
+    """How an image of this shape is drawn: (height, width) or (height, width, C), or None where it is no picture.
+
+    (D,) is a square of grey pixels, or of red, green and blue ones, if D is the right number.
+    """
+    if len(shape) == 1:
+        for channels, tail in ((1, ()), (3, (3,))):
+            side = math.isqrt(shape[0] // channels)
+            if side * side * channels == shape[0]:
+                return (side, side, *tail)
+        return None
+    return tuple(shape) if len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4)) else None
+
+
+def _pictures(images: Array) -> Array:
+    """Images as red, green, blue and opacity in [0, 1]: (N, ...) -> (N, height, width, 4)."""
+    images = np.asarray(images)
+    shape = picture_shape(images.shape[1:])
+    if shape is None or len(images) == 0:
+        raise ValueError(f"images has shape {images.shape}; expected (N, height, width), (N, height, width, 3), or "
+                         "(N, D) where D makes a square, with at least one image")
+    pixels = images.reshape(len(images), *shape[:2], -1)
+    if images.dtype == np.uint8:
+        pixels = pixels / 255
+    if pixels.shape[3] == 4:
+        return np.clip(pixels, 0, 1)
+    rgba = np.ones((*pixels.shape[:3], 4))
+    rgba[..., :3] = np.clip(pixels, 0, 1)
+    return rgba
+
+
+def _scatter_classes(ax: Axes, x: Array, y: Array, values: Array, label: str, style: dict[str, Any]) -> None:
+    names, classes = np.unique(values, return_inverse=True)
+    colors = np.array(CLASSES)[classes % len(CLASSES)]
+    shapes = classes // len(CLASSES) % len(MARKERS)
+    for shape in np.unique(shapes):    # all of a shape at once, so that no class hides another
+        here = shapes == shape
+        ax.scatter(x[here], y[here], color=colors[here], marker=MARKERS[shape], **style)
+    handles = [ax.scatter([], [], color=CLASSES[i % len(CLASSES)], marker=MARKERS[i // len(CLASSES) % len(MARKERS)])
+               for i in range(len(names))]
+    legend = ax.legend(handles, [str(i) for i in range(len(names))], title=label, frameon=False, fontsize="small",
+                       loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0.2, ncols=math.ceil(len(names) / 20))
+    for text, name in zip(legend.get_texts(), names):
+        text.set_parse_math(False)    # a class may be called "$", and one called "_x" is shown too
+        text.set_text(str(name))
+
+
+def _label_rows(ax: Axes, labels: Sequence[str], height: int) -> Axes:
+    """Names beside the rows of an image_grid with its usual gap."""
+    ax.set_yticks([(height - 1) / 2 + i * (height + 2) for i in range(len(labels))], labels)
+    return ax
+
+
+def _box(ax: Axes, x: float, y: float, size: int, name: str, color: str) -> None:
+    from matplotlib.patches import FancyBboxPatch
+    half = _half_height(size)
+    ax.add_patch(FancyBboxPatch((x - 0.28, y - half), 0.56, 2 * half, boxstyle="round,pad=0,rounding_size=0.05",
+                                facecolor=color + "38", edgecolor=color))
+    ax.text(x, y, f"{name}\n{size}", ha="center", va="center")
+
+
+def _half_height(size: int) -> float:
+    return max(0.16, 0.05 * math.log2(1 + size))
+
+
+def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    ax.annotate("", (end[0] - 0.29, end[1]), (start[0] + 0.29, start[1]),
+                arrowprops={"arrowstyle": "->", "color": MUTED, "shrinkA": 1, "shrinkB": 1})
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 1) + 0:g}".replace("-", "−")    # + 0 makes -0 a 0
+
+
+def _open_frame(ax: Axes) -> Axes:
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+    return pyplot.subplots(layout="constrained")[1]

@@ -1,0 +1,246 @@
+"""The report of a run: one HTML file that holds its figures and needs nothing else.
+
+The figures are drawn as SVG inside the page, with its text colour, so that they read well in light and in dark.
+"""
+from __future__ import annotations
+
+import html
+import io
+import os
+import re
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib import resources
+from string import Template
+from typing import Any
+
+import numpy as np
+
+import numpyvae
+
+from . import plots
+
+Array = np.ndarray
+
+N_MAPPED = 5000         # points that a map still shows apart
+CANVAS = 320            # pixels across a grid of pictures: keeps the file small
+# The headline: a key of metrics, its name on the page, its unit, its format.
+HEADLINES = (
+    ("test_loss", "test loss", "nats per image", ",.2f"),
+    ("test_nll", "reconstruction part", "nats per image", ",.2f"), ("test_kl", "KL part", "nats per image", ",.2f"),
+    ("epochs", "epochs", "through all images", ",d"),
+    ("seconds_per_epoch", "seconds per epoch", "the median", ",.2f"),
+    ("images_per_second", "images per second", "in training", ",.0f"))
+
+
+def write_report(path: str | os.PathLike[str], vae: Any, records: Sequence[Any], images: Array,
+                 labels: Array | None = None, thickness: Array | None = None, title: str = "A VAE",
+                 configuration: dict[str, Any] | None = None, metrics: dict[str, Any] | None = None) -> None:
+    """Write the report of a run as one self-contained HTML file, whole or not at all.
+
+    vae           : the trained VAE
+    records       : what `fit` yielded, at least one
+    images        : (N, ...) uint8 or floats as the model takes them, best of the test set; if they are no pictures,
+                    the report does without those panels
+    labels        : (N,) the images' classes, or None
+    thickness     : (N,) a factor of the images that is known to be true, in pixels, or None
+    configuration : what the run was asked to do; `vae.config` by default
+    metrics       : what was measured, in place of or beside what the records tell
+
+    Raises ValueError for arguments that do not fit together, and OSError where the file cannot be written.
+    """
+    records = list(records)
+    if not records:
+        raise ValueError("records is empty; expected at least one record: train for an epoch first")
+    for name, values in (("labels", labels), ("thickness", thickness)):
+        if values is not None and len(values) != len(images):
+            raise ValueError(f"{name} has {len(values)} values; expected {len(images)}, one for each of the images")
+    metrics = {**_metrics(records), **(metrics or {})}
+    sections = [_training(vae, records)]
+    # Images may come sorted by class: the panels show a choice among all of them, the same each time.
+    rows = np.random.default_rng(0).permutation(len(images))[:N_MAPPED]
+    images = np.asarray(images)[rows]
+    labels, thickness = (None if known is None else np.asarray(known)[rows] for known in (labels, thickness))
+    shape = plots.picture_shape(images.shape[1:])
+    if shape is not None:
+        images = images.reshape(-1, *shape)
+        sections.append(_pictures(vae, images))
+    sections += [_latent(vae, images, labels, thickness, shape), _network(vae, configuration or vae.config, metrics)]
+    _write(path, _page(vae, title, metrics, "\n".join(sections)))
+
+
+def _metrics(records: Sequence[Any]) -> dict[str, Any]:
+    """The headline numbers that the records tell."""
+    last = records[-1].validation
+    test = {} if last is None else {"test_loss": last.loss, "test_nll": last.nll, "test_kl": last.kl}
+    return {**test, "epochs": len(records),
+            "seconds_per_epoch": statistics.median(record.seconds for record in records),
+            "images_per_second": statistics.median(record.images_per_second for record in records)}
+
+
+def _page(vae: Any, title: str, metrics: dict[str, Any], sections: str) -> str:
+    numbers = [f"<div><dt>{name}</dt><dd>{metrics[key]:{form}}<small>{unit}</small></dd></div>"
+               for key, name, unit, form in HEADLINES if key in metrics]
+    lead = (f"A variational autoencoder with {len(vae.parameters):,} weights turns {vae.n_data} numbers into a code "
+            f"of {vae.n_latent} and back. The loss is reconstruction + {vae.beta:g} × KL: lower is better.")
+    template = Template(resources.files("numpyvae").joinpath("report.html").read_text(encoding="utf-8"))
+    return template.substitute(title=html.escape(title), lead=html.escape(lead), numbers="\n".join(numbers),
+                               sections=sections, version=numpyvae.__version__)
+
+
+def _training(vae: Any, records: Sequence[Any]) -> str:
+    late = records[len(records) // 5:]    # the first epochs dwarf what follows
+    return _section(
+        "Training", "The unit is the nat: what it costs to tell one image, in natural logarithms instead of bits. "
+        "Training counts while the weights still change, validation after each epoch; that is why validation can be "
+        "lower.",
+        _panel("The loss and its parts",
+               f"Reconstruction: how badly the decoder tells the image from its code. KL: how much the encoder says "
+               f"in the code beyond what every image has in common; it often rises at first, as the code comes into "
+               f"use. The loss is reconstruction + {vae.beta:g} × KL.",
+               lambda ax: plots.learning_curves(records, ax)),
+        _panel(f"The loss alone, from epoch {late[0].epoch} on", "Where the dashed line turns up while the solid one "
+               "still falls, the model learns its training images by heart.",
+               lambda ax: plots.learning_curves(late, ax, terms=["loss"])))
+
+
+def _pictures(vae: Any, images: Array) -> str:
+    columns, rows = _grid(images)
+    n = columns * rows
+    samples = vae.sample(n, np.random.default_rng(0)).reshape(-1, *images.shape[1:])
+    return _section(
+        "What it sees and what it dreams", "",
+        _panel("Images and their reconstructions", "Below each image of the test set, what the decoder makes of its "
+               "code. What is lost did not fit through the code.",
+               lambda ax: plots.reconstructions(vae, images[:n // 2], ax, columns)),
+        _panel("Samples from the prior", "New images: codes drawn from N(0, I), decoded, none chosen by hand. They "
+               "are means, so blur is doubt.", lambda ax: plots.image_grid(samples, ax, columns)))
+
+
+def _latent(vae: Any, images: Array, labels: Array | None, thickness: Array | None,
+            shape: tuple[int, ...] | None) -> str:
+    mu, logvar = vae.encode(plots.as_rows(images))
+    kl = plots.kl_of_dimensions(mu, logvar)
+    largest = np.argsort(-kl, kind="stable").tolist()
+
+    def latent_map(title: str, hint: str, values: Array | None, label: str, which: str, ranks: Array) -> str:
+        shown = [0, 1] if vae.n_latent == 2 else np.argsort(-ranks, kind="stable")[:2].tolist()
+        where = ("Each point is the mean of q(z|x) for one image" +
+                 (f", in the two of {vae.n_latent} dimensions {which}" if vae.n_latent > 2 else "") +
+                 ("." if vae.n_latent == 1 else ". Inside the dashed circle lie 86 % of the prior's codes."))
+        return _panel(title, where + hint, lambda ax: plots.latent_map(mu, values, label, ax, shown))
+
+    panels = []
+    if labels is not None:
+        panels.append(latent_map("The latent map by class", " Classes that lie apart were told apart without seeing a "
+                                 "label.", labels.astype(str) if labels.dtype.kind == "f" else labels, "class",
+                                 "with the largest KL", kl))
+    if thickness is not None:
+        panels.append(latent_map("The latent map by thickness", " A smooth change of colour means that the code knows "
+                                 "how thick the line is.", thickness.astype(float), "thickness, pixels",
+                                 "that follow the thickness most closely", _correlation(mu, thickness)))
+    if not panels:
+        panels.append(latent_map("The latent map", "", None, "", "with the largest KL", kl))
+    if shape is not None and vae.n_latent == 2:
+        n = max(3, min(15, 420 // max(shape[:2])))
+        panels.append(_panel("The latent space, decoded", "Codes on a grid, equally likely under the prior, each as "
+                             "its picture.", lambda ax: plots.latent_grid(vae, n, shape, ax)))
+    elif shape is not None:
+        columns, rows = _grid(images)
+        panels.append(_panel("A walk along single dimensions", "One image's code, with one dimension at a time moved "
+                             "from −3 to 3: what changes in a row is what that dimension stands for.",
+                             lambda ax: plots.latent_traversals(vae, images[0], largest[:rows], min(columns, 9), ax)))
+    panels.append(_panel("What each dimension says", f"The KL of each latent dimension; together {kl.sum():.2f} nats. "
+                         "A bar near 0 is a dimension that the model leaves unused.",
+                         lambda ax: plots.kl_per_dimension(mu, logvar, ax)))
+    return _section("The latent space", "", *panels)
+
+
+def _network(vae: Any, configuration: dict[str, Any], metrics: dict[str, Any]) -> str:
+    known = {key for key, *_ in HEADLINES}
+    more = {key: value for key, value in metrics.items()
+            if key not in known and isinstance(value, (int, float, np.number)) and not isinstance(value, bool)}
+    columns = 4 + 2 * len(vae.config["hidden"])
+    drawn = _panel("The network", "The encoder turns an image x into a mean μ and a log variance for each latent "
+                   "dimension; z is drawn with noise ε; the decoder turns z into the parameters of each pixel. A "
+                   "box's height grows with the logarithm of its size.",
+                   lambda ax: plots.network(vae.config, ax), wide=True, size=(max(9.5, 1.4 * columns), 2.9))
+    tables = [_table("Configuration", configuration)] + ([_table("More numbers", more)] if more else [])
+    return _section("How it was made", "", drawn, *tables)
+
+
+def _correlation(mu: Array, factor: Array) -> Array:
+    """How closely each latent dimension follows a factor, as |Pearson's r|, 0 where one stands still.  (Z,)"""
+    mu, factor = mu - mu.mean(axis=0), factor - factor.mean()
+    scale = np.sqrt((mu**2).sum(axis=0) * (factor**2).sum())
+    return np.abs(factor @ mu) / np.where(scale > 0, scale, 1)
+
+
+def _grid(images: Array) -> tuple[int, int]:
+    """Columns and rows, an even number, of a grid of such images."""
+    height, width = images.shape[1:3]
+    return max(2, min(10, CANVAS // width)), 2 * max(1, min(4, CANVAS // (2 * height)))
+
+
+def _section(title: str, intro: str, *panels: str) -> str:
+    intro = f'<p class="intro">{html.escape(intro)}</p>\n' if intro else ""
+    return f'<section>\n<h2>{title}</h2>\n{intro}<div class="panels">\n' + "\n".join(panels) + "\n</div>\n</section>"
+
+
+def _panel(title: str, caption: str, draw: Callable[[Any], Any], wide: bool = False,
+           size: tuple[float, float] = (5.2, 4.2)) -> str:
+    title, kind = html.escape(title), ' class="wide"' if wide else ""
+    return (f'<figure{kind}><h3>{title}</h3><div class="scroll">{_svg(draw, title, size)}</div>'
+            f"<figcaption>{html.escape(caption)}</figcaption></figure>")
+
+
+def _table(title: str, content: dict[str, Any]) -> str:
+    rows = "".join(f"<tr><th>{html.escape(str(key))}</th><td>{html.escape(_text(value))}</td></tr>"
+                   for key, value in content.items())
+    return f"<figure><h3>{title}</h3><table>{rows}</table></figure>"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value)) or "none"
+    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def _svg(draw: Callable[[Any], Any], title: str, size: tuple[float, float]) -> str:
+    """A figure as an <svg> element: text stays text, points become one picture, ink follows the page's colour."""
+    import matplotlib
+    from matplotlib.figure import Figure
+    inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    ink: dict[Any, str] = dict.fromkeys(inked, plots.INK)
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()    # a report looks the same whatever style its writer has set
+        matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": title, **ink})
+        figure = Figure(figsize=size, layout="constrained")
+        ax = figure.subplots()
+        draw(ax)
+        for points in ax.collections:
+            points.set_rasterized(True)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", dpi=160, transparent=True,
+                       metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg"):].replace(plots.INK, "var(--ink)")
+    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)    # only what is referred to needs a name: they would repeat in a page
+    return re.sub("<svg ", f'<svg role="img" aria-label="{title}" ', svg, count=1)
+
+
+def _write(path: str | os.PathLike[str], text: str) -> None:
+    path = os.path.abspath(path)
+    temporary = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".saving-", suffix=".html")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)    # mkstemp's files are for their owner alone; a report is to be shown
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            os.unlink(temporary)
+        raise OSError(f"the report cannot be written to {path} ({error.strerror}); "
+                      "choose a folder of your own") from error
