@@ -68,15 +68,16 @@ def _epochs(model: Any, train: Pixels, held_out: Pixels | None, optimizer: Optim
         order = rng.permutation(len(train))
         sums = np.zeros(3)
         batches = range(0, len(train), batch_size)
-        for step in _bar(batches, f"epoch {epoch}/{epochs}") if progress else batches:
-            rows = order[step:step + batch_size]
-            terms = model.loss_and_grad(train.batch(rows), *model.noise(len(rows), rng))
-            if not math.isfinite(terms.loss):
-                raise FloatingPointError(
-                    f"the loss is {terms.loss} in epoch {epoch}, step {step // batch_size + 1}; expected a finite "
-                    "number: try a smaller lr, or look at the data for outliers")
-            optimizer.step(model.parameters)
-            sums += len(rows) * np.array(terms)
+        with np.errstate(over="ignore", invalid="ignore"):    # a loss that is no number is reported below, once
+            for step in _bar(batches, f"epoch {epoch}/{epochs}") if progress else batches:
+                rows = order[step:step + batch_size]
+                terms = model.loss_and_grad(train.batch(rows), *model.noise(len(rows), rng))
+                if not math.isfinite(terms.loss):
+                    raise FloatingPointError(
+                        f"the loss is {terms.loss} in epoch {epoch}, step {step // batch_size + 1}; expected a finite "
+                        "number: try a smaller lr, or look at the data for outliers")
+                optimizer.step(model.parameters)
+                sums += len(rows) * np.array(terms)
         seconds = time.perf_counter() - start
         validation = None if held_out is None else mean_loss(model, held_out, rng)
         loss, nll, kl = (sums / len(train)).tolist()

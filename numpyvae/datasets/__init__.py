@@ -6,13 +6,10 @@ import os
 
 import numpy as np
 
+from .files import load_images
+from .idx import read_idx
+from .mnist import mnist
 from .strokes import load_strokes, strokes
-try:    # while these rooms are being written
-    from .files import load_images
-    from .idx import read_idx
-    from .mnist import mnist
-except ImportError:
-    pass
 
 __all__ = ["DataSet", "load_dataset", "load_images", "load_strokes", "mnist", "read_idx", "strokes"]
 

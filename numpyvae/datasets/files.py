@@ -1,0 +1,149 @@
+"""A user's own images: a .npy, .npz or IDX file, or a folder of pictures."""
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+import warnings
+import zipfile
+import zlib
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from .idx import GZIP_MAGIC, MAX_BYTES, read_idx
+
+NPY_MAGIC = b"\x93NUMPY"
+ZIP_MAGIC = b"PK\x03\x04"
+IMAGE_NAMES, LABEL_NAMES = ("images", "x_train", "x"), ("labels", "y_train", "y")
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+
+
+def load_images(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images, and their labels where there are any.
+
+    path : a .npy file; a .npz file with an array called "images", "x_train" or "x" (or one array alone) and, if it
+           likes, "labels", "y_train" or "y"; an IDX file, plain or gzip; or a folder of pictures of one size, read as
+           grey, whose subfolders, if it has any, are the classes
+
+    Returns images as uint8 (N, ...), or as float32 where the file holds floats, and labels (N,) or None.
+    A file is known by its first bytes and not by its name.  No more than 1 GiB is read, and nothing is unpickled.
+
+    Raises FileNotFoundError, or ValueError that says what is wrong with the data.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path of the images")
+    with open(path, "rb") as file:
+        start = file.read(len(NPY_MAGIC))
+        file.seek(0)
+        if start == NPY_MAGIC:
+            return _as_images(path, _read_npy(file, path.stat().st_size, str(path))), None
+    if start[:len(ZIP_MAGIC)] == ZIP_MAGIC:
+        return _read_npz(path)
+    if start[:2] in (b"\0\0", GZIP_MAGIC):
+        return _as_images(path, read_idx(path)), None
+    raise ValueError(f"{path} starts with {start.hex(' ') or 'nothing'}; expected a .npy, .npz or IDX file, or a "
+                     "folder of pictures")
+
+
+def _read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
+    """The array in an open .npy file of `size` bytes.  NumPy would first make room for what the header promises."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, fortran, dtype = read_header[version](file)
+    except (KeyError, ValueError, EOFError, TypeError, SyntaxError) as error:
+        raise ValueError(f"{name} has a damaged header ({error}); save the array again with np.save") from error
+    if dtype.hasobject or dtype.kind not in "fiub":
+        raise ValueError(f"{name} holds {dtype}; expected numbers: uint8, or floats")
+    promised = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or promised > min(MAX_BYTES, size):
+        raise ValueError(f"{name} promises {shape} numbers of {dtype}, {promised:,} bytes; expected at most "
+                         f"{min(MAX_BYTES, size):,}, as the file is that long: it is damaged or forged")
+    data = file.read(promised)
+    if len(data) != promised or file.read(1):
+        raise ValueError(f"{name} does not hold the {promised:,} bytes that its header promises; save it again")
+    array = np.frombuffer(data, dtype)
+    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+def _read_npz(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            if len(members) != len(archive.infolist()):
+                raise ValueError(f"{path} holds two arrays of one name; expected one each: save it again")
+            images_name = next((name for name in IMAGE_NAMES if name in members),
+                               next(iter(members)) if len(members) == 1 else None)
+            if images_name is None:
+                raise ValueError(f"{path} holds {', '.join(members) or 'nothing'}; expected an array called "
+                                 f"{' or '.join(map(repr, IMAGE_NAMES))}")
+            labels_name = next((name for name in LABEL_NAMES if name in members), None)
+
+            def read(name: str) -> np.ndarray:
+                with archive.open(members[name]) as file:
+                    return _read_npy(file, members[name].file_size, f"{path}, array {name!r},")
+
+            images = _as_images(path, read(images_name))
+            labels = None if labels_name is None else read(labels_name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise ValueError(f"{path} is a damaged .npz file ({error}); save it again with np.savez") from error
+    if labels is not None and labels.shape != (len(images),):
+        raise ValueError(f"{path} holds labels {labels.shape} for {len(images)} images; expected ({len(images)},)")
+    return images, labels
+
+
+def _read_folder(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
+    classes = sorted(folder for folder in path.iterdir() if folder.is_dir() and _pictures(folder))
+    files = [(file, label) for label, folder in enumerate(classes) for file in _pictures(folder)]
+    labels: np.ndarray | None = np.array([label for _, label in files])
+    if not files:
+        files, labels = [(file, 0) for file in _pictures(path)], None
+    if not files:
+        raise ValueError(f"{path} holds no pictures; expected files such as .png or .jpg, or subfolders of them")
+    images: list[np.ndarray] = []
+    for file, _ in files:
+        images.append(_read_picture(file))
+        if images[-1].shape != images[0].shape:
+            raise ValueError(f"{file} has {_size(images[-1])} pixels, {files[0][0].name} has {_size(images[0])}; "
+                             "expected pictures of one size: resize them")
+        if len(images) * images[0].size > MAX_BYTES:
+            raise ValueError(f"{path} holds more than {MAX_BYTES:,} pixels; expected at most that: use fewer")
+    return np.stack(images), labels
+
+
+def _pictures(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES and file.is_file())
+
+
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[1]} x {image.shape[0]}"
+
+
+def _read_picture(path: pathlib.Path) -> np.ndarray:
+    from PIL import Image    # Pillow comes with matplotlib
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                return np.asarray(picture.convert("L"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"{path} cannot be read as a picture ({error}); mend or remove it") from error
+
+
+def _as_images(path: pathlib.Path, array: np.ndarray) -> np.ndarray:
+    """uint8 for whole numbers, float32 for floats."""
+    if array.ndim < 2 or array.size == 0:
+        raise ValueError(f"{path} holds an array {array.shape}; expected (N, ...) with at least one image")
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path} holds NaN or infinity; expected finite pixels: replace or drop them")
+        return np.ascontiguousarray(array, np.float32)
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.min() < 0 or array.max() > 255:
+        raise ValueError(f"{path} holds whole numbers from {array.min()} to {array.max()}; expected 0 to 255")
+    return np.ascontiguousarray(array, np.uint8)

@@ -1,0 +1,99 @@
+"""MNIST: found in a folder, or downloaded once and checked."""
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import pathlib
+import urllib.request
+import zlib
+
+import numpy as np
+
+from .idx import read_idx
+
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+TIMEOUT = 10    # seconds without a byte, until the next mirror is asked
+COUNTS = {"train": 60_000, "test": 10_000}
+PREFIXES = {"train": "train", "test": "t10k"}
+# What is inside the .gz files: the archives themselves differ from mirror to mirror.
+CONTENTS = {    # name: (bytes, SHA-256)
+    "train-images-idx3-ubyte": (47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+    "train-labels-idx1-ubyte": (60_008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+    "t10k-images-idx3-ubyte": (7_840_016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+    "t10k-labels-idx1-ubyte": (10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+}
+BESIDE_PACKAGE = pathlib.Path(__file__).parents[2] / "data"
+
+
+def mnist(split: str = "train", data_dir: str | os.PathLike[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """MNIST's images (N, 28, 28) uint8 and labels (N,) uint8: 60,000 for "train", 10,000 for "test".
+
+    Looked for in data_dir, else where the environment variable NUMPYVAE_DATA says, else in data/ beside the package;
+    each of these, or a folder mnist/ in it, may hold the four IDX files, plain or as .gz.  What is not there is
+    downloaded into the last place asked for.
+
+    Raises ValueError for a damaged file or an unknown split, OSError where nothing can be found or downloaded.
+    """
+    if split not in COUNTS:
+        raise ValueError(f"split is {split!r}; expected 'train' or 'test'")
+    folder = pathlib.Path(data_dir or os.environ.get("NUMPYVAE_DATA") or BESIDE_PACKAGE)
+    images, labels = (read_idx(_find_or_download(f"{PREFIXES[split]}-{kind}-ubyte", folder))
+                      for kind in ("images-idx3", "labels-idx1"))
+    count = COUNTS[split]
+    if images.shape != (count, 28, 28) or images.dtype != np.uint8 or labels.shape != (count,) or labels.max() > 9:
+        raise ValueError(f"{folder} holds images {images.shape} and labels {labels.shape} for {split!r}; expected "
+                         f"MNIST's ({count}, 28, 28) and ({count},): get the files again")
+    return images, labels
+
+
+def _find_or_download(name: str, folder: pathlib.Path) -> pathlib.Path:
+    for place in (folder, folder / "mnist"):
+        for path in (place / name, place / f"{name}.gz"):
+            if path.is_file():
+                return path
+    return _download(name, folder / "mnist")
+
+
+def _download(name: str, folder: pathlib.Path) -> pathlib.Path:
+    """Fetch name.gz from the first mirror that gives it, and keep it only if its content is the right one."""
+    path = folder / f"{name}.gz"
+    failures = []
+    for mirror in MIRRORS:
+        try:
+            packed = _fetch(f"{mirror}{name}.gz")
+            _check(name, packed)
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+            temporary.write_bytes(packed)
+            os.replace(temporary, path)
+            return path
+        except (OSError, ValueError, EOFError, zlib.error) as error:
+            failures.append(f"{mirror.split('/')[2]}: {getattr(error, 'reason', None) or error}")
+    raise OSError(f"MNIST's {name} is not in {folder.parent} and could not be downloaded ({'; '.join(failures)}); "
+                  "go on with the embedded data, --data strokes, or name a folder that has MNIST's four files with "
+                  "--data-dir or NUMPYVAE_DATA")
+
+
+def _fetch(url: str) -> bytes:
+    from tqdm.auto import tqdm
+    limit = max(size for size, _ in CONTENTS.values())    # no archive is larger than what is in it
+    packed = io.BytesIO()
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+        total = int(answer.headers.get("Content-Length") or 0) or None
+        with tqdm(total=total, desc=url.rsplit("/", 1)[1], unit="B", unit_scale=True, leave=False) as bar:
+            while block := answer.read(2**16):
+                packed.write(block)
+                bar.update(len(block))
+                if packed.tell() > limit:
+                    raise ValueError(f"it sent more than {limit:,} bytes")
+    return packed.getvalue()
+
+
+def _check(name: str, packed: bytes) -> None:
+    size, expected = CONTENTS[name]
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+        content = file.read(size + 1)
+    if len(content) != size or hashlib.sha256(content).hexdigest() != expected:
+        raise ValueError("what it sent is not MNIST (the SHA-256 differs)")
