@@ -78,7 +78,7 @@ def _download(name: str, folder: pathlib.Path) -> pathlib.Path:
 
 def _fetch(url: str) -> bytes:
     from tqdm.auto import tqdm
-    limit = max(size for size, _ in CONTENTS.values())    # no archive is larger than what is in it
+    limit = max(size for size, _ in CONTENTS.values()) + 2**10    # gzip never adds more than that
     packed = io.BytesIO()
     with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
         total = int(answer.headers.get("Content-Length") or 0) or None
