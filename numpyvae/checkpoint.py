@@ -38,6 +38,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     Raises FileNotFoundError, or ValueError where the file is something else.
     """
     try:
+        if not zipfile.is_zipfile(path) and os.path.exists(path):
+            raise ValueError("it is no .npz file")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(bytes(arrays.pop("header")))

@@ -47,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_sample(commands)
     _add_reconstruct(commands)
+    _add_gradcheck(commands)
     return parser
 
 
@@ -97,6 +98,19 @@ def _add_reconstruct(commands: Any) -> None:
     reconstruct.add_argument("--out", default=None, metavar="FILE",
                              help="the picture (default: reconstructions.png in RUN)")
     _add_common(reconstruct)
+
+
+def _add_gradcheck(commands: Any) -> None:
+    gradcheck = commands.add_parser("gradcheck", help="check every gradient, or one of your own",
+                                    description="Compare every backward pass with a numerical derivative.")
+    gradcheck.set_defaults(run=run_gradcheck)
+    gradcheck.add_argument("own", nargs="?", metavar="FILE.py:NAME",
+                           help="your own layer, or function f beside f_backward")
+    gradcheck.add_argument("--component", default=None, metavar="NAME",
+                           help="only the components whose name contains this")
+    gradcheck.add_argument("--method", choices=["complex-step", "central-differences"], default=None,
+                           help="only this method (default: both)")
+    gradcheck.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -171,6 +185,15 @@ def run_reconstruct(options: argparse.Namespace) -> int:
                           os.path.join(folder, "reconstructions.png"))
 
 
+def run_gradcheck(options: argparse.Namespace) -> int:
+    """numpyvae gradcheck"""
+    from .diagnosis import check_own
+    from .gradcheck import gradcheck
+    report = check_own(options.own) if options.own else gradcheck(options.component, options.method)
+    print(json.dumps(report.as_dict()) if options.json else report)
+    return 0 if report.ok else 1
+
+
 def _metrics(records: list[nv.Record], configuration: dict[str, Any]) -> dict[str, Any]:
     test = records[-1].validation
     assert test is not None    # run_train always validates
@@ -195,7 +218,11 @@ def _write_picture(draw: Callable[..., Any], images: np.ndarray, options: argpar
     path = options.out or default
     figure = Figure(figsize=(8, 8), layout="constrained")
     draw(images, ax=figure.subplots())
-    figure.savefig(path, dpi=150, bbox_inches="tight")
+    try:
+        figure.savefig(path, dpi=150, bbox_inches="tight")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--out is {path!r}, which cannot be written ({error}); expected a picture such as "
+                         "samples.png in a folder of your own") from error
     print(json.dumps({"picture": path, "images": len(images)}) if options.json else path)
     return 0
 

@@ -228,6 +228,36 @@ def network(config: dict[str, Any], ax: Axes | None = None) -> Axes:
     return ax
 
 
+def gradient_errors(report: Any, ax: Axes | None = None) -> Axes:
+    """The error of every entry that a gradient check looked at: a line for each check, a cell for each entry.
+
+    report : what `gradcheck` returns.  The colour is the power of ten of the relative error.
+    """
+    ax = _axes(ax)
+    lines = [np.concatenate([error.ravel() for error in row.errors.values()]) for row in report.rows]
+    errors = np.full((len(lines), max(map(len, lines))), np.nan)
+    for line, row in zip(errors, lines):
+        line[:len(row)] = np.log10(np.clip(row, 1e-17, 1.0))    # an exact entry has no logarithm
+    image = ax.imshow(errors, aspect="auto", interpolation="nearest", cmap="viridis", vmin=-17, vmax=0)
+    ax.set_yticks(range(len(lines)), [f"{row.component}, {row.path}" for row in report.rows], fontsize=6)
+    ax.set(xlabel="entry")
+    ax.figure.colorbar(image, ax=ax, label="log10 of the relative error")
+    return _open_frame(ax)
+
+
+def picture_tag(draw: Any, size: tuple[float, float], alt: str) -> str:
+    """An HTML image, self-contained, of what draw(ax) draws on a figure of this size in inches."""
+    import base64
+    import io
+
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure.subplots())
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    return f'<img alt="{alt}" src="data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}">'
+
+
 def as_rows(images: Array) -> Array:
     """Images as the model takes them: bytes become numbers in [0, 1], each image one row.  (N, ...) -> (N, D)"""
     images = np.asarray(images)

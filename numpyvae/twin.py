@@ -32,18 +32,34 @@ NUMBER = "number"
 COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 registry: dict[str, "Twin"] = {}    # every twin by module and name, for tests that walk them all
-_kernels_on = os.environ.get("NUMPYVAE_KERNELS", "1") != "0"
+_kernels = "off" if os.environ.get("NUMPYVAE_KERNELS") == "0" else "on"    # or "everywhere"
+
+
+def kernels_off() -> contextlib.AbstractContextManager[None]:
+    """Run everything inside the `with` block in plain NumPy."""
+    return _set_kernels("off")
+
+
+def kernels_everywhere() -> contextlib.AbstractContextManager[None]:
+    """Inside the `with` block take every kernel, also one that is slower than NumPy and left out otherwise.
+
+    Where kernels are off they stay off.
+    """
+    return _set_kernels("everywhere" if kernels_are_on() else "off")
+
+
+def kernels_are_on() -> bool:
+    return _kernels != "off"
 
 
 @contextlib.contextmanager
-def kernels_off() -> Iterator[None]:
-    """Run everything inside the `with` block in plain NumPy."""
-    global _kernels_on
-    before, _kernels_on = _kernels_on, False
+def _set_kernels(mode: str) -> Iterator[None]:
+    global _kernels
+    before, _kernels = _kernels, mode
     try:
         yield
     finally:
-        _kernels_on = before
+        _kernels = before
 
 
 def twin(kernel: Callable[..., Any], *, when: Callable[[], bool] | None = None,
@@ -104,7 +120,7 @@ class Twin(Generic[P, R]):
             compilable = self._check(values)
         for i in self._numbers:
             self._check_number(i, values[i])
-        if (_kernels_on and compilable and (self._when is None or self._when())
+        if (compilable and _kernels != "off" and (self._when is None or _kernels == "everywhere" or self._when())
                 and all([values[i].flags.c_contiguous for i in self._arrays])):
             return self._run_kernel(values)
         return self.reference(*values)

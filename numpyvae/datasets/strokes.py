@@ -110,7 +110,7 @@ def load_strokes(split: str) -> tuple[np.ndarray, np.ndarray]:
         return frozen[f"{split}_images"], frozen[f"{split}_factors"]
 
 
-@twin(kernel.draw_lines, writes=("ink",),
+@twin(kernel.draw_lines, writes=("ink",), wrt=(),
       x0="N S", y0="N S", x1="N S", y1="N S", radius="N", ink="N H W")
 def draw_lines(x0: np.ndarray, y0: np.ndarray, x1: np.ndarray, y1: np.ndarray,
                radius: np.ndarray, ink: np.ndarray) -> np.ndarray:

@@ -86,7 +86,7 @@ def softplus_backward(dy: Array, y: Array) -> Array:
     return dy * -np.expm1(-y)
 
 
-@twin(kernels.activations.add_bias, writes=("y",), y="B O", b="O")
+@twin(kernels.activations.add_bias, writes=("y",), wrt=("b",), y="B O", b="O")
 def add_bias(y: Array, b: Array) -> Array:
     """y + b, in place: y (B, O), b (O,)."""
     return np.add(y, b, out=y)

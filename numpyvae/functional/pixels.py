@@ -7,7 +7,7 @@ from .. import kernels
 from ..twin import twin
 
 
-@twin(kernels.pixels.pick_pixels, writes=("x",), images="uint8: N D", rows="int64: B", x="B D")
+@twin(kernels.pixels.pick_pixels, writes=("x",), wrt=(), images="uint8: N D", rows="int64: B", x="B D")
 def pick_pixels(images: np.ndarray, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The chosen rows of images, as numbers in [0, 1], written to x.
 
@@ -17,7 +17,7 @@ def pick_pixels(images: np.ndarray, rows: np.ndarray, x: np.ndarray) -> np.ndarr
     return x
 
 
-@twin(kernels.pixels.pick_binary_pixels, writes=("x",),
+@twin(kernels.pixels.pick_binary_pixels, writes=("x",), wrt=(),
       images="uint8: N D", rows="int64: B", thresholds="uint8: B D", x="B D")
 def pick_binary_pixels(images: np.ndarray, rows: np.ndarray, thresholds: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The chosen rows of images, each pixel 1 with probability pixel / 255 and else 0, written to x.
