@@ -1,0 +1,67 @@
+"""How well the gradients are proven: the checks' errors, and the mutants that the checks have killed.
+
+    python -m benchmarks.gradients
+
+Also renews the table in the README.
+"""
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from numpyvae.gradcheck import TOLERANCE, gradcheck
+
+from .results import table, write_section
+
+ROOT = pathlib.Path(__file__).parents[1]
+IN_README = re.compile(r"(numpyvae gradcheck --component VAE --method complex-step\n```\n\n```text\n).*?(```)", re.DOTALL)
+
+
+def main() -> None:
+    rows = []
+    for method, tolerance in TOLERANCE.items():
+        start = time.perf_counter()
+        report = gradcheck(method=method)
+        worst = max(report.rows, key=lambda row: row.worst[1])
+        errors = np.concatenate([error.ravel() for row in report.rows for error in row.errors.values()])
+        rows.append([method, worst.path, len(report.rows), errors.size, f"{np.median(errors):.1e}",
+                     f"{worst.worst[1]:.1e} ({worst.component}, {worst.worst[0]})", f"{tolerance:.0e}",
+                     len(report.failed), f"{time.perf_counter() - start:.1f}"])
+    write_section("Gradient checks", "python -m benchmarks.gradients", table(
+        ["method", "path", "components", "entries", "median error", "worst error", "tolerance", "failed", "seconds"],
+        rows))
+    readme = ROOT / "README.md"
+    example = str(gradcheck("VAE", "complex-step"))
+    readme.write_text(IN_README.sub(lambda found: f"{found[1]}{example}\n{found[2]}", readme.read_text()))
+    counts = _mutants()
+    verdicts = list(counts["verdicts"])
+    write_section("Mutants", "python -m benchmarks.gradients", f"""
+Every backward pass, changed in one place at a time, and what became of it (`python -m tests.mutants` lists them all).
+"killed": the results were silently wrong, and a gradient check or the comparison of kernel and reference found it.
+"equivalent": the same results, for a reason that tests/mutants/equivalents.py gives.
+
+{table(["mutation", *verdicts], [[kind, *(found[verdict] for verdict in verdicts)]
+                                 for kind, found in [*counts["by kind"].items(), ("all", counts["verdicts"])]])}
+
+{counts["mutants"]} mutants of {len(counts["by target"])} functions in {counts["seconds"]:.0f} seconds,
+{len(counts["failures"])} survivors.
+""")
+
+
+def _mutants() -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "mutants.json"
+        subprocess.run([sys.executable, "-m", "tests.mutants", "--json", str(path)], cwd=ROOT, check=False,
+                       stdout=subprocess.DEVNULL)
+        return json.loads(path.read_text())
+
+
+if __name__ == "__main__":
+    main()
