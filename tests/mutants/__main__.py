@@ -1,0 +1,81 @@
+"""Run every mutant of every backward pass; exit 1 if one survives or the list of equivalents is wrong."""
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from . import checks
+from .equivalents import ROWS
+from .harness import FAILURES, VERDICTS, Result, examine
+from .targets import plain_python, targets
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("--target", metavar="NAME", help="only functions whose name holds NAME")
+    parser.add_argument("--json", metavar="FILE", help="write the counts to FILE")
+    options = parser.parse_args(arguments)
+
+    started = time.perf_counter()
+    with plain_python():
+        if failed := checks.unmutated():
+            parser.exit(1, f"the unmutated package fails {'; '.join(failed)}\n")
+        results = [result for target in targets() if (options.target or "") in target.name
+                   for result in examine(target)]
+    seconds = time.perf_counter() - started
+
+    functions = [f"{result.target.kind} {result.target.name}" for result in results]
+    print(table("function", results, functions), end="\n\n")
+    print(table("mutation", results, [result.kind for result in results]), end="\n\n")
+    by = collections.Counter(result.by for result in results if result.verdict == "killed")
+    print("killed by", ", ".join(f"{check}: {count}" for check, count in by.most_common()), end="\n\n")
+    failures = [result for result in results if result.verdict in FAILURES]
+    idle = [] if options.target else idle_rows(results)
+    print(*failures, *idle, f"{len(results)} mutants in {seconds:.0f} s, {len(failures)} survived", sep="\n")
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(summary(results, seconds), file, indent=1)
+    return 1 if failures or idle else 0
+
+
+def idle_rows(results: Sequence[Result]) -> list[str]:
+    """Rows that excuse nobody any more: the table of equivalents says only what is so."""
+    same = [(result.target.name, result.mutant) for result in results if result.verdict == "equivalent"]
+    return [f"no mutant needs the row {row.target!r}, {row.mutant!r} of equivalents.py"
+            for row in ROWS if not any(row.excuses(*pair) for pair in same)]
+
+
+def table(title: str, results: Iterable[Result], groups: Iterable[str]) -> str:
+    """The verdicts counted for each group, and in all."""
+    counts: dict[str, collections.Counter[str]] = {}
+    for result, group in zip(results, groups):
+        counts.setdefault(group, collections.Counter())[result.verdict] += 1
+    counts["total"] = sum(counts.values(), collections.Counter())
+    lines = [f"{title:<40}" + "".join(f"{verdict:>13}" for verdict in VERDICTS) + f"{'all':>13}"]
+    for group, verdicts in counts.items():
+        numbers = [*(verdicts[verdict] for verdict in VERDICTS), verdicts.total()]
+        lines.append(f"{group:<40}" + "".join(f"{number or '-':>13}" for number in numbers))
+    return "\n".join(lines)
+
+
+def summary(results: list[Result], seconds: float) -> dict[str, object]:
+    """The counts, for a results page."""
+    def count(groups: Iterable[str]) -> dict[str, dict[str, int]]:
+        counted: dict[str, dict[str, int]] = {}
+        for result, group in zip(results, groups):
+            counted.setdefault(group, dict.fromkeys(VERDICTS, 0))[result.verdict] += 1
+        return counted
+
+    return {"mutants": len(results), "seconds": round(seconds, 1),
+            "verdicts": count(["all"] * len(results)).get("all", {}),
+            "by kind": count([result.kind for result in results]),
+            "by target": count([f"{result.target.kind} {result.target.name}" for result in results]),
+            "failures": [str(result) for result in results if result.verdict in FAILURES]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,332 @@
+"""The mutations: small wrong turns of a function's syntax tree, each of them one that people take."""
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+SCALE = 1.0005    # small enough to pass a tolerance of 1e-3
+
+ARITHMETIC: dict[type, list[type]] = {
+    ast.Add: [ast.Sub, ast.Mult], ast.Sub: [ast.Add], ast.Mult: [ast.Add, ast.Div], ast.Div: [ast.Mult],
+    ast.Pow: [ast.Mult, ast.Div], ast.MatMult: [ast.Mult], ast.FloorDiv: [ast.Mult]}
+COMPARISONS: dict[type, list[type]] = {
+    ast.Lt: [ast.LtE, ast.Gt, ast.GtE], ast.LtE: [ast.Lt, ast.Gt, ast.GtE],
+    ast.Gt: [ast.GtE, ast.Lt, ast.LtE], ast.GtE: [ast.Gt, ast.Lt, ast.LtE],
+    ast.Eq: [ast.NotEq], ast.NotEq: [ast.Eq], ast.Is: [ast.IsNot], ast.IsNot: [ast.Is]}
+FUNCTIONS = {"exp": ["expm1", "tanh"], "expm1": ["exp", "tanh"], "log": ["log1p"], "log1p": ["log"],
+             "tanh": ["exp"], "sigmoid": ["tanh", "softplus"], "sqrt": ["square"], "abs": ["negative"],
+             "max": ["min"], "min": ["max"], "maximum": ["minimum"],
+             "zeros": ["ones"], "zeros_like": ["ones_like"]}
+COUNTING = {"range", "len", "enumerate", "zip", "reversed", "list"}
+# What these are called with says where numbers are kept, and in which precision, not what they are.
+STORAGE = {"empty", "empty_like", "zeros", "zeros_like", "_buffers", "_outputs", "reshape"}
+
+
+class Site(NamedTuple):
+    """A place in a tree: parent.field, or parent.field[index]."""
+
+    parent: ast.AST
+    field: str
+    index: int | None
+
+    def put(self, node: ast.AST) -> None:
+        if self.index is None:
+            setattr(self.parent, self.field, node)
+        else:
+            getattr(self.parent, self.field)[self.index] = node
+
+
+class Mutant(NamedTuple):
+    """One change: at `site`, `before` is replaced by `after`."""
+
+    kind: str
+    site: Site
+    before: ast.AST
+    after: ast.AST
+    text: str         # what is changed, and the statement that holds it
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+class Source:
+    """A function's syntax tree, of which each mutant can be compiled.
+
+    function      : a plain function or a method; one that closes over variables cannot be taken
+    after_comment : the comment that begins the backward half, where the function has a forward half too
+    arrays        : whether its variables are arrays, which have transposes; in a kernel most are numbers
+    """
+
+    def __init__(self, function: Callable[..., Any], after_comment: str | None = None, arrays: bool = True):
+        if function.__code__.co_freevars:
+            raise ValueError(f"{function.__qualname__} closes over {function.__code__.co_freevars}; "
+                             "the harness compiles functions of their module's globals alone")
+        self.function, self.arrays = function, arrays
+        text = textwrap.dedent(inspect.getsource(function))
+        self.module = ast.parse(text)
+        definition = self.module.body[0]
+        assert isinstance(definition, ast.FunctionDef)
+        if ast.get_docstring(definition) is not None:
+            del definition.body[0]
+        definition.decorator_list, definition.returns = [], None
+        arguments = [node for node in ast.walk(definition.args) if isinstance(node, ast.arg)]
+        for argument in arguments:
+            argument.annotation = None
+        self.definition, self.parameters = definition, [argument.arg for argument in arguments]
+        self.first_line = next((n for n, line in enumerate(text.splitlines(), 1)
+                                if after_comment is not None and line.strip().startswith(after_comment)), 0)
+
+    def compile(self, mutant: Mutant | None = None) -> Callable[..., Any]:
+        """The function or a mutant of it, with its module's globals; SyntaxError where that is no Python."""
+        if mutant is not None:
+            mutant.site.put(mutant.after)
+        names: dict[str, Any] = {}
+        try:
+            code = compile(ast.fix_missing_locations(self.module), f"<{self.function.__qualname__}>", "exec")
+        finally:
+            if mutant is not None:
+                mutant.site.put(mutant.before)
+        exec(code, self.function.__globals__, names)
+        return names[self.definition.name]
+
+    def mutants(self) -> Iterator[Mutant]:
+        """Every mutant of all statements; or, where a comment begins the backward half, of those after it
+        and of those that assign a gradient, a name that starts with d."""
+        names = Names(self.definition, self.parameters, self.arrays)
+        body = self.definition.body
+        chosen = [i for i, statement in enumerate(body)
+                  if statement.lineno > self.first_line
+                  or any(name.startswith("d") for name in written(statement))]
+        for i in chosen:
+            yield from mutate(body[i], Site(self.definition, "body", i), names, "value", body[i])
+        yield from reordered(self.definition, Site(self.module, "body", 0), chosen)
+
+
+def written(statement: ast.stmt) -> set[str]:
+    """The variables that a statement assigns, or assigns entries of."""
+    targets = [node.value if isinstance(node, ast.Subscript) else node
+               for node in ast.walk(statement) if isinstance(getattr(node, "ctx", None), ast.Store)]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def reordered(block: ast.FunctionDef | ast.For | ast.If, site: Site,
+              chosen: Iterable[int]) -> Iterator[Mutant]:
+    """Two neighbouring statements exchanged where one reads what the other writes: it reads a stale value."""
+    for i in chosen:
+        pair = block.body[i:i + 2]
+        mentioned = [{node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
+                     for statement in pair]
+        if len(pair) == 2 and (written(pair[0]) & mentioned[1] or written(pair[1]) & mentioned[0]):
+            after = copy.copy(block)
+            after.body = [*block.body[:i], *reversed(pair), *block.body[i + 2:]]
+            first, second = (ast.unparse(statement).splitlines()[0] for statement in pair)
+            yield Mutant("order", site, block, after, f"{second}  before  {first}")
+
+
+class Names:
+    """A function's variables, each among those that can be mistaken for it."""
+
+    def __init__(self, definition: ast.FunctionDef, parameters: list[str], arrays: bool):
+        nodes = list(ast.walk(definition))
+        stored = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+        indices = {name.id for loop in nodes if isinstance(loop, ast.For) for name in ast.walk(loop.target)
+                   if isinstance(name, ast.Name) and counts(loop, name)}
+        # In a kernel what has entries or a shape is an array, and the rest are numbers.
+        indexed = {node.value.id for node in nodes
+                   if isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.value, ast.Name)}
+        self.groups: dict[str, list[str]] = {}
+        for name in dict.fromkeys([*parameters, *stored]):
+            if name not in ("self", "_"):
+                group = "index" if name in indices else "value" if arrays or name in indexed else "number"
+                self.groups.setdefault(group, []).append(name)
+        self.arrays = arrays
+        self.values = {name for group, names in self.groups.items() if group != "index" for name in names}
+
+    def like(self, name: str) -> list[str]:
+        """The variables that can be mistaken for one."""
+        return next((names for names in self.groups.values() if name in names), [])
+
+
+def counts(loop: ast.For, name: ast.Name) -> bool:
+    """Whether a loop's variable is a number that counts: that of range, the first of enumerate."""
+    text = ast.unparse(loop.iter)
+    return "range(" in text or ("enumerate(" in text and isinstance(loop.target, ast.Tuple)
+                                and loop.target.elts[0] is name)
+
+
+def mutate(node: ast.AST, site: Site, names: Names, role: str, statement: ast.stmt) -> Iterator[Mutant]:
+    """Every mutant of a node and of what it holds.
+
+    role : "value" of the computation, "index" into an array, "count" of a loop, "function" that is called, or
+           "storage": an array's shape and precision
+    """
+    if isinstance(node, ast.stmt):
+        statement = node
+    line = ast.unparse(statement).splitlines()[0]
+    for kind, after in changes(node, site, names, role):
+        ast.fix_missing_locations(ast.copy_location(after, node))
+        old, new = (ast.unparse(tree).splitlines()[0] for tree in (node, after))
+        if ast.unparse(after) != ast.unparse(node):
+            yield Mutant(kind, site, node, after, f"{old}  ->  {new}    in: {line}")
+    if isinstance(node, (ast.For, ast.If)):
+        yield from reordered(node, site, range(len(node.body)))
+    for field, value in ast.iter_fields(node):
+        for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if isinstance(child, ast.AST):
+                child_role = role_of(node, field, role)
+                yield from mutate(child, Site(node, field, index), names, child_role, statement)
+
+
+def role_of(parent: ast.AST, field: str, role: str) -> str:
+    if isinstance(parent, ast.Subscript) and field == "slice":
+        return "index"
+    if isinstance(parent, ast.For) and field == "iter":
+        return "count"
+    if isinstance(parent, ast.Attribute) and parent.attr == "dtype":
+        return "storage"
+    if isinstance(parent, ast.Call):
+        if field == "func":
+            return "function"
+        name = last_name(parent)
+        inside = "value" if role == "function" else role
+        return "count" if name in COUNTING else "storage" if name in STORAGE else inside
+    return role
+
+
+def last_name(call: ast.Call) -> str:
+    """Of a call of np.sum or of sum: sum."""
+    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+
+
+def changes(node: ast.AST, site: Site, names: Names, role: str) -> Iterator[tuple[str, ast.AST]]:
+    if isinstance(node, ast.stmt):
+        yield from changes_of_statement(node)
+    elif isinstance(node, ast.expr) and role != "storage":
+        if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+            yield from changes_of_target(node)
+            return
+        if role == "value" and is_number(node, site, names):
+            yield "x 1.0005", ast.BinOp(node, ast.Mult(), ast.Constant(SCALE))
+            if not isinstance(site.parent, ast.UnaryOp):
+                yield "sign", ast.UnaryOp(ast.USub(), node)
+        yield from changes_of_expression(node, site, names, role)
+
+
+def is_number(node: ast.expr, site: Site, names: Names) -> bool:
+    """Whether an expression stands for a number or an array of them, as a whole."""
+    if isinstance(site.parent, (ast.Attribute, ast.Expr)) or (isinstance(site.parent, ast.Subscript)
+                                                              and site.field == "value"):
+        return False
+    match node:
+        case ast.Name(name):
+            return name in names.values
+        case ast.Attribute(_, "shape" | "dtype"):
+            return False
+        case ast.Call():
+            return last_name(node) not in STORAGE
+    return isinstance(node, (ast.BinOp, ast.Subscript, ast.Attribute, ast.IfExp))
+
+
+def changes_of_statement(node: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
+    if not isinstance(node, ast.Pass):
+        yield "dropped statement", ast.Pass()
+    if isinstance(node, ast.AugAssign):
+        load = ast.parse(ast.unparse(node.target), mode="eval").body
+        yield "accumulation", ast.Assign([node.target], node.value)
+        yield "accumulation", ast.Assign([node.target], ast.BinOp(load, ast.Sub(), node.value))
+        yield "accumulation", ast.Assign([node.target], ast.BinOp(load, ast.Mult(), node.value))
+    if isinstance(node, ast.If):
+        yield "comparison", ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
+        for always in (True, False):
+            yield "comparison", ast.If(ast.Constant(always), node.body, node.orelse)
+
+
+def changes_of_target(node: ast.expr) -> Iterator[tuple[str, ast.AST]]:
+    if isinstance(node, ast.Tuple):
+        for kind, elements in swapped(node.elts, "results"):
+            yield kind, ast.Tuple(elements, ast.Store())
+    if isinstance(node, ast.Subscript):
+        yield from swapped_indices(node)
+
+
+def changes_of_expression(node: ast.expr, site: Site, names: Names,
+                          role: str) -> Iterator[tuple[str, ast.AST]]:
+    match node:
+        case ast.BinOp(left, op, right):
+            for other in ARITHMETIC.get(type(op), []):
+                yield "operator", ast.BinOp(left, other(), right)
+            yield "dropped term", left
+            yield "dropped term", right
+            if not isinstance(op, (ast.Add, ast.Mult)):
+                yield "operands swapped", ast.BinOp(right, op, left)
+        case ast.UnaryOp(ast.USub(), operand):
+            yield "sign", operand
+        case ast.UnaryOp(ast.Not(), operand):
+            yield "comparison", operand
+        case ast.BoolOp(op, values):
+            yield "comparison", ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), values)
+            yield from (("comparison", value) for value in values)
+        case ast.Compare(left, [op], [right]):
+            for other in COMPARISONS.get(type(op), []):
+                yield "comparison", ast.Compare(left, [other()], [right])
+        case ast.IfExp(test, body, orelse):
+            yield "comparison", ast.IfExp(test, orelse, body)
+            yield "dropped term", body
+            yield "dropped term", orelse
+        case ast.Constant(bool() as value):
+            yield "constant", ast.Constant(not value)
+        case ast.Constant(int() | float() as value):
+            for other in dict.fromkeys([value + 1, 2 * value, 0 * value]):
+                yield "constant", ast.Constant(other)
+        case ast.Name(name):
+            for other in names.like(name):
+                yield "wrong variable", ast.Name(other, ast.Load())
+            if role == "value" and names.arrays and is_number(node, site, names):
+                yield "transpose", ast.Attribute(node, "T", ast.Load())
+        case ast.Attribute(value, "T"):
+            yield "transpose", value
+        case ast.Subscript():
+            yield from swapped_indices(node)
+        case ast.Tuple(elements):
+            for kind, swap in swapped(elements, "results") if role == "value" else []:
+                yield kind, ast.Tuple(swap, ast.Load())
+        case ast.Call():
+            yield from changes_of_call(node)
+
+
+def changes_of_call(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
+    name = last_name(node)
+    if name == "sum":
+        yield "mean for sum", ast.Call(renamed(node.func, "mean"), node.args, node.keywords)
+    for other in FUNCTIONS.get(name, []):
+        yield "function", ast.Call(renamed(node.func, other), node.args, node.keywords)
+    if len(node.args) == 1 and not node.keywords and name not in {*STORAGE, "type"}:
+        yield "function", node.args[0]
+        if name == "range":
+            yield "loop", ast.Call(node.func, [ast.Constant(1), *node.args], [])
+            yield "loop", ast.Call(node.func, [ast.BinOp(node.args[0], ast.Sub(), ast.Constant(1))], [])
+    for kind, arguments in swapped(node.args, "arguments"):
+        yield kind, ast.Call(node.func, arguments, node.keywords)
+    for i in range(len(node.keywords)):
+        yield "dropped argument", ast.Call(node.func, node.args, node.keywords[:i] + node.keywords[i + 1:])
+
+
+def renamed(function: ast.expr, name: str) -> ast.expr:
+    """The same call path with another last name; a bare name is taken from NumPy."""
+    path = function.value if isinstance(function, ast.Attribute) else ast.Name("np", ast.Load())
+    return ast.Attribute(path, name, ast.Load())
+
+
+def swapped(elements: list[ast.expr], what: str) -> Iterator[tuple[str, list[ast.expr]]]:
+    """Each pair of neighbours exchanged."""
+    for i in range(len(elements) - 1):
+        yield f"{what} swapped", [*elements[:i], elements[i + 1], elements[i], *elements[i + 2:]]
+
+
+def swapped_indices(node: ast.Subscript) -> Iterator[tuple[str, ast.AST]]:
+    if isinstance(node.slice, ast.Tuple) and len(node.slice.elts) == 2:
+        yield "transpose", ast.Subscript(node.value, ast.Tuple(node.slice.elts[::-1], ast.Load()), node.ctx)

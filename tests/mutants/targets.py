@@ -1,0 +1,229 @@
+"""What is mutated: every backward pass, found by walking the package; and inputs that tell mutants apart."""
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import inspect
+import pathlib
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import numpyvae
+from numpyvae import twin as switch
+from numpyvae.gradcheck import layer_examples, model_examples, pairs, parameter_owners
+from numpyvae.likelihoods import make_likelihood
+from numpyvae.twin import ANY_SHAPE, NUMBER, Twin, registry
+
+SIZES = ((4, 7, 5, 3), (1, 2, 6, 3), (6, 3, 2, 5))    # of a twin's axes, as they appear
+
+Outcome = list[Any]    # what a run returned and what it left in its arguments
+
+
+class Target(NamedTuple):
+    """A function to mutate, how a mutant takes its place, and what it does there."""
+
+    kind: str
+    name: str
+    function: Callable[..., Any]
+    swap: Callable[[Callable[..., Any]], contextlib.AbstractContextManager[None]]
+    outcomes: list[Callable[[], Outcome]]
+    twins: tuple[str, ...] = ()    # names of the backward twins that are made of the function
+    after_comment: str | None = None
+
+
+def targets() -> list[Target]:
+    """Every backward pass of the package."""
+    return [*twin_targets(), *helper_targets(), *method_targets()]
+
+
+# Twins: the reference, the kernel, and what the kernel calls.
+
+def twin_targets() -> Iterator[Target]:
+    for forward, backward in pairs():
+        for kind in ("reference", "kernel"):
+            yield Target(kind, backward.name, getattr(backward, kind),
+                         functools.partial(swapped_half, backward, kind),
+                         list(twin_outcomes(forward, backward, kind)), (backward.name,))
+
+
+def helper_targets() -> Iterator[Target]:
+    users: dict[Any, list[tuple[Twin, Twin]]] = {}
+    for forward, backward in pairs():
+        for helper in helpers(backward.kernel):
+            users.setdefault(helper, []).append((forward, backward))
+    for helper, twins in users.items():
+        module = inspect.getmodule(helper)
+        yield Target("kernel", helper.__name__, helper,
+                     functools.partial(swapped_attribute, module, helper.__name__),
+                     [run for pair in twins for run in twin_outcomes(*pair, "kernel")],
+                     tuple(backward.name for _, backward in twins))
+
+
+def helpers(kernel: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """The functions of its own file that a kernel calls, and those that they call."""
+    for name in kernel.__code__.co_names:
+        helper = kernel.__globals__.get(name)
+        if isinstance(helper, types.FunctionType) and helper.__module__ == kernel.__module__:
+            yield helper
+            yield from helpers(helper)
+
+
+def twin_outcomes(forward: Twin, backward: Twin, kind: str) -> Iterator[Callable[[], Outcome]]:
+    def run(arguments):
+        copies = [value.copy() if isinstance(value, np.ndarray) else value for value in arguments]
+        return [getattr(backward, kind)(*copies), copies]
+
+    for seed, sizes in enumerate(SIZES):
+        for dtype in (np.float64, np.float32):
+            arguments = backward_arguments(forward, backward, sizes, dtype, np.random.default_rng(seed))
+            yield functools.partial(run, arguments)
+
+
+def backward_arguments(forward: Twin, backward: Twin, sizes: tuple[int, ...], dtype: Any,
+                       rng: np.random.Generator) -> list[Any]:
+    """Random arguments for a backward twin; one called y is what the forward twin puts out."""
+    lengths: dict[str, int] = {}
+
+    def draw(spec: str) -> Any:
+        if spec == NUMBER:
+            return dtype(rng.uniform(0.5, 2.0))
+        shape = []
+        for axis in (["B", "D"] if spec == ANY_SHAPE else spec.split()):
+            letter = axis.lstrip("0123456789")
+            length = lengths.setdefault(letter, sizes[len(lengths) % len(sizes)])
+            shape.append(length * int(axis.removesuffix(letter) or 1))
+        return rng.normal(0, 1.5, shape).astype(dtype)
+
+    arguments = {name: draw(spec) for name, spec in backward.shapes.items()}
+    for name in backward.writes:
+        arguments[name].fill(np.nan)
+    if "y" in arguments:
+        arguments["y"] = forward.reference(*[draw(spec) for spec in forward.shapes.values()])
+    return list(arguments.values())
+
+
+# Methods: layers, likelihoods, models.
+
+def method_targets() -> Iterator[Target]:
+    for cls in package_classes():
+        for name, (kind, outcomes, after_comment) in BACKWARD_METHODS.items():
+            if name in vars(cls):
+                yield Target(kind, f"{cls.__name__}.{name}", vars(cls)[name],
+                             functools.partial(swapped_attribute, cls, name), list(outcomes(cls)),
+                             after_comment=after_comment)
+
+
+def package_modules() -> list[types.ModuleType]:
+    """Every module of the package but the museum, whose exhibits are wrong on purpose."""
+    root = pathlib.Path(numpyvae.__path__[0])
+    places = [path.relative_to(root.parent).with_suffix("").parts for path in sorted(root.rglob("*.py"))]
+    return [importlib.import_module(".".join(place).removesuffix(".__init__"))
+            for place in places if "museum" not in place and "__main__" not in place]
+
+
+def package_classes() -> list[type]:
+    """Every class of the package that is no protocol."""
+    return [value for module in package_modules() for value in vars(module).values()
+            if isinstance(value, type) and value.__module__ == module.__name__
+            and not getattr(value, "_is_protocol", False)]
+
+
+def layer_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
+    def run(make, rows, need_dx):
+        layer, x = make()
+        x, rng = x[:rows].copy(), np.random.default_rng(1)
+        for owner, key in dict(parameter_owners(layer)).values():
+            owner.grads[key].fill(np.nan)
+        dy = rng.standard_normal(layer.forward(x).shape)
+        kept = dy.copy()
+        dx = layer.backward(dy, need_dx)
+        owners = dict(parameter_owners(layer)).values()
+        return [dx, [(owner.grads[key], owner.params[key]) for owner, key in owners], x, dy - kept]
+
+    for name, make in layer_examples():
+        if name.startswith(cls.__name__):
+            for rows in (4, 1):
+                for need_dx in (True, False):
+                    yield functools.partial(run, make, rows, need_dx)
+
+
+def likelihood_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
+    def run(n):
+        rng = np.random.default_rng(n)
+        likelihood = make_likelihood(cls.name, 0.7)
+        dnll, theta = rng.normal(size=n), rng.normal(size=(n, 7 * likelihood.outputs_per_pixel))
+        x = rng.random((n, 7))
+        return [likelihood.nll_and_grad(dnll, theta, x), dnll, theta, x]
+    for n in (4, 1):
+        yield functools.partial(run, n)
+
+
+def model_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
+    def run(make):
+        model, x = make()
+        model.parameters.grads.fill(np.nan)
+        inputs = [x, *model.noise(len(x), np.random.default_rng(1))]
+        return [model.loss_and_grad(*inputs), model.parameters.grads, model.parameters.values, inputs]
+
+    def make_with(hidden, rows):
+        rng = np.random.default_rng(2)
+        return cls.dense(7, hidden, 3, "gaussian", "tanh", rng=rng, dtype=np.float64), rng.random((rows, 7))
+
+    for name, make in model_examples():
+        if name.startswith(cls.__name__):
+            yield functools.partial(run, make)
+    for hidden, rows in (((), 1), ((5, 6), 8)):
+        yield functools.partial(run, functools.partial(make_with, hidden, rows))
+
+
+# name -> kind, inputs, and the comment that begins the backward half
+BACKWARD_METHODS = {"backward": ("layer", layer_outcomes, None),
+                    "nll_and_grad": ("likelihood", likelihood_outcomes, None),
+                    "loss_and_grad": ("model", model_outcomes, "# backward")}
+
+
+# Swapping in and out.
+
+@contextlib.contextmanager
+def swapped_attribute(owner: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextlib.contextmanager
+def swapped_half(twin: Twin, kind: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Exchange one half of a twin; a kernel runs as the plain Python that it is."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(swapped_attribute(twin, kind, function))
+        if kind == "kernel":
+            stack.enter_context(swapped_attribute(twin, "_compiled", function))
+        yield
+
+
+@contextlib.contextmanager
+def plain_python() -> Iterator[None]:
+    """Nothing is compiled; memory that nobody wrote to holds NaN, so that what a mutant leaves out shows."""
+    def poisoned(make):
+        @functools.wraps(make)
+        def allocate(*args, **kwargs):
+            array = make(*args, **kwargs)
+            array.fill(np.nan if array.dtype.kind in "fc" else 0)
+            return array
+        return allocate
+
+    with contextlib.ExitStack() as stack:
+        for twin in registry.values():
+            stack.enter_context(swapped_attribute(twin, "_compiled", twin.kernel))
+        for name in ("empty", "empty_like"):
+            stack.enter_context(swapped_attribute(np, name, poisoned(getattr(np, name))))
+        stack.enter_context(swapped_attribute(switch, "_kernels", "on"))    # whatever NUMPYVAE_KERNELS says
+        stack.enter_context(np.errstate(all="ignore"))
+        yield
