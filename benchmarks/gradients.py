@@ -21,7 +21,8 @@ from numpyvae.gradcheck import TOLERANCE, gradcheck
 from .results import table, write_section
 
 ROOT = pathlib.Path(__file__).parents[1]
-IN_README = re.compile(r"(numpyvae gradcheck --component VAE --method complex-step\n```\n\n```text\n).*?(```)", re.DOTALL)
+IN_README = re.compile(r"(numpyvae gradcheck --component VAE --method complex-step\n```\n\n```text\n).*?(```)",
+                       re.DOTALL)
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
 Read numpyvae.functional first (the mathematics), then numpyvae.vae (the model on one screen).
 """
-from . import datasets, functional, plots
+from . import datasets, functional, gradcheck, museum, plots
 from .autoencoder import Autoencoder
+from .examination import Examination, examine
 from .layers import Dense, Sequential
 from .model import LossTerms, load
 from .optimizers import SGD, Adam, Momentum
@@ -14,5 +15,6 @@ from .vae import VAE
 
 __version__ = "0.1.0"
 
-__all__ = ["Adam", "Autoencoder", "Dense", "LossTerms", "Momentum", "Parameters", "Record", "SGD", "Sequential", "VAE",
-           "datasets", "evaluate_loss", "fit", "functional", "kernels_off", "load", "plots"]
+__all__ = ["Adam", "Autoencoder", "Dense", "Examination", "LossTerms", "Momentum", "Parameters", "Record", "SGD",
+           "Sequential", "VAE", "datasets", "evaluate_loss", "examine", "fit", "functional", "gradcheck", "kernels_off",
+           "load", "museum", "plots"]

@@ -213,7 +213,7 @@ def check_pair(forward: Twin, backward: Twin, method: str, seed: int = 0) -> Gra
     dy = rng.standard_normal(y.shape)
     upstream, *others = backward.shapes
     known = {upstream: dy, **inputs, "y": y}
-    arguments = [np.empty(_buffer_shape(name, y, known)) if name in backward.writes else known[name]
+    arguments = [np.full(_buffer_shape(name, y, known), np.nan) if name in backward.writes else known[name]
                  for name in (upstream, *others)]
     results = backward(*_copies(dict(zip(backward.shapes, arguments))))
     results = results if isinstance(results, tuple) else (results,)

@@ -90,13 +90,13 @@ def gaussian_learned_nll(theta, x):
     D = x.shape[1]
     nll = np.empty(x.shape[0], x.dtype)
     half = x.dtype.type(0.5)
-    constant = x.dtype.type(HALF_LOG_2_PI)
+    constant = D * x.dtype.type(HALF_LOG_2_PI)
     for b in range(x.shape[0]):
         total = x.dtype.type(0)
         for d in range(D):
             r = x[b, d] - theta[b, d]
-            total += half * (r * r * exp(-theta[b, D + d]) + theta[b, D + d]) + constant
-        nll[b] = total
+            total += half * (r * r * exp(-theta[b, D + d]) + theta[b, D + d])
+        nll[b] = total + constant
     return nll
 
 
@@ -118,15 +118,15 @@ def gaussian_learned_nll_and_grad(dnll, theta, x, nll, dtheta):
     """The two above: one exponential for both."""
     D = x.shape[1]
     half, one = x.dtype.type(0.5), x.dtype.type(1)
-    constant = x.dtype.type(HALF_LOG_2_PI)
+    constant = D * x.dtype.type(HALF_LOG_2_PI)    # once, not D times: each addition to a large sum rounds
     for b in range(x.shape[0]):
         total, scale = x.dtype.type(0), dnll[b]
         for d in range(D):
             r = x[b, d] - theta[b, d]
             precision = exp(-theta[b, D + d])
             square = r * r * precision
-            total += half * (square + theta[b, D + d]) + constant
+            total += half * (square + theta[b, D + d])
             dtheta[b, d] = -scale * r * precision
             dtheta[b, D + d] = scale * half * (one - square)
-        nll[b] = total
+        nll[b] = total + constant
     return nll, dtheta

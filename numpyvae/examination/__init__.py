@@ -1,0 +1,131 @@
+"""Have your own VAE examined: `examine` takes plain functions and reports in words."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..layers import one_of
+from ..model import check_rng
+from ..vae import VAE
+from .gradients import check_gradients
+from .loss import check_finite, check_loss
+from .report import NOT_CHECKED, Examination, Finding
+from .sampling import check_binarisation, check_images, check_noise, check_sampling
+from .subject import Subject
+from .training import check_batches, check_early_stopping, check_iwae, check_momentum
+
+__all__ = ["Examination", "Finding", "examine"]
+
+Array = np.ndarray
+Function = Callable[..., Any]
+
+DECODES_TO = ("logits", "probabilities", "mean", "mean and logvar")
+MODEL_CHECKS = ("noise", "sampling", "likelihood", "kl", "reduction", "finite", "gradients", "images")
+
+
+def examine(model: VAE | None = None, *, x: Array | None = None, encode: Function | None = None,
+            sample_z: Function | None = None, decode: Function | None = None, loss: Function | None = None,
+            decodes_to: str = "logits", sigma: float = 1.0, beta: float = 1.0,
+            gradients: Function | None = None, parameters: Mapping[str, Array] | None = None,
+            sample_x: Function | None = None, binarize: Function | None = None, batches: Function | None = None,
+            momentum: Function | None = None, stop: Function | None = None, iwae: Function | None = None,
+            rng: np.random.Generator) -> Examination:
+    """Examine a VAE, from whatever framework, through plain functions on NumPy arrays.
+
+    Each check ends in "ok", "wrong" or "not checked", with its numbers, and where wrong with the likely mistake.
+    Whatever is not given is not checked.  Functions that end in `eps` get their noise, N(0, I) of shape (B, Z), as
+    an argument; written without it they draw their own, and the loss is then known within its noise only.
+
+    model      : a numpyvae VAE; then only x and rng are needed
+    x          : (B, D), some images, of the dtype and the range that the model trains on; a dozen will do
+    encode     : x -> mu, logvar, both (B, Z); logvar is log sigma^2
+    sample_z   : mu, logvar[, eps] -> z (B, Z)
+    decode     : z -> (B, D), what `decodes_to` says
+    loss       : x[, eps] -> one number, summed or averaged over the batch: NLL + beta KL
+    decodes_to : "logits" or "probabilities" (Bernoulli pixels), "mean" (Gaussian pixels with the given sigma), or
+                 "mean and logvar" (Gaussian pixels, decode gives (B, 2D): first the means)
+    beta       : the weight of the KL that is meant
+    gradients  : x, eps -> {name: array}, of the loss, for `parameters`
+    parameters : {name: array}, float32 or float64, in the order of the data; the model must see a change made in
+                 place.  Every array is put back as it was
+    sample_x   : z -> (B, D), images drawn from p(x|z), or their means
+    binarize   : x in [0, 1] -> zeros and ones of the same shape
+    batches    : images, batch_size -> the batches of one epoch, one after another
+    momentum   : values, grads -> new values; a fresh optimizer, which is called several times
+    stop       : the validation losses of all epochs so far -> whether to stop now
+    iwae       : x (B, D), eps (B, K, Z), encode, log_likelihood -> the bound on log p(x) from K samples, (B,) or its
+                 mean.  It is handed a model of its own, whose log p(x) is known; log_likelihood(z, x) -> (n,) takes
+                 rows z (n, Z) and x (n, D)
+    rng        : numpy.random.Generator; the same seed examines the same way
+
+    Raises TypeError or ValueError where the arguments do not fit together; what a function raises comes through.
+
+    PyTorch's example VAE (784-400-20, `model` and `loss_function` as in its main.py):
+
+        def numpy(f):
+            def wrapped(*arrays):
+                with torch.no_grad():
+                    out = f(*map(torch.from_numpy, arrays))
+                return tuple(t.numpy() for t in out) if isinstance(out, tuple) else out.numpy()
+            return wrapped
+
+        def loss(x):
+            y, mu, logvar = model(x)
+            return loss_function(y, x, mu, logvar)
+
+        report = examine(x=images, encode=numpy(model.encode), sample_z=numpy(model.reparameterize),
+                         decode=numpy(model.decode), loss=numpy(loss), decodes_to="probabilities", rng=rng)
+    """
+    check_rng(rng)
+    one_of("decodes_to", decodes_to, DECODES_TO)
+    if model is not None:
+        if not isinstance(model, VAE):
+            raise TypeError(f"model is {type(model).__name__}; expected a numpyvae VAE: hand over any other by its "
+                            "functions, encode=, sample_z=, decode=, loss=")
+        if x is None:
+            raise ValueError("x is missing; expected some images (B, D) to examine the model with")
+        return examine(**functions_of(model, x), binarize=binarize, batches=batches, momentum=momentum, stop=stop,
+                       iwae=iwae, rng=rng)
+    if encode is None:
+        missing = "encode was not given."
+        findings = [Finding(name, NOT_CHECKED, missing) for name in MODEL_CHECKS]
+    else:
+        subject = Subject(_images(x), encode, sample_z, decode, loss, decodes_to, sigma, beta, gradients, parameters,
+                          sample_x, rng)
+        findings = [check_noise(subject), check_sampling(subject), *check_loss(subject), check_finite(subject),
+                    check_gradients(subject), check_images(subject)]
+    findings += [check_binarisation(binarize, rng), check_batches(batches), check_momentum(momentum),
+                 check_early_stopping(stop), check_iwae(iwae, rng)]
+    return Examination(tuple(findings))
+
+
+def functions_of(model: VAE, x: Array) -> dict[str, Any]:
+    """A numpyvae VAE as the arguments of `examine`, in float64: an example of how to write them."""
+    from ..functional.gaussian import reparameterize
+
+    vae = model.astype(np.float64)
+    likelihood = {"bernoulli": "logits", "gaussian": "mean", "gaussian-learned": "mean and logvar"}
+
+    def gradients(x: Array, eps: Array) -> dict[str, Array]:
+        vae.loss_and_grad(x, eps)
+        return {name: vae.parameters.grad(name).copy() for name in vae.parameters.names}
+
+    return {"x": np.asarray(x, dtype=float), "encode": vae.encode, "sample_z": reparameterize,
+            "decode": lambda z: vae.decoder.forward(z).copy(), "loss": vae.loss,
+            "decodes_to": likelihood[vae.likelihood.name], "sigma": vae.config["sigma"], "beta": vae.beta,
+            "gradients": gradients, "parameters": {name: vae.parameters[name] for name in vae.parameters.names},
+            "sample_x": vae.decode}
+
+
+def _images(x: Array | None) -> Array:
+    """x as the checks need it."""
+    if x is None:
+        raise ValueError("x is missing; expected some images (B, D), of the range that the model trains on")
+    x = np.asarray(x)
+    if x.ndim != 2 or len(x) < 4 or x.dtype.kind != "f":
+        raise ValueError(f"x has shape {x.shape} and dtype {x.dtype}; expected (B, D) floats with at least four images")
+    if not np.isfinite(x).all() or x.max() == x.min():
+        raise ValueError("x holds NaN or infinity, or one value only; expected ordinary images")
+    return x

@@ -1,0 +1,344 @@
+"""What the loss is made of, found from outside: how much of the NLL, how much of the KL, what else.
+
+For a batch of n copies of one image the NLL and the KL are computed by formula from what encode and decode give.
+Over different images and noise the loss is then fitted as
+
+    loss = a NLL + b KL + c.
+
+a and b say how each term is reduced, b / a is the beta that is really trained, at two batch sizes n.  Where the
+right formulas leave a remainder, common wrong ones are tried in their place.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..functional.activations import sigmoid
+from ..functional.gaussian import gaussian_kl
+from ..kernels.likelihoods import HALF_LOG_2_PI
+from .report import NOT_CHECKED, OK, WRONG, Finding
+from .subject import Subject, safe_log
+
+Array = np.ndarray
+
+RIGHT = ""
+IMAGES = 24
+REPEATS = 16            # draws of the noise for each image, each for n copies
+FROZEN_COPIES = (3, 8)
+DRAWN_COPIES = (32, 96)
+STANDARD_ERRORS = 6.0
+ROUNDINGS = 30.0        # a sum of many terms rounds more than once
+UNKNOWN_BETA = 0.3      # a beta known to less than that is not judged
+BETA_TOLERANCE = 0.01
+MONTE_CARLO = 20000
+
+
+@dataclass
+class Measurement:
+    """Losses of batches of n copies of one image, and what the formulas say of the same batches."""
+
+    n: int
+    loss: Array                   # (M,)
+    error: Array                  # (M,) the standard error of the loss, in units of the NLL
+    relative_error: float         # of the loss's own arithmetic
+    nll: dict[str, Array]         # by formula; RIGHT is the right one
+    kl: dict[str, Array]
+
+
+@dataclass
+class Fit:
+    """loss = a NLL + b KL + c with standard errors; `off` is the worst remainder in standard errors."""
+
+    a: float
+    b: float
+    c: float
+    error: Array
+    off: float
+    n: int
+
+    @property
+    def beta(self) -> float:
+        return self.b / self.a
+
+    @property
+    def beta_error(self) -> float:
+        return float(abs(self.error[1] / self.a) + abs(self.beta * self.error[0] / self.a))
+
+
+def check_loss(subject: Subject) -> tuple[Finding, Finding, Finding]:
+    """The findings "likelihood", "kl" and "reduction"."""
+    names = ("likelihood", "kl", "reduction")
+    if subject.loss is None or subject.decode is None:
+        return tuple(Finding(name, NOT_CHECKED, "loss (or decode) was not given.") for name in names)  # type: ignore
+    measured = [_measure(subject, n) for n in (FROZEN_COPIES if subject.frozen else DRAWN_COPIES)]
+    if not all(np.isfinite(m.loss).all() for m in measured):
+        return (Finding("likelihood", WRONG, "the loss of ordinary images is NaN or infinite.",
+                        "look for log(0), a division by 0, or an exp that overflows."),
+                *(Finding(name, NOT_CHECKED, "the loss is not finite.") for name in names[1:]))  # type: ignore
+    for nll in measured[0].nll:
+        for kl in measured[0].kl:
+            fits = [_fit(m, m.nll[nll], m.kl[kl]) for m in measured]
+            if all(fit.off < STANDARD_ERRORS for fit in fits):
+                return (_likelihood_finding(subject, nll, kl, fits), _kl_finding(subject, measured, kl, fits),
+                        _reduction_finding(subject, fits))
+    return _unexplained(subject, measured)
+
+
+def _measure(subject: Subject, n: int) -> Measurement:
+    loss, error, nll, kl = [], [], [], []
+    for image in _probes(subject):
+        x = np.repeat(image[None], n, axis=0)
+        mu, logvar = subject.encoded(x)
+        losses, nlls = [], []
+        for _ in range(REPEATS):
+            eps = subject.noise(mu.shape) if subject.frozen else None
+            losses.append(subject.loss_value(x, eps))
+            theta = subject.decoded(subject.sampled(mu, logvar, eps))
+            nlls.append({name: rows for name, rows in _nll_formulas(subject, theta, x).items()})
+        rows = {name: np.array([one[name] for one in nlls]) for name in nlls[0]}    # (REPEATS, n)
+        kls = {name: float(np.mean(value)) for name, value in _kl_formulas(mu, logvar).items()}
+        if subject.frozen:    # the same noise on both sides: every draw is a data point without error
+            loss += losses
+            error += [0.0] * REPEATS
+            nll += [{name: float(value[i].mean()) for name, value in rows.items()} for i in range(REPEATS)]
+            kl += [kls] * REPEATS
+        else:                 # the loss's own noise and ours, each of this error
+            loss.append(float(np.mean(losses)))
+            error.append(float(np.sqrt(2 / (REPEATS * n)) * rows[RIGHT].std()))
+            nll.append({name: float(value.mean()) for name, value in rows.items()})
+            kl.append(kls)
+    return Measurement(n, np.array(loss), np.array(error), ROUNDINGS * subject.rounding,
+                       {name: np.array([one[name] for one in nll]) for name in nll[0]},
+                       {name: np.array([one[name] for one in kl]) for name in kl[0]})
+
+
+def _probes(subject: Subject) -> Array:
+    """Different images from those that were given: darker, brighter, inverted, empty, in another order."""
+    x = subject.x[:6]
+    low, high = x.min(), x.max()
+    made = [x, low + high - x, 0.5 * (x + low), 0.5 * (x + high), subject.rng.permuted(x, axis=1),
+            np.stack([np.full_like(x[0], low), np.full_like(x[0], high)])]
+    return np.concatenate(made).astype(x.dtype)[-IMAGES:]
+
+
+def _fit(measured: Measurement, nll: Array, kl: Array) -> Fit:
+    """Weighted least squares; twice, because the error of a NLL counts a times in the loss."""
+    columns = np.stack([nll, kl, np.ones_like(nll)], axis=1)
+    scale = np.maximum(np.abs(columns).max(axis=0), np.finfo(float).tiny)
+    a = 0.0
+    for _ in range(2):
+        error = np.abs(a) * measured.error + measured.relative_error * np.abs(measured.loss) + 1e-300
+        A = columns / scale / error[:, None]
+        u, s, vt = np.linalg.svd(A, full_matrices=False)
+        inverse = np.where(s > 1e-13 * s[0], 1 / s, 0.0)
+        solution = vt.T @ (inverse * (u.T @ (measured.loss / error))) / scale
+        a = solution[0]
+    spread = np.where(s > 1e-13 * s[0], inverse, np.inf)
+    with np.errstate(invalid="ignore"):
+        variance = np.where(np.abs(vt) > 1e-9, vt**2 * spread[:, None]**2, 0.0).sum(axis=0)
+    off = np.abs(measured.loss - columns @ solution) / error
+    a, b, c = map(float, solution)
+    return Fit(a, b, c, np.sqrt(variance) / scale, float(off.max()), measured.n)
+
+
+def _nll_formulas(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
+    """The right NLL of each row, and wrong ones by the mistake that makes them."""
+    formulas = {RIGHT: subject.nll(theta, x)}
+    x = x.astype(float)
+    if subject.decodes_to in ("logits", "probabilities"):
+        y = subject.mean(theta)
+        twice = sigmoid(y)
+        formulas |= {
+            "sigmoid is applied twice: the loss takes logits and was given probabilities":
+                -np.sum(x * np.log(twice) + (1 - x) * np.log(1 - twice), axis=1),
+            "the term (1 - x) log(1 - y) is missing": -np.sum(x * safe_log(y), axis=1),
+            "the loss is a squared error, which is a Gaussian's NLL; a Bernoulli's is the cross-entropy":
+                np.sum((x - y)**2, axis=1),
+            "the squared error is taken of the logits": np.sum((x - theta)**2, axis=1),
+        }
+    else:
+        mean = subject.mean(theta)
+        formulas["the absolute error is a Laplace's NLL; a Gaussian's is the squared error"] = \
+            np.sum(np.abs(x - mean), axis=1)
+        if subject.decodes_to == "mean and logvar":
+            logvar = theta[:, x.shape[1]:]
+            square = (x - mean)**2
+            formulas |= {
+                "the decoder's logvar is used as log sigma":
+                    np.sum(0.5 * square * np.exp(-2 * logvar) + logvar, axis=1),
+                "the decoder's logvar is missing beside the scaled square":
+                    np.sum(0.5 * square * np.exp(-logvar), axis=1),
+                "the decoder's logvar is not used: the loss is the squared error": np.sum(square, axis=1),
+            }
+    return formulas
+
+
+def _kl_formulas(mu: Array, logvar: Array) -> dict[str, Array]:
+    """The right KL of each row, and wrong ones by the mistake that makes them."""
+    m, s = mu.astype(float), logvar.astype(float)
+    with np.errstate(all="ignore"):
+        formulas = {
+            "logvar is used as log sigma in the KL": 0.5 * np.exp(2 * s) + 0.5 * m**2 - s,
+            "the sign of logvar is turned": 0.5 * (np.exp(s) + m**2 + s),
+            "exp(logvar) is missing": 0.5 * (m**2 - s),
+            "logvar is missing": 0.5 * (np.exp(s) + m**2),
+            "mu^2 is missing": 0.5 * (np.exp(s) - s),
+            "mu is not squared": 0.5 * (np.exp(s) + m - s),
+            "mu^2 is counted twice: the half stands before the other terms only": 0.5 * (np.exp(s) - s) + m**2,
+            "exp(logvar / 2) stands where exp(logvar) belongs": 0.5 * (np.exp(0.5 * s) + m**2 - s),
+            "logvar is used as the variance in the KL": 0.5 * (s + m**2 - np.log(s)),
+            "logvar is used as the standard deviation in the KL": 0.5 * (s**2 + m**2 - np.log(s**2)),
+            "the two Gaussians are exchanged, KL(prior || q)": 0.5 * ((1 + m**2) * np.exp(-s) + s),
+        }
+    rows = {name: np.sum(value, axis=1) for name, value in formulas.items() if np.isfinite(value).all()}
+    return {RIGHT: gaussian_kl(m, s), **rows}
+
+
+def _likelihood_finding(subject: Subject, nll: str, kl: str, fits: list[Fit]) -> Finding:
+    fit = fits[-1]
+    evidence = (f"over {IMAGES} images the loss is {fit.a:.4g} NLL + {fit.b:.4g} KL + {fit.c:.4g} for batches of "
+                f"{fit.n}, with NLL = -log p(x|z) by its formula from decode: within {fit.off:.1f} standard errors.")
+    if nll != RIGHT:
+        return Finding("likelihood", WRONG, evidence.replace("by its formula", "by a wrong formula"), nll + ".")
+    if subject.decodes_to == "mean" and _is(fit.c / fit.a, _gaussian_constant(subject), fit.error[2] / fit.a):
+        evidence += " D log(sigma sqrt(2 pi)) is left out: training is the same, but the loss is no log density."
+    return Finding("likelihood", OK, evidence)
+
+
+def _gaussian_constant(subject: Subject) -> float:
+    return float(-subject.x.shape[1] * (np.log(subject.sigma) + HALF_LOG_2_PI))
+
+
+def _kl_finding(subject: Subject, measured: list[Measurement], kl: str, fits: list[Fit]) -> Finding:
+    fit = fits[-1]
+    image = subject.x[:1]
+    mu, logvar = (part.astype(float) for part in subject.encoded(image))
+    closed = float(gaussian_kl(mu, logvar)[0])
+    eps = subject.noise((MONTE_CARLO, subject.n_latent))
+    z = mu + np.exp(0.5 * logvar) * eps
+    log_ratio = 0.5 * np.sum(z**2 - eps**2 - logvar, axis=1)    # log q(z|x) - log p(z)
+    error = log_ratio.std() / np.sqrt(MONTE_CARLO)
+    evidence = (f"first image: closed form {closed:.4f}, Monte Carlo {log_ratio.mean():.4f} +- {error:.4f} nats.")
+    if kl != RIGHT:
+        return Finding("kl", WRONG, evidence + " The loss holds neither.", f"{kl}.")
+    if _is(fit.b, 0.0, fit.error[1]) and fit.error[1] < UNKNOWN_BETA * abs(fit.a):
+        return Finding("kl", OK if subject.beta == 0 else NOT_CHECKED,
+                       evidence + " The loss holds no KL, or next to none.")
+    if fit.beta_error > UNKNOWN_BETA * max(abs(fit.beta), 0.1):
+        return Finding("kl", NOT_CHECKED, evidence + " In the loss it varies too little beside the noise to be seen: "
+                       "write loss(x, eps), or hand over a model that has trained a little.")
+    evidence += f" The loss follows the closed form, times {fit.b:.4g}."
+    missing = 0.5 * subject.n_latent
+    for constant in (missing, 2 * missing):
+        if _is(fit.c / fit.b, constant, fit.error[2] / abs(fit.b)) and fit.error[2] < 0.1 * abs(fit.b):
+            return Finding("kl", WRONG, evidence + f" Beside it stands a constant of {fit.c / fit.b:.4f}.",
+                           f"the -1 of each latent dimension is missing (or has its sign turned): the KL is "
+                           f"{constant:.4g} nats too large.  The gradient is right, the reported ELBO is not.")
+    return Finding("kl", OK, evidence)
+
+
+def _reduction_finding(subject: Subject, fits: list[Fit]) -> Finding:
+    fit = fits[-1]
+    error = max(f.beta_error for f in fits)
+    betas = " and ".join(f"{f.beta:.4g} for batches of {f.n}" for f in fits)
+    evidence = f"b / a, the weight of the KL beside the NLL, is {betas} (+- {error:.2g}); expected {subject.beta:g}."
+    if error > UNKNOWN_BETA * max(1.0, subject.beta) and abs(fit.beta - subject.beta) < STANDARD_ERRORS * error:
+        return Finding("reduction", NOT_CHECKED, evidence + " The KL varies too little to tell: write loss(x, eps), or "
+                       "hand over a model that has trained a little.")
+    tolerance = max(STANDARD_ERRORS * error, BETA_TOLERANCE * max(1.0, subject.beta))
+    described = (f"The NLL is {_reduction([f.a for f in fits], fits, subject.x.shape[1], 'pixels')}, the KL "
+                 f"{_reduction([f.b for f in fits], fits, subject.n_latent, 'latent dimensions')}.")
+    if all(abs(f.beta - subject.beta) <= tolerance for f in fits):
+        return Finding("reduction", OK, evidence + " " + described)
+    mistake = f"{described} So the model trains with a hidden beta of {fit.beta / (subject.beta or 1):.4g}"
+    mistake += f" beside the beta {subject.beta:g} that was meant." if subject.beta != 1 else "."
+    if abs(fit.beta) <= tolerance:
+        mistake += "  The KL has no weight to speak of: this is an autoencoder."
+    elif fit.beta < 0:
+        mistake += "  The KL is subtracted: the encoder is pushed away from the prior."
+    elif fit.beta > subject.beta:
+        mistake += "  The KL is too heavy: latent dimensions collapse onto the prior."
+    else:
+        mistake += "  The KL is too light: samples from the prior will look worse than reconstructions."
+    return Finding("reduction", WRONG, evidence, mistake + "  Sum the NLL over pixels and the KL over latent "
+                   "dimensions, and treat the batch alike in both.")
+
+
+def _reduction(coefficients: list[float], fits: list[Fit], width: int, axis: str) -> str:
+    """In words, how a term with these coefficients at the two batch sizes was reduced."""
+    first, last = coefficients
+    if not first or not last or first * last < 0:
+        return f"weighted {last:.4g}"
+    power = np.log(last / first) / np.log(fits[-1].n / fits[0].n)
+    per_row = last / fits[-1].n if abs(power - 1) < 0.1 else last * fits[-1].n if abs(power + 1) < 0.1 else last
+    batch = {0: "averaged over the batch", 1: "summed over the batch", -1: "divided by the batch size twice"}
+    over_batch = next((words for p, words in batch.items() if abs(power - p) < 0.1), "weighted oddly over the batch")
+    for weight, words in ((1, f"summed over {axis}"), (1 / width, f"averaged over {axis} (1/{width})")):
+        if abs(per_row / weight - 1) < 0.05:
+            return f"{words} and {over_batch}"
+    return f"summed over {axis}, times {per_row:.4g}, and {over_batch}"
+
+
+def _unexplained(subject: Subject, measured: list[Measurement]) -> tuple[Finding, Finding, Finding]:
+    """No formula fits.  With frozen noise, what changes with eps alone is the NLL: the KL does not know eps."""
+    fits = [_fit(m, m.nll[RIGHT], m.kl[RIGHT]) for m in measured]
+    evidence = f"no a, b, c make the loss a NLL + b KL + c: the best are off by {fits[-1].off:.3g} standard errors"
+    reduction = Finding("reduction", NOT_CHECKED, "likelihood or kl come first.")
+    if subject.frozen:
+        m = measured[-1]
+        if _fit(_within_images(m), _centred(m.nll[RIGHT]), np.zeros_like(m.loss)).off < STANDARD_ERRORS:
+            return (Finding("likelihood", OK, "for one image and different noise the loss changes as the NLL does."),
+                    Finding("kl", WRONG, evidence + ", though it follows the NLL when eps alone changes.",
+                            "the KL's formula: 1/2 sum(exp(logvar) + mu^2 - 1 - logvar)."), reduction)
+    return (Finding("likelihood", WRONG, evidence + f" (decodes_to={subject.decodes_to!r}).",
+                    "the likelihood's formula; or decode and loss do not belong together (decodes_to says what "
+                    "decode gives); or the loss does not use the z that sample_z gives."),
+            Finding("kl", NOT_CHECKED, "the likelihood comes first."), reduction)
+
+
+def _centred(values: Array) -> Array:
+    groups = values.reshape(-1, REPEATS)
+    return (groups - groups.mean(axis=1, keepdims=True)).ravel()
+
+
+def _within_images(m: Measurement) -> Measurement:
+    """The same losses less their mean for each image; the rounding stays that of the losses themselves."""
+    size = np.abs(m.loss).max() * m.relative_error
+    loss = _centred(m.loss)
+    return Measurement(m.n, loss, m.error + size / max(1e-300, np.abs(m.nll[RIGHT]).max()), 0.0, m.nll, m.kl)
+
+
+def _is(value: float, expected: float, error: float) -> bool:
+    return bool(abs(value - expected) <= STANDARD_ERRORS * error + 1e-3 * max(1e-3, abs(expected)))
+
+
+def check_finite(subject: Subject) -> Finding:
+    """The loss stays finite where the decoder is far too sure."""
+    if subject.sample_z is not None:
+        one = np.ones((4, subject.n_latent), subject.encoded(subject.x[:1])[0].dtype)
+        for extreme_logvar in (-80, 80):
+            if not np.isfinite(subject.sampled(one, extreme_logvar * one, None)).all():
+                return Finding("finite", WRONG, f"z is not finite at logvar {extreme_logvar}.",
+                               "sigma is exp(logvar / 2), which is finite there; the square of it may not be.")
+    if subject.decode is None or not subject.frozen or subject.decodes_to not in ("logits", "probabilities"):
+        return Finding("finite", NOT_CHECKED,
+                       "it needs a Bernoulli decoder and loss(x, eps): eps drives the logits up.")
+    x = subject.x[:4]
+    mu, logvar = subject.encoded(x)
+    for power in range(1, 9):
+        eps = 10.0**power * subject.noise(mu.shape)
+        theta = subject.decoded(subject.sampled(mu, logvar, eps))
+        extreme = np.abs(theta).max() >= 1e4 if subject.decodes_to == "logits" else np.isin(theta, (0, 1)).any()
+        if extreme:
+            break
+    else:
+        return Finding("finite", NOT_CHECKED, "whatever eps is, the decoder's output stays moderate.")
+    with np.errstate(all="ignore"):
+        loss = subject.loss_value(x, eps)
+    what = f"logits up to {np.abs(theta).max():.3g}" if subject.decodes_to == "logits" else "probabilities of 0 or 1"
+    evidence = f"with {what} the loss is {loss:.6g}."
+    if np.isfinite(loss):
+        return Finding("finite", OK, evidence)
+    return Finding("finite", WRONG, evidence, "log(y) of a probability y that rounding made 0 or 1.  Compute the loss "
+                   "from the logit a: log(1 + e^a) - x a, with log(1 + e^a) = max(a, 0) + log(1 + e^-|a|).")

@@ -1,0 +1,78 @@
+"""What an examination found, as text and as HTML."""
+from __future__ import annotations
+
+import html
+import textwrap
+from dataclasses import dataclass
+
+OK, WRONG, NOT_CHECKED = "ok", "wrong", "not checked"
+WIDTH = 100
+INDENT = " " * 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: what was asked, the answer, the numbers it rests on, and the mistake that would explain them.
+
+    verdict  : "ok", "wrong" or "not checked"
+    evidence : the numbers; for "not checked", why
+    mistake  : the likely mistake and what to do, empty unless the verdict is "wrong"
+    """
+
+    check: str
+    verdict: str
+    evidence: str
+    mistake: str = ""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The findings of `examine`, one for each check; prints as text, and as a table in a notebook.
+
+    report["sampling"] is the finding of that name, report.ok whether nothing was found wrong.
+    """
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check says "wrong".  A check that was not made is no reason against."""
+        return not self.wrong
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """The names of the checks that failed."""
+        return tuple(finding.check for finding in self.findings if finding.verdict == WRONG)
+
+    def __getitem__(self, check: str) -> Finding:
+        for finding in self.findings:
+            if finding.check == check:
+                return finding
+        raise KeyError(f"no check is called {check!r}; there are {', '.join(f.check for f in self.findings)}")
+
+    @property
+    def summary(self) -> str:
+        """How many checks gave which verdict."""
+        counts = [(sum(f.verdict == verdict for f in self.findings), verdict) for verdict in (WRONG, OK, NOT_CHECKED)]
+        return ", ".join(f"{n} {verdict}" for n, verdict in counts)
+
+    def __str__(self) -> str:
+        lines = [f"Examination: {self.summary}", ""]
+        for finding in self.findings:
+            text = textwrap.wrap(finding.evidence, WIDTH - len(INDENT)) or [""]
+            lines.append(f"{finding.verdict:<12}  {finding.check:<16}{text[0]}")
+            lines += [INDENT + line for line in text[1:]]
+            if finding.mistake:
+                lines += [INDENT + line for line in textwrap.wrap("-> " + finding.mistake, WIDTH - len(INDENT))]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td><b>{f.verdict}</b></td><td>{html.escape(f.check)}</td>"
+            f"<td style='text-align:left'>{html.escape(f.evidence)}"
+            + (f"<br><b>Likely mistake:</b> {html.escape(f.mistake)}" if f.mistake else "") + "</td></tr>"
+            for f in self.findings)
+        return (f"<p>Examination: {self.summary}</p><table><tr><th>verdict</th><th>check</th>"
+                f"<th style='text-align:left'>evidence</th></tr>{rows}</table>")

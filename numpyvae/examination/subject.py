@@ -1,0 +1,123 @@
+"""The functions under examination, called in one way whatever way they were written."""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..functional.activations import sigmoid
+from ..functional.likelihoods import bernoulli_nll, gaussian_learned_nll, gaussian_nll
+
+Array = np.ndarray
+Function = Callable[..., Any]
+
+LOG_FLOOR = -100.0    # of a probability that rounding made 0: where PyTorch's binary_cross_entropy cuts off, too
+
+
+@dataclass
+class Subject:
+    """What `examine` was given about the model; the arguments are explained there."""
+
+    x: Array
+    encode: Function
+    sample_z: Function | None
+    decode: Function | None
+    loss: Function | None
+    decodes_to: str
+    sigma: float
+    beta: float
+    gradients: Function | None
+    parameters: Mapping[str, Array] | None
+    sample_x: Function | None
+    rng: np.random.Generator
+
+    def __post_init__(self) -> None:
+        mu, _ = self.encoded(self.x[:1])
+        self.n_latent = mu.shape[1]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the loss takes its noise as an argument, so that it can be held still."""
+        return self.loss is not None and takes_noise(self.loss, 1)
+
+    def encoded(self, x: Array) -> tuple[Array, Array]:
+        """mu, logvar, both (B, Z); raises ValueError where encode gives something else."""
+        result = self.encode(x)
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            raise ValueError(f"encode gives {type(result).__name__}; expected the pair mu, logvar")
+        mu, logvar = np.asarray(result[0]), np.asarray(result[1])
+        if mu.ndim != 2 or len(mu) != len(x) or logvar.shape != mu.shape:
+            raise ValueError(f"encode gives shapes {mu.shape} and {logvar.shape} for {len(x)} images; "
+                             "expected (B, Z) for both: one row for each image")
+        return mu, logvar
+
+    def sampled(self, mu: Array, logvar: Array, eps: Array | None) -> Array:
+        """z (B, Z), from eps where the user's sampling takes it, or by the formula where there is no other way."""
+        if self.sample_z is not None and takes_noise(self.sample_z, 2):
+            noise = self.noise(mu.shape) if eps is None else eps
+            return np.asarray(self.sample_z(mu, logvar, noise.astype(mu.dtype)))
+        if eps is None and self.sample_z is not None:
+            return np.asarray(self.sample_z(mu, logvar))
+        noise = self.noise(mu.shape) if eps is None else eps
+        return (mu + np.exp(0.5 * logvar) * noise).astype(mu.dtype)
+
+    def decoded(self, z: Array) -> Array:
+        """theta in float64: (B, D), or (B, 2D) for mean and logvar."""
+        assert self.decode is not None
+        theta = np.asarray(self.decode(z), dtype=float)
+        width = self.x.shape[1] * (2 if self.decodes_to == "mean and logvar" else 1)
+        if theta.shape != (len(z), width):
+            raise ValueError(f"decode gives shape {theta.shape} for {len(z)} rows of z; expected {(len(z), width)}, "
+                             f"as decodes_to={self.decodes_to!r} asks for")
+        return theta
+
+    def loss_value(self, x: Array, eps: Array | None = None) -> float:
+        """The loss of a batch as a number."""
+        assert self.loss is not None
+        value = np.asarray(self.loss(x) if eps is None else self.loss(x, eps.astype(x.dtype)))
+        if value.size != 1:
+            raise ValueError(f"loss gives shape {value.shape}; expected one number: the sum or the mean over the batch")
+        return float(value.reshape(()))
+
+    def nll(self, theta: Array, x: Array) -> Array:
+        """-log p(x|z) of each row by the formula, (B,)."""
+        x = x.astype(float)
+        if self.decodes_to == "logits":
+            return bernoulli_nll(theta, x)
+        if self.decodes_to == "probabilities":
+            return -np.sum(x * safe_log(theta) + (1 - x) * safe_log(1 - theta), axis=1)
+        if self.decodes_to == "mean":
+            return gaussian_nll(theta, x, self.sigma)
+        return gaussian_learned_nll(theta, x)
+
+    def mean(self, theta: Array) -> Array:
+        """E[x|z], (B, D)."""
+        if self.decodes_to == "logits":
+            return sigmoid(theta)
+        return theta[:, :self.x.shape[1]]
+
+    def noise(self, shape: tuple[int, ...]) -> Array:
+        return self.rng.standard_normal(shape)
+
+    @property
+    def rounding(self) -> float:
+        """The relative rounding error of the arithmetic behind the functions: the encoder's output shows it."""
+        mu, _ = self.encoded(self.x[:1])
+        single = bool(np.all(mu.astype(np.float32) == mu))
+        return float(np.finfo(np.float32 if single else np.float64).eps)
+
+
+def takes_noise(function: Function, n_others: int) -> bool:
+    """Whether a function asks for eps after its n_others arguments."""
+    parameters = inspect.signature(function).parameters
+    needed = [p for p in parameters.values() if p.default is p.empty
+              and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(needed) > n_others or "eps" in parameters
+
+
+def safe_log(p: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.maximum(np.log(p), LOG_FLOOR)

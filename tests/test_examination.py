@@ -1,0 +1,211 @@
+"""The examination: it passes what is right, in whatever framework, and names each exhibit of the museum."""
+import re
+
+import numpy as np
+import pytest
+
+import numpyvae as nv
+from numpyvae import museum
+
+SEEDS = (0, 1, 2)
+
+
+@pytest.mark.parametrize("make", [museum.right, museum.right_that_draws_its_noise])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_right_vae_passes(make, seed):
+    rng = np.random.default_rng(seed)
+    report = nv.examine(**make(rng), rng=rng)
+    assert report.ok, report
+
+
+@pytest.mark.parametrize("exhibit", museum.EXHIBITS, ids=lambda exhibit: exhibit.name)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_exhibit_is_caught_by_the_check_that_its_label_says_and_by_no_other(exhibit, seed):
+    rng = np.random.default_rng(seed)
+    report = nv.examine(**exhibit.functions(rng), rng=rng)
+    assert report.wrong == (exhibit.caught_by,), report
+    assert exhibit.named in report[exhibit.caught_by].mistake
+
+
+def test_one_exhibit_passes_every_gradient_check(rng):
+    exhibit = next(e for e in museum.EXHIBITS if e.name == "variance-as-sigma")
+    report = nv.examine(**exhibit.functions(rng), rng=rng)
+    assert report["gradients"].verdict == "ok" and report["kl"].verdict == "ok"
+    assert exhibit.caught_by == "sampling"
+
+
+def test_every_family_of_bugs_is_on_show_with_its_label():
+    assert {exhibit.family for exhibit in museum.EXHIBITS} == set(museum.FAMILIES)
+    assert len({exhibit.name for exhibit in museum.EXHIBITS}) == len(museum.EXHIBITS)
+    for exhibit in museum.EXHIBITS:
+        assert exhibit.bug.endswith(".") and exhibit.seen_as.endswith(".")
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "gaussian-learned"])
+@pytest.mark.parametrize("beta", [1.0, 4.0])
+def test_our_own_vae_passes(likelihood, beta, rng):
+    images = nv.datasets.strokes(16, seed=0)[0].reshape(16, -1) / 255
+    vae = nv.VAE.dense(784, (20,), 3, likelihood=likelihood, beta=beta, sigma=0.5, rng=rng)
+    report = nv.examine(vae, x=images, rng=rng)
+    assert report.ok, report
+    checked = {finding.check for finding in report.findings if finding.verdict == "ok"}
+    assert checked >= {"noise", "sampling", "likelihood", "kl", "reduction", "gradients", "images"}
+
+
+def test_a_beta_that_was_not_meant_is_found_in_our_own_vae(rng):
+    vae = nv.VAE.dense(12, (7,), 3, beta=1.0, rng=rng)
+    functions = {**vars_of(vae), "beta": 4.0}
+    report = nv.examine(**functions, rng=rng)
+    assert report.wrong == ("reduction",) and "hidden beta of 0.25" in report["reduction"].mistake
+
+
+def vars_of(vae):
+    from numpyvae.examination import functions_of
+    return functions_of(vae, np.random.default_rng(3).random((12, vae.n_data)))
+
+
+def test_the_report_prints_and_shows_in_a_notebook(rng):
+    report = nv.examine(**museum.EXHIBITS[0].functions(rng), rng=rng)
+    text = str(report)
+    assert text.startswith("Examination: 1 wrong, 12 ok, 0 not checked")
+    assert max(map(len, text.splitlines())) <= 100
+    assert "exp(logvar) is used as the standard deviation" in " ".join(text.split())
+    assert "<table>" in report._repr_html_()
+    with pytest.raises(KeyError, match="there are noise, sampling"):
+        report["nonsense"]
+
+
+X = np.random.default_rng(0).random((8, 12))
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (dict(model=3), "model is int; expected a numpyvae VAE"),
+    (dict(encode=lambda x: (x, x)), "x is missing"),
+    (dict(encode=lambda x: (x, x), x=X[0]), r"x has shape \(12,\)"),
+    (dict(encode=lambda x: (x, x), x=X > 0.5), "dtype bool"),
+    (dict(encode=lambda x: (x, x), x=X * np.nan), "NaN"),
+    (dict(encode=lambda x: x, x=X), "expected the pair mu, logvar"),
+    (dict(encode=lambda x: (x, x[:, :2]), x=X), r"expected \(B, Z\) for both"),
+    (dict(encode=lambda x: (x, x), x=X, loss=lambda x, eps: x, decode=lambda z: z), "loss gives shape"),
+    (dict(encode=lambda x: (x, x), x=X, loss=lambda x, eps: 0.0, decode=lambda z: z[:, :2]), "decode gives shape"),
+    (dict(encode=lambda x: (x, x), x=X, decodes_to="logit"), "decodes_to"),
+])
+def test_what_no_vae_gives_is_refused_with_a_sentence(arguments, words, rng):
+    with pytest.raises((TypeError, ValueError), match=words):
+        nv.examine(**arguments, rng=rng)
+
+
+def test_nothing_given_nothing_checked(rng):
+    report = nv.examine(rng=rng)
+    assert report.ok and {finding.verdict for finding in report.findings} == {"not checked"}
+
+
+def test_parameters_come_back_as_they_were(rng):
+    functions = museum.right(rng)
+    before = {name: array.copy() for name, array in functions["parameters"].items()}
+    nv.examine(**functions, rng=rng)
+    for name, array in before.items():
+        np.testing.assert_array_equal(array, functions["parameters"][name])
+
+
+# Other ways to go wrong, beside the exhibits: each a right VAE with one function replaced.
+
+def tiny(**changes):
+    vae = museum.vae.TinyVAE(np.random.default_rng(0))
+    for name, value in changes.items():
+        setattr(vae, name, value)
+    return vae.functions()
+
+
+@pytest.mark.parametrize("changes, check, words", [
+    (dict(kl=lambda mu, logvar: 0.5 * np.sum(np.exp(logvar) + mu**2 - logvar, axis=1)), "kl", "-1 of each latent"),
+    (dict(kl=lambda mu, logvar: 0.5 * np.sum(np.exp(2 * logvar) + mu**2 - 1 - 2 * logvar, axis=1)), "kl",
+     "logvar is used as log sigma"),
+    (dict(nll=lambda theta, x: -np.sum(x * np.minimum(theta - np.log1p(np.exp(theta)), 0), axis=1)), "likelihood",
+     r"\(1 - x\) log\(1 - y\) is missing"),
+    (dict(sigma=lambda logvar: np.ones_like(logvar)), "sampling", "not scaled"),
+    (dict(sigma=lambda logvar: 0 * logvar), "sampling", "no noise is added"),
+    (dict(sample_x=lambda z: z @ np.ones((3, 12))), "images", "not drawn from"),
+])
+def test_other_mistakes_are_named(changes, check, words, rng):
+    functions = tiny(**changes) | {"gradients": None}
+    report = nv.examine(**functions, rng=rng)
+    assert check in report.wrong
+    assert re.search(words, report[check].mistake), report
+
+
+@pytest.mark.parametrize("name, change, words", [
+    ("output.W", lambda g: 2 * g, "only output.W is wrong|just after output"),
+    ("mu.W", lambda g: g.T.reshape(g.shape), "only mu.W is wrong"),
+    ("mu.b", lambda g: g[:-1], "of its shape"),
+])
+def test_a_wrong_gradient_is_placed(name, change, words, rng):
+    functions = tiny()
+    right = functions["gradients"]
+    functions["gradients"] = lambda x, eps: {key: change(g) if key == name else g for key, g in right(x, eps).items()}
+    report = nv.examine(**functions, rng=rng)
+    assert report.wrong == ("gradients",)
+    assert re.search(words, report["gradients"].mistake), report
+
+
+def test_pytorch_s_example_passes(rng):
+    """784-400-20 as in pytorch/examples/vae, written again here, wrapped as the docstring of `examine` shows."""
+    torch = pytest.importorskip("torch")
+    F = torch.nn.functional
+    torch.manual_seed(0)
+
+    class VAE(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.mu, self.logvar = (torch.nn.Linear(*n) for n in ((784, 400), (400, 20), (400, 20)))
+            self.up, self.out = torch.nn.Linear(20, 400), torch.nn.Linear(400, 784)
+
+        def encode(self, x):
+            h = F.relu(self.hidden(x))
+            return self.mu(h), self.logvar(h)
+
+        def reparameterize(self, mu, logvar):
+            std = torch.exp(0.5 * logvar)
+            return mu + torch.randn_like(std) * std
+
+        def decode(self, z):
+            return torch.sigmoid(self.out(F.relu(self.up(z))))
+
+        def forward(self, x):
+            mu, logvar = self.encode(x)
+            return self.decode(self.reparameterize(mu, logvar)), mu, logvar
+
+    def loss_function(y, x, mu, logvar):
+        kl = -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
+        return F.binary_cross_entropy(y, x, reduction="sum") + kl
+
+    model = VAE()
+    images = (nv.datasets.strokes(500, seed=0)[0].reshape(500, -1) / 255).astype(np.float32)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for start in list(range(0, 500, 50)) * 10:    # untrained, its KL is lost in the noise
+        x = torch.from_numpy(images[start:start + 50])
+        optimizer.zero_grad()
+        y, mu, logvar = model(x)
+        loss_function(y, x, mu, logvar).backward()
+        optimizer.step()
+
+    def numpy(f):
+        def wrapped(*arrays):
+            with torch.no_grad():
+                out = f(*map(torch.from_numpy, arrays))
+            return tuple(t.numpy() for t in out) if isinstance(out, tuple) else out.numpy()
+        return wrapped
+
+    def loss(x):
+        y, mu, logvar = model(x)
+        return loss_function(y, x, mu, logvar)
+
+    report = nv.examine(x=images[:12], encode=numpy(model.encode), sample_z=numpy(model.reparameterize),
+                        decode=numpy(model.decode), loss=numpy(loss), decodes_to="probabilities", rng=rng)
+    assert report.ok, report
+    for check in ("noise", "sampling", "likelihood", "kl", "reduction"):
+        assert report[check].verdict == "ok", report
+    wrong = nv.examine(x=images[:12], encode=numpy(model.encode), sample_z=numpy(model.reparameterize),
+                       decode=numpy(model.decode), decodes_to="probabilities", rng=rng,
+                       loss=numpy(lambda x: F.binary_cross_entropy(model(x)[0], x)))
+    assert "reduction" in wrong.wrong or "kl" in wrong.wrong, wrong
