@@ -2,7 +2,7 @@
 
 Read numpyvae.functional first (the mathematics), then numpyvae.vae (the model on one screen).
 """
-from . import datasets, functional, gradcheck, museum, plots
+from . import datasets, exact, functional, gradcheck, museum, objectives, plots
 from .autoencoder import Autoencoder
 from .examination import Examination, examine
 from .layers import Dense, Sequential
@@ -16,5 +16,5 @@ from .vae import VAE
 __version__ = "0.1.0"
 
 __all__ = ["Adam", "Autoencoder", "Dense", "Examination", "LossTerms", "Momentum", "Parameters", "Record", "SGD",
-           "Sequential", "VAE", "datasets", "evaluate_loss", "examine", "fit", "functional", "gradcheck", "kernels_off",
-           "load", "museum", "plots"]
+           "Sequential", "VAE", "datasets", "evaluate_loss", "exact", "examine", "fit", "functional", "gradcheck",
+           "kernels_off", "load", "museum", "objectives", "plots"]

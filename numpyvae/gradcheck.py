@@ -26,8 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from . import layers
+from . import layers, objectives
 from .functional.activations import ACTIVATIONS
+from .functional.gaussian import gaussian_kl, gaussian_log_density, reparameterize
 from .layers import one_of
 from .model import Model
 from .twin import ANY_SHAPE, NUMBER, Twin, kernels_are_on, kernels_everywhere, kernels_off, registry
@@ -175,6 +176,8 @@ def components() -> dict[str, Callable[[str], Gradients]]:
         found[name] = functools.partial(_check_made, check_layer, make_layer)
     for name, make_model in model_examples():
         found[name] = functools.partial(_check_made, check_model, make_model)
+    for name, check, make_model in objective_examples():
+        found[name] = functools.partial(_check_made, check, make_model)
     return found
 
 
@@ -344,3 +347,36 @@ def check_model(model: Any, x: Array, method: str, seed: int = 0) -> Gradients:
         numeric = differentiate(lambda: model.loss(x, *noise), model.parameters[name], method)
         gradients[name] = (analytic[name], numeric)
     return gradients
+
+
+# Objectives: gradients of a VAE that are estimated in another way
+
+def objective_examples() -> Iterator[tuple[str, Callable[..., Gradients], Callable[[], tuple[Any, Array]]]]:
+    """Each function of objectives.py with its check, a VAE of each likelihood, and data."""
+    for name, make in model_examples():
+        if name.startswith("VAE"):
+            for objective, check in OBJECTIVES.items():
+                yield name.replace("VAE", objective), check, make
+
+
+def check_score_function(vae: Any, x: Array, method: str, seed: int = 0) -> Gradients:
+    """The estimate is the gradient of  mean( nll(z) + (nll* - baseline) log q(z) + beta KL )  with z and nll* held."""
+    rng = np.random.default_rng(seed)
+    (eps,), baseline = vae.noise(len(x), rng), rng.standard_normal(len(x))
+    reported = objectives.score_function(vae, x, eps, baseline).loss
+    analytic = {name: vae.parameters.grad(name).copy() for name in vae.parameters.names}
+    mu, logvar = vae.encode(x)
+    z = reparameterize(mu, logvar, eps)
+    weight = vae.likelihood.nll(vae.decoder.forward(z), x) - baseline
+    if method == "complex-step":
+        vae = vae.astype(complex)
+
+    def loss() -> Any:
+        mu, logvar = vae.encode(x)
+        nll = vae.likelihood.nll(vae.decoder.forward(z.astype(vae.dtype)), x)
+        return np.mean(nll + weight * gaussian_log_density(z, mu, logvar) + vae.beta * gaussian_kl(mu, logvar))
+    gradients = {"loss": (np.array([reported]), np.array([vae.loss(x, eps)]).real)}
+    return gradients | {name: (analytic[name], differentiate(loss, vae.parameters[name], method)) for name in analytic}
+
+
+OBJECTIVES: dict[str, Callable[..., Gradients]] = {"score_function": check_score_function}

@@ -68,7 +68,7 @@ class VAE(Model):
 
         Raises TypeError or ValueError for a batch that the model cannot take.
         """
-        x, eps = self._checked(x, eps)
+        x, eps = self.check_pair(x, eps)
         # forward
         h      = self.encoder.forward(x)                        # (B, H)
         mu     = self.mu_head.forward(h)                        # (B, Z)
@@ -84,21 +84,25 @@ class VAE(Model):
         dmu, dlogvar       = reparameterize_backward(dz, logvar, eps)               # the path through z
         dmu     += dmu_kl                                       # mu and logvar fork into z and the KL: here they join
         dlogvar += dlogvar_kl
+        self.backward_encoder(dmu, dlogvar)
+        return self.mean_terms(nll, kl)
+
+    def backward_encoder(self, dmu: Array, dlogvar: Array) -> None:
+        """From the gradients for mu and logvar (B, Z) to those of the encoder's weights."""
         has_encoder = len(self.encoder.layers) > 0
         dh = self.mu_head.backward(dmu, need_dx=has_encoder)
         dh_logvar = self.logvar_head.backward(dlogvar, need_dx=has_encoder)
         if has_encoder:
             dh += dh_logvar                                     # h forks into mu and logvar: here it joins
             self.encoder.backward(dh, need_dx=False)            # nobody asks how the data should change
-        return self._mean_terms(nll, kl)
 
     def loss_terms(self, x: Array, eps: Array) -> LossTerms:
         """The loss of a batch and its parts, by the forward half of `loss_and_grad` alone."""
-        x, eps = self._checked(x, eps)
+        x, eps = self.check_pair(x, eps)
         h = self.encoder.forward(x)
         mu, logvar = self.mu_head.forward(h), self.logvar_head.forward(h)
         z = reparameterize(mu, logvar, eps)
-        return self._mean_terms(self.likelihood.nll(self.decoder.forward(z), x), gaussian_kl(mu, logvar))
+        return self.mean_terms(self.likelihood.nll(self.decoder.forward(z), x), gaussian_kl(mu, logvar))
 
     def loss(self, x: Array, eps: Array) -> float:
         """The loss of a batch, in nats per image; complex where the parameters are, for the complex step."""
@@ -130,13 +134,15 @@ class VAE(Model):
     def _theta(self, z: Array) -> Array:
         return self.decoder.forward(as_batch("z", z, self.n_latent, self.dtype))
 
-    def _checked(self, x: Array, eps: Array) -> tuple[Array, Array]:
+    def check_pair(self, x: Array, eps: Array) -> tuple[Array, Array]:
+        """x and eps as rows of the model's dtype; raises TypeError or ValueError where they do not go together."""
         x, eps = self.check_data(x), as_batch("eps", eps, self.n_latent, self.dtype)
         if len(x) != len(eps):
             raise ValueError(f"eps has {len(eps)} rows; expected {len(x)}, one for each row of x")
         return x, eps
 
-    def _mean_terms(self, nll: Array, kl: Array) -> LossTerms:
+    def mean_terms(self, nll: Array, kl: Array) -> LossTerms:
+        """The rows' parts of the loss, (B,) each, averaged over the batch."""
         mean_nll, mean_kl = nll.mean(), kl.mean()
         terms = LossTerms(mean_nll + self.beta * mean_kl, mean_nll, mean_kl)
         return terms if np.iscomplexobj(nll) else LossTerms(*map(float, terms))

@@ -1,4 +1,5 @@
 """Every gradient of the package, and the checker itself: a wrong gradient must be found, and named in words."""
+import inspect
 import json
 
 import numpy as np
@@ -28,6 +29,9 @@ def test_every_component_is_checked():
     examples = [type(make()[0]) for _, make in g.layer_examples()]
     assert set(g.layer_classes()) <= set(examples)
     assert {name.split("(")[0] for name, _ in g.model_examples()} == set(Model.kinds)
+    estimators = {name for name, f in vars(nv.objectives).items()
+                  if inspect.isfunction(f) and f.__module__ == nv.objectives.__name__}
+    assert estimators == set(g.OBJECTIVES)
 
 
 def test_the_table_is_as_large_as_the_package():
@@ -77,7 +81,7 @@ def test_a_wrong_layer_is_found_in_every_model_that_has_it(monkeypatch):
 
     monkeypatch.setattr(Dense, "backward", without_last_row)
     failed = {row.component for row in g.gradcheck(method="complex-step").failed}
-    assert {"Dense(identity)"} | {name for name in g.components() if name.startswith(("VAE", "Autoencoder"))} == failed
+    assert {"Dense(identity)"} | {name for name in g.components() if name.startswith(("VAE", "Autoencoder", "score"))} == failed
 
 
 def test_a_loss_that_is_reported_but_not_trained_is_found(monkeypatch):

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..functional.activations import sigmoid
 from ..functional.gaussian import gaussian_kl
-from ..kernels.likelihoods import HALF_LOG_2_PI
+from ..kernels.gaussian import HALF_LOG_2_PI
 from .report import NOT_CHECKED, OK, WRONG, Finding
 from .subject import Subject, safe_log
 

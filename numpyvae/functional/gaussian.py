@@ -1,4 +1,4 @@
-"""The two places where a VAE meets the Gaussian: the reparameterization trick and the Kullback-Leibler term.
+"""Where a VAE meets the Gaussian: the reparameterization trick, the Kullback-Leibler term, the density itself.
 
 `logvar` is log sigma^2, always.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import kernels
+from ..kernels.gaussian import HALF_LOG_2_PI
 from ..twin import twin
 
 
@@ -64,3 +65,37 @@ def gaussian_kl_backward(dkl: np.ndarray, mu: np.ndarray, logvar: np.ndarray) ->
     """
     dkl = dkl[:, None]
     return dkl * mu, dkl * 0.5 * (np.exp(logvar) - 1.0)
+
+
+@twin(kernels.gaussian.gaussian_log_density, z="B Z", mu="B Z", logvar="B Z")
+def gaussian_log_density(z: np.ndarray, mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
+    """log N(z; mu, diag exp(logvar)) of each row, in nats.
+
+    z, mu, logvar : (B, Z)  ->  (B,)
+
+    In one dimension the density is exp(-(z - mu)^2 / (2 sigma^2)) / (sigma sqrt(2 pi)), so with log sigma = logvar / 2
+
+    log N = -1/2 ( (z - mu)^2 exp(-logvar) + logvar + log(2 pi) )
+
+    and independent dimensions add up.
+    """
+    return -np.sum(0.5 * ((z - mu) ** 2 * np.exp(-logvar) + logvar) + HALF_LOG_2_PI, axis=1)
+
+
+@twin(kernels.gaussian.gaussian_log_density_backward, dlog="B", z="B Z", mu="B Z", logvar="B Z")
+def gaussian_log_density_backward(dlog: np.ndarray, z: np.ndarray, mu: np.ndarray,
+                                  logvar: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients for z, mu and logvar, given the gradient for each row's log density.
+
+    dlog : (B,); z, mu, logvar : (B, Z)  ->  dz, dmu, dlogvar : (B, Z)
+
+    With the residual r = (z - mu) exp(-logvar):
+
+    d/dz = -r          d/dmu = r          d/dlogvar = 1/2 ( (z - mu) r - 1 )
+
+    The last two are the score of q, on which the score-function estimator rests.                       [lesson 6]
+    """
+    dlog = dlog[:, None]
+    r = (z - mu) * np.exp(-logvar)
+    dmu = dlog * r
+    return -dmu, dmu, dlog * 0.5 * ((z - mu) * r - 1.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import kernels
-from ..kernels.likelihoods import HALF_LOG_2_PI
+from ..kernels.gaussian import HALF_LOG_2_PI
 from ..twin import twin
 from .activations import sigmoid, softplus
 

@@ -3,6 +3,8 @@ import numpy as np
 
 from .exponential import exp
 
+HALF_LOG_2_PI = 0.9189385332046727
+
 
 def reparameterize(mu, logvar, eps):
     """mu + np.exp(logvar / 2) * eps, without an array for the exponential.
@@ -51,3 +53,33 @@ def gaussian_kl_backward(dkl, mu, logvar):
             dmu[b, j] = dkl[b] * mu[b, j]
             dlogvar[b, j] = dkl[b] * half * (exp(logvar[b, j]) - one)
     return dmu, dlogvar
+
+
+def gaussian_log_density(z, mu, logvar):
+    """-np.sum(((z - mu)**2 * np.exp(-logvar) + logvar + log(2 pi)) / 2, axis=1)."""
+    log_density = np.empty(z.shape[0], z.dtype)
+    half = z.dtype.type(0.5)
+    constant = z.shape[1] * z.dtype.type(HALF_LOG_2_PI)
+    for b in range(z.shape[0]):
+        total = z.dtype.type(0)
+        for j in range(z.shape[1]):
+            r = z[b, j] - mu[b, j]
+            total += r * r * exp(-logvar[b, j]) + logvar[b, j]
+        log_density[b] = -half * total - constant
+    return log_density
+
+
+def gaussian_log_density_backward(dlog, z, mu, logvar):
+    """With r = (z - mu) * np.exp(-logvar): -dlog * r, dlog * r, dlog * ((z - mu) * r - 1) / 2."""
+    dz = np.empty_like(z)
+    dmu = np.empty_like(z)
+    dlogvar = np.empty_like(z)
+    half, one = z.dtype.type(0.5), z.dtype.type(1)
+    for b in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            d = z[b, j] - mu[b, j]
+            r = d * exp(-logvar[b, j])
+            dz[b, j] = -dlog[b] * r
+            dmu[b, j] = dlog[b] * r
+            dlogvar[b, j] = dlog[b] * half * (d * r - one)
+    return dz, dmu, dlogvar

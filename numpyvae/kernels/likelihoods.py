@@ -5,8 +5,7 @@ Each likelihood has three: the value, its gradient, and both in one pass, in whi
 import numpy as np
 
 from .exponential import exp, log1p
-
-HALF_LOG_2_PI = 0.9189385332046727
+from .gaussian import HALF_LOG_2_PI
 
 
 def bernoulli_nll(logits, x):

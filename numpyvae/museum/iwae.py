@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..functional.gaussian import gaussian_kl
-from ..kernels.likelihoods import HALF_LOG_2_PI
+from ..kernels.gaussian import HALF_LOG_2_PI
 
 Array = np.ndarray
 Encode = Callable[[Array], tuple[Array, Array]]

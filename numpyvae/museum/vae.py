@@ -7,7 +7,7 @@ import numpy as np
 
 from ..functional.activations import sigmoid, softplus
 from ..functional.gaussian import gaussian_kl
-from ..kernels.likelihoods import HALF_LOG_2_PI
+from ..kernels.gaussian import HALF_LOG_2_PI
 
 Array = np.ndarray
 

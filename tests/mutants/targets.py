@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import numpyvae
+from numpyvae import objectives
 from numpyvae import twin as switch
-from numpyvae.gradcheck import layer_examples, model_examples, pairs, parameter_owners
+from numpyvae.gradcheck import OBJECTIVES, layer_examples, model_examples, pairs, parameter_owners
 from numpyvae.likelihoods import make_likelihood
 from numpyvae.twin import ANY_SHAPE, NUMBER, Twin, registry
 
@@ -37,7 +38,7 @@ class Target(NamedTuple):
 
 def targets() -> list[Target]:
     """Every backward pass of the package."""
-    return [*twin_targets(), *helper_targets(), *method_targets()]
+    return [*twin_targets(), *helper_targets(), *method_targets(), *objective_targets()]
 
 
 # Twins: the reference, the kernel, and what the kernel calls.
@@ -117,6 +118,24 @@ def method_targets() -> Iterator[Target]:
                              after_comment=after_comment)
 
 
+def objective_targets() -> Iterator[Target]:
+    """The backward halves of objectives.py."""
+    for name in OBJECTIVES:
+        yield Target("model", name, getattr(objectives, name), functools.partial(swapped_attribute, objectives, name),
+                     list(objective_outcomes(name)), after_comment="# backward")
+
+
+def objective_outcomes(name: str) -> Iterator[Callable[[], Outcome]]:
+    def run(make):
+        vae, x = make()
+        vae.parameters.grads.fill(np.nan)
+        (eps,) = vae.noise(len(x), np.random.default_rng(1))
+        return [getattr(objectives, name)(vae, x, eps), vae.parameters.grads, vae.parameters.values, x, eps]
+    for example, make in model_examples():
+        if example.startswith("VAE"):
+            yield functools.partial(run, make)
+
+
 def package_modules() -> list[types.ModuleType]:
     """Every module of the package but the museum, whose exhibits are wrong on purpose."""
     root = pathlib.Path(numpyvae.__path__[0])
@@ -183,7 +202,8 @@ def model_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 # name -> kind, inputs, and the comment that begins the backward half
 BACKWARD_METHODS = {"backward": ("layer", layer_outcomes, None),
                     "nll_and_grad": ("likelihood", likelihood_outcomes, None),
-                    "loss_and_grad": ("model", model_outcomes, "# backward")}
+                    "loss_and_grad": ("model", model_outcomes, "# backward"),
+                    "backward_encoder": ("model", model_outcomes, None)}
 
 
 # Swapping in and out.

@@ -1,0 +1,72 @@
+"""What the lessons' notebooks need: data, claims that are checked, exercises that answer, code shown from the package.
+
+    lesson = Lesson(5, DATA)
+    claim, check = lesson.claim, lesson.check
+"""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..datasets import load_strokes, mnist
+from ..layers import one_of
+from .check import Check
+from .claim import claim
+
+__all__ = ["Lesson"]
+
+DATA = ("strokes", "mnist")
+
+
+class Lesson:
+    """One lesson's tools.
+
+    number : 1 to 12
+    data   : "strokes", embedded, or "mnist", found or downloaded as `numpyvae train --data mnist` does
+    check  : check.<exercise>(answer) judges an answer; check.tally() counts what is done
+    """
+
+    def __init__(self, number: int, data: str = "strokes"):
+        self.number = number
+        self.data = one_of("DATA", data, DATA)
+        self.check = Check(number)
+
+    def images(self, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
+        """All images of "train" or "test" as uint8 (N, 28, 28), and their labels (N,)."""
+        if self.data == "mnist":
+            return mnist(split)
+        images, factors = load_strokes(split)
+        return images, factors["label"]
+
+    def claim(self, name: str, value: float, expected: float, tol: float, on: str | None = None) -> None:
+        """Hold a number of the prose to what was computed; stops the notebook where it is not true.
+
+        on : "strokes" for a number that belongs to this data set; on another one it is printed and not judged
+        """
+        claim(name, float(value), expected, tol, judged=on is None or on == self.data)
+
+    def show(self, code: Callable[..., Any], *equations: str) -> Any:
+        """Source code from the package, which cites the given equations of this lesson.
+
+        Raises ValueError where the code cites none of that number, so that text and code cannot part.
+        """
+        from IPython.display import Markdown
+        target = getattr(code, "reference", code)    # of a twin, the NumPy body
+        source = inspect.getsource(target)
+        for equation in equations:
+            if f"lesson {self.number}, eq. {equation}" not in inspect.getsource(inspect.getmodule(target) or target):
+                raise ValueError(f"{target.__module__} does not cite lesson {self.number}, eq. {equation}; "
+                                 "write the citation into the docstring")
+        return Markdown(f"`{target.__module__}`\n\n```python\n{source}\n```")
+
+    def slider(self, draw: Callable[..., Any], **ranges: Any) -> None:
+        """Let the reader move the arguments of draw; nothing happens where ipywidgets is missing."""
+        try:
+            import ipywidgets
+        except ImportError:
+            return
+        from IPython.display import display
+        display(ipywidgets.interactive(draw, **ranges))
