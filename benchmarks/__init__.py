@@ -1,2 +1,1 @@
-"""What numpyvae measures of itself.  Each module is a command, `python -m benchmarks.NAME`, that rewrites its own
-section of RESULTS.md."""
+"""The same work side by side with PyTorch and JAX.  Each module is a command and writes its section of RESULTS.md."""

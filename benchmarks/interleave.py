@@ -28,6 +28,19 @@ def interleave(work: Mapping[str, Callable[[], object]], rounds: int = 20) -> di
     return {name: np.array(each) for name, each in times.items()}
 
 
+def turns_of_one(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
+    """The same for works of seconds: a turn is one run."""
+    times: dict[str, list[float]] = {name: [] for name in work}
+    for i in range(rounds + 1):    # the first is the warm-up
+        for name, run in work.items():
+            time.sleep(REST)
+            start = time.perf_counter()
+            run()
+            if i > 0:
+                times[name].append(time.perf_counter() - start)
+    return {name: np.array(each) for name, each in times.items()}
+
+
 def ratio(times: Mapping[str, np.ndarray], numerator: str, denominator: str) -> tuple[float, float, float]:
     """The median over the rounds of time(numerator) / time(denominator), and its quartiles."""
     median, low, high = np.percentile(times[numerator] / times[denominator], [50, 25, 75])

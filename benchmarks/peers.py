@@ -13,8 +13,8 @@ import numpy as np
 Step = Callable[[], object]
 
 
-def torch_step(hidden: Sequence[int], n_latent: int, batch: int, *, compiled: bool = False, n_data: int = 784) -> Step:
-    """PyTorch: eager as in pytorch/examples/vae, or torch.compile; Adam is PyTorch's fused one in both."""
+def torch_vae(hidden: Sequence[int], n_latent: int, n_data: int) -> Any:
+    """PyTorch's VAE as in pytorch/examples/vae, with the loss as its forward pass."""
     import torch
     import torch.nn.functional as F
 
@@ -41,7 +41,14 @@ def torch_step(hidden: Sequence[int], n_latent: int, batch: int, *, compiled: bo
             return (nll + kl) / len(x)
 
     torch.manual_seed(0)
-    model = VAE()
+    return VAE()
+
+
+def torch_step(hidden: Sequence[int], n_latent: int, batch: int, *, compiled: bool = False, n_data: int = 784) -> Step:
+    """PyTorch, eager or by torch.compile; Adam is PyTorch's fused one in both."""
+    import torch
+
+    model = torch_vae(hidden, n_latent, n_data)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     loss_of = torch.compile(model) if compiled else model
     x, eps = map(torch.from_numpy, _data(batch, n_data, n_latent))
@@ -53,6 +60,28 @@ def torch_step(hidden: Sequence[int], n_latent: int, batch: int, *, compiled: bo
         optimizer.step()
         return loss.item()
     return step
+
+
+def torch_epoch(images: np.ndarray, hidden: Sequence[int], n_latent: int, batch: int) -> Step:
+    """An epoch with PyTorch's own DataLoader: shuffle, convert, draw binary pixels, step, add up the loss."""
+    import torch
+
+    pixels = torch.from_numpy(images.reshape(len(images), -1))
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(pixels), batch_size=batch, shuffle=True)
+    model = torch_vae(hidden, n_latent, pixels.shape[1])
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+
+    def epoch() -> object:
+        total = 0.0
+        for (x,) in loader:
+            x = torch.bernoulli(x.float() / 255)
+            optimizer.zero_grad()
+            loss = model(x, torch.randn(len(x), n_latent))
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(x)
+        return total / len(images)
+    return epoch
 
 
 def jax_step(hidden: Sequence[int], n_latent: int, batch: int, n_data: int = 784) -> Step:

@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
+BLAS_CHOICE = "OPENBLAS_CORETYPE"    # where it is set, NumPy's BLAS does not choose its routines by the processor
 HEAD = "# Results\n\nEvery section was written by the command that it names.\n"
 
 
@@ -34,7 +35,8 @@ def machine(packages: Sequence[str]) -> str:
     """What the numbers were measured on: processor, cores, Python and the packages' versions."""
     versions = [f"{name} {metadata.version(name)}" for name in packages if _installed(name)]
     cores = len(os.sched_getaffinity(0))
-    return f"{_processor()}, {cores} cores, Python {platform.python_version()}, {', '.join(versions)}"
+    chosen = f", {BLAS_CHOICE}={os.environ[BLAS_CHOICE]}" if BLAS_CHOICE in os.environ else ""
+    return f"{_processor()}, {cores} cores, Python {platform.python_version()}, {', '.join(versions)}{chosen}"
 
 
 def _installed(name: str) -> bool:

@@ -16,5 +16,5 @@ from .vae import VAE
 __version__ = "0.1.0"
 
 __all__ = ["Adam", "Autoencoder", "Dense", "Examination", "LossTerms", "Momentum", "Parameters", "Record", "SGD",
-           "Sequential", "VAE", "datasets", "evaluate_loss", "exact", "examine", "fit", "functional", "gradcheck",
-           "kernels_off", "load", "museum", "objectives", "plots"]
+           "Sequential", "VAE", "datasets", "evaluate_loss", "exact", "examine", "fit", "functional",
+           "gradcheck", "kernels_off", "load", "museum", "objectives", "plots"]

@@ -5,9 +5,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import os
+import pathlib
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -48,6 +51,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_sample(commands)
     _add_reconstruct(commands)
     _add_gradcheck(commands)
+    _add_bench(commands)
+    _add_lessons(commands)
     return parser
 
 
@@ -111,6 +116,19 @@ def _add_gradcheck(commands: Any) -> None:
     gradcheck.add_argument("--method", choices=["complex-step", "central-differences"], default=None,
                            help="only this method (default: both)")
     gradcheck.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench", help="time a training step, beside PyTorch and JAX where they are installed",
+        description="Time a training step beside its matrix products alone, and beside PyTorch and JAX "
+                    "(pip install -e '.[bench]'), in turn; the table goes into benchmarks/RESULTS.md.")
+    bench.set_defaults(run=run_bench)
+
+
+def _add_lessons(commands: Any) -> None:
+    lessons = commands.add_parser("lessons", help="open the lessons in JupyterLab")
+    lessons.set_defaults(run=run_lessons)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -192,6 +210,28 @@ def run_gradcheck(options: argparse.Namespace) -> int:
     report = check_own(options.own) if options.own else gradcheck(options.component, options.method)
     print(json.dumps(report.as_dict()) if options.json else report)
     return 0 if report.ok else 1
+
+
+def run_bench(options: argparse.Namespace) -> int:
+    """numpyvae bench"""
+    return subprocess.call([sys.executable, "-m", "benchmarks.step"], cwd=_checkout("benchmarks"))
+
+
+def run_lessons(options: argparse.Namespace) -> int:
+    """numpyvae lessons"""
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise OSError("JupyterLab is not installed, so the lessons cannot be opened; pip install -e '.[lessons]'")
+    first = min((_checkout("lessons") / "lessons").glob("[0-9][0-9]_*.ipynb"))
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(first)])
+
+
+def _checkout(folder: str) -> pathlib.Path:
+    """The project's own folder, which holds what is not part of the installed package."""
+    root = pathlib.Path(__file__).parents[1]
+    if not (root / folder).is_dir():
+        raise OSError(f"the folder {folder}/ is not beside the package at {root}; clone the project and "
+                      "pip install -e . there")
+    return root
 
 
 def _metrics(records: list[nv.Record], configuration: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .buffers import Buffers
 from .functional.activations import ACTIVATIONS, bias_backward
+from .functional.affine import matmul
 
 Array = np.ndarray
 MaybeArray = Any    # an Array, or None where the caller said that it needs none
@@ -70,7 +71,7 @@ class Dense:
         """x (B, I) -> y (B, O)."""
         W, b = self.params["W"], self.params["b"]
         y = self._buffers("y", (len(x), W.shape[1]), W.dtype)
-        np.matmul(x, W, out=y)
+        matmul(x, W, out=y)
         self.activation.add_bias(y, b)
         self.x, self.y = x, y
         return y
@@ -88,10 +89,10 @@ class Dense:
             bias_backward(da, db)
         else:
             da, _ = self.activation.backward_bias(dy, y, self._buffers("da", y.shape, y.dtype), db)
-        np.matmul(x.T, da, out=dW)
+        matmul(x.T, da, out=dW)
         if not need_dx:
             return None
-        return np.matmul(da, W.T, out=self._buffers("dx", x.shape, W.dtype))
+        return matmul(da, W.T, out=self._buffers("dx", x.shape, W.dtype))
 
 
 class Sequential:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
+from numpyvae.kernels import matmul
 from numpyvae.kernels.exponential import exp, expm1, log1p
 from numpyvae.kernels.jit import _fingerprint, jit
 from numpyvae.functional.gaussian import gaussian_kl, reparameterize
@@ -135,6 +136,35 @@ def test_a_result_never_shares_memory_with_an_argument_unless_it_is_written_ther
                     for value in values:
                         if isinstance(value, np.ndarray) and not any(value is w for w in written):
                             assert not np.shares_memory(result, value), f.name
+
+
+# The matrix product
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", ["matmul_three_loops", "matmul_reordered", "matmul_tiled"])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (4, 8, 16), (5, 9, 17), (3, 7, 2), (8, 16, 600), (13, 30, 513)], ids=str)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_matrix_products_agree_with_blas(name, dtype, sizes, transposed, rng):
+    M, K, N = sizes
+    a = rng.standard_normal((K, M)).astype(dtype).T if transposed else rng.standard_normal((M, K)).astype(dtype)
+    b, out = rng.standard_normal((K, N)).astype(dtype), np.full((M, N), np.nan, dtype)
+    assert jit(getattr(matmul, name))(a, b, out) is not None
+    assert error(out, a.astype(float) @ b) <= TOLERANCE[dtype]
+
+
+@needs_kernels
+def test_a_vae_trains_with_our_own_matrix_product():
+    program = """
+import numpy as np, numpyvae as nv
+rng = np.random.default_rng(0)
+vae = nv.VAE.dense(9, (7,), 3, rng=rng)
+x, eps = rng.random((5, 9), np.float32), rng.standard_normal((5, 3), np.float32)
+print(vae.loss_and_grad(x, eps).loss, float(np.abs(vae.parameters.grads).sum()))
+"""
+    ours, blas = (run(program, NUMPYVAE_MATMUL=name) for name in ("numba", ""))
+    assert ours.returncode == 0, ours.stderr
+    np.testing.assert_allclose([float(n) for n in ours.stdout.split()], [float(n) for n in blas.stdout.split()], 1e-5)
 
 
 # The polynomials

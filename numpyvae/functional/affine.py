@@ -1,17 +1,20 @@
-"""x W + b, the one place where a dense network multiplies matrices."""
+"""x W + b, and the matrix product itself."""
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
 from .. import kernels
 from ..twin import twin
 
+# NumPy's BLAS has two threads and is faster; NUMPYVAE_MATMUL=numba, read at import, lets our own tiles multiply.
+NUMBA_MULTIPLIES = os.environ.get("NUMPYVAE_MATMUL") == "numba"
+
 
 def numba_multiplies() -> bool:
-    """Whether our own kernels do the matrix products (NUMPYVAE_MATMUL=numba); else NumPy's BLAS, which is faster."""
-    return os.environ.get("NUMPYVAE_MATMUL") == "numba"
+    return NUMBA_MULTIPLIES
 
 
 @twin(kernels.affine.affine, when=numba_multiplies, x="B I", W="I O", b="O")
@@ -36,3 +39,17 @@ def affine_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> tuple[np.nd
     db_o  = sum_b dy_bo                                                              [lesson 2]
     """
     return dy @ W.T, x.T @ dy, dy.sum(axis=0)
+
+
+@twin(kernels.matmul.matmul_tiled, when=numba_multiplies, writes=("out",), wrt=(), a="B I", b="I O", out="B O")
+def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """a @ b, written to out: a (B, I), b (I, O), out (B, O)."""
+    return np.matmul(a, b, out=out)
+
+
+def _product_of_copies(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """The same where a or b is a transposed view, which the kernel does not take."""
+    return product(np.ascontiguousarray(a), np.ascontiguousarray(b), out)
+
+
+matmul: Callable[..., np.ndarray] = _product_of_copies if NUMBA_MULTIPLIES else np.matmul    # what layers call

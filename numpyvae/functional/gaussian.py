@@ -50,7 +50,7 @@ def gaussian_kl(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
        = -1/2 log sigma^2 - 1/2 + (mu^2 + sigma^2) / 2                   (E z^2 = mu^2 + sigma^2)
        = 1/2 ( sigma^2 + mu^2 - 1 - log sigma^2 ),
 
-    and independent dimensions add.             [Kingma & Welling 2013, appendix B; lesson 5]
+    and independent dimensions add.             [Kingma & Welling 2013, appendix B; lesson 5, eq. 5.4]
     """
     return 0.5 * np.sum(np.exp(logvar) + mu**2 - 1.0 - logvar, axis=1)
 
@@ -61,7 +61,7 @@ def gaussian_kl_backward(dkl: np.ndarray, mu: np.ndarray, logvar: np.ndarray) ->
 
     dkl : (B,); mu, logvar : (B, Z)  ->  dmu, dlogvar : (B, Z)
 
-    dKL/dmu = mu          dKL/dlogvar = 1/2 (exp(logvar) - 1)
+    dKL/dmu = mu          dKL/dlogvar = 1/2 (exp(logvar) - 1)                           [lesson 5, eq. 5.5]
     """
     dkl = dkl[:, None]
     return dkl * mu, dkl * 0.5 * (np.exp(logvar) - 1.0)

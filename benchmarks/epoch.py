@@ -1,0 +1,59 @@
+"""A whole MNIST epoch as a user runs it: shuffle, convert, draw binary pixels, step, record.
+
+    NUMPYVAE_DATA=<folder of MNIST> python -m benchmarks.epoch
+
+Beside it PyTorch with its DataLoader doing the same (extra `bench`), and the epoch's matrix products alone.
+"""
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+import numpyvae as nv
+
+from .floor import matrix_products
+from .interleave import ratio, turns_of_one
+from .peers import torch_epoch
+from .results import BLAS_CHOICE, table, write_section
+
+HIDDEN, LATENT, BATCH, ROUNDS = (400,), 20, 128, 5
+
+
+def our_epoch(images: np.ndarray) -> Callable[[], object]:
+    vae = nv.VAE.dense(784, HIDDEN, LATENT, rng=np.random.default_rng(0))
+    adam, rng = nv.Adam(1e-3), np.random.default_rng(1)
+    return lambda: list(nv.fit(vae, images, optimizer=adam, epochs=1, batch_size=BATCH, rng=rng, binarize="dynamic"))
+
+
+def floor_epoch(n_images: int) -> Callable[[], object]:
+    products = matrix_products(HIDDEN, LATENT, BATCH)
+
+    def run() -> None:
+        for _ in range(n_images // BATCH):
+            products()
+    return run
+
+
+def main() -> None:
+    images, _ = nv.datasets.mnist("train")
+    work = {"numpyvae": our_epoch(images), "floor": floor_epoch(len(images))}
+    if importlib.util.find_spec("torch"):
+        work["PyTorch"] = torch_epoch(images, HIDDEN, LATENT, BATCH)
+    times = turns_of_one(work, ROUNDS)
+    rows = [[name, f"{np.median(times[name]):.2f}", "{:.2f} ({:.2f} – {:.2f})".format(*ratio(times, name, "numpyvae"))]
+            for name in work]
+    chosen = os.environ.get(BLAS_CHOICE)
+    title = "A whole MNIST epoch" + (f", BLAS told to take its routines for {chosen}" if chosen else "")
+    write_section(title, "python -m benchmarks.epoch", f"""
+60,000 images, 784-400-20, batch 128, dynamic binarisation, float32.  "PyTorch" is eager, with its DataLoader and fused
+Adam; "floor" the same number of steps' matrix products alone.  Epochs in turn, medians of {ROUNDS} rounds, quartiles.
+
+{table(["what", "seconds an epoch", "times as long as ours"], rows)}
+""", ["numpy", "numba", "torch"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Make the notebooks from their sources.
+
+    python -m lessons.build          all of them
+    python -m lessons.build 5 6      these lessons
+
+A source, lessons/source/NN_title.py, is a notebook in jupytext's percent format.  Cells tagged "exercise" hold a
+stub and are left out of the solved notebook; cells tagged "solution" are left out of the learner's.  Both notebooks are
+executed, and what the claims print is gathered in claims.json.  Needs the extras lessons and dev.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import re
+from typing import Any
+
+from numpyvae.course.claim import LINE
+
+LESSONS = pathlib.Path(__file__).parent
+KINDS = {"learner": ("solution", LESSONS), "solved": ("exercise", LESSONS / "solved")}    # kind: tag left out, folder
+CLAIMS = LESSONS / "claims.json"
+MAX_SECONDS = 600    # of a cell; the tests hold a whole notebook to less
+
+
+def sources() -> list[pathlib.Path]:
+    return sorted((LESSONS / "source").glob("[0-9][0-9]_*.py"))
+
+
+def notebook_path(source: pathlib.Path, kind: str) -> pathlib.Path:
+    return KINDS[kind][1] / f"{source.stem}.ipynb"
+
+
+def notebook(source: pathlib.Path, kind: str) -> Any:
+    """The notebook of a source, not executed; cells have fixed names, so that a build changes only what changed."""
+    import jupytext
+    made = jupytext.read(source)
+    made.cells = [cell for cell in made.cells if KINDS[kind][0] not in cell.metadata.get("tags", [])]
+    for i, cell in enumerate(made.cells):
+        cell.id = f"cell-{i}"
+    made.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+                     "language_info": {"name": "python"}}
+    return made
+
+
+def execute(made: Any, folder: pathlib.Path, allow_errors: bool = False) -> Any:
+    """Run every cell in a fresh kernel whose folder is the notebook's; no widget state, no times are kept."""
+    from nbclient import NotebookClient
+    client = NotebookClient(made, timeout=MAX_SECONDS, record_timing=False, allow_errors=allow_errors,
+                            resources={"metadata": {"path": str(folder)}})
+    client.execute()
+    for cell in made.cells:
+        if cell.cell_type == "code":    # a slider without its kernel is an error message: the page shows the figure
+            cell.outputs = [output for output in cell.outputs
+                            if "application/vnd.jupyter.widget-view+json" not in output.get("data", {})]
+    made.metadata.pop("widgets", None)
+    made.metadata["language_info"] = {"name": "python"}
+    return made
+
+
+def claims_of(made: Any) -> list[dict[str, Any]]:
+    """What the claims in an executed notebook printed."""
+    printed = "\n".join("".join(output.get("text", "")) for cell in made["cells"] for output in cell.get("outputs", []))
+    return [{"name": match["name"], **{key: float(match[key]) for key in ("value", "expected", "tol")}}
+            for match in LINE.finditer(printed)]
+
+
+def build(source: pathlib.Path) -> None:
+    import nbformat
+    for kind, (_, folder) in KINDS.items():
+        folder.mkdir(exist_ok=True)
+        made = execute(notebook(source, kind), folder)
+        nbformat.write(made, notebook_path(source, kind))
+        print(f"{notebook_path(source, kind).relative_to(LESSONS.parent)}: "
+              f"{os.path.getsize(notebook_path(source, kind)) / 1000:.0f} kB, {len(claims_of(made))} claims")
+
+
+def write_claims() -> None:
+    """claims.json, from the learner's notebooks as they lie there."""
+    CLAIMS.write_text(json.dumps(gathered_claims(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def gathered_claims() -> dict[str, list[dict[str, Any]]]:
+    return {source.stem: claims_of(json.loads(notebook_path(source, "learner").read_text(encoding="utf-8")))
+            for source in sources() if notebook_path(source, "learner").exists()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the lessons' notebooks from their sources.")
+    parser.add_argument("lesson", nargs="*", type=int, help="numbers of lessons; all, if none is given")
+    chosen = parser.parse_args().lesson
+    for source in sources():
+        if not chosen or int(re.match(r"\d+", source.stem)[0]) in chosen:
+            build(source)
+    write_claims()
+
+
+if __name__ == "__main__":
+    main()

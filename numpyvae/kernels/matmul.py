@@ -1,0 +1,91 @@
+"""The matrix product, three times: as it is written on paper, walked in memory's order, and in tiles.
+
+Each computes out = a @ b for a : (M, K), b : (K, N), out : (M, N); a may be a transposed view, the rows of b and of out
+lie in one piece.  The sum is the same, only the order of the work differs.  Speeds: "The matrix product" in
+benchmarks/RESULTS.md.
+"""
+import numpy as np
+
+ROWS, DEPTH = 4, 8      # a tile of a: its 32 numbers stay in registers
+COLUMNS = 512           # columns of out at a time: 4 rows of sums take 8 KB and stay in the nearest cache
+STRIDE = COLUMNS + 16   # from one row of sums to the next: at 2048 bytes exactly, they would fight for the same places
+
+
+def matmul_three_loops(a, b, out):
+    """out[i, j] is the sum over k of a[i, k] b[k, j].
+
+    Two numbers fetched for 2 operations, and b is walked down its columns: each fetch is a new line of memory.
+    """
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            total = out.dtype.type(0)
+            for k in range(a.shape[1]):
+                total += a[i, k] * b[k, j]
+            out[i, j] = total
+    return out
+
+
+def matmul_reordered(a, b, out):
+    """The loops over j and k exchanged: b and out are walked along their rows.
+
+    The inner loop now takes 16 neighbours at once, but fetches two numbers and stores one for 2 operations.
+    """
+    for i in range(a.shape[0]):
+        out[i] = 0
+        for k in range(a.shape[1]):
+            a_ik = a[i, k]
+            for j in range(b.shape[1]):
+                out[i, j] += a_ik * b[k, j]
+    return out
+
+
+def matmul_tiled(a, b, out):
+    """In tiles of 4 x 8: each number of b that is fetched serves four rows, each sum that is fetched eight products.
+
+    For 64 operations the inner loop fetches 12 numbers and stores 4; the sums lie in the nearest cache, and b
+    comes row after row, which the processor foresees.  What the tiles leave over (M not a multiple of 4, K not of 8) is
+    done in the reordered way.
+    """
+    M, K, N = a.shape[0], a.shape[1], b.shape[1]
+    tiled_rows, tiled_depth = M - M % ROWS, K - K % DEPTH
+    sums = np.empty(ROWS * STRIDE, out.dtype)    # one array: of four the compiler would fear that they overlap
+    R1, R2, R3 = STRIDE, 2 * STRIDE, 3 * STRIDE
+    for j in range(0, N, COLUMNS):
+        n = min(COLUMNS, N - j)
+        for i in range(0, tiled_rows, ROWS):
+            sums[:] = 0
+            for k in range(0, tiled_depth, DEPTH):
+                p0, p1, p2, p3, p4, p5, p6, p7 = (
+                    a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3],
+                    a[i, k + 4], a[i, k + 5], a[i, k + 6], a[i, k + 7])
+                q0, q1, q2, q3, q4, q5, q6, q7 = (
+                    a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3],
+                    a[i + 1, k + 4], a[i + 1, k + 5], a[i + 1, k + 6], a[i + 1, k + 7])
+                u0, u1, u2, u3, u4, u5, u6, u7 = (
+                    a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3],
+                    a[i + 2, k + 4], a[i + 2, k + 5], a[i + 2, k + 6], a[i + 2, k + 7])
+                v0, v1, v2, v3, v4, v5, v6, v7 = (
+                    a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3],
+                    a[i + 3, k + 4], a[i + 3, k + 5], a[i + 3, k + 6], a[i + 3, k + 7])
+                b0, b1, b2, b3, b4, b5, b6, b7 = (
+                    b[k, j:j + n], b[k + 1, j:j + n], b[k + 2, j:j + n], b[k + 3, j:j + n],
+                    b[k + 4, j:j + n], b[k + 5, j:j + n], b[k + 6, j:j + n], b[k + 7, j:j + n])
+                for t in range(n):
+                    w0, w1, w2, w3, w4, w5, w6, w7 = b0[t], b1[t], b2[t], b3[t], b4[t], b5[t], b6[t], b7[t]
+                    sums[t] += p0 * w0 + p1 * w1 + p2 * w2 + p3 * w3 + p4 * w4 + p5 * w5 + p6 * w6 + p7 * w7
+                    sums[R1 + t] += q0 * w0 + q1 * w1 + q2 * w2 + q3 * w3 + q4 * w4 + q5 * w5 + q6 * w6 + q7 * w7
+                    sums[R2 + t] += u0 * w0 + u1 * w1 + u2 * w2 + u3 * w3 + u4 * w4 + u5 * w5 + u6 * w6 + u7 * w7
+                    sums[R3 + t] += v0 * w0 + v1 * w1 + v2 * w2 + v3 * w3 + v4 * w4 + v5 * w5 + v6 * w6 + v7 * w7
+            for row in range(ROWS):
+                for t in range(n):
+                    out[i + row, j + t] = sums[row * STRIDE + t]
+    for i in range(M):
+        first = tiled_depth
+        if i >= tiled_rows:
+            out[i] = 0
+            first = 0
+        for k in range(first, K):
+            a_ik = a[i, k]
+            for j in range(N):
+                out[i, j] += a_ik * b[k, j]
+    return out

@@ -1,0 +1,53 @@
+import numpy as np
+
+
+def kl(mu, logvar):
+    return 0.5 * np.sum(np.exp(logvar) + mu**2 - 1 - logvar, axis=1)
+
+
+def kl_backward(dkl, mu, logvar):
+    return dkl[:, None] * mu, dkl[:, None] * 0.5 * (np.exp(logvar) - 1)
+
+
+def kl_to_wide_prior(mu, logvar, t):
+    return 0.5 * np.sum((np.exp(logvar) + mu**2) / t**2 - 1 - logvar + np.log(t**2), axis=1)
+
+
+FAULTS = {"a": "mean", "b": "sign", "c": "missing half", "d": "missing one", "e": "log sigma"}
+RIGHT = {"kl": kl, "kl_backward": kl_backward, "kl_to_wide_prior": kl_to_wide_prior, "faults": FAULTS}
+
+WRONG = {
+    "kl": [
+        (lambda mu, logvar: 0.5 * np.sum(np.exp(logvar) + mu**2 - 1 - logvar / 2, axis=1), "the lecture's misprint"),
+        (lambda mu, logvar: kl(mu, 2 * logvar), "logvar for log sigma"),
+        (lambda mu, logvar: 2 * kl(mu, logvar), "half in front is missing"),
+        (lambda mu, logvar: kl(mu, logvar) / mu.shape[1], "mean over the latent dimensions"),
+        (lambda mu, logvar: kl(mu, logvar).sum(), "each row has a KL of its own"),
+        (lambda mu, logvar: 0.5 * np.sum(np.exp(logvar) + mu**2 - logvar, axis=1), "the -1 of each dimension"),
+        (lambda mu, logvar: -kl(mu, logvar), "wrong sign"),
+        (lambda mu, logvar: kl(mu, logvar)[:, None], "has shape (4, 1)"),
+        (lambda mu: mu, "it stops with TypeError"),
+        (lambda mu, logvar: "kl", "expected numbers"),
+        (lambda mu, logvar: kl(mu, logvar) * np.nan, "NaN"),
+    ],
+    "kl_backward": [
+        (lambda dkl, mu, logvar: (mu, 0.5 * (np.exp(logvar) - 1)), "upstream gradient dkl is not used"),
+        (lambda dkl, mu, logvar: (dkl[:, None] * mu, dkl[:, None] * (np.exp(logvar) - 1)), "lacks the half"),
+        (lambda dkl, mu, logvar: (dkl[:, None] * mu, dkl[:, None] * 0.5 * (1 - np.exp(-logvar))), "for sigma^2"),
+        (lambda dkl, mu, logvar: (dkl[:, None] * mu, dkl[:, None] * 0.5 * (np.exp(logvar) - 0.5)), "misprint"),
+        (lambda dkl, mu, logvar: dkl[:, None] * mu, "expected two"),
+    ],
+    "kl_to_wide_prior": [
+        (lambda mu, logvar, t: kl(mu, logvar), "t was left out"),
+        (lambda mu, logvar, t: kl_to_wide_prior(mu, logvar, t) - 3 * np.log(t), "log t^2 is missing"),
+        (lambda mu, logvar, t: kl_to_wide_prior(mu, logvar, np.sqrt(t)), "took t for the variance"),
+        (lambda mu, logvar, t: 0.5 * np.sum(np.exp(logvar) / t**2 + mu**2 - 1 - logvar + np.log(t**2), axis=1),
+         "mu^2 has to be divided"),
+    ],
+    "faults": [
+        ({**FAULTS, "e": "sign"}, "e is something else"),
+        ({**FAULTS, "a": "missing half", "c": "mean"}, "a is something else"),
+        ({"a": "mean"}, "letters a to e"),
+        ("mean", "expected a dictionary"),
+    ],
+}

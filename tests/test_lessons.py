@@ -1,0 +1,257 @@
+"""The lessons: notebooks that match their sources and run, claims that hold, exercises that answer."""
+import importlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from numpyvae.course import Lesson
+from numpyvae.course.check import DONE, NOT_ATTEMPTED, NOT_YET, Check, verdict
+from numpyvae.course.claim import ClaimFailed, claim
+
+ROOT = pathlib.Path(__file__).parents[1]
+LESSONS = ROOT / "lessons"
+SOURCES = {source.stem: source for source in sorted((LESSONS / "source").glob("[0-9][0-9]_*.py"))}
+NUMBERS = {stem: int(stem[:2]) for stem in SOURCES}
+SECONDS = 60
+every_lesson = pytest.mark.parametrize("stem", SOURCES)
+both_kinds = pytest.mark.parametrize("kind", ["learner", "solved"])
+
+
+def judges(number):
+    module = importlib.import_module(f"numpyvae.course.lesson_{number:02d}")
+    return {name: f for name, f in vars(module).items() if hasattr(f, "is_exercise")}
+
+
+def answers(number):
+    return importlib.import_module(f"course.wrong_{number:02d}")
+
+
+EXERCISES = [(number, name) for number in NUMBERS.values() for name in judges(number)]
+WRONG = [(number, name, i) for number in NUMBERS.values() for name, wrong in answers(number).WRONG.items()
+         for i in range(len(wrong))]
+
+
+def committed(stem, kind):
+    folder = LESSONS if kind == "learner" else LESSONS / "solved"
+    return json.loads((folder / f"{stem}.ipynb").read_text(encoding="utf-8"))
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def printed(notebook):
+    return "\n".join("".join(output.get("text", "")) for cell in code_cells(notebook) for output in cell["outputs"])
+
+
+# Exercises
+
+@pytest.mark.parametrize("number, name", EXERCISES)
+def test_the_stub_is_not_attempted_and_the_solution_is_done(number, name):
+    judge = judges(number)[name]
+    assert verdict(judge, ...)[0] == verdict(judge, None)[0] == NOT_ATTEMPTED
+    right = answers(number).RIGHT[name]
+    if callable(right):
+        assert verdict(judge, lambda *args: ...)[0] == NOT_ATTEMPTED
+    for _ in range(5):
+        assert verdict(judge, right) == (DONE, "")
+
+
+@pytest.mark.parametrize("number, name, i", WRONG)
+def test_a_wrong_answer_is_rejected_with_its_reason(number, name, i):
+    answer, words = answers(number).WRONG[name][i]
+    for _ in range(5):
+        state, reason = verdict(judges(number)[name], answer)
+        assert state == NOT_YET
+        assert words in reason
+
+
+@every_lesson
+def test_every_exercise_has_three_wrong_answers_and_every_lesson_three_exercises(stem):
+    number = NUMBERS[stem]
+    assert set(answers(number).WRONG) == set(answers(number).RIGHT) == set(judges(number))
+    assert len(judges(number)) >= 3
+    assert all(len(wrong) >= 3 for wrong in answers(number).WRONG.values())
+
+
+def test_check_knows_its_exercises_and_counts(capsys):
+    check = Check(5)
+    check.kl(answers(5).RIGHT["kl"])
+    check.kl_backward(None)
+    check.faults("mean")
+    check.tally()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "✓ kl: done"
+    assert lines[1] == "○ kl_backward: not attempted"
+    assert lines[2].startswith("✗ faults: not yet: expected a dictionary")
+    assert lines[3] == "1 of 4 exercises done; still open: kl_backward, kl_to_wide_prior, faults"
+    with pytest.raises(AttributeError, match="no exercise 'KL'; there are kl, kl_backward"):
+        check.KL
+
+
+def test_what_an_answer_does_to_its_arguments_harms_nobody():
+    def careless(mu, logvar):
+        result = answers(5).RIGHT["kl"](mu, logvar)
+        mu[:] = 0
+        return result
+    assert verdict(judges(5)["kl"], careless)[0] == DONE
+
+
+# Claims
+
+def test_a_claim_that_fails_stops_with_a_line_that_says_what_to_do(capsys):
+    claim("pi", 3.14159, 3.14, 0.01)
+    assert capsys.readouterr().out == "claim pi: 3.14159, the text says 3.14 ± 0.01 ✓\n"
+    for value in (3.2, float("nan")):
+        with pytest.raises(ClaimFailed, match="this does not hold. If you changed a cell above") as failed:
+            claim("pi", value, 3.14, 0.01)
+        assert len(failed.value._render_traceback_()) == 1
+
+
+def test_a_claim_about_one_data_set_is_not_judged_on_another(capsys):
+    lesson = Lesson(5)
+    with pytest.raises(ClaimFailed):
+        lesson.claim("accuracy", 0.5, 0.9, 0.01, on="strokes")
+    lesson.claim("accuracy", 0.5, 0.9, 0.01, on="mnist")
+    assert capsys.readouterr().out == "accuracy: 0.5 on this data; the text says 0.9, of `strokes`\n"
+    with pytest.raises(ValueError, match="DATA is 'cifar'; expected one of"):
+        Lesson(5, "cifar")
+
+
+def test_claims_json_is_what_the_notebooks_print():
+    from lessons.build import gathered_claims
+    assert json.loads((LESSONS / "claims.json").read_text(encoding="utf-8")) == gathered_claims()
+
+
+# The notebooks as they are committed
+
+@every_lesson
+@both_kinds
+def test_the_notebook_is_up_to_date_with_its_source(stem, kind):
+    pytest.importorskip("jupytext")
+    from lessons.build import notebook
+    made = notebook(SOURCES[stem], kind)
+    now = [(cell["cell_type"], "".join(cell["source"])) for cell in committed(stem, kind)["cells"]]
+    assert now == [(cell.cell_type, cell.source) for cell in made.cells], f"run python -m lessons.build {stem[:2]}"
+
+
+@every_lesson
+@both_kinds
+def test_the_notebook_shows_no_error_and_no_warning_and_is_small(stem, kind):
+    notebook = committed(stem, kind)
+    check_outputs(notebook, kind, NUMBERS[stem])
+    folder = LESSONS if kind == "learner" else LESSONS / "solved"
+    assert (folder / f"{stem}.ipynb").stat().st_size < 1_000_000
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+    for cell in code_cells(notebook):
+        assert "execution" not in cell["metadata"]
+        assert not any("widget-view" in mime for output in cell["outputs"] for mime in output.get("data", {}))
+
+
+def check_outputs(notebook, kind, number):
+    for cell in code_cells(notebook):
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error", output.get("evalue")
+            assert output.get("name") != "stderr", output.get("text")
+    text = printed(notebook)
+    n = len(judges(number))
+    if kind == "solved":
+        assert f"{n} of {n} exercises done" in text
+    else:
+        assert f"0 of {n} exercises done" in text
+        assert NOT_YET not in text
+
+
+@every_lesson
+def test_the_writing_keeps_its_rules(stem):
+    cells = committed(stem, "solved")["cells"]
+    for cell in cells:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            assert source.count("\n") < 20, source
+        assert not re.search(r"\b(clearly|obviously|easy to see)\b", source, re.IGNORECASE), source
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    for part in ("question", "derivation", "code", "experiment", "Exercises", "learned", "still wrong"):
+        assert part in text, part
+    assert "lesson.slider(" in "".join("".join(cell["source"]) for cell in cells)
+    assert any("image/png" in output.get("data", {}) for cell in code_cells({"cells": cells})
+               for output in cell["outputs"])
+
+
+def test_derivation_and_code_are_tied_both_ways():
+    """An equation that the package cites stands in its lesson; what a lesson shows cites an equation of it."""
+    cited = set()
+    for path in (ROOT / "numpyvae").rglob("*.py"):
+        cited |= set(re.findall(r"lesson (\d+), eq\. (\d+\.\d+)", path.read_text(encoding="utf-8")))
+    tags = {(str(NUMBERS[stem]), tag) for stem, source in SOURCES.items()
+            for tag in re.findall(r"\\tag\{([\d.]+)\}", source.read_text(encoding="utf-8"))}
+    shown = [(NUMBERS[stem], call) for stem, source in SOURCES.items()
+             for call in re.findall(r"lesson\.show\(([^)]*)\)", source.read_text(encoding="utf-8"))]
+    assert cited and cited <= tags
+    assert {number for number, _ in shown} == set(NUMBERS.values())
+    for number, call in shown:
+        assert re.search(r'"\d+\.\d+"', call), f"lesson {number}: show({call}) names no equation"
+
+
+# The notebooks, executed
+
+OFFLINE = """
+import socket
+def refuse(*args, **kwargs):
+    raise OSError("this test has no network")
+real = socket.socket.connect
+def connect(self, address):
+    if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        refuse()
+    return real(self, address)
+socket.socket.connect = connect
+socket.getaddrinfo = refuse
+"""
+
+EXECUTE = """
+import pathlib, sys, nbformat
+from lessons.build import execute, notebook
+source, kind, data, out = sys.argv[1:]
+made = notebook(pathlib.Path(source), kind)
+for cell in made.cells:
+    cell.source = cell.source.replace('DATA = "strokes"', f'DATA = "{data}"')
+folder = pathlib.Path(out).parent
+nbformat.write(execute(made, folder, allow_errors=True), out)
+"""
+
+
+def run_notebook(stem, kind, data, tmp_path):
+    """From scratch: a fresh kernel, no compiled kernels, no network.  The notebook, and the seconds it took."""
+    (tmp_path / "sitecustomize.py").write_text(OFFLINE)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+                   "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    start = time.perf_counter()
+    out = tmp_path / f"{stem}.ipynb"
+    done = subprocess.run([sys.executable, "-c", EXECUTE, str(SOURCES[stem]), kind, data, str(out)], cwd=ROOT,
+                          env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text(encoding="utf-8")), time.perf_counter() - start
+
+
+@pytest.mark.slow
+@every_lesson
+@both_kinds
+def test_the_notebook_runs_from_scratch(stem, kind, tmp_path):
+    notebook, seconds = run_notebook(stem, kind, "strokes", tmp_path)
+    check_outputs(notebook, kind, NUMBERS[stem])
+    assert seconds < SECONDS
+
+
+@pytest.mark.slow
+@every_lesson
+def test_the_notebook_runs_on_mnist(stem, tmp_path):
+    if "NUMPYVAE_DATA" not in os.environ:
+        pytest.skip("NUMPYVAE_DATA does not say where MNIST is")
+    notebook, _ = run_notebook(stem, "solved", "mnist", tmp_path)
+    check_outputs(notebook, "solved", NUMBERS[stem])
