@@ -16,7 +16,7 @@ Array = np.ndarray
 class Autoencoder(Model):
     """An encoder to a code z and a decoder back, trained to minimise the reconstruction's nll.
 
-    With a Gaussian likelihood that is the squared error, halved, over sigma^2, plus a constant.    [lesson 1]
+    With a Gaussian likelihood that is the squared error, halved, over sigma^2, plus a constant.    [lesson 1, eq. 1.2]
     """
 
     def __init__(self, encoder: Sequential, decoder: Sequential, likelihood: Likelihood, dtype: Any,
@@ -43,7 +43,10 @@ class Autoencoder(Model):
         return cls(encoder, decoder, model, dtype, config)
 
     def loss_and_grad(self, x: Array) -> LossTerms:
-        """The loss of a batch x (B, D) in nats per image, and its gradient in `parameters.grads`."""
+        """The loss of a batch x (B, D) in nats per image, and its gradient in `parameters.grads`.
+
+        [lesson 1, eq. 1.2]
+        """
         x = self.check_data(x)
         # forward
         z     = self.encoder.forward(x)                                         # (B, Z)

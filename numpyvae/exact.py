@@ -6,7 +6,7 @@ Quadrature.  With one or two latent dimensions the integral over z is a sum over
 
 with h the distance between grid points.  For a smooth integrand that has died away at the edges this plain sum
 converges faster than any power of h (Trefethen & Weideman 2014), so a hundred points a dimension give all
-the digits.                                                                                          [lesson 3]
+the digits.                                                                                 [lesson 3, eq. 3.4]
 """
 from __future__ import annotations
 
@@ -58,7 +58,10 @@ def log_likelihood(vae: Any, x: Array, points: int = 200, reach: float = 6.0) ->
 
 
 def posterior(vae: Any, x: Array, points: int = 200, reach: float = 6.0) -> tuple[Array, Array]:
-    """p(z|x) on the latent grid: z (N, Z), and the probability of each grid point, rows that sum to 1, (B, N)."""
+    """p(z|x) on the latent grid: z (N, Z), and the probability of each grid point, rows that sum to 1, (B, N).
+
+    p(z|x) = p(x|z) p(z) / p(x), by Bayes' rule.                                                 [lesson 4, eq. 4.1]
+    """
     z, joint = log_joint(vae, x, points, reach)
     return z, np.exp(joint - log_sum_exp(joint)[:, None])
 

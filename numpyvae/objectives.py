@@ -6,7 +6,7 @@ The score-function estimator ("REINFORCE") needs no derivative of the decoder fo
 
 for any f, because dq = q d log q.  A number c that does not depend on z may be taken from f (a "baseline"):
 E_q[d log q] = d/dphi int q = 0.  It changes the variance, not the mean.
-[Williams 1992; Mnih & Gregor 2014; lesson 6]
+[Williams 1992; Mnih & Gregor 2014; lesson 6, eq. 6.2]
 """
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class VAE(Model):
 
         loss = -E_q[ log p(x|z) ] + beta KL( q(z|x) || p(z) ),
 
-    the negative ELBO for beta = 1, with one z for each image.       [Kingma & Welling 2013, eq. 10; lesson 7]
+    the negative ELBO for beta = 1, with one z for each image.       [Kingma & Welling 2013, eq. 10; lesson 7, eq. 7.1]
     """
 
     def __init__(self, encoder: Sequential, mu_head: Dense, logvar_head: Dense, decoder: Sequential,
@@ -65,6 +65,7 @@ class VAE(Model):
         """The loss of a batch, and its gradient in `parameters.grads`.
 
         x : (B, D) data, eps : (B, Z) noise from N(0, I).  The same eps serves forward and backward.
+        Each line of the backward half is derived in lesson 7, eq. 7.3.
 
         Raises TypeError or ValueError for a batch that the model cannot take.
         """
@@ -97,7 +98,10 @@ class VAE(Model):
             self.encoder.backward(dh, need_dx=False)            # nobody asks how the data should change
 
     def loss_terms(self, x: Array, eps: Array) -> LossTerms:
-        """The loss of a batch and its parts, by the forward half of `loss_and_grad` alone."""
+        """The loss of a batch and its parts, by the forward half of `loss_and_grad` alone.
+
+        With beta = 1 it is an estimate, from one z for each image, of minus the ELBO.           [lesson 4, eq. 4.4]
+        """
         x, eps = self.check_pair(x, eps)
         h = self.encoder.forward(x)
         mu, logvar = self.mu_head.forward(h), self.logvar_head.forward(h)

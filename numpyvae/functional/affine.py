@@ -34,9 +34,9 @@ def affine_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> tuple[np.nd
 
     y_bo = sum_i x_bi W_io + b_o, so by the chain rule
 
-    dx_bi = sum_o dy_bo W_io      i.e.  dx = dy W^T
-    dW_io = sum_b x_bi dy_bo      i.e.  dW = x^T dy
-    db_o  = sum_b dy_bo                                                              [lesson 2]
+    dx_bi = sum_o dy_bo W_io      i.e.  dx = dy W^T                                     [lesson 2, eq. 2.2]
+    dW_io = sum_b x_bi dy_bo      i.e.  dW = x^T dy                                     [lesson 2, eq. 2.3]
+    db_o  = sum_b dy_bo                                                                 [lesson 2, eq. 2.4]
     """
     return dy @ W.T, x.T @ dy, dy.sum(axis=0)
 

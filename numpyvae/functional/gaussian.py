@@ -19,7 +19,7 @@ def reparameterize(mu: np.ndarray, logvar: np.ndarray, eps: np.ndarray) -> np.nd
 
     logvar = log sigma^2, so sigma = sqrt(exp(logvar)) = exp(logvar / 2).  With eps ~ N(0, I), z has mean mu and
     variance sigma^2, and is a smooth function of mu and logvar while eps stands still: that lets a gradient
-    pass the draw.                              [Kingma & Welling 2013, section 2.4; lesson 6]
+    pass the draw.                              [Kingma & Welling 2013, section 2.4; lesson 6, eq. 6.4]
     """
     return mu + np.exp(0.5 * logvar) * eps
 
@@ -32,7 +32,7 @@ def reparameterize_backward(dz: np.ndarray, logvar: np.ndarray, eps: np.ndarray)
 
     z = mu + exp(logvar / 2) eps, so
 
-    dz/dmu = 1          dz/dlogvar = 1/2 exp(logvar / 2) eps
+    dz/dmu = 1          dz/dlogvar = 1/2 exp(logvar / 2) eps                            [lesson 6, eq. 6.5]
     """
     return dz.copy(), dz * eps * np.exp(0.5 * logvar) * 0.5
 
@@ -93,7 +93,7 @@ def gaussian_log_density_backward(dlog: np.ndarray, z: np.ndarray, mu: np.ndarra
 
     d/dz = -r          d/dmu = r          d/dlogvar = 1/2 ( (z - mu) r - 1 )
 
-    The last two are the score of q, on which the score-function estimator rests.                       [lesson 6]
+    The last two are the score of q, on which the score-function estimator rests.            [lesson 6, eq. 6.3]
     """
     dlog = dlog[:, None]
     r = (z - mu) * np.exp(-logvar)

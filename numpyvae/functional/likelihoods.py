@@ -58,14 +58,14 @@ def gaussian_nll(mean: Array, x: Array, sigma: float) -> Array:
 
     For one pixel the density is exp(-(x - m)^2 / (2 sigma^2)) / (sigma sqrt(2 pi)), so
 
-    -log p = (x - m)^2 / (2 sigma^2) + log sigma + 1/2 log(2 pi)                                [lesson 3]
+    -log p = (x - m)^2 / (2 sigma^2) + log sigma + 1/2 log(2 pi)                                [lesson 3, eq. 3.3]
     """
     return np.sum(0.5 * ((x - mean) / sigma) ** 2, axis=1) + mean.shape[1] * (np.log(sigma) + HALF_LOG_2_PI)
 
 
 @twin(kernels.likelihoods.gaussian_nll_backward, dnll="B", mean="B D", x="B D", sigma="number")
 def gaussian_nll_backward(dnll: Array, mean: Array, x: Array, sigma: float) -> Array:
-    """The gradient for the mean:  (m - x) / sigma^2."""
+    """The gradient for the mean:  (m - x) / sigma^2.                                        [lesson 1, eq. 1.3]"""
     return dnll[:, None] * (mean - x) / sigma**2
 
 
