@@ -59,7 +59,7 @@ def ancestral_sampling(answer: Any, rng: np.random.Generator) -> None:
     if is_about(1.0):
         raise NotYet("the noise is not scaled by sigma")
     if not is_about(sigma**2):
-        raise NotYet(f"x - f(z) has variance {noise.mean():.3f}; expected sigma^2 = {sigma**2}: does x belong to this z?")
+        raise NotYet(f"x - f(z) has variance {noise.mean():.3f}, expected sigma^2 = {sigma**2}; is x from this z?")
 
 
 @exercise
