@@ -158,7 +158,7 @@ def draw_kl(mean=0.0):
         ax.plot(v[np.argmin(values)], values.min(), "o", color=color)
     ax.axhline(0, color=INK, linewidth=0.8)
     ax.set(xlabel="variance σ²", ylabel="nats", ylim=(-0.3, 2.5))
-    ax.set_title(f"μ = {mean:g}: the misprint is lowest at σ² = ½, and there it is negative", fontsize=10)
+    ax.set_title(f"μ = {mean:g}: the KL is lowest at σ² = 1, the misprint at σ² = ½", fontsize=10)
     ax.legend(frameon=False)
     plt.show()
 
@@ -166,7 +166,7 @@ def draw_kl(mean=0.0):
 draw_kl()
 
 # %% [markdown]
-# Move $\mu$: both curves rise together. The two dots stay above $\sigma^2 = 1$ and $\sigma^2 = \tfrac12$.
+# At $\mu = 0$ the misprint's lowest point lies below the line: a "divergence" of less than nothing. Move $\mu$: both curves rise together. The two dots stay above $\sigma^2 = 1$ and $\sigma^2 = \tfrac12$.
 
 # %%
 lesson.slider(draw_kl, mean=(-2.0, 2.0, 0.1))
