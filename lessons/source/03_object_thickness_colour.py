@@ -28,11 +28,14 @@ rng = np.random.default_rng(3)
 # they lie behind it. They are *latent variables*. In `strokes`, this project's data, they are known for every image:
 
 # %%
-pictures, table = nv.datasets.strokes(4000, seed=0, colour=True)
-threes = np.flatnonzero(table["label"] == 3)
+coloured, table = nv.datasets.strokes(4000, seed=0, colour=True)
+grey, _ = nv.datasets.strokes(4000, seed=0)
+threes = np.flatnonzero((table["label"] == 3) & (np.abs(table["rotation"]) < 4))
+medium = threes[np.abs(table["thickness"][threes] - 3) < 0.4]
 fig, axes = plt.subplots(3, 1, figsize=(8, 3.4), layout="constrained")
-for ax, factor in zip(axes, ("thickness", "slant", "hue")):
-    order = threes[np.argsort(table[factor][threes])]
+for ax, factor, among, pictures in zip(axes, ("thickness", "slant", "hue"), (threes, medium, medium),
+                                       (grey, grey, coloured)):
+    order = among[np.argsort(table[factor][among])]
     chosen = order[np.linspace(0, len(order) - 1, 14).astype(int)]
     nv.plots.image_grid(pictures[chosen], ax, columns=14)
     low, high = table[factor][chosen[[0, -1]]]
