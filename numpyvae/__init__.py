@@ -9,7 +9,8 @@ from .layers import Dense, Sequential
 from .model import LossTerms, load
 from .optimizers import SGD, Adam, Momentum
 from .parameters import Parameters
-from .training import Record, evaluate_loss, fit
+from .training import evaluate_loss, fit
+from .training_state import Record
 from .twin import kernels_off
 from .vae import VAE
 

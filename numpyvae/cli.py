@@ -24,7 +24,7 @@ from .datasets import DataSet, load_dataset
 from .functional.activations import ACTIVATIONS
 from .layers import INITS
 from .optimizers import OPTIMIZERS
-from .training import BINARIZE
+from .pixels import BINARIZE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,45 +2,45 @@
 all drive the same loop."""
 from __future__ import annotations
 
-import dataclasses
+import functools
 import math
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from .functional.pixels import pick_binary_pixels, pick_pixels
-from .layers import one_of
-from .optimizers import Optimizer
 from .model import LossTerms
+from .optimizers import Optimizer
+from .pixels import Pixels
+from .training_state import Interval, Record, TrainingState
 
-BINARIZE = ("none", "dynamic", "static")
 VALIDATION_BATCH = 500
 
 
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """What an epoch gave: means over its images in nats per image, while the weights were changing."""
-
-    epoch: int
-    loss: float
-    nll: float
-    kl: float
-    validation: LossTerms | None    # after the epoch, on the validation images
-    seconds: float                  # the training alone
-    images_per_second: float
-
-
 def fit(model: Any, images: np.ndarray, *, optimizer: Optimizer, epochs: int, batch_size: int,
-        rng: np.random.Generator, validation: np.ndarray | None = None, binarize: str = "none",
+        rng: np.random.Generator, labels: np.ndarray | None = None, validation: np.ndarray | None = None,
+        validation_labels: np.ndarray | None = None, binarize: str = "none",
+        objective: Callable[..., LossTerms] | None = None, samples: int = 1, lr_end: float | None = None,
+        warmup: int = 0, checkpoint: str | os.PathLike[str] | None = None, checkpoint_every: str = "1 minute",
+        resume: str | os.PathLike[str] | None = None, stop: Callable[[], bool] = lambda: False,
         progress: bool = False) -> Iterator[Record]:
     """Train a model; nothing happens until the records are asked for, one by one.
 
     images, validation : (N, ...) uint8, or floats as the model takes them
+    labels             : (N,) whole numbers, for a ConditionalVAE; validation_labels likewise
     binarize           : "none" keeps grey pixels; "dynamic" draws each pixel as 0 or 1 anew in every epoch, with
                          the pixel's brightness as its probability; "static" draws once
     rng                : orders the images, draws the noise and the binary pixels
+    objective          : a function of objectives.py; None for the model's own loss
+    samples            : how many z an image, for an objective that takes several
+    lr_end             : the learning rate falls from the optimizer's lr to this, by the same factor in every step
+    warmup             : epochs over which beta grows from 0 to the model's, step by step
+    checkpoint         : a file from which the run can go on, written every `checkpoint_every` ("500 steps",
+                         "2 minutes") and at the end
+    resume             : such a file: its run goes on, bit for bit, with equal arguments; its records come first
+    stop               : asked after every step; True saves the checkpoint and raises KeyboardInterrupt
     progress           : show a bar of the batches
 
     Each epoch sees every image once, in a new order.  Validation draws one z for each image, from binary pixels
@@ -49,44 +49,105 @@ def fit(model: Any, images: np.ndarray, *, optimizer: Optimizer, epochs: int, ba
     Raises ValueError or TypeError that names the argument that does not fit, and FloatingPointError in the step in
     which the loss stops being a finite number; the weights are then those before that step.
     """
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
-    train = Pixels("images", images, model, one_of("binarize", binarize, BINARIZE), rng)
+    for name, value, least in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("samples", samples, 1),
+                               ("warmup", warmup, 0)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name} is {value!r}; expected a whole number of at least {least}")
+    if lr_end is not None and not 0 < lr_end < math.inf:
+        raise ValueError(f"lr_end is {lr_end!r}; expected a number above 0, or None")
+    if warmup and not hasattr(model, "beta"):
+        raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
+    settings = {"epochs": int(epochs), "batch_size": int(batch_size), "binarize": binarize, "samples": int(samples),
+                "objective": name_of(objective), "lr_end": lr_end, "warmup": int(warmup)}
+    state = TrainingState.begin(model, optimizer, rng, settings, images)
+    if resume is not None:
+        state.resume(resume)
+    train = Pixels("images", images, model, binarize, rng, labels)
     if batch_size > len(train):
         raise ValueError(f"batch_size is {batch_size}, more than the {len(train)} images; expected at most that many")
     held_out = None
     if validation is not None:
-        held_out = Pixels("validation", validation, model, "none" if binarize == "none" else "static", rng)
-    return _epochs(model, train, held_out, optimizer, epochs, batch_size, rng, progress)
+        held_out = Pixels("validation", validation, model, "none" if binarize == "none" else "static", rng,
+                          validation_labels)
+    state.random_numbers_go_on()
+    steps = math.ceil(len(train) / batch_size)    # of an epoch
+    schedule = Schedule(model, optimizer, epochs * steps, lr_end, warmup * steps)
+    if objective is None:
+        draw, loss_and_grad = model.noise, model.loss_and_grad
+    else:
+        draw, loss_and_grad = functools.partial(_noise, model, samples), functools.partial(objective, model)
+    due = Interval("checkpoint_every", checkpoint_every)
+    return _epochs(state, train, held_out, schedule, draw, loss_and_grad, checkpoint, due, stop, progress)
 
 
-def _epochs(model: Any, train: Pixels, held_out: Pixels | None, optimizer: Optimizer, epochs: int, batch_size: int,
-            rng: np.random.Generator, progress: bool) -> Iterator[Record]:
-    for epoch in range(1, epochs + 1):
-        start = time.perf_counter()
-        order = rng.permutation(len(train))
-        sums = np.zeros(3)
-        batches = range(0, len(train), batch_size)
-        with np.errstate(over="ignore", invalid="ignore"):    # a loss that is no number is reported below, once
-            for step in _bar(batches, f"epoch {epoch}/{epochs}") if progress else batches:
-                rows = order[step:step + batch_size]
-                terms = model.loss_and_grad(train.batch(rows), *model.noise(len(rows), rng))
+def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedule: Schedule,
+            draw: Callable[..., Any], loss_and_grad: Callable[..., LossTerms],
+            checkpoint: str | os.PathLike[str] | None, due: Interval, stop: Callable[[], bool],
+            progress: bool) -> Iterator[Record]:
+    model, optimizer, rng = state.model, state.optimizer, state.rng
+    epochs, batch_size = state.settings["epochs"], state.settings["batch_size"]
+    steps = math.ceil(len(train) / batch_size)
+    yield from state.records
+    for epoch in range(len(state.records) + 1, epochs + 1):
+        if state.position == 0:
+            state.order = rng.permutation(len(train))
+        start = time.perf_counter() - state.seconds
+        batches = range(state.position, len(train), batch_size)
+        with schedule, np.errstate(over="ignore", invalid="ignore"):    # a loss that is no number is reported once
+            for position in _bar(batches, f"epoch {epoch}/{epochs}") if progress else batches:
+                rows = state.order[position:position + batch_size]
+                schedule.set((epoch - 1) * steps + position // batch_size)
+                terms = loss_and_grad(train.batch(rows), *draw(len(rows), rng))
                 if not math.isfinite(terms.loss):
                     raise FloatingPointError(
-                        f"the loss is {terms.loss} in epoch {epoch}, step {step // batch_size + 1}; expected a finite "
-                        "number: try a smaller lr, or look at the data for outliers")
+                        f"the loss is {terms.loss} in epoch {epoch}, step {position // batch_size + 1}; expected a "
+                        "finite number: try a smaller lr, or look at the data for outliers")
                 optimizer.step(model.parameters)
-                sums += len(rows) * np.array(terms)
-        seconds = time.perf_counter() - start
+                state.sums += len(rows) * np.array(terms)
+                state.position = position + len(rows)
+                state.seconds = time.perf_counter() - start
+                stopped = stop()
+                if checkpoint is not None and (stopped or due()):
+                    state.save(checkpoint)
+                if stopped:
+                    raise KeyboardInterrupt
         validation = None if held_out is None else mean_loss(model, held_out, rng)
-        loss, nll, kl = (sums / len(train)).tolist()
-        yield Record(epoch, loss, nll, kl, validation, seconds, len(train) / seconds)
+        record = state.end_epoch(len(train), validation)
+        if checkpoint is not None and epoch == epochs:
+            state.save(checkpoint)
+        yield record
 
 
-def evaluate_loss(model: Any, images: np.ndarray, *, rng: np.random.Generator, binarize: str = "none") -> LossTerms:
+class Schedule:
+    """How the learning rate falls and beta grows; inside its `with` block, for the optimizer and the model."""
+
+    def __init__(self, model: Any, optimizer: Any, steps: int, lr_end: float | None, warmup_steps: int):
+        self.model, self.optimizer, self.steps, self.warmup_steps = model, optimizer, steps, warmup_steps
+        self.ratio = None if lr_end is None else lr_end / optimizer.lr
+
+    def __enter__(self) -> None:
+        self.lr: Any
+        self.beta: Any
+        self.lr, self.beta = getattr(self.optimizer, "lr", None), getattr(self.model, "beta", None)
+
+    def set(self, step: int) -> None:
+        """lr = lr (lr_end / lr)^(step / steps),  beta = beta min(1, step / warmup steps)."""
+        if self.ratio is not None:
+            self.optimizer.lr = self.lr * self.ratio ** (step / self.steps)
+        if self.warmup_steps:
+            self.model.beta = self.beta * min(1.0, step / self.warmup_steps)
+
+    def __exit__(self, *exception: object) -> None:
+        if self.ratio is not None:
+            self.optimizer.lr = self.lr
+        if self.warmup_steps:
+            self.model.beta = self.beta
+
+
+def evaluate_loss(model: Any, images: np.ndarray, *, rng: np.random.Generator, binarize: str = "none",
+                  labels: np.ndarray | None = None) -> LossTerms:
     """The mean loss over images and its parts, in nats per image, one z for each; arguments as in fit."""
-    return mean_loss(model, Pixels("images", images, model, binarize, rng), rng)
+    return mean_loss(model, Pixels("images", images, model, binarize, rng, labels), rng)
 
 
 def mean_loss(model: Any, pixels: Pixels, rng: np.random.Generator) -> LossTerms:
@@ -97,53 +158,21 @@ def mean_loss(model: Any, pixels: Pixels, rng: np.random.Generator) -> LossTerms
     return LossTerms(*(sums / len(pixels)).tolist())
 
 
-class Pixels:
-    """Images that stay as they are in memory (uint8 for pictures) and become numbers batch by batch."""
-
-    def __init__(self, argument: str, images: np.ndarray, model: Any, binarize: str, rng: np.random.Generator):
-        images = np.asarray(images)
-        if images.ndim < 2 or len(images) == 0:
-            raise ValueError(f"{argument} has shape {images.shape}; expected (N, ...) with at least one image")
-        images = np.ascontiguousarray(images.reshape(len(images), -1))
-        if images.shape[1] != model.n_data:
-            raise ValueError(f"{argument} has {images.shape[1]} numbers an image; expected {model.n_data}, "
-                             "the model's n_data")
-        if images.dtype != np.uint8:
-            if images.dtype.kind != "f":
-                raise TypeError(f"{argument} has dtype {images.dtype}; expected uint8, or floats as the model takes")
-            if binarize != "none":
-                raise ValueError(f"binarize is {binarize!r}, which draws from bytes, but {argument} has dtype "
-                                 f"{images.dtype}; expected uint8 from 0 to 255")
-            model.likelihood.check(images)
-        if binarize == "static":
-            images = _binarized(images, rng)
-        self.images, self.dtype, self.dynamic, self.rng = images, model.dtype, binarize == "dynamic", rng
-        self._x = np.empty((0, images.shape[1]), model.dtype)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def batch(self, rows: np.ndarray) -> np.ndarray:
-        """The images of these rows, as the model's numbers; overwritten by the next batch."""
-        if len(self._x) < len(rows):
-            self._x = np.empty((len(rows), self.images.shape[1]), self.dtype)
-        x = self._x[:len(rows)]
-        if self.images.dtype != np.uint8:
-            x[:] = self.images[rows]
-        elif self.dynamic:
-            pick_binary_pixels(self.images, rows, self.rng.integers(0, 255, x.shape, np.uint8), x)
-        else:
-            pick_pixels(self.images, rows, x)
-        return x
+def name_of(objective: Callable[..., LossTerms] | None) -> str:
+    """What a checkpoint calls an objective: "elbo", "iwae", "free_bits(minimum=0.1)"."""
+    if objective is None:
+        return "elbo"
+    if isinstance(objective, functools.partial):
+        return f"{objective.func.__name__}({', '.join(f'{k}={v!r}' for k, v in objective.keywords.items())})"
+    return getattr(objective, "__name__", type(objective).__name__)
 
 
-def _binarized(images: np.ndarray, rng: np.random.Generator, rows_at_once: int = 1000) -> np.ndarray:
-    """Each pixel drawn as 0 or 255, 255 with probability pixel / 255; in blocks, to bound the memory."""
-    drawn = np.empty_like(images)
-    for start in range(0, len(images), rows_at_once):
-        block = images[start:start + rows_at_once]
-        drawn[start:start + rows_at_once] = 255 * (rng.integers(0, 255, block.shape, np.uint8) < block)
-    return drawn
+def _noise(model: Any, samples: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray]:
+    """eps for an objective: (n, Z), or (samples, n, Z) where it takes several samples an image."""
+    if samples == 1:
+        return model.noise(n, rng)
+    (eps,) = model.noise(samples * n, rng)
+    return (eps.reshape(samples, n, -1),)
 
 
 def _bar(batches: range, title: str) -> Any:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae.training import Pixels
+from numpyvae.pixels import Pixels
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ ROWS = [
         "zero times a number, or minus zero, is zero"),
     Row(".*", r"^transpose: (\w+)  ->  \1\.T", "the transpose of a vector or of a number is itself"),
     Row(".*", r"^wrong variable: .* in: for \w+ in range\(", "the other array has as many rows, or columns"),
-    Row(".*loss_and_grad", r"^wrong variable: .* in: dnll = ",
+    Row(".*loss_and_grad|free_bits", r"^wrong variable: .* in: dnll = ",
         "the other array has as many rows, and the same dtype"),
     Row("gaussian_nll_and_grad", r"^wrong variable: mean .* in: constant = ",
         "the other array has as many columns"),
@@ -40,6 +40,9 @@ ROWS = [
     Row("softplus_backward.*", r"^.*: one  ->", "the slope reads no one"),
     Row("softplus_backward.*", r" in: zero, one = ", "the slope reads neither zero nor one"),
     Row("softplus_backward.*", r"^arguments swapped: .*zero, one", "the slope reads neither zero nor one"),
+
+    Row("free_bits", r"^wrong variable: dmu  ->  dz ", "dmu holds the same numbers as dz"),
+    Row("importance_weighted", r"^accumulation: (dtheta|dz) \*= ", "a new array holds the same numbers"),
 
     Row("affine_backward", r"^function: np.ascontiguousarray", "the same numbers, laid out otherwise"),
     Row("reparameterize_backward", r"^wrong variable: (dz|dmu)  ->  (dz|dmu) ",

@@ -15,7 +15,8 @@ import numpy as np
 import numpyvae
 from numpyvae import objectives
 from numpyvae import twin as switch
-from numpyvae.gradcheck import OBJECTIVES, layer_examples, model_examples, pairs, parameter_owners
+from numpyvae.gradcheck import (OBJECTIVES, layer_examples, model_examples, objective_examples, pairs,
+                                parameter_owners)
 from numpyvae.likelihoods import make_likelihood
 from numpyvae.twin import ANY_SHAPE, NUMBER, Twin, registry
 
@@ -119,21 +120,25 @@ def method_targets() -> Iterator[Target]:
 
 
 def objective_targets() -> Iterator[Target]:
-    """The backward halves of objectives.py."""
-    for name in OBJECTIVES:
-        yield Target("model", name, getattr(objectives, name), functools.partial(swapped_attribute, objectives, name),
-                     list(objective_outcomes(name)), after_comment="# backward")
+    """The backward halves of objectives.py; of a function without one, which only chooses, the whole."""
+    for name, function in vars(objectives).items():
+        if inspect.isfunction(function) and function.__module__ == objectives.__name__:
+            used_by = [one for one in OBJECTIVES if one == name or name in getattr(objectives, one).__code__.co_names]
+            has_backward = "# backward" in inspect.getsource(function)
+            yield Target("model", name.lstrip("_"), function, functools.partial(swapped_attribute, objectives, name),
+                         [run for one in used_by for run in objective_outcomes(one)],
+                         after_comment="# backward" if has_backward else None)
 
 
 def objective_outcomes(name: str) -> Iterator[Callable[[], Outcome]]:
-    def run(make):
+    def run(make, samples):
         vae, x = make()
         vae.parameters.grads.fill(np.nan)
-        (eps,) = vae.noise(len(x), np.random.default_rng(1))
+        eps = np.random.default_rng(1).standard_normal((*samples, len(x), vae.n_latent))
         return [getattr(objectives, name)(vae, x, eps), vae.parameters.grads, vae.parameters.values, x, eps]
-    for example, make in model_examples():
-        if example.startswith("VAE"):
-            yield functools.partial(run, make)
+    for example, _, make in objective_examples():
+        if example.startswith(f"{name}(bernoulli"):
+            yield functools.partial(run, make, (3,) if name in ("iwae", "dreg") else ())
 
 
 def package_modules() -> list[types.ModuleType]:

@@ -1,0 +1,61 @@
+"""Layers: the gradient for the input and for every parameter."""
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import layers
+from ..functional.activations import ACTIVATIONS
+from .numeric import Array, Gradients, differentiate
+
+
+def layer_classes() -> list[type]:
+    """The classes of layers.py that follow the protocol."""
+    return [cls for _, cls in inspect.getmembers(layers, inspect.isclass)
+            if cls is not layers.Layer and hasattr(cls, "forward") and hasattr(cls, "backward")]
+
+
+def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
+    """A small layer and an input for each layer class, Dense with each activation."""
+    def dense(activation: str) -> tuple[Any, Array]:
+        rng = np.random.default_rng(0)
+        return layers.Dense(7, 5, activation, rng=rng, dtype=np.float64), rng.standard_normal((4, 7))
+
+    def sequential() -> tuple[Any, Array]:
+        rng = np.random.default_rng(0)
+        return layers.dense_stack([7, 5, 3], "tanh", "relu", rng=rng, dtype=np.float64), rng.standard_normal((4, 7))
+
+    for activation in ACTIVATIONS:
+        yield f"Dense({activation})", functools.partial(dense, activation)
+    yield "Sequential", sequential
+
+
+def check_layer(layer: Any, x: Array, method: str, seed: int = 0) -> Gradients:
+    """The gradients of a layer for x and for each of its parameters."""
+    rng = np.random.default_rng(seed)
+    dy = rng.standard_normal(layer.forward(x).shape)
+    analytic = {"x": np.array(layer.backward(dy))}
+    owners = dict(parameter_owners(layer))
+    analytic |= {name: owner.grads[key].copy() for name, (owner, key) in owners.items()}
+    if method == "complex-step":
+        layer, x = copy.deepcopy(layer), x.astype(complex)
+        owners = dict(parameter_owners(layer))
+        for owner, key in owners.values():
+            owner.params[key] = owner.params[key].astype(complex)
+
+    def loss() -> Any:
+        return np.sum(dy * layer.forward(x))
+    arrays = {"x": x, **{name: owner.params[key] for name, (owner, key) in owners.items()}}
+    return {name: (analytic[name], differentiate(loss, array, method)) for name, array in arrays.items()}
+
+
+def parameter_owners(layer: Any) -> Iterator[tuple[str, tuple[Any, str]]]:
+    """The name of each parameter in a layer, with the layer that holds it and its key there."""
+    for prefix, owner in (layer.named_layers("layers") if hasattr(layer, "named_layers") else [("", layer)]):
+        for key in owner.params:
+            yield f"{prefix}.{key}".lstrip("."), (owner, key)

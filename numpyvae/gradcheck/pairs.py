@@ -1,0 +1,93 @@
+"""Pairs of twins: a function and its backward, found in the registry by their names."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..twin import ANY_SHAPE, NUMBER, Twin, registry
+from .numeric import Array, Gradients, differentiate
+
+SIZES = (4, 7, 5, 3, 6)                  # of the axes, in the order in which they appear
+KINK = 0.1                               # no input comes nearer to zero, where relu has no derivative
+
+
+def pairs() -> Iterator[tuple[Twin, Twin]]:
+    """Every backward twin with the forward twin that it differentiates: their names say which."""
+    for key, twin in registry.items():
+        module, name = key.rsplit(".", 1)
+        forward = forward_name(name)
+        if forward is not None:
+            yield registry[f"{module}.{forward}"], twin
+
+
+def forward_name(name: str) -> str | None:
+    """relu for relu_backward, add_bias_relu for relu_backward_bias, bernoulli_nll for bernoulli_nll_and_grad."""
+    if name == "bias_backward":
+        return "add_bias"
+    if name.endswith("_backward_bias"):
+        return "add_bias_" + name.removesuffix("_backward_bias")
+    for ending in ("_backward", "_and_grad"):
+        if name.endswith(ending):
+            return name.removesuffix(ending)
+    return None
+
+
+def check_pair(forward: Twin, backward: Twin, method: str, seed: int = 0) -> Gradients:
+    """The gradients that `backward` gives and those of sum(dy * forward(...)), by the names of the inputs."""
+    rng = np.random.default_rng(seed)
+    inputs = random_inputs(forward, rng)
+    y = forward(*_copies(inputs))
+    dy = rng.standard_normal(y.shape)
+    upstream, *others = backward.shapes
+    known = {upstream: dy, **inputs, "y": y}
+    arguments = [np.full(_buffer_shape(name, y, known), np.nan) if name in backward.writes else known[name]
+                 for name in (upstream, *others)]
+    results = backward(*_copies(dict(zip(backward.shapes, arguments))))
+    results = results if isinstance(results, tuple) else (results,)
+    gradients: Gradients = {}
+    if backward.name.endswith("_and_grad"):    # the value comes first; it is checked like a gradient of its own
+        gradients["value"] = (results[0], y)
+        results = results[1:]
+    if method == "complex-step":
+        inputs = {name: value.astype(complex) if isinstance(value, np.ndarray) else value
+                  for name, value in inputs.items()}
+
+    def loss() -> Any:
+        return np.sum(dy * forward(*_copies(inputs)))
+    for name, result in zip(forward.wrt, results, strict=True):
+        gradients[name] = (result, differentiate(loss, inputs[name], method))
+    return gradients
+
+
+def random_inputs(twin: Twin, rng: np.random.Generator) -> dict[str, Any]:
+    """Arguments for a forward twin, float64, all axes of different lengths, on both sides of a kink at zero."""
+    lengths: dict[str, int] = {}
+    inputs: dict[str, Any] = {}
+    for name, spec in twin.shapes.items():
+        if spec == NUMBER:
+            inputs[name] = 0.7
+            continue
+        shape = []
+        for axis in (["B", "D"] if spec == ANY_SHAPE else spec.split()):
+            letter = axis.lstrip("0123456789")
+            length = lengths.setdefault(letter, SIZES[len(lengths)])
+            shape.append(length * int(axis.removesuffix(letter) or 1))
+        value = rng.standard_normal(shape)
+        inputs[name] = value + np.copysign(KINK, value)
+    if "b" in inputs and "y" in inputs:    # y + b meets the kink, not y
+        inputs["y"] -= inputs["b"]
+    return inputs
+
+
+def _copies(arguments: dict[str, Any]) -> list[Any]:
+    """Some twins write over their arguments."""
+    return [value.copy() if isinstance(value, np.ndarray) else value for value in arguments.values()]
+
+
+def _buffer_shape(name: str, y: Array, known: dict[str, Any]) -> tuple[int, ...]:
+    """Of the array that `name`, a gradient d + input or a value, is to be written into."""
+    if name == "da":    # of what the activation was given
+        return y.shape
+    return known[name.removeprefix("d")].shape if name.removeprefix("d") in known else y.shape

@@ -1,0 +1,85 @@
+"""Images on their way into a model: in memory as they came, numbers batch by batch."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .functional.pixels import pick_binary_pixels, pick_pixels
+from .layers import one_of
+
+BINARIZE = ("none", "dynamic", "static")
+
+
+class Pixels:
+    """Images that stay as they are in memory (uint8 for pictures) and become numbers batch by batch.
+
+    argument : what the caller calls the images, for messages
+    binarize : "none", "dynamic" or "static"; see training.fit
+    labels   : (N,) for a model with a condition, which then holds for each batch
+
+    Raises TypeError or ValueError where the model cannot take them.
+    """
+
+    def __init__(self, argument: str, images: np.ndarray, model: Any, binarize: str, rng: np.random.Generator,
+                 labels: np.ndarray | None = None):
+        images = np.asarray(images)
+        if images.ndim < 2 or len(images) == 0:
+            raise ValueError(f"{argument} has shape {images.shape}; expected (N, ...) with at least one image")
+        images = np.ascontiguousarray(images.reshape(len(images), -1))
+        if images.shape[1] != model.n_data:
+            raise ValueError(f"{argument} has {images.shape[1]} numbers an image; expected {model.n_data}, "
+                             "the model's n_data")
+        one_of("binarize", binarize, BINARIZE)
+        if images.dtype != np.uint8:
+            if images.dtype.kind != "f":
+                raise TypeError(f"{argument} has dtype {images.dtype}; expected uint8, or floats as the model takes")
+            if binarize != "none":
+                raise ValueError(f"binarize is {binarize!r}, which draws from bytes, but {argument} has dtype "
+                                 f"{images.dtype}; expected uint8 from 0 to 255")
+            model.likelihood.check(images)
+        if binarize == "static":
+            images = _binarized(images, rng)
+        self.labels = _check_labels(f"{argument}' labels", labels, len(images), model)
+        self.images, self.model, self.dynamic, self.rng = images, model, binarize == "dynamic", rng
+        self._x = np.empty((0, images.shape[1]), model.dtype)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, rows: np.ndarray) -> np.ndarray:
+        """The images of these rows, as the model's numbers; overwritten by the next batch."""
+        if self.labels is not None:
+            self.model.condition(self.labels[rows])
+        if len(self._x) < len(rows):
+            self._x = np.empty((len(rows), self.images.shape[1]), self.model.dtype)
+        x = self._x[:len(rows)]
+        if self.images.dtype != np.uint8:
+            x[:] = self.images[rows]
+        elif self.dynamic:
+            pick_binary_pixels(self.images, rows, self.rng.integers(0, 255, x.shape, np.uint8), x)
+        else:
+            pick_pixels(self.images, rows, x)
+        return x
+
+
+def _check_labels(argument: str, labels: Any, n: int, model: Any) -> np.ndarray | None:
+    if (labels is None) == hasattr(model, "condition"):
+        raise ValueError(f"{argument} are {'missing' if labels is None else 'given'}, and {type(model).__name__} "
+                         f"{'needs' if labels is None else 'knows no'} condition; expected labels with a "
+                         "ConditionalVAE, and with it alone")
+    if labels is None:
+        return None
+    labels = np.asarray(labels)
+    if labels.shape != (n,):
+        raise ValueError(f"{argument} have shape {labels.shape}; expected ({n},), one for each image")
+    return labels
+
+
+def _binarized(images: np.ndarray, rng: np.random.Generator, rows_at_once: int = 1000) -> np.ndarray:
+    """Each pixel drawn as 0 or 255, 255 with probability pixel / 255; in blocks, to bound the memory."""
+    drawn = np.empty_like(images)
+    for start in range(0, len(images), rows_at_once):
+        block = images[start:start + rows_at_once]
+        drawn[start:start + rows_at_once] = 255 * (rng.integers(0, 255, block.shape, np.uint8) < block)
+    return drawn

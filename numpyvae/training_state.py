@@ -1,0 +1,186 @@
+"""Where a run of training stands: all that decides how it goes on, in memory and in a file.
+
+A run that stops and goes on ends with the same bits as one that never stopped, because nothing else decides: the
+weights, the optimizer's moments, the random generator, the epoch's order of the images and the place in it.
+"""
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import re
+import time
+import warnings
+import zlib
+from importlib import metadata
+from typing import Any, Self
+
+import numpy as np
+
+from . import checkpoint
+from .model import LossTerms
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What an epoch gave: means over its images in nats per image, while the weights were changing."""
+
+    epoch: int
+    loss: float
+    nll: float
+    kl: float
+    validation: LossTerms | None    # after the epoch, on the validation images
+    seconds: float                  # the training alone
+    images_per_second: float
+
+
+@dataclasses.dataclass
+class TrainingState:
+    """model, optimizer and rng are the caller's; the rest says which epoch is under way and how far it has come."""
+
+    model: Any
+    optimizer: Any
+    rng: np.random.Generator
+    settings: dict[str, Any]        # fit's arguments that a run has to be resumed with
+    first_rng: dict[str, Any]       # the generator when fit was called; static binary pixels are drawn from it
+    images: list[Any]               # shape and checksum of the training images
+    lr: Any                         # the optimizer's before any schedule
+    order: np.ndarray               # of the images in this epoch
+    position: int                   # how many of them are done
+    sums: np.ndarray                # of loss, nll and kl over those
+    seconds: float
+    records: list[Record]
+    saved_rng: dict[str, Any] | None = None
+
+    @classmethod
+    def begin(cls, model: Any, optimizer: Any, rng: np.random.Generator, settings: dict[str, Any],
+              images: Any) -> Self:
+        """The state before the first step."""
+        images = np.ascontiguousarray(images)
+        checksum = zlib.crc32(images.data) if images.dtype.kind in "uf" else 0
+        return cls(model, optimizer, rng, settings, dict(rng.bit_generator.state), [list(images.shape), checksum],
+                   getattr(optimizer, "lr", None), np.zeros(0, np.int64), 0, np.zeros(3), 0.0, [])
+
+    def end_epoch(self, n_images: int, validation: LossTerms | None) -> Record:
+        """Close the epoch's record; the next epoch begins at its first image."""
+        loss, nll, kl = (self.sums / n_images).tolist()
+        record = Record(len(self.records) + 1, loss, nll, kl, validation, self.seconds, n_images / self.seconds)
+        self.records.append(record)
+        self.position, self.sums, self.seconds = 0, np.zeros(3), 0.0
+        return record
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one .npz file, which `numpyvae.load` reads too: as the model in training."""
+        numbers, arrays = _split(vars(self.optimizer))
+        header = {
+            "kind": type(self.model).__name__, "config": self.model.config,
+            "training": {
+                "settings": self.settings, "images": self.images, "position": self.position, "seconds": self.seconds,
+                "optimizer": {"kind": type(self.optimizer).__name__, **numbers, "lr": self.lr}, "versions": versions(),
+                "first_rng": self.first_rng, "rng": dict(self.rng.bit_generator.state),
+                "records": [dataclasses.asdict(record) | {"validation": record.validation}
+                            for record in self.records]}}
+        checkpoint.write(path, header, {
+            "values": self.model.parameters.values, "order": self.order, "sums": self.sums,
+            **{f"optimizer.{name}": array for name, array in arrays.items()}})
+
+    def resume(self, path: str | os.PathLike[str]) -> None:
+        """Take everything from a file that `save` wrote; warns where other versions make the bits differ.
+
+        Raises FileNotFoundError, or ValueError where the file is no checkpoint, or not one of this run.
+        """
+        header, arrays = checkpoint.read(path)
+        try:
+            saved = header["training"]
+            records = [Record(**{**record, "validation": record["validation"] and LossTerms(*record["validation"])})
+                       for record in saved["records"]]
+            self._check_same_run(header, path)
+            numbers, _ = _split(vars(self.optimizer))
+            moments = {name.removeprefix("optimizer."): array for name, array in arrays.items()
+                       if name.startswith("optimizer.")}
+            values, order, sums = arrays["values"], arrays["order"], arrays["sums"]
+            n_images = self.images[0][0]
+            if (any(a.shape != self.model.parameters.values.shape or a.dtype != self.model.dtype
+                    or not np.isfinite(a).all() for a in (values, *moments.values()))
+                    or sums.shape != (3,) or not 0 <= saved["position"] <= n_images
+                    or (len(order) and not np.array_equal(np.sort(order), np.arange(n_images)))
+                    or not set(moments) <= set(vars(self.optimizer))):
+                raise ValueError("its arrays do not fit this model and these images")
+            self.rng.bit_generator.state = saved["rng"]    # raises where it is no state
+            self.rng.bit_generator.state = self.first_rng = saved["first_rng"]
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise ValueError(f"{path} is no checkpoint of a training run ({error!r}); train anew") from error
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be resumed: {error}") from error
+        self.model.parameters.values[:] = values
+        for name, value in {**{key: saved["optimizer"][key] for key in numbers}, **moments}.items():
+            setattr(self.optimizer, name, value)
+        self.order, self.sums, self.records = order, sums, records
+        self.position, self.seconds, self.saved_rng = int(saved["position"]), float(saved["seconds"]), saved["rng"]
+        differing = [f"{name} {saved['versions'].get(name)} then, {version} now"
+                     for name, version in versions().items() if saved["versions"].get(name) != version]
+        if differing:
+            warnings.warn(f"{path} was written with {'; '.join(differing)}: the run goes on, but equal to an "
+                          "uninterrupted one only to rounding, not bit for bit", stacklevel=3)
+
+    def random_numbers_go_on(self) -> None:
+        """After the static binary pixels are drawn again: continue the stream where the file left it."""
+        if self.saved_rng is not None:
+            self.rng.bit_generator.state = self.saved_rng
+
+    def _check_same_run(self, header: dict[str, Any], path: Any) -> None:
+        saved = header["training"]
+        numbers, _ = _split(vars(self.optimizer))
+        now = {"the model": [type(self.model).__name__, self.model.config], "the images": self.images,
+               "the optimizer": {"kind": type(self.optimizer).__name__, **numbers, "t": None}, **self.settings}
+        then = {"the model": [header["kind"], header["config"]], "the images": saved["images"],
+                "the optimizer": {**saved["optimizer"], "t": None}, **saved["settings"]}
+        for name, value in now.items():
+            if value != then[name]:
+                raise ValueError(f"{name} was {_short(then[name])} and is {_short(value)}; expected the same, so that "
+                                 "the run goes on as it began")
+
+
+class Interval:
+    """Is it time again?  "500 steps" or "2 minutes".  Raises ValueError for anything else."""
+
+    def __init__(self, argument: str, text: str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(step|minute)s?\s*", text) if isinstance(text, str) else None
+        if match is None or float(match[1]) == 0:
+            raise ValueError(f"{argument} is {text!r}; expected a number of steps or minutes, such as '500 steps' or "
+                             "'2 minutes'")
+        self.length, self.by_steps = float(match[1]), match[2] == "step"
+        self.steps, self.since = 0, time.monotonic()
+
+    def __call__(self) -> bool:
+        """Asked once a step; True when the interval is over, and a new one begins."""
+        self.steps += 1
+        passed = self.steps if self.by_steps else (time.monotonic() - self.since) / 60
+        if passed < self.length:
+            return False
+        self.steps, self.since = 0, time.monotonic()
+        return True
+
+
+def versions() -> dict[str, str]:
+    """What may change the last bits of a result, beside the numbers themselves."""
+    threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or os.cpu_count()
+    found = {"Python": platform.python_version(), "NumPy": np.__version__, "threads": str(threads),
+             "BLAS routines": os.environ.get("OPENBLAS_CORETYPE", "by the processor"),
+             "kernels": os.environ.get("NUMPYVAE_KERNELS", "1")}
+    try:
+        found["numba"] = metadata.version("numba")
+    except metadata.PackageNotFoundError:
+        found["numba"] = "none"
+    return found
+
+
+def _split(attributes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """An optimizer's numbers, and its arrays."""
+    arrays = {name: value for name, value in attributes.items() if isinstance(value, np.ndarray)}
+    return {name: value for name, value in attributes.items() if isinstance(value, (int, float))}, arrays
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
