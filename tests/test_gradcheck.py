@@ -81,7 +81,7 @@ def test_a_wrong_layer_is_found_in_every_model_that_has_it(monkeypatch):
 
     monkeypatch.setattr(Dense, "backward", without_last_row)
     failed = {row.component for row in g.gradcheck(method="complex-step").failed}
-    models = {name for name in g.components() if name.startswith(("VAE", "Autoencoder", "score"))}
+    models = {name for name in g.components() if name.startswith(("VAE", "Autoencoder", *g.OBJECTIVES))}
     assert failed == models | {"Dense(identity)"}
 
 
