@@ -23,6 +23,7 @@ import numpyvae as nv
 from .datasets import DataSet, load_dataset
 from .functional.activations import ACTIVATIONS
 from .layers import INITS
+from .likelihoods import LIKELIHOODS
 from .optimizers import OPTIMIZERS
 from .pixels import BINARIZE
 
@@ -65,7 +66,7 @@ def _add_train(commands: Any) -> None:
     model = train.add_argument_group("model")
     model.add_argument("--hidden", type=whole, nargs="*", default=[400], metavar="N", help="sizes of hidden layers")
     model.add_argument("--latent", type=whole, default=20, metavar="N", help="latent dimensions")
-    model.add_argument("--likelihood", choices=["bernoulli", "gaussian", "gaussian-learned"], default="bernoulli",
+    model.add_argument("--likelihood", choices=list(LIKELIHOODS), default="bernoulli",
                        help="what the decoder's output means")
     model.add_argument("--sigma", type=positive, default=1.0, help="pixels' standard deviation, for gaussian")
     model.add_argument("--beta", type=not_negative, default=1.0, help="weight of the KL term")

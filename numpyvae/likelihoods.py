@@ -1,7 +1,6 @@
-"""What a decoder's output theta means: a Bernoulli or a Gaussian for each pixel.
+"""What a decoder's output theta means: a distribution for each pixel.
 
-Three classes with one protocol, so that the model reads the same for each; the mathematics is in
-functional/likelihoods.py.  theta : (B, outputs_per_pixel * D), x : (B, D).
+Classes with one protocol, so that the model reads the same for each; the mathematics is in functional/.  theta : (B, outputs_per_pixel * D), x : (B, D).
 """
 from __future__ import annotations
 
@@ -11,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from .buffers import Buffers
+from .functional import continuous_bernoulli, discretized_logistic
 from .functional import likelihoods as f
 from .functional.activations import sigmoid
 from .layers import one_of
@@ -122,11 +122,68 @@ class GaussianLearned:
         _check_finite(x)
 
 
+class ContinuousBernoulli(Bernoulli):
+    """Each pixel has the density exp(a x) / integral on [0, 1], a = theta: for grey pixels, and a true density."""
+
+    name = "continuous-bernoulli"
+
+    def nll(self, theta: Array, x: Array) -> Array:
+        return continuous_bernoulli.continuous_bernoulli_nll(theta, x)
+
+    def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
+        return continuous_bernoulli.continuous_bernoulli_nll_and_grad(dnll, theta, x, *_outputs(self._buffers, theta))
+
+    def mean(self, theta: Array) -> Array:
+        return continuous_bernoulli.continuous_bernoulli_mean(theta)
+
+    def sample(self, theta: Array, rng: np.random.Generator) -> Array:
+        """By the inverse of P(x <= t) = (e^(at) - 1) / (e^a - 1):  t = log(1 + u (e^a - 1)) / a, u uniform."""
+        u, size = rng.random(theta.shape), np.maximum(np.abs(theta), 1e-6)
+        x = 1 + np.log(u + (1 - u) * np.exp(-size)) / size    # for a = |theta|; for -|theta| it is mirrored
+        return np.clip(np.where(theta < 0, 1 - x, x), 0, 1).astype(theta.dtype)
+
+
+class DiscretizedLogistic:
+    """Each pixel is one of 256 levels, held by a logistic distribution: theta = [mean, log scale]."""
+
+    name = "discretized-logistic"
+    outputs_per_pixel = 2
+
+    def __init__(self) -> None:
+        self._buffers = Buffers()
+
+    def nll(self, theta: Array, x: Array) -> Array:
+        return discretized_logistic.discretized_logistic_nll(theta, x)
+
+    def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
+        return discretized_logistic.discretized_logistic_nll_and_grad(dnll, theta, x, *_outputs(self._buffers, theta))
+
+    def mean(self, theta: Array) -> Array:
+        return discretized_logistic.discretized_logistic_mean(theta)
+
+    def sample(self, theta: Array, rng: np.random.Generator) -> Array:
+        """A draw of the logistic distribution, mean + scale log(u / (1 - u)), on the nearest level."""
+        mean, log_scale = np.split(theta, 2, axis=1)
+        x = mean + np.exp(log_scale) * rng.logistic(size=mean.shape)
+        return (np.rint(255 * np.clip(x, 0, 1)) / 255).astype(theta.dtype)
+
+    def check(self, x: Array) -> None:
+        """Raises ValueError unless every pixel is one of the 256 levels."""
+        levels = 255 * x.real
+        if not (np.abs(levels - np.rint(levels)) < 1e-3).all() or not (levels.min() >= 0 and levels.max() <= 255):
+            raise ValueError("x has pixels between the levels 0, 1/255, ..., 1; expected those alone for a discretized "
+                             "logistic decoder: give bytes, or bytes / 255")
+
+
+LIKELIHOODS: dict[str, Callable[[float], Likelihood]] = {    # by name, made from sigma, which matters to one alone
+    "bernoulli": lambda sigma: Bernoulli(), "continuous-bernoulli": lambda sigma: ContinuousBernoulli(),
+    "discretized-logistic": lambda sigma: DiscretizedLogistic(), "gaussian": Gaussian,
+    "gaussian-learned": lambda sigma: GaussianLearned()}
+
+
 def make_likelihood(name: str, sigma: float) -> Likelihood:
     """The likelihood of that name; sigma matters to "gaussian" alone."""
-    makers: dict[str, Callable[[], Likelihood]] = {
-        "bernoulli": Bernoulli, "gaussian": lambda: Gaussian(sigma), "gaussian-learned": GaussianLearned}
-    return makers[one_of("likelihood", name, makers)]()
+    return LIKELIHOODS[one_of("likelihood", name, LIKELIHOODS)](sigma)
 
 
 def _outputs(buffers: Buffers, theta: Array) -> tuple[Array, Array]:

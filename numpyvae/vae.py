@@ -42,7 +42,8 @@ class VAE(Model):
               rng: np.random.Generator, dtype: Any = np.float32) -> VAE:
         """Dense layers all the way: n_data -> hidden -> n_latent -> hidden reversed -> n_data.
 
-        likelihood : "bernoulli" (pixels in [0, 1]), "gaussian" with the given sigma, or "gaussian-learned"
+        likelihood : "bernoulli" or "continuous-bernoulli" (pixels in [0, 1]), "discretized-logistic" (bytes / 255),
+                     "gaussian" with the given sigma, or "gaussian-learned"
         activation : of the hidden layers; see Dense, also for init
         hidden     : sizes of the encoder's hidden layers; () makes the model linear
         rng        : draws the first weights

@@ -9,7 +9,7 @@ import pytest
 
 import numpyvae as nv
 from numpyvae.kernels import matmul
-from numpyvae.kernels.exponential import exp, expm1, log1p
+from numpyvae.kernels.exponential import exp, expm1, log, log1p
 from numpyvae.kernels.jit import _fingerprint, jit
 from numpyvae.functional.gaussian import gaussian_kl, reparameterize
 from numpyvae.functional.likelihoods import bernoulli_nll, gaussian_nll
@@ -181,17 +181,24 @@ def expm1_loop(x, y):
     return y
 
 
+def log_loop(x, y):
+    for i in range(x.size):
+        y[i] = log(x[i])
+    return y
+
+
 def log1p_loop(x, y):
     for i in range(x.size):
         y[i] = log1p(x[i])
     return y
 
 
-LOOPS = {"exp": exp_loop, "expm1": expm1_loop, "log1p": log1p_loop}
+LOOPS = {"exp": exp_loop, "expm1": expm1_loop, "log": log_loop, "log1p": log1p_loop}
 
 
 @pytest.mark.parametrize("dtype, bound", [(np.float32, 2e-7), (np.float64, 5e-16)])
 @pytest.mark.parametrize("name, low, high", [("exp", -87, 88), ("expm1", -60, 60), ("expm1", -1e-3, 1e-3),
+                                             ("log", 1e-30, 1), ("log", 0.9, 1.1), ("log", 1, 1e9),
                                              ("log1p", 0, 1), ("log1p", 0, 1e-4)])
 @needs_kernels
 def test_polynomials_are_as_exact_as_the_precision(name, low, high, dtype, bound):

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..likelihoods import LIKELIHOODS
 from ..model import Model
 from .numeric import Array, Gradients, differentiate
 
 BETAS = (0.0, 1.0, 4.0)                  # a large KL term can hide an error in the other, and the other way round
-LIKELIHOODS = ("bernoulli", "gaussian", "gaussian-learned")
 
 
 def model_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
@@ -21,7 +21,7 @@ def model_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
         rng = np.random.default_rng(0)
         model = kind.dense(7, (5,), 3, activation="tanh", sigma=0.7, rng=rng, dtype=np.float64, **options)
         model.parameters.values[:] = rng.normal(0, 0.5, len(model.parameters))
-        return model, rng.random((4, 7))
+        return model, rng.integers(0, 256, (4, 7)) / 255
 
     for kind in Model.kinds.values():
         betas = BETAS if "beta" in inspect.signature(kind.dense).parameters else (None,)

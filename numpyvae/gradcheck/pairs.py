@@ -78,7 +78,18 @@ def random_inputs(twin: Twin, rng: np.random.Generator) -> dict[str, Any]:
         inputs[name] = value + np.copysign(KINK, value)
     if "b" in inputs and "y" in inputs:    # y + b meets the kink, not y
         inputs["y"] -= inputs["b"]
+    put_on_edges(inputs, twin)
     return inputs
+
+
+def put_on_edges(inputs: dict[str, Any], forward: Twin) -> None:
+    """Where a likelihood takes another branch: pixels of 0 and 1, logits of 0 and far from it, a pixel at its mean."""
+    if "x" in inputs and "x" not in forward.wrt:
+        inputs["x"].flat[:2] = 0, 1
+        if "logits" in inputs:
+            inputs["logits"].flat[2:5] = -6, 0, 6
+        if "theta" in inputs:
+            inputs["theta"][0, inputs["x"].shape[1] - 1] = inputs["x"][0, -1]
 
 
 def _copies(arguments: dict[str, Any]) -> list[Any]:

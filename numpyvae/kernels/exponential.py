@@ -1,8 +1,8 @@
-"""exp, expm1 and log1p as polynomials, which a compiler can vectorise.
+"""exp, expm1, log and log1p as polynomials, which a compiler can vectorise.
 
 numba calls the C library for exp, one number at a time.  Written as arithmetic alone, the same loop runs on
-16 numbers at once.  A kernel calls the plain functions `exp`, `expm1` and `log1p`; uncompiled they are NumPy's,
-and compiled code gets the polynomial for its precision (`kernels.jit` exchanges them).
+16 numbers at once.  A kernel calls the plain functions `exp`, `expm1`, `log` and `log1p`; uncompiled they are
+NumPy's, and compiled code gets the polynomial for its precision (`kernels.jit` exchanges them).
 
 Range reduction: with n the integer nearest to x / ln 2 and r = x - n ln 2, so that |r| <= ln(2) / 2 = 0.347,
 
@@ -29,6 +29,11 @@ def expm1(x):
     return np.expm1(x)
 
 
+def log(x):
+    """ln(x) for a normal number x > 0."""
+    return np.log(x)
+
+
 def log1p(t):
     """ln(1 + t) for 0 <= t <= 1, with all digits where t is small."""
     return np.log1p(t)
@@ -37,6 +42,9 @@ def log1p(t):
 # Beyond these, exp(x) is a subnormal number or infinite; the polynomials hold the result there.
 LOWEST_32, HIGHEST_32 = f32(-87.3), f32(88.3)
 LOWEST_64, HIGHEST_64 = f64(-708.3), f64(709.4)
+
+# The bits of sqrt(1/2): what they are taken from loses its exponent and keeps a fraction from sqrt(1/2) to sqrt(2).
+ROOT_HALF_BITS_32, ROOT_HALF_BITS_64 = i32(0x3F3504F3), i64(0x3FE6A09E667F3BCD)
 
 LOG2_E_32, LN2_HIGH_32, LN2_LOW_32 = f32(1.44269504), f32(0.693359375), f32(-2.12194440e-4)
 LOG2_E_64, LN2_HIGH_64, LN2_LOW_64 = f64(1.4426950408889634), f64(0.693145751953125), f64(1.4286068203094172e-6)
@@ -61,6 +69,40 @@ def expm1_32(x):
 def expm1_64(x):
     scale, p = _scale_and_expm1_64(x)
     return scale * p + (scale - f64(1))
+
+
+def log_32(x):
+    """x = 2^n m with m near 1:  ln x = n ln 2 + 2 artanh(s), s = (m - 1) / (m + 1), |s| <= 0.172."""
+    bits = f32(x).view(i32)
+    n = (bits - ROOT_HALF_BITS_32) >> i32(23)
+    m = i32(bits - (n << i32(23))).view(f32)
+    s = (m - f32(1)) / (m + f32(1))
+    q = s * s
+    p = f32(1 / 9)
+    p = p * q + f32(1 / 7)
+    p = p * q + f32(1 / 5)
+    p = p * q + f32(1 / 3)
+    return f32(n) * LN2_HIGH_32 + (f32(n) * LN2_LOW_32 + f32(2) * (s + s * q * p))
+
+
+def log_64(x):
+    """The series of log_32, to the digits of a double."""
+    bits = f64(x).view(i64)
+    n = (bits - ROOT_HALF_BITS_64) >> i64(52)
+    m = i64(bits - (n << i64(52))).view(f64)
+    s = (m - f64(1)) / (m + f64(1))
+    q = s * s
+    p = f64(1 / 21)
+    p = p * q + f64(1 / 19)
+    p = p * q + f64(1 / 17)
+    p = p * q + f64(1 / 15)
+    p = p * q + f64(1 / 13)
+    p = p * q + f64(1 / 11)
+    p = p * q + f64(1 / 9)
+    p = p * q + f64(1 / 7)
+    p = p * q + f64(1 / 5)
+    p = p * q + f64(1 / 3)
+    return f64(n) * LN2_HIGH_64 + (f64(n) * LN2_LOW_64 + f64(2) * (s + s * q * p))
 
 
 def log1p_32(t):
@@ -140,4 +182,5 @@ def _scale_and_expm1_64(x):
     return bits.view(f64), r + r * r * q
 
 
-POLYNOMIALS = [(exp, exp_32, exp_64), (expm1, expm1_32, expm1_64), (log1p, log1p_32, log1p_64)]
+POLYNOMIALS = [(exp, exp_32, exp_64), (expm1, expm1_32, expm1_64), (log, log_32, log_64),
+               (log1p, log1p_32, log1p_64)]

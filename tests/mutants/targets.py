@@ -16,7 +16,7 @@ import numpyvae
 from numpyvae import objectives
 from numpyvae import twin as switch
 from numpyvae.gradcheck import (OBJECTIVES, layer_examples, model_examples, objective_examples, pairs,
-                                parameter_owners)
+                                parameter_owners, put_on_edges)
 from numpyvae.likelihoods import make_likelihood
 from numpyvae.twin import ANY_SHAPE, NUMBER, Twin, registry
 
@@ -103,6 +103,7 @@ def backward_arguments(forward: Twin, backward: Twin, sizes: tuple[int, ...], dt
     arguments = {name: draw(spec) for name, spec in backward.shapes.items()}
     for name in backward.writes:
         arguments[name].fill(np.nan)
+    put_on_edges(arguments, forward)
     if "y" in arguments:
         arguments["y"] = forward.reference(*[draw(spec) for spec in forward.shapes.values()])
     return list(arguments.values())
@@ -180,7 +181,7 @@ def likelihood_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
         rng = np.random.default_rng(n)
         likelihood = make_likelihood(cls.name, 0.7)
         dnll, theta = rng.normal(size=n), rng.normal(size=(n, 7 * likelihood.outputs_per_pixel))
-        x = rng.random((n, 7))
+        x = rng.integers(0, 256, (n, 7)) / 255
         return [likelihood.nll_and_grad(dnll, theta, x), dnll, theta, x]
     for n in (4, 1):
         yield functools.partial(run, n)

@@ -1,0 +1,85 @@
+"""The discretised logistic: a probability for each of a pixel's 256 levels.      [Kingma et al. 2016; Salimans et al. 2017]
+
+A pixel is a level k = 0 ... 255, seen as x = k / 255.  Its probability is what a logistic distribution, with mean m and
+scale s from the decoder, holds within half a level of x; the outermost levels take the tails.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from .. import kernels
+from ..kernels.discretized_logistic import HALF_LEVEL
+from ..twin import twin
+from .activations import sigmoid, softplus
+
+Array = np.ndarray
+
+
+@twin(kernels.discretized_logistic.discretized_logistic_nll, wrt=("theta",), theta="B 2D", x="B D")
+def discretized_logistic_nll(theta: Array, x: Array) -> Array:
+    """-log P(x|z) for pixels on 256 levels, theta = [m, log s].
+
+    theta : (B, 2D), x : (B, D), multiples of 1/255 in [0, 1]  ->  (B,)
+
+    The logistic distribution holds sigmoid((t - m) / s) below t.  With h = 1/510, half a level,
+
+    p = (x + h - m) / s,    q = (x - h - m) / s,    P = sigmoid(p) - sigmoid(q).
+
+    For a narrow or a distant logistic the difference of the two would be rounded to nothing.  But
+    sigmoid(p) = e^p / (1 + e^p), so over one denominator
+
+    P = (e^p - e^q) / ((1 + e^p)(1 + e^q)) = sigmoid(p) sigmoid(-q) (1 - e^-(p - q)),    and as
+    -log sigmoid(p) = log(1 + e^-p) = softplus(-p),
+
+    -log P = softplus(-p) + softplus(q) - log(1 - e^-(p - q)).
+
+    At level 0 all below belongs to the pixel: P = sigmoid(p), only the first term stays.  At level 255,
+    P = 1 - sigmoid(q) = sigmoid(-q), only the second.
+    """
+    m, log_s = np.split(theta, 2, axis=1)
+    p, q = (x + HALF_LEVEL - m) * np.exp(-log_s), (x - HALF_LEVEL - m) * np.exp(-log_s)
+    above, below = x.real < 1, x.real > 0    # is there a level above, one below?
+    width = 2 * HALF_LEVEL * np.exp(-log_s)
+    return np.sum(above * softplus.reference(-p) + below * softplus.reference(q)
+                  - (above & below) * np.log(-np.expm1(-width)), axis=1)
+
+
+@twin(kernels.discretized_logistic.discretized_logistic_nll_backward, dnll="B", theta="B 2D", x="B D")
+def discretized_logistic_nll_backward(dnll: Array, theta: Array, x: Array) -> Array:
+    """The gradient for theta = [m, log s].
+
+    d(-log P)/dp = -sigmoid(-p),    /dq = sigmoid(q),    /dw = -e^-w / (1 - e^-w) for w = p - q,  and
+
+    dp/dm = dq/dm = -1/s,    dw/dm = 0;        dp/dlog s = -p,    dq/dlog s = -q,    dw/dlog s = -w.
+    """
+    m, log_s = np.split(theta, 2, axis=1)
+    p, q = (x + HALF_LEVEL - m) * np.exp(-log_s), (x - HALF_LEVEL - m) * np.exp(-log_s)
+    above, below = x.real < 1, x.real > 0
+    width = 2 * HALF_LEVEL * np.exp(-log_s)
+    dp, dq = above * -sigmoid.reference(-p), below * sigmoid.reference(q)
+    dm = -(dp + dq) * np.exp(-log_s)
+    dlog_s = -dp * p - dq * q + (above & below) * width * np.exp(-width) / -np.expm1(-width)
+    return dnll[:, None] * np.concatenate([dm, dlog_s], axis=1)
+
+
+@twin(kernels.discretized_logistic.discretized_logistic_nll_and_grad, writes=("nll", "dtheta"),
+      dnll="B", theta="B 2D", x="B D", nll="B", dtheta="B 2D")
+def discretized_logistic_nll_and_grad(dnll: Array, theta: Array, x: Array,
+                                      nll: Array, dtheta: Array) -> tuple[Array, Array]:
+    """discretized_logistic_nll and its backward at once, written to nll and dtheta."""
+    nll[:] = discretized_logistic_nll.reference(theta, x)
+    dtheta[:] = discretized_logistic_nll_backward.reference(dnll, theta, x)
+    return nll, dtheta
+
+
+def discretized_logistic_mean(theta: Array) -> Array:
+    """E[x] of each pixel, up to the rounding to levels: of the logistic with its tails folded onto 0 and 1.
+
+    theta : (B, 2D)  ->  (B, D)
+
+    E[x] = integral over t in [0, 1] of P(x > t) = integral of sigmoid((m - t) / s) dt
+         = s ( softplus(m / s) - softplus((m - 1) / s) )
+    """
+    m, log_s = np.split(theta, 2, axis=1)
+    s = np.exp(log_s)
+    return np.clip(s * (softplus.reference(m / s) - softplus.reference((m - 1) / s)), 0, 1)
