@@ -1,0 +1,53 @@
+"""What a VAE does with its latent dimensions."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..functional.gaussian import gaussian_kl
+from ..pixels import Pixels
+
+Array = np.ndarray
+ROWS_AT_ONCE = 1000
+ACTIVE = 0.01    # variance of the means above which a dimension counts as used [Burda et al. 2016, section 5]
+
+
+def encode_all(vae: Any, images: Array, *, rng: np.random.Generator, binarize: str = "none",
+               labels: Array | None = None) -> tuple[Array, Array]:
+    """mu and logvar of q(z|x) for every image, both (N, Z); arguments as in numpyvae.fit."""
+    pixels = Pixels("images", images, vae, "none" if binarize == "none" else "static", rng, labels)
+    blocks = [vae.encode(pixels.batch(np.arange(start, min(start + ROWS_AT_ONCE, len(pixels)))))
+              for start in range(0, len(pixels), ROWS_AT_ONCE)]
+    return np.concatenate([mu for mu, _ in blocks]), np.concatenate([logvar for _, logvar in blocks])
+
+
+def active_units(mu: Array) -> Array:
+    """Which latent dimensions the encoder uses: mu (N, Z) -> (Z,) of bool.
+
+    A dimension is active if its mean moves from image to image, Var_x( E_q[z] ) > 0.01.
+    [Burda et al. 2016, section 5]
+    """
+    return np.asarray(mu, float).var(axis=0) > ACTIVE
+
+
+def kl_per_dimension(mu: Array, logvar: Array) -> Array:
+    """The KL term of each latent dimension, averaged over the images, in nats: (N, Z) -> (Z,).
+
+    Their sum is the rate, what q(z|x) tells of x, and the mean nll the distortion; minus the ELBO is rate plus
+    distortion.                                                                         [Alemi et al. 2018]
+    """
+    mu, logvar = np.asarray(mu, float), np.asarray(logvar, float)
+    column = (mu.size, 1)
+    return gaussian_kl(mu.reshape(column), logvar.reshape(column)).reshape(mu.shape).mean(axis=0)
+
+
+def aggregate_moments(mu: Array, logvar: Array) -> tuple[Array, Array]:
+    """Mean (Z,) and covariance (Z, Z) of the aggregate posterior, q(z) = mean over the images of q(z|x).
+
+    By the law of total variance: the covariance of the means, plus the mean of the variances on the diagonal.  Where
+    training succeeds q(z) is near the prior, mean 0 and covariance I.
+    """
+    mu, logvar = np.asarray(mu, float), np.asarray(logvar, float)
+    centred = mu - mu.mean(axis=0)
+    return mu.mean(axis=0), centred.T @ centred / len(mu) + np.diag(np.exp(logvar).mean(axis=0))
