@@ -4,8 +4,9 @@ Read numpyvae.functional first (the mathematics), then numpyvae.vae (the model o
 """
 from . import datasets, exact, functional, gradcheck, museum, objectives, plots
 from .autoencoder import Autoencoder
+from .convolution import Conv2d, ConvTranspose2d
 from .examination import Examination, examine
-from .layers import Dense, Sequential
+from .layers import Dense, Flatten, Reshape, Sequential
 from .model import LossTerms, load
 from .optimizers import SGD, Adam, Momentum
 from .parameters import Parameters

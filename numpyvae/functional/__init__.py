@@ -2,11 +2,13 @@
 from .activations import (relu, relu_backward, sigmoid, sigmoid_backward, softplus, softplus_backward, tanh,
                           tanh_backward)
 from .affine import affine, affine_backward
+from .convolution import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .gaussian import gaussian_kl, gaussian_kl_backward, reparameterize, reparameterize_backward
 from .likelihoods import (bernoulli_nll, bernoulli_nll_backward, gaussian_learned_nll, gaussian_learned_nll_backward,
                           gaussian_nll, gaussian_nll_backward)
 
-__all__ = ["affine", "affine_backward", "bernoulli_nll", "bernoulli_nll_backward", "gaussian_kl",
-           "gaussian_kl_backward", "gaussian_learned_nll", "gaussian_learned_nll_backward", "gaussian_nll",
-           "gaussian_nll_backward", "relu", "relu_backward", "reparameterize", "reparameterize_backward", "sigmoid",
-           "sigmoid_backward", "softplus", "softplus_backward", "tanh", "tanh_backward"]
+__all__ = ["affine", "affine_backward", "bernoulli_nll", "bernoulli_nll_backward", "conv2d", "conv2d_backward",
+           "conv_transpose2d", "conv_transpose2d_backward", "gaussian_kl", "gaussian_kl_backward",
+           "gaussian_learned_nll", "gaussian_learned_nll_backward", "gaussian_nll", "gaussian_nll_backward", "relu",
+           "relu_backward", "reparameterize", "reparameterize_backward", "sigmoid", "sigmoid_backward", "softplus",
+           "softplus_backward", "tanh", "tanh_backward"]
