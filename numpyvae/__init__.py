@@ -16,6 +16,7 @@ from .vae import VAE
 
 __version__ = "0.1.0"
 
-__all__ = ["Adam", "Autoencoder", "Dense", "Examination", "LossTerms", "Momentum", "Parameters", "Record", "SGD",
-           "Sequential", "VAE", "datasets", "evaluate_loss", "exact", "examine", "fit", "functional",
-           "gradcheck", "kernels_off", "load", "museum", "objectives", "plots"]
+__all__ = ["Adam", "Autoencoder", "Conv2d", "ConvTranspose2d", "Dense", "Examination", "Flatten", "LossTerms",
+           "Momentum", "Parameters", "Record", "Reshape", "SGD", "Sequential", "VAE", "datasets", "evaluate_loss",
+           "exact", "examine", "fit", "functional", "gradcheck", "kernels_off", "load", "museum", "objectives",
+           "plots"]

@@ -5,6 +5,7 @@ Each is one matrix product, of all the windows of a batch, beside one pass of co
 """
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ class ConvTranspose2d(Convolution):
 
 def as_rows(x: Array, n_last: int = 1) -> Array:
     """x as a matrix: its last `n_last` axes are the columns, all before them the rows."""
-    return x.reshape(-1, int(np.prod(x.shape[x.ndim - n_last:])))
+    return x.reshape(-1, math.prod(x.shape[x.ndim - n_last:]))
 
 
 def check_pair(argument: str, value: Any, least: int) -> Pair:

@@ -26,12 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from . import layers, objectives
+from . import convolution, layers, objectives
 from .functional.activations import ACTIVATIONS
 from .functional.gaussian import gaussian_kl, gaussian_log_density, reparameterize
 from .layers import one_of
 from .model import Model
-from .twin import ANY_SHAPE, NUMBER, Twin, kernels_are_on, kernels_everywhere, kernels_off, registry
+from .twin import ANY_SHAPE, NUMBER, PAIRS, Twin, kernels_are_on, kernels_everywhere, kernels_off, registry
 
 Array = np.ndarray
 Gradients = dict[str, tuple[Array, Array]]    # name -> (analytic, numeric)
@@ -39,6 +39,8 @@ Gradients = dict[str, tuple[Array, Array]]    # name -> (analytic, numeric)
 STEP = {"complex-step": 1e-30, "central-differences": 1e-5}
 TOLERANCE = {"complex-step": 1e-12, "central-differences": 1e-7}
 SIZES = (4, 7, 5, 3, 6)                  # of the axes, in the order in which they appear
+IMAGE_SIZES = (2, 6, 5, 3, 4, 2, 5, 3)    # the same where the first array holds images: (B, H, W, C), then (K, L, ...)
+EXAMPLE_PAIRS = ((2, 3), (1, 0), (0, 1))    # of whole numbers, in the order in which they appear
 BETAS = (0.0, 1.0, 4.0)                  # a large KL term can hide an error in the other, and the other way round
 LIKELIHOODS = ("bernoulli", "gaussian", "gaussian-learned")
 KINK = 0.1                               # no input comes nearer to zero, where relu has no derivative
@@ -198,8 +200,8 @@ def pairs() -> Iterator[tuple[Twin, Twin]]:
 
 def forward_name(name: str) -> str | None:
     """relu for relu_backward, add_bias_relu for relu_backward_bias, bernoulli_nll for bernoulli_nll_and_grad."""
-    if name == "bias_backward":
-        return "add_bias"
+    if name in ("bias_backward", "scatter_patches"):
+        return {"bias_backward": "add_bias", "scatter_patches": "patches"}[name]
     if name.endswith("_backward_bias"):
         return "add_bias_" + name.removesuffix("_backward_bias")
     for ending in ("_backward", "_and_grad"):
@@ -239,14 +241,16 @@ def random_inputs(twin: Twin, rng: np.random.Generator) -> dict[str, Any]:
     """Arguments for a forward twin, float64, all axes of different lengths, on both sides of a kink at zero."""
     lengths: dict[str, int] = {}
     inputs: dict[str, Any] = {}
+    pairs = iter(EXAMPLE_PAIRS)
+    sizes = IMAGE_SIZES if len(next(iter(twin.shapes.values())).split()) == 4 else SIZES
     for name, spec in twin.shapes.items():
-        if spec == NUMBER:
-            inputs[name] = 0.7
+        if spec == NUMBER or spec in PAIRS:
+            inputs[name] = 0.7 if spec == NUMBER else next(pairs)
             continue
         shape = []
         for axis in (["B", "D"] if spec == ANY_SHAPE else spec.split()):
             letter = axis.lstrip("0123456789")
-            length = lengths.setdefault(letter, SIZES[len(lengths)])
+            length = lengths.setdefault(letter, sizes[len(lengths) % len(sizes)])
             shape.append(length * int(axis.removesuffix(letter) or 1))
         value = rng.standard_normal(shape)
         inputs[name] = value + np.copysign(KINK, value)
@@ -270,13 +274,14 @@ def _buffer_shape(name: str, y: Array, known: dict[str, Any]) -> tuple[int, ...]
 # Layers
 
 def layer_classes() -> list[type]:
-    """The classes of layers.py that follow the protocol."""
-    return [cls for _, cls in inspect.getmembers(layers, inspect.isclass)
-            if cls is not layers.Layer and hasattr(cls, "forward") and hasattr(cls, "backward")]
+    """The classes of layers.py and convolution.py that follow the protocol."""
+    return [cls for module in (layers, convolution) for _, cls in inspect.getmembers(module, inspect.isclass)
+            if cls.__module__ == module.__name__ and cls is not layers.Layer
+            and hasattr(cls, "forward") and hasattr(cls, "backward")]
 
 
 def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
-    """A small layer and an input for each layer class, Dense with each activation."""
+    """A small layer and an input for each layer class, Dense with each activation, convolutions with two."""
     def dense(activation: str) -> tuple[Any, Array]:
         rng = np.random.default_rng(0)
         return layers.Dense(7, 5, activation, rng=rng, dtype=np.float64), rng.standard_normal((4, 7))
@@ -285,9 +290,23 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
         rng = np.random.default_rng(0)
         return layers.dense_stack([7, 5, 3], "tanh", "relu", rng=rng, dtype=np.float64), rng.standard_normal((4, 7))
 
+    def convolved(make: Any, activation: str) -> tuple[Any, Array]:
+        rng = np.random.default_rng(0)
+        layer = make(3, 2, (3, 2), (2, 1), (1, 0), activation=activation, rng=rng, dtype=np.float64)
+        return layer, rng.standard_normal((4, 4, 3, 3))
+
+    def reshaped(make: Any, shape: tuple[int, ...]) -> tuple[Any, Array]:
+        return make(), np.random.default_rng(0).standard_normal(shape)
+
     for activation in ACTIVATIONS:
         yield f"Dense({activation})", functools.partial(dense, activation)
     yield "Sequential", sequential
+    for cls in (convolution.Conv2d, convolution.ConvTranspose2d):
+        for activation in ("identity", "tanh"):
+            yield f"{cls.__name__}({activation})", functools.partial(convolved, cls, activation)
+    yield "Reshape", functools.partial(reshaped, lambda: layers.Reshape((2, 3, 1)), (4, 6))
+    for groups in (1, 2):
+        yield f"Flatten({groups})", functools.partial(reshaped, lambda n=groups: layers.Flatten(n), (4, 2, 3, 4))
 
 
 def check_layer(layer: Any, x: Array, method: str, seed: int = 0) -> Gradients:
@@ -320,11 +339,13 @@ def parameter_owners(layer: Any) -> Iterator[tuple[str, tuple[Any, str]]]:
 
 def model_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
     """Each model with each likelihood, and with each beta if it takes one: a small one, and data."""
-    def make(kind: Any, options: dict[str, Any]) -> tuple[Any, Array]:
+    def make(kind: Any, network: str, options: dict[str, Any]) -> tuple[Any, Array]:
         rng = np.random.default_rng(0)
-        model = kind.dense(7, (5,), 3, activation="tanh", sigma=0.7, rng=rng, dtype=np.float64, **options)
+        options = {**options, "activation": "tanh", "sigma": 0.7, "rng": rng, "dtype": np.float64}
+        model = (kind.dense(7, (5,), 3, **options) if network == "dense" else
+                 kind.conv((4, 3, 1), (2, 3), 4, 2, **options))
         model.parameters.values[:] = rng.normal(0, 0.5, len(model.parameters))
-        return model, rng.random((4, 7))
+        return model, rng.random((4 if network == "dense" else 2, model.n_data))
 
     for kind in Model.kinds.values():
         betas = BETAS if "beta" in inspect.signature(kind.dense).parameters else (None,)
@@ -332,7 +353,10 @@ def model_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
             for beta in betas:
                 options: dict[str, Any] = {"likelihood": likelihood} | ({} if beta is None else {"beta": beta})
                 name = f"{kind.__name__}({likelihood}" + ("" if beta is None else f", beta={beta:g}") + ")"
-                yield name, functools.partial(make, kind, options)
+                yield name, functools.partial(make, kind, "dense", options)
+        for likelihood in LIKELIHOODS:
+            yield f"{kind.__name__}.conv({likelihood})", functools.partial(make, kind, "conv",
+                                                                           {"likelihood": likelihood})
 
 
 def check_model(model: Any, x: Array, method: str, seed: int = 0) -> Gradients:
@@ -354,7 +378,7 @@ def check_model(model: Any, x: Array, method: str, seed: int = 0) -> Gradients:
 def objective_examples() -> Iterator[tuple[str, Callable[..., Gradients], Callable[[], tuple[Any, Array]]]]:
     """Each function of objectives.py with its check, a VAE of each likelihood, and data."""
     for name, make in model_examples():
-        if name.startswith("VAE"):
+        if name.startswith("VAE("):    # the layers do not matter to them
             for objective, check in OBJECTIVES.items():
                 yield name.replace("VAE", objective), check, make
 

@@ -46,8 +46,8 @@ def scatter_patches(dout: Array, dx: Array, stride: Pair, padding: Pair) -> Arra
 
     dx_bijc = sum of dout_bpqklc over all p, k with s p + k - m = i and all q, l with s' q + l - m' = j
 
-    `patches` is linear, out = A x with a matrix A of zeros and ones; this is A^T: the sum over the same pairs of places,
-    read the other way.  So <A x, dout> = <x, A^T dout>.
+    `patches` is linear, out = A x with a matrix A of zeros and ones; this is A^T: the sum over the same pairs of
+    places, read the other way.  So <A x, dout> = <x, A^T dout>.
     """
     frame = _frame(dx.shape, dout.shape, stride, padding, dout.dtype)
     for k, l, seen in _seen_by_windows(frame, dout.shape, stride):

@@ -1,39 +1,38 @@
 """Loops for functional/convolution.py: windows copied out of images, and added back into them.
 
-Along a row of an image the pixels of a window lie in one piece, L x C numbers, so the innermost loop walks that.
+For one pixel k, l of the window the places p, q where it lies inside the image form a rectangle, known before the
+loops over them begin.  Pixel by pixel the channels lie in one piece; where they are few, the loop along the row is the
+inner one, because a short loop costs more than it does (1.7 against 1.0 ns a number, with one channel).
 """
+FEW_CHANNELS = 8
 
 
-def part_inside(start, length, size):
-    """Of the `length` places from `start` on, the first and one past the last that lie in range(size)."""
-    first = min(max(-start, 0), length)
-    return first, max(min(size - start, length), first)
+def places_inside(offset, stride, places, size):
+    """Of range(places), the first p and one past the last for which p * stride + offset lies in range(size)."""
+    first = min(max((stride - 1 - offset) // stride, 0), places)
+    return first, max(min((size - 1 - offset) // stride + 1, places), first)
 
 
 def patches(x, out, stride, padding):
     """out[b, p, q, k, l] = x[b, p stride[0] + k - padding[0], q stride[1] + l - padding[1]], and 0 outside of x."""
     H, W, C = x.shape[1:]
     P, Q, K, L = out.shape[1:5]
-    rows, windows = x.reshape(-1, W * C), out.reshape(-1, L * C)
-    zero = x.dtype.type(0)
-    n = 0
     for b in range(x.shape[0]):
-        for p in range(P):
-            top = p * stride[0] - padding[0]
-            for q in range(Q):
-                left = q * stride[1] - padding[1]
-                first, last = part_inside(left, L, W)
-                for k in range(K):
-                    window = windows[n]
-                    n += 1
-                    if top + k < 0 or top + k >= H:
-                        window[:] = zero
-                        continue
-                    row = rows[b * H + top + k, (left + first) * C:(left + last) * C]
-                    window[:first * C] = zero
-                    for c in range(row.size):
-                        window[first * C + c] = row[c]
-                    window[last * C:] = zero
+        out[b] = 0    # one image at a time: its windows stay in the cache while they are filled
+        for k in range(K):
+            first_p, last_p = places_inside(k - padding[0], stride[0], P, H)
+            for l in range(L):
+                first_q, last_q = places_inside(l - padding[1], stride[1], Q, W)
+                for p in range(first_p, last_p):
+                    row = x[b, p * stride[0] + k - padding[0]]
+                    if C < FEW_CHANNELS:
+                        for c in range(C):
+                            for q in range(first_q, last_q):
+                                out[b, p, q, k, l, c] = row[q * stride[1] + l - padding[1], c]
+                    else:
+                        for q in range(first_q, last_q):
+                            for c in range(C):
+                                out[b, p, q, k, l, c] = row[q * stride[1] + l - padding[1], c]
     return out
 
 
@@ -41,21 +40,20 @@ def scatter_patches(dout, dx, stride, padding):
     """dx[b, p stride[0] + k - padding[0], q stride[1] + l - padding[1]] += dout[b, p, q, k, l], from zero on."""
     H, W, C = dx.shape[1:]
     P, Q, K, L = dout.shape[1:5]
-    rows, windows = dx.reshape(-1, W * C), dout.reshape(-1, L * C)
-    zero = dx.dtype.type(0)
-    n = 0
     for b in range(dx.shape[0]):
-        dx[b] = zero    # one image at a time: it is still in the cache when the windows are added
-        for p in range(P):
-            top = p * stride[0] - padding[0]
-            for q in range(Q):
-                left = q * stride[1] - padding[1]
-                first, last = part_inside(left, L, W)
-                for k in range(K):
-                    if 0 <= top + k < H:
-                        row = rows[b * H + top + k, (left + first) * C:(left + last) * C]
-                        window = windows[n, first * C:last * C]
-                        for c in range(row.size):
-                            row[c] += window[c]
-                    n += 1
+        dx[b] = 0
+        for k in range(K):
+            first_p, last_p = places_inside(k - padding[0], stride[0], P, H)
+            for l in range(L):
+                first_q, last_q = places_inside(l - padding[1], stride[1], Q, W)
+                for p in range(first_p, last_p):
+                    row = dx[b, p * stride[0] + k - padding[0]]
+                    if C < FEW_CHANNELS:
+                        for c in range(C):
+                            for q in range(first_q, last_q):
+                                row[q * stride[1] + l - padding[1], c] += dout[b, p, q, k, l, c]
+                    else:
+                        for q in range(first_q, last_q):
+                            for c in range(C):
+                                row[q * stride[1] + l - padding[1], c] += dout[b, p, q, k, l, c]
     return dx
