@@ -18,6 +18,8 @@ from .layers import MaybeArray, check_size, first_weights, one_of
 
 Array = np.ndarray
 
+CACHED = 2**18    # numbers, a megabyte of float32, that are still in the cache when they are read again
+
 
 class Convolution:
     """What Conv2d and ConvTranspose2d share: weights, geometry, and the passes before and after the products."""
@@ -35,15 +37,36 @@ class Convolution:
         if x.ndim != 4 or x.shape[3] != n_in:
             raise ValueError(f"x has shape {x.shape}; expected (B, height, width, {n_in}), the channels last")
 
+    def _activate(self, y: Array) -> None:
+        """activation(y + b), in place."""
+        self.activation.add_bias(as_rows(y, 2), np.tile(self.params["b"], y.shape[2]))
+
     def _before_activation(self, dy: Array) -> Array:
-        """The gradient da for what the bias was added to, shaped like dy; db goes into grads."""
-        db = self.grads["b"]
+        """The gradient da for what the bias was added to, shaped like dy; db goes into grads.
+
+        The passes walk whole rows of an image, a bias for each number in a row: a loop over one channel would be short.
+        """
+        width, n_out = dy.shape[2:]
+        db = self._buffers("db", (width * n_out,), dy.dtype)
         if self.activation.backward_bias is None:
-            bias_backward(as_rows(dy), db)
-            return dy
-        da = self._buffers("da", self.y.shape, self.y.dtype)
-        self.activation.backward_bias(as_rows(dy), as_rows(self.y), as_rows(da), db)
+            da = dy
+            bias_backward(as_rows(dy, 2), db)
+        else:
+            da = self._buffers("da", self.y.shape, self.y.dtype)
+            self.activation.backward_bias(as_rows(dy, 2), as_rows(self.y, 2), as_rows(da, 2), db)
+        np.sum(db.reshape(width, n_out), axis=0, out=self.grads["b"])
         return da
+
+    def _painted(self, x: Array, W: Array, out: Array) -> Array:
+        """Windows x W^T, scattered into out (B, H, W, third): a few images at a time, while they are in the cache."""
+        shape = (*x.shape[1:3], *W.shape[:3])
+        n = max(1, CACHED // math.prod(shape))
+        for i in range(0, len(x), n):
+            some = x[i:i + n]
+            windows = self._buffers("painted", (len(some), *shape), W.dtype)
+            matmul(as_rows(some), as_rows(W).T, out=as_rows(windows, 3))
+            scatter_patches(windows, out[i:i + n], self.stride, self.padding)
+        return out
 
     y: Array
 
@@ -70,14 +93,14 @@ class Conv2d(Convolution):
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, n_in) -> y (B, P, Q, n_out)."""
-        W, b = self.params["W"], self.params["b"]
+        W = self.params["W"]
         self._check(x, W.shape[2])
         places = tuple(conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], self.stride, self.padding))
         windows = self._buffers("windows", (len(x), *places, *W.shape[:3]), W.dtype)
         y = self._buffers("y", (len(x), *places, W.shape[3]), W.dtype)
         patches(x, windows, self.stride, self.padding)
         matmul(as_rows(windows, 3), as_rows(W), out=as_rows(y))
-        self.activation.add_bias(as_rows(y), b)
+        self._activate(y)
         self.x_shape, self.windows, self.y = x.shape, windows, y
         return y
 
@@ -92,9 +115,7 @@ class Conv2d(Convolution):
         matmul(as_rows(windows, 3).T, as_rows(da), out=as_rows(self.grads["W"]))
         if not need_dx:
             return None
-        dwindows = self._buffers("dwindows", windows.shape, W.dtype)
-        matmul(as_rows(da), as_rows(W).T, out=as_rows(dwindows, 3))
-        return scatter_patches(dwindows, self._buffers("dx", self.x_shape, W.dtype), self.stride, self.padding)
+        return self._painted(da, W, self._buffers("dx", self.x_shape, W.dtype))
 
 
 class ConvTranspose2d(Convolution):
@@ -122,15 +143,12 @@ class ConvTranspose2d(Convolution):
 
     def forward(self, x: Array) -> Array:
         """x (B, P, Q, n_in) -> y (B, H, W, n_out)."""
-        W, b = self.params["W"], self.params["b"]
+        W = self.params["W"]
         self._check(x, W.shape[3])
         sides = tuple(transposed_size(*sizes) for sizes in
                       zip(x.shape[1:3], W.shape[:2], self.stride, self.padding, self.output_padding))
-        windows = self._buffers("windows", (*x.shape[:3], *W.shape[:3]), W.dtype)
-        y = self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype)
-        matmul(as_rows(x), as_rows(W).T, out=as_rows(windows, 3))
-        scatter_patches(windows, y, self.stride, self.padding)
-        self.activation.add_bias(as_rows(y), b)
+        y = self._painted(x, W, self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype))
+        self._activate(y)
         self.x, self.y = x, y
         return y
 
@@ -142,7 +160,7 @@ class ConvTranspose2d(Convolution):
         """
         x, W = self.x, self.params["W"]
         da = self._before_activation(dy)
-        dwindows = self._buffers("windows", (*x.shape[:3], *W.shape[:3]), W.dtype)    # forward needs them no more
+        dwindows = self._buffers("dwindows", (*x.shape[:3], *W.shape[:3]), W.dtype)
         patches(da, dwindows, self.stride, self.padding)
         matmul(as_rows(dwindows, 3).T, as_rows(x), out=as_rows(self.grads["W"]))
         if not need_dx:

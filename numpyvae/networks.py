@@ -31,7 +31,8 @@ def conv_decoder(n_latent: int, n_hidden: int, channels: Sequence[int], shape: S
     for n in reversed(range(len(channels))):
         # A side of 2 n - 1 pixels and one of 2 n are both halved to n; the second needs one more to come back.
         height, width = _halved(shape, n)
-        layers.append(ConvTranspose2d(outputs[n + 1], outputs[n], **HALVING, output_padding=(1 - height % 2, 1 - width % 2),
+        extra = (1 - height % 2, 1 - width % 2)
+        layers.append(ConvTranspose2d(outputs[n + 1], outputs[n], **HALVING, output_padding=extra,
                                       activation=activation if n > 0 else "identity", **weights))
     return Sequential([*layers, Flatten(outputs_per_pixel)])
 
