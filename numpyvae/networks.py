@@ -16,7 +16,7 @@ def conv_encoder(shape: Sequence[int], channels: Sequence[int], sizes: Sequence[
     """Rows (B, H W C) as images, halved once for each of the channels, then dense layers of the given sizes."""
     steps = zip([shape[2], *channels], channels)
     convolutions = [Conv2d(i, o, **HALVING, activation=activation, **weights) for i, o in steps]
-    n_flat = math.prod(_halved(shape, len(channels))) * channels[-1]
+    n_flat = math.prod(halved(shape, len(channels))) * channels[-1]
     return Sequential([Reshape(shape), *convolutions, Flatten(),
                        *dense_stack([n_flat, *sizes], activation, last_activation, **weights).layers])
 
@@ -24,20 +24,20 @@ def conv_encoder(shape: Sequence[int], channels: Sequence[int], sizes: Sequence[
 def conv_decoder(n_latent: int, n_hidden: int, channels: Sequence[int], shape: Sequence[int], outputs_per_pixel: int,
                  activation: str, **weights: Any) -> Sequential:
     """From z to what the likelihood wants for each pixel: conv_encoder's steps backward, to rows of the image."""
-    smallest = (*_halved(shape, len(channels)), channels[-1])
+    smallest = (*halved(shape, len(channels)), channels[-1])
     layers: list[Layer] = [*dense_stack([n_latent, n_hidden, math.prod(smallest)], activation, activation,
                                         **weights).layers, Reshape(smallest)]
     outputs = [shape[2] * outputs_per_pixel, *channels]
     for n in reversed(range(len(channels))):
         # A side of 2 n - 1 pixels and one of 2 n are both halved to n; the second needs one more to come back.
-        height, width = _halved(shape, n)
+        height, width = halved(shape, n)
         extra = (1 - height % 2, 1 - width % 2)
         layers.append(ConvTranspose2d(outputs[n + 1], outputs[n], **HALVING, output_padding=extra,
                                       activation=activation if n > 0 else "identity", **weights))
     return Sequential([*layers, Flatten(outputs_per_pixel)])
 
 
-def _halved(shape: Sequence[int], times: int) -> tuple[int, int]:
+def halved(shape: Sequence[int], times: int) -> tuple[int, int]:
     """The height and the width of an image after so many convolutions."""
     height, width = (-(-side // 2**times) for side in shape[:2])
     return height, width

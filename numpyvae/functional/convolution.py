@@ -68,7 +68,9 @@ def conv2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair) -> Array:
 
     Raises ValueError where the window is larger than the padded picture.
     """
-    return np.tensordot(windows_of(x, W, stride, padding), W, 3) + b
+    places = [conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], stride, padding)]
+    windows = patches(x, np.empty((len(x), *places, *W.shape[:3]), x.dtype), stride, padding)
+    return np.tensordot(windows, W, 3) + b
 
 
 @twin(None, dy="B P Q O", x="B H W C", W="K L C O", stride="positive pair", padding="pair")
@@ -83,9 +85,10 @@ def conv2d_backward(dy: Array, x: Array, W: Array, stride: Pair, padding: Pair) 
     dW_klco   = sum_bpq v_bpqklc dy_bpqo
     db_o      = sum_bpq dy_bpqo
     """
+    windows = patches(x, np.empty((*dy.shape[:3], *W.shape[:3]), x.dtype), stride, padding)
     dwindows = np.tensordot(dy, W, ((3,), (3,)))
     dx = scatter_patches(dwindows, np.empty(x.shape, dwindows.dtype), stride, padding)
-    dW = np.tensordot(windows_of(x, W, stride, padding), dy, ((0, 1, 2), (0, 1, 2)))
+    dW = np.tensordot(windows, dy, ((0, 1, 2), (0, 1, 2)))
     return dx, dW, dy.sum(axis=(0, 1, 2))
 
 
@@ -108,11 +111,11 @@ def conv_transpose2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair, 
 
     Raises ValueError where nothing of the picture would be left.
     """
-    dwindows = np.tensordot(x, W, ((3,), (3,)))
+    windows = np.tensordot(x, W, ((3,), (3,)))
     height, width = (transposed_size(*sizes) for sizes in
                      zip(x.shape[1:3], W.shape[:2], stride, padding, output_padding))
-    y = np.empty((len(x), height, width, W.shape[2]), dwindows.dtype)
-    return scatter_patches(dwindows, y, stride, padding) + b
+    y = np.empty((len(x), height, width, W.shape[2]), windows.dtype)
+    return scatter_patches(windows, y, stride, padding) + b
 
 
 @twin(None, dy="B H W O", x="B P Q C", W="K L O C", stride="positive pair", padding="pair")
@@ -135,7 +138,7 @@ def conv_transpose2d_backward(dy: Array, x: Array, W: Array, stride: Pair,
 
 
 def conv_size(size: int, kernel: int, stride: int, padding: int) -> int:
-    """How many places a window of `kernel` pixels takes along a side of `size`; raises ValueError where it is none."""
+    """How many places a window of `kernel` pixels takes along a side; raises ValueError where it is none."""
     if size + 2 * padding < kernel:
         raise ValueError(f"x has images with a side of {size}, which padding makes {size + 2 * padding}; expected at "
                          f"least {kernel}, the kernel's size: use a smaller kernel or more padding")
@@ -149,12 +152,6 @@ def transposed_size(size: int, kernel: int, stride: int, padding: int, output_pa
         raise ValueError(f"padding is {padding}, which leaves a side of {side} of the picture; expected at least 1: "
                          "use less padding or a larger kernel")
     return side
-
-
-def windows_of(x: Array, W: Array, stride: Pair, padding: Pair) -> Array:
-    """What conv2d's windows see: x (B, H, W, C), W (K, L, C, O)  ->  (B, P, Q, K, L, C)."""
-    places = [conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], stride, padding)]
-    return patches(x, np.empty((len(x), *places, *W.shape[:3]), x.dtype), stride, padding)
 
 
 # The picture lies in a frame of zeros, large enough for every window: references only
