@@ -4,8 +4,9 @@ Read numpyvae.functional first (the mathematics), then numpyvae.vae (the model o
 """
 from . import datasets, exact, functional, gradcheck, museum, objectives, plots
 from .autoencoder import Autoencoder
+from .convolution import Conv2d, ConvTranspose2d
 from .examination import Examination, examine
-from .layers import Dense, Sequential
+from .layers import Dense, Flatten, Reshape, Sequential
 from .model import LossTerms, load
 from .optimizers import SGD, Adam, Momentum
 from .parameters import Parameters
@@ -16,6 +17,7 @@ from .vae import VAE
 
 __version__ = "0.1.0"
 
-__all__ = ["Adam", "Autoencoder", "Dense", "Examination", "LossTerms", "Momentum", "Parameters", "Record", "SGD",
-           "Sequential", "VAE", "datasets", "evaluate_loss", "exact", "examine", "fit", "functional",
-           "gradcheck", "kernels_off", "load", "museum", "objectives", "plots"]
+__all__ = ["Adam", "Autoencoder", "Conv2d", "ConvTranspose2d", "Dense", "Examination", "Flatten", "LossTerms",
+           "Momentum", "Parameters", "Record", "Reshape", "SGD", "Sequential", "VAE", "datasets", "evaluate_loss",
+           "exact", "examine", "fit", "functional", "gradcheck", "kernels_off", "load", "museum", "objectives",
+           "plots"]

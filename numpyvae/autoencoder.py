@@ -9,6 +9,7 @@ import numpy as np
 from .layers import Layer, Sequential, dense_stack
 from .likelihoods import Likelihood, make_likelihood
 from .model import LossTerms, Model, as_batch, check_hidden, check_rng, dense_decoder
+from .networks import check_channels, check_image, conv_decoder, conv_encoder
 
 Array = np.ndarray
 
@@ -20,9 +21,9 @@ class Autoencoder(Model):
     """
 
     def __init__(self, encoder: Sequential, decoder: Sequential, likelihood: Likelihood, dtype: Any,
-                 config: dict[str, Any]):
+                 config: dict[str, Any], network: str = "dense"):
         self.encoder, self.decoder = encoder, decoder
-        super().__init__(likelihood, config, dtype)
+        super().__init__(likelihood, config, dtype, network)
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
         yield from self.encoder.named_layers("encoder")
@@ -41,6 +42,20 @@ class Autoencoder(Model):
         config = {"n_data": n_data, "hidden": hidden, "n_latent": n_latent, "likelihood": likelihood,
                   "activation": activation, "init": init, "sigma": sigma}
         return cls(encoder, decoder, model, dtype, config)
+
+    @classmethod
+    def conv(cls, shape: Sequence[int] = (28, 28, 1), channels: Sequence[int] = (32, 64), n_hidden: int = 256,
+             n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", init: str = "fan-in",
+             sigma: float = 1.0, *, rng: np.random.Generator, dtype: Any = np.float32) -> Autoencoder:
+        """Convolutions that halve the image, two dense layers, and the same back; arguments as in VAE.conv."""
+        shape, channels = check_image("shape", shape), check_channels(channels)
+        model = make_likelihood(likelihood, sigma)
+        weights = {"init": init, "rng": check_rng(rng), "dtype": dtype}
+        encoder = conv_encoder(shape, channels, [n_hidden, n_latent], activation, "identity", **weights)
+        decoder = conv_decoder(n_latent, n_hidden, channels, shape, model.outputs_per_pixel, activation, **weights)
+        config = {"shape": shape, "channels": channels, "n_hidden": n_hidden, "n_latent": n_latent,
+                  "likelihood": likelihood, "activation": activation, "init": init, "sigma": sigma}
+        return cls(encoder, decoder, model, dtype, config, "conv")
 
     def loss_and_grad(self, x: Array) -> LossTerms:
         """The loss of a batch x (B, D) in nats per image, and its gradient in `parameters.grads`.

@@ -26,6 +26,7 @@ from .layers import INITS
 from .likelihoods import LIKELIHOODS
 from .optimizers import OPTIMIZERS
 from .pixels import BINARIZE
+from .plots import picture_shape
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +65,12 @@ def _add_train(commands: Any) -> None:
     train.set_defaults(run=run_train)
     _add_data(train)
     model = train.add_argument_group("model")
-    model.add_argument("--hidden", type=whole, nargs="*", default=[400], metavar="N", help="sizes of hidden layers")
+    model.add_argument("--network", choices=["dense", "conv"], default="dense",
+                       help="dense layers only, or convolutions that halve the image and one dense layer")
+    model.add_argument("--hidden", type=whole, nargs="*", default=None, metavar="N",
+                       help="sizes of dense hidden layers (default: 400; with --network conv, one: 256)")
+    model.add_argument("--channels", type=whole, nargs="+", default=[32, 64], metavar="N",
+                       help="channels of the convolutions, for --network conv")
     model.add_argument("--latent", type=whole, default=20, metavar="N", help="latent dimensions")
     model.add_argument("--likelihood", choices=list(LIKELIHOODS), default="bernoulli",
                        help="what the decoder's output means")
@@ -154,12 +160,10 @@ def run_train(options: argparse.Namespace) -> int:
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
     _make_folder(out)
     rng = np.random.default_rng(options.seed)
-    vae = nv.VAE.dense(n_data=int(np.prod(data.train.shape[1:])), hidden=tuple(options.hidden),
-                       n_latent=options.latent, likelihood=options.likelihood, activation=options.activation,
-                       beta=options.beta, init=options.init, sigma=options.sigma, rng=rng)
-    configuration = {"data": options.data, **vae.config, "optimizer": options.optimizer, "lr": options.lr,
-                     "batch_size": options.batch_size, "epochs": options.epochs, "binarize": options.binarize,
-                     "seed": options.seed}
+    vae = _make_vae(options, data.train.shape[1:], rng)
+    configuration = {"data": options.data, "network": vae.network, **vae.config, "optimizer": options.optimizer,
+                     "lr": options.lr, "batch_size": options.batch_size, "epochs": options.epochs,
+                     "binarize": options.binarize, "seed": options.seed}
     model_path = os.path.join(out, "model.npz")
     _say(f"training on {data.name}: {len(data.train):,} images, {len(vae.parameters):,} weights")
     records: list[nv.Record] = []
@@ -186,10 +190,28 @@ def run_train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _make_vae(options: argparse.Namespace, shape: tuple[int, ...], rng: np.random.Generator) -> nv.VAE:
+    """The model that the options ask for, for images of this shape."""
+    common = {name: getattr(options, name) for name in ("likelihood", "activation", "beta", "init", "sigma")}
+    common |= {"n_latent": options.latent, "rng": rng}
+    if options.network == "dense":
+        hidden = [400] if options.hidden is None else options.hidden
+        return nv.VAE.dense(n_data=math.prod(shape), hidden=tuple(hidden), **common)
+    picture = picture_shape(shape)
+    if picture is None:
+        raise ValueError(f"--network is conv, but the data's rows have shape {shape}; expected images, as "
+                         "(N, height, width) or (N, height, width, channels): use --network dense")
+    if options.hidden is not None and len(options.hidden) != 1:
+        raise ValueError(f"--hidden is {options.hidden}; expected one size with --network conv, of its dense layer")
+    (n_hidden,) = options.hidden or [256]
+    return nv.VAE.conv(shape=(*picture, 1)[:3], channels=tuple(options.channels), n_hidden=n_hidden, **common)
+
+
 def run_sample(options: argparse.Namespace) -> int:
     """numpyvae sample"""
     vae, folder = _load(options.model)
     images = vae.sample(options.n, np.random.default_rng(options.seed))
+    images = images.reshape(-1, *vae.config.get("shape", images.shape[1:]))    # a conv model knows its images' shape
     from . import plots
     return _write_picture(plots.image_grid, images, options, os.path.join(folder, "samples.png"))
 

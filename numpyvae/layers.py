@@ -42,6 +42,15 @@ INITS = {
 }
 
 
+def first_weights(shape: tuple[int, ...], n_biases: int, fan_in: int, fan_out: int, init: str,
+                  rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
+    """W of that shape and b, for outputs that each sum fan_in inputs and inputs that each reach fan_out outputs."""
+    width = INITS[one_of("init", init, INITS)](fan_in, fan_out)
+    W = rng.uniform(-width, width, shape)
+    b = rng.uniform(-width, width, n_biases) if init == "fan-in" else np.zeros(n_biases)
+    return {"W": W.astype(dtype), "b": b.astype(dtype)}
+
+
 class Dense:
     """y = activation(x W + b).
 
@@ -56,14 +65,9 @@ class Dense:
 
     def __init__(self, n_in: int, n_out: int, activation: str = "identity", init: str = "fan-in", *,
                  rng: np.random.Generator, dtype: Any = np.float32):
-        for name, size in (("n_in", n_in), ("n_out", n_out)):
-            if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
-                raise ValueError(f"{name} is {size!r}; expected a whole number of at least 1")
+        check_size("n_in", n_in), check_size("n_out", n_out)
         self.activation = ACTIVATIONS[one_of("activation", activation, ACTIVATIONS)]
-        width = INITS[one_of("init", init, INITS)](n_in, n_out)
-        W = rng.uniform(-width, width, (n_in, n_out))
-        b = rng.uniform(-width, width, n_out) if init == "fan-in" else np.zeros(n_out)
-        self.params = {"W": W.astype(dtype), "b": b.astype(dtype)}
+        self.params = first_weights((n_in, n_out), n_out, n_in, n_out, init, rng, dtype)
         self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
         self._buffers = Buffers()
 
@@ -95,6 +99,57 @@ class Dense:
         return matmul(da, W.T, out=self._buffers("dx", x.shape, W.dtype))
 
 
+class Reshape:
+    """Each row as an array of the given shape, such as an image: (B, D) -> (B, *shape)."""
+
+    def __init__(self, shape: Sequence[int]):
+        self.shape = tuple(shape)
+        self.params: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+
+    def forward(self, x: Array) -> Array:
+        self.x_shape = x.shape
+        return x.reshape(len(x), *self.shape)
+
+    def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
+        """The same numbers, in rows again."""
+        return dy.reshape(self.x_shape) if need_dx else None
+
+
+class Flatten:
+    """Each image as a row: (B, H, W, C) -> (B, H W C).
+
+    groups : the channels' parts; each part's pixels come after the other's.  With 2, where a pixel's channels are its
+             mean and its logvar, the row is [mean of all pixels | logvar of all pixels], as likelihoods take it
+    """
+
+    def __init__(self, groups: int = 1):
+        self.groups = check_size("groups", groups)
+        self.params: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+        self._buffers = Buffers()
+
+    def forward(self, x: Array) -> Array:
+        self.x_shape = x.shape
+        return self._moved(x, (len(x), -1, self.groups, x.shape[-1] // self.groups), "y").reshape(len(x), -1)
+
+    def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
+        """The same numbers, where they came from."""
+        if not need_dx:
+            return None
+        channels = self.x_shape[-1] // self.groups
+        return self._moved(dy, (len(dy), self.groups, -1, channels), "dx").reshape(self.x_shape)
+
+    def _moved(self, x: Array, shape: tuple[int, ...], name: str) -> Array:
+        """x in that shape with its two middle axes exchanged, in one piece."""
+        moved = x.reshape(shape).swapaxes(1, 2)
+        if self.groups == 1:    # nothing moves
+            return moved
+        out = self._buffers(name, moved.shape, x.dtype)
+        out[:] = moved
+        return out
+
+
 class Sequential:
     """Layers one after another; with none, the identity."""
 
@@ -122,6 +177,13 @@ def dense_stack(sizes: Sequence[int], activation: str, last_activation: str, **o
     """Dense layers through the given sizes: (784, 400, 20) makes 784 -> 400 -> 20."""
     activations = [activation] * (len(sizes) - 2) + [last_activation]
     return Sequential([Dense(n_in, n_out, f, **options) for n_in, n_out, f in zip(sizes, sizes[1:], activations)])
+
+
+def check_size(argument: str, size: Any) -> int:
+    """size; raises ValueError where it is no whole number of at least 1."""
+    if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
+        raise ValueError(f"{argument} is {size!r}; expected a whole number of at least 1")
+    return int(size)
 
 
 def one_of(argument: str, value: Any, known: Any) -> Any:

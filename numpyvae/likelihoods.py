@@ -1,6 +1,7 @@
 """What a decoder's output theta means: a distribution for each pixel.
 
-Classes with one protocol, so that the model reads the same for each; the mathematics is in functional/.  theta : (B, outputs_per_pixel * D), x : (B, D).
+Classes with one protocol, so that the model reads the same for each; the mathematics is in functional/.
+theta : (B, outputs_per_pixel * D), x : (B, D).
 """
 from __future__ import annotations
 

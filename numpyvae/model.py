@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
@@ -28,7 +29,8 @@ class Model:
     """The base of VAE and Autoencoder.
 
     parameters : all the weights (see Parameters); the layers see them as views
-    config     : the arguments that the model was made with; a file keeps them, and `dense(**config)` makes it again
+    network    : the constructor that made it, "dense" or "conv"
+    config     : the arguments that it was given; a file keeps both, and makes the model again
     """
 
     kinds: dict[str, Any] = {}    # subclasses by name, so that a file can say which one it holds
@@ -36,9 +38,10 @@ class Model:
     def __init_subclass__(cls) -> None:
         Model.kinds[cls.__name__] = cls
 
-    def __init__(self, likelihood: Likelihood, config: dict[str, Any], dtype: Any):
-        self.likelihood, self.config = likelihood, config
-        self.n_data, self.n_latent = config["n_data"], config["n_latent"]
+    def __init__(self, likelihood: Likelihood, config: dict[str, Any], dtype: Any, network: str):
+        self.likelihood, self.config, self.network = likelihood, config, network
+        self.n_data = math.prod(config["shape"]) if network == "conv" else config["n_data"]
+        self.n_latent = config["n_latent"]
         self.parameters = Parameters(self.named_layers(), dtype)
 
     def named_layers(self) -> Iterable[tuple[str, Layer]]:
@@ -61,7 +64,7 @@ class Model:
 
         Raises OSError where the folder cannot be written.
         """
-        header = {"kind": type(self).__name__, "config": self.config}
+        header = {"kind": type(self).__name__, "network": self.network, "config": self.config}
         checkpoint.write(path, header, {"values": self.parameters.values})
 
     def check_data(self, x: Array) -> Array:
@@ -78,7 +81,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     header, arrays = checkpoint.read(path)
     try:
-        model = Model.kinds[header["kind"]].dense(**header["config"], rng=np.random.default_rng(0))
+        kind = Model.kinds[header["kind"]]
+        make = {"dense": kind.dense, "conv": kind.conv}[header.get("network", "dense")]    # older files do not say
+        model = make(**header["config"], rng=np.random.default_rng(0))
         values = arrays["values"]
         if values.shape != model.parameters.values.shape or values.dtype.kind != "f":
             raise ValueError(f"it holds {values.shape} weights of {values.dtype}, its configuration asks for "

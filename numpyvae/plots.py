@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .functional.gaussian import gaussian_kl
+from .networks import halved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -197,15 +198,15 @@ def network(config: dict[str, Any], ax: Axes | None = None) -> Axes:
 
     config : of a VAE, as `vae.config` has it
     """
-    hidden, n_data, n_latent = list(config["hidden"]), config["n_data"], config["n_latent"]
+    hidden, n_latent = hidden_layers(config), config["n_latent"]
+    n_data = config["n_data"] if "n_data" in config else math.prod(config["shape"])
     outputs = {"bernoulli": "logits", "gaussian": "means", "gaussian-learned": "means,\nlog σ²"}[config["likelihood"]]
     n_theta = n_data * (2 if config["likelihood"] == "gaussian-learned" else 1)
-    activation = config["activation"]
-    encoder = [(n_data, "x")] + [(size, activation) for size in hidden]
-    decoder = [(size, activation) for size in reversed(hidden)] + [(n_theta, outputs)]
+    encoder = [(n_data, "x"), *hidden]
+    decoder = [*reversed(hidden), (n_theta, outputs)]
     ax = _axes(ax)
     at, half = len(encoder), _half_height(n_latent)
-    top = max(map(_half_height, [n_data, n_theta, *hidden])) + 0.1
+    top = max(_half_height(size) for size, _ in [*encoder, *decoder]) + 0.1
     for i, (size, name) in enumerate(encoder):
         _box(ax, i, 0, size, name, BLUE)
     for i, (size, name) in enumerate(decoder):
@@ -226,6 +227,16 @@ def network(config: dict[str, Any], ax: Axes | None = None) -> Axes:
     ax.set(xlim=(-0.4, at + 1.4 + len(decoder)), ylim=(-reach, reach))
     ax.set_axis_off()
     return ax
+
+
+def hidden_layers(config: dict[str, Any]) -> list[tuple[int, str]]:
+    """The size of each hidden layer of a model's encoder, and what is written below its box."""
+    activation = config["activation"]
+    if "hidden" in config:
+        return [(size, activation) for size in config["hidden"]]
+    images = [(*halved(config["shape"], n), channels) for n, channels in enumerate(config["channels"], 1)]
+    return [(math.prod(image), "×".join(map(str, image)) + f"\n{activation}") for image in images] + [
+        (config["n_hidden"], activation)]
 
 
 def gradient_errors(report: Any, ax: Axes | None = None) -> Axes:

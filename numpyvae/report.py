@@ -161,7 +161,7 @@ def _network(vae: Any, configuration: dict[str, Any], metrics: dict[str, Any]) -
     known = {key for key, *_ in HEADLINES}
     more = {key: value for key, value in metrics.items()
             if key not in known and isinstance(value, (int, float, np.number)) and not isinstance(value, bool)}
-    columns = 4 + 2 * len(vae.config["hidden"])
+    columns = 4 + 2 * len(plots.hidden_layers(vae.config))
     drawn = _panel("The network", "The encoder turns an image x into a mean μ and a log variance for each latent "
                    "dimension; z is drawn with noise ε; the decoder turns z into the parameters of each pixel. A "
                    "box's height grows with the logarithm of its size.",

@@ -73,7 +73,7 @@ class TrainingState:
         """Write everything to one .npz file, which `numpyvae.load` reads too: as the model in training."""
         numbers, arrays = _split(vars(self.optimizer))
         header = {
-            "kind": type(self.model).__name__, "config": self.model.config,
+            "kind": type(self.model).__name__, "network": self.model.network, "config": self.model.config,
             "training": {
                 "settings": self.settings, "images": self.images, "position": self.position, "seconds": self.seconds,
                 "optimizer": {"kind": type(self.optimizer).__name__, **numbers, "lr": self.lr}, "versions": versions(),
@@ -131,9 +131,10 @@ class TrainingState:
     def _check_same_run(self, header: dict[str, Any], path: Any) -> None:
         saved = header["training"]
         numbers, _ = _split(vars(self.optimizer))
-        now = {"the model": [type(self.model).__name__, self.model.config], "the images": self.images,
+        now = {"the model": [type(self.model).__name__, self.model.network, self.model.config],
+               "the images": self.images,
                "the optimizer": {"kind": type(self.optimizer).__name__, **numbers, "t": None}, **self.settings}
-        then = {"the model": [header["kind"], header["config"]], "the images": saved["images"],
+        then = {"the model": [header["kind"], header.get("network", "dense"), header["config"]], "the images": saved["images"],
                 "the optimizer": {**saved["optimizer"], "t": None}, **saved["settings"]}
         for name, value in now.items():
             if value != then[name]:

@@ -29,6 +29,7 @@ R = TypeVar("R")
 
 ANY_SHAPE = "..."
 NUMBER = "number"
+PAIRS = {"pair": 0, "positive pair": 1}    # of whole numbers, along the height and the width, and the least of them
 COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 registry: dict[str, "Twin"] = {}    # every twin by module and name, for tests that walk them all
@@ -62,18 +63,20 @@ def _set_kernels(mode: str) -> Iterator[None]:
         _kernels = before
 
 
-def twin(kernel: Callable[..., Any], *, when: Callable[[], bool] | None = None,
+def twin(kernel: Callable[..., Any] | None, *, when: Callable[[], bool] | None = None,
          writes: tuple[str, ...] = (), wrt: tuple[str, ...] | None = None,
          **shapes: str) -> Callable[[Callable[P, R]], "Twin[P, R]"]:
     """Bind a NumPy function to the kernel that computes the same.
 
-    kernel : a plain function with the same parameters, from numpyvae.kernels
+    kernel : a plain function with the same parameters, from numpyvae.kernels; None for a function that is made of
+             other twins and needs no loops of its own
     when   : the kernel is taken only while this returns True; always, if None
     writes : the parameters that are filled with results, and not read unless the docstring says so
     wrt    : the parameters that the function's `_backward` gives gradients for; all its arrays, if None
     shapes : for each parameter its axes ("B Z"; the same letter, the same length; "2D" twice the length of "D"),
-             "..." for an array of any shape (the same for all), or "number".  "uint8: N D" also fixes
-             the dtype, which otherwise is the one floating dtype that all the arrays share
+             "..." for an array of any shape (the same for all), "number", or "pair" for a tuple of two whole
+             numbers of at least 0 ("positive pair": 1).  "uint8: N D" also fixes the dtype, which otherwise is the
+             one floating dtype that all the arrays share
 
     The result is called like the function; `.reference` is the function and `.kernel` the plain kernel.
     """
@@ -89,7 +92,7 @@ class Twin(Generic[P, R]):
     does not fit the others.
     """
 
-    def __init__(self, reference: Callable[P, R], kernel: Callable[..., Any], when: Callable[[], bool] | None,
+    def __init__(self, reference: Callable[P, R], kernel: Callable[..., Any] | None, when: Callable[[], bool] | None,
                  writes: tuple[str, ...], wrt: tuple[str, ...] | None, shapes: dict[str, str]):
         functools.update_wrapper(self, reference)
         self.signature = inspect.signature(reference)
@@ -98,13 +101,14 @@ class Twin(Generic[P, R]):
                             f"the parameters are {list(self.signature.parameters)}")
         self.name = reference.__name__
         self.reference: Callable[..., Any] = reference
-        self.kernel = kernel
+        self.kernel: Any = kernel
         self.shapes = shapes
         self.writes = writes
-        self.wrt = tuple(name for name in shapes if shapes[name] != NUMBER) if wrt is None else wrt
         self._when = when
-        self._arrays = [i for i, spec in enumerate(shapes.values()) if spec != NUMBER]
         self._numbers = [i for i, spec in enumerate(shapes.values()) if spec == NUMBER]
+        self._pairs = [(i, PAIRS[spec]) for i, spec in enumerate(shapes.values()) if spec in PAIRS]
+        self._arrays = [i for i, spec in enumerate(shapes.values()) if spec != NUMBER and spec not in PAIRS]
+        self.wrt = tuple(list(shapes)[i] for i in self._arrays) if wrt is None else wrt
         self._floats = [i for i in self._arrays if ":" not in list(shapes.values())[i]]
         self._compiled: Callable[..., Any] | None = None
         self._seen: dict[tuple[Any, ...], bool] = {}    # argument shapes and dtypes -> may the kernel take them?
@@ -120,7 +124,10 @@ class Twin(Generic[P, R]):
             compilable = self._check(values)
         for i in self._numbers:
             self._check_number(i, values[i])
-        if (compilable and _kernels != "off" and (self._when is None or _kernels == "everywhere" or self._when())
+        for i, least in self._pairs:
+            self._check_pair(i, least, values[i])
+        if (compilable and self.kernel is not None and _kernels != "off"
+                and (self._when is None or _kernels == "everywhere" or self._when())
                 and all([values[i].flags.c_contiguous for i in self._arrays])):
             return self._run_kernel(values)
         return self.reference(*values)
@@ -175,3 +182,9 @@ class Twin(Generic[P, R]):
     def _check_number(self, i: int, value: Any) -> None:
         if not isinstance(value, (int, float, np.floating, np.integer)) or isinstance(value, bool):
             raise TypeError(f"{self.name}: {list(self.shapes)[i]} is {type(value).__name__}; expected a number")
+
+    def _check_pair(self, i: int, least: int, value: Any) -> None:
+        if not (type(value) is tuple and len(value) == 2
+                and all([type(number) is int and number >= least for number in value])):
+            raise ValueError(f"{self.name}: {list(self.shapes)[i]} is {value!r}; expected a tuple of two whole numbers "
+                             f"of at least {least}, along the height and the width")

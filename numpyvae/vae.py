@@ -10,6 +10,7 @@ from .functional.gaussian import gaussian_kl, gaussian_kl_backward, reparameteri
 from .layers import Dense, Layer, Sequential, dense_stack
 from .likelihoods import Likelihood, make_likelihood
 from .model import LossTerms, Model, as_batch, check_hidden, check_rng, dense_decoder
+from .networks import check_channels, check_image, conv_decoder, conv_encoder
 
 Array = np.ndarray
 
@@ -25,10 +26,12 @@ class VAE(Model):
     """
 
     def __init__(self, encoder: Sequential, mu_head: Dense, logvar_head: Dense, decoder: Sequential,
-                 likelihood: Likelihood, beta: float, dtype: Any, config: dict[str, Any]):
+                 likelihood: Likelihood, beta: float, dtype: Any, config: dict[str, Any], network: str = "dense"):
+        if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 <= beta < np.inf:
+            raise ValueError(f"beta is {beta!r}; expected a number of at least 0, the weight of the KL term")
         self.encoder, self.mu_head, self.logvar_head, self.decoder = encoder, mu_head, logvar_head, decoder
-        self.beta = beta
-        super().__init__(likelihood, config, dtype)
+        self.beta = float(beta)
+        super().__init__(likelihood, config, dtype, network)
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
         yield from self.encoder.named_layers("encoder")
@@ -51,8 +54,6 @@ class VAE(Model):
         Raises ValueError that names the argument that does not fit.
         """
         hidden = check_hidden(hidden)
-        if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 <= beta < np.inf:
-            raise ValueError(f"beta is {beta!r}; expected a number of at least 0, the weight of the KL term")
         model = make_likelihood(likelihood, sigma)
         weights = {"init": init, "rng": check_rng(rng), "dtype": dtype}
         encoder = dense_stack([n_data, *hidden], activation, activation, **weights)
@@ -60,7 +61,29 @@ class VAE(Model):
         decoder = dense_decoder(n_latent, hidden, n_data, model, activation, **weights)
         config = {"n_data": n_data, "hidden": hidden, "n_latent": n_latent, "likelihood": likelihood,
                   "activation": activation, "beta": beta, "init": init, "sigma": sigma}
-        return cls(encoder, mu_head, logvar_head, decoder, model, float(beta), dtype, config)
+        return cls(encoder, mu_head, logvar_head, decoder, model, beta, dtype, config)
+
+    @classmethod
+    def conv(cls, shape: Sequence[int] = (28, 28, 1), channels: Sequence[int] = (32, 64), n_hidden: int = 256,
+             n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", beta: float = 1.0,
+             init: str = "fan-in", sigma: float = 1.0, *, rng: np.random.Generator, dtype: Any = np.float32) -> VAE:
+        """Convolutions that halve the image, a dense layer, n_latent, and the same back; x stays rows (B, D).
+
+        shape    : of an image, (height, width, channels); x holds such images, each as a row
+        channels : of the convolutions, each of which halves the sides, rounded up
+        n_hidden : size of the dense layer after them; the other arguments as in `dense`
+
+        Raises ValueError that names the argument that does not fit.
+        """
+        shape, channels = check_image("shape", shape), check_channels(channels)
+        model = make_likelihood(likelihood, sigma)
+        weights = {"init": init, "rng": check_rng(rng), "dtype": dtype}
+        encoder = conv_encoder(shape, channels, [n_hidden], activation, activation, **weights)
+        mu_head, logvar_head = (Dense(n_hidden, n_latent, **weights) for _ in range(2))
+        decoder = conv_decoder(n_latent, n_hidden, channels, shape, model.outputs_per_pixel, activation, **weights)
+        config = {"shape": shape, "channels": channels, "n_hidden": n_hidden, "n_latent": n_latent,
+                  "likelihood": likelihood, "activation": activation, "beta": beta, "init": init, "sigma": sigma}
+        return cls(encoder, mu_head, logvar_head, decoder, model, beta, dtype, config, "conv")
 
     def loss_and_grad(self, x: Array, eps: Array) -> LossTerms:
         """The loss of a batch, and its gradient in `parameters.grads`.

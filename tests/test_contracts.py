@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numpyvae as nv
+from numpyvae.convolution import Conv2d, ConvTranspose2d
 from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.gradcheck import layer_classes, pairs
-from numpyvae.layers import Dense, dense_stack
+from numpyvae.layers import Dense, Flatten, Reshape, dense_stack
 from numpyvae.twin import kernels_everywhere
 
 from twins import arguments, as_tuple, lengths
@@ -84,7 +85,7 @@ def test_two_calls_are_bitwise_equal_and_leave_their_inputs_alone(name, mode, dt
         for one, two in zip(first, run(dy)):
             assert one.tobytes() == two.tobytes() and one.dtype == dtype
         for key, value in (known | {"dy": dy}).items():
-            assert np.array_equal(value, before[key]), f"{key} was changed"
+            assert np.array_equal(value, before[key], equal_nan=True), f"{key} was changed"
 
 
 @every_pair
@@ -102,14 +103,27 @@ def test_a_non_contiguous_upstream_gradient_is_fine(name, mode, dtype, sizes, se
 
 # Layers
 
-LAYERS = {f"Dense({name})": functools.partial(Dense, 5, 3, name) for name in ACTIVATIONS}
-LAYERS["Sequential"] = functools.partial(dense_stack, [5, 4, 3], "tanh", "identity")
+def layer_makers():
+    """Functions of rng and dtype, each with the shapes of a row of x and of dy."""
+    for name in ACTIVATIONS:
+        yield f"Dense({name})", functools.partial(Dense, 5, 3, name), (5,), (3,)
+    yield "Sequential", functools.partial(dense_stack, [5, 4, 3], "tanh", "identity"), (5,), (3,)
+    for name in ("identity", "relu"):
+        conv = functools.partial(Conv2d, 2, 3, (3, 2), (2, 1), (1, 0), name)
+        yield f"Conv2d({name})", conv, (4, 3, 2), (2, 2, 3)
+        transposed = functools.partial(ConvTranspose2d, 3, 2, (3, 2), (2, 1), (1, 0), (1, 0), name)
+        yield f"ConvTranspose2d({name})", transposed, (2, 2, 3), (4, 3, 2)
+    yield "Reshape", lambda rng, dtype=None: Reshape((3, 2)), (6,), (3, 2)
+    yield "Flatten", lambda rng, dtype=None: Flatten(2), (2, 3, 4), (24,)
+
+
+LAYERS = {name: (make, x_shape, dy_shape) for name, make, x_shape, dy_shape in layer_makers()}
 
 
 def every_layer(test):
     test = quick(given(n=st.integers(1, 9), seed=seeds)(test))
     test = pytest.mark.parametrize("dtype", EXACT)(test)
-    return pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)(test)
+    return pytest.mark.parametrize("name", LAYERS)(test)
 
 
 def gradients(layer, x, dy):
@@ -120,34 +134,35 @@ def gradients(layer, x, dy):
     return [dx] + [grad.copy() for one in inner for grad in one.grads.values()]
 
 
-def layer_case(make, n, seed, dtype):
+def layer_case(name, n, seed, dtype):
+    make, x_shape, dy_shape = LAYERS[name]
     rng = np.random.default_rng(seed)
     layer = make(rng=rng, dtype=dtype)
-    return layer, rng.standard_normal((n, 5)).astype(dtype), rng.standard_normal((n, 3)).astype(dtype)
+    return layer, *(rng.standard_normal((n, *shape)).astype(dtype) for shape in (x_shape, dy_shape))
 
 
 def test_every_layer_class_is_here():
-    assert set(layer_classes()) == {type(make(rng=np.random.default_rng(0))) for make in LAYERS.values()}
+    assert set(layer_classes()) == {type(make(rng=np.random.default_rng(0))) for make, _, _ in LAYERS.values()}
 
 
 @every_layer
-def test_layer_zero_upstream_gives_zero(make, dtype, n, seed):
-    layer, x, dy = layer_case(make, n, seed, dtype)
+def test_layer_zero_upstream_gives_zero(name, dtype, n, seed):
+    layer, x, dy = layer_case(name, n, seed, dtype)
     for gradient in gradients(layer, x, 0 * dy):
         assert not gradient.any() and gradient.dtype == dtype
 
 
 @every_layer
-def test_layer_is_linear_in_the_upstream_gradient(make, dtype, n, seed):
-    layer, x, dy = layer_case(make, n, seed, dtype)
+def test_layer_is_linear_in_the_upstream_gradient(name, dtype, n, seed):
+    layer, x, dy = layer_case(name, n, seed, dtype)
     other = np.random.default_rng(seed + 1).standard_normal(dy.shape).astype(dtype)
     for a, b, c in zip(*(gradients(layer, x, d) for d in (dy, other, 2 * dy - 3 * other))):
         assert np.abs(2 * a - 3 * b - c).max() <= 10 * EXACT[dtype] * max(np.abs(a).max(), np.abs(b).max(), 1e-30)
 
 
 @every_layer
-def test_layer_repeats_bitwise_and_leaves_its_inputs_alone(make, dtype, n, seed):
-    layer, x, dy = layer_case(make, n, seed, dtype)
+def test_layer_repeats_bitwise_and_leaves_its_inputs_alone(name, dtype, n, seed):
+    layer, x, dy = layer_case(name, n, seed, dtype)
     before = x.copy(), dy.copy()
     for one, two in zip(gradients(layer, x, dy), gradients(layer, x, dy)):
         assert one.tobytes() == two.tobytes()
@@ -155,8 +170,8 @@ def test_layer_repeats_bitwise_and_leaves_its_inputs_alone(make, dtype, n, seed)
 
 
 @every_layer
-def test_layer_takes_non_contiguous_input(make, dtype, n, seed):
-    layer, x, dy = layer_case(make, n, seed, dtype)
+def test_layer_takes_non_contiguous_input(name, dtype, n, seed):
+    layer, x, dy = layer_case(name, n, seed, dtype)
     expected = gradients(layer, x, dy)
     for one, two in zip(expected, gradients(layer, np.asfortranarray(x), np.repeat(dy, 2, axis=1)[:, ::2])):
         np.testing.assert_allclose(two, one, rtol=10 * EXACT[dtype], atol=10 * EXACT[dtype])

@@ -173,7 +173,7 @@ def test_finite_at_logvar_of_eighty(mode, dtype):
 @pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
 def test_a_batch_given_twice_changes_neither_loss_nor_gradient(likelihood, beta, rng):
     vae = nv.VAE.dense(7, (5,), 3, likelihood=likelihood, beta=beta, rng=rng, dtype=np.float64)
-    x, eps = rng.random((4, 7)), rng.standard_normal((4, 3))
+    x, eps = rng.integers(0, 256, (4, 7)) / 255, rng.standard_normal((4, 3))
     once = vae.loss_and_grad(x, eps)
     grads = vae.parameters.grads.copy()
     twice = vae.loss_and_grad(np.vstack([x, x]), np.vstack([eps, eps]))

@@ -1,23 +1,28 @@
 """Arguments for any twin, from the shapes that it declares."""
 import numpy as np
 
-from numpyvae.twin import ANY_SHAPE, NUMBER, registry
+from numpyvae.gradcheck import EXAMPLE_PAIRS
+from numpyvae.twin import ANY_SHAPE, NUMBER, PAIRS, registry
 
-LETTERS = "BDZIONPSHW"
+LETTERS = "BDZIONPSHWKLCQ"
 READ_TOO = ("y", "values", "mean", "square")    # written over what they hold; any other buffer is filled anew
 
 
 def lengths(*sizes):
-    """A length for each axis letter: the sizes in turn."""
-    return {letter: sizes[i % len(sizes)] for i, letter in enumerate(LETTERS)}
+    """A length for each axis letter: the sizes in turn; a window (K, L) is no larger than the image (H, W)."""
+    made = {letter: sizes[i % len(sizes)] for i, letter in enumerate(LETTERS)}
+    return made | {"K": min(made["K"], made["H"]), "L": min(made["L"], made["W"])}
 
 
 def arguments(twin, lengths, dtype, rng):
     """One argument for each parameter of a twin, by name; buffers to be written to hold NaN."""
+    if any("K L" in spec for spec in twin.shapes.values()):    # windows have six axes: long ones would fill the memory
+        lengths = {letter: min(n, 20 if letter == "C" else 6) for letter, n in lengths.items()}
     made = {}
+    pairs = iter(EXAMPLE_PAIRS)
     for name, spec in twin.shapes.items():
-        if spec == NUMBER:
-            made[name] = 0.7
+        if spec == NUMBER or spec in PAIRS:
+            made[name] = 0.7 if spec == NUMBER else next(pairs)
             continue
         fixed, _, axes = spec.rpartition(":")
         letters = ["B", "D"] if axes == ANY_SHAPE else axes.split()
@@ -50,3 +55,8 @@ def as_tuple(result):
 def all_twins():
     """The registry, by readable names."""
     return {key.removeprefix("numpyvae.").removeprefix("functional."): twin for key, twin in registry.items()}
+
+
+def twins_with_kernels():
+    """All but those that are made of other twins."""
+    return {name: twin for name, twin in all_twins().items() if twin.kernel is not None}

@@ -1,4 +1,6 @@
-"""The discretised logistic: a probability for each of a pixel's 256 levels.      [Kingma et al. 2016; Salimans et al. 2017]
+"""The discretised logistic: a probability for each of a pixel's 256 levels.
+
+[Kingma et al. 2016, section 5; Salimans et al. 2017, section 2.1]
 
 A pixel is a level k = 0 ... 255, seen as x = k / 255.  Its probability is what a logistic distribution, with mean m and
 scale s from the decoder, holds within half a level of x; the outermost levels take the tails.

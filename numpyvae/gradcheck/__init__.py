@@ -26,11 +26,11 @@ from .layers import check_layer, layer_classes, layer_examples, parameter_owners
 from .models import BETAS, LIKELIHOODS, check_model, model_examples
 from .numeric import STEP, TOLERANCE, Array, Gradients, differentiate, relative_errors
 from .objectives import OBJECTIVES, objective_examples
-from .pairs import SIZES, check_pair, forward_name, pairs, put_on_edges, random_inputs
+from .pairs import EXAMPLE_PAIRS, SIZES, check_pair, forward_name, pairs, put_on_edges, random_inputs
 from .report import Report, Row
 
-__all__ = ["BETAS", "Gradients", "LIKELIHOODS", "OBJECTIVES", "Report", "Row", "SIZES", "STEP", "TOLERANCE",
-           "check_component", "check_layer", "check_model", "check_pair", "components", "differentiate",
+__all__ = ["BETAS", "EXAMPLE_PAIRS", "Gradients", "LIKELIHOODS", "OBJECTIVES", "Report", "Row", "SIZES", "STEP",
+           "TOLERANCE", "check_component", "check_layer", "check_model", "check_pair", "components", "differentiate",
            "forward_name", "gradcheck", "layer_classes", "layer_examples", "model_examples", "objective_examples",
            "pairs", "parameter_owners", "put_on_edges", "random_inputs", "relative_errors"]
 

@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from .. import layers
+from .. import convolution, layers
 from ..functional.activations import ACTIVATIONS
 from .numeric import Array, Gradients, differentiate
 
 
 def layer_classes() -> list[type]:
-    """The classes of layers.py that follow the protocol."""
-    return [cls for _, cls in inspect.getmembers(layers, inspect.isclass)
-            if cls is not layers.Layer and hasattr(cls, "forward") and hasattr(cls, "backward")]
+    """The classes of layers.py and convolution.py that follow the protocol."""
+    return [cls for module in (layers, convolution) for _, cls in inspect.getmembers(module, inspect.isclass)
+            if cls.__module__ == module.__name__ and cls is not layers.Layer
+            and hasattr(cls, "forward") and hasattr(cls, "backward")]
 
 
 def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
-    """A small layer and an input for each layer class, Dense with each activation."""
+    """A small layer and an input for each layer class, Dense with each activation, convolutions with two."""
     def dense(activation: str) -> tuple[Any, Array]:
         rng = np.random.default_rng(0)
         return layers.Dense(7, 5, activation, rng=rng, dtype=np.float64), rng.standard_normal((4, 7))
@@ -30,9 +31,23 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
         rng = np.random.default_rng(0)
         return layers.dense_stack([7, 5, 3], "tanh", "relu", rng=rng, dtype=np.float64), rng.standard_normal((4, 7))
 
+    def convolved(make: Any, activation: str) -> tuple[Any, Array]:
+        rng = np.random.default_rng(0)
+        layer = make(3, 2, (3, 2), (2, 1), (1, 0), activation=activation, rng=rng, dtype=np.float64)
+        return layer, rng.standard_normal((4, 4, 3, 3))
+
+    def reshaped(make: Any, shape: tuple[int, ...]) -> tuple[Any, Array]:
+        return make(), np.random.default_rng(0).standard_normal(shape)
+
     for activation in ACTIVATIONS:
         yield f"Dense({activation})", functools.partial(dense, activation)
     yield "Sequential", sequential
+    for cls in (convolution.Conv2d, convolution.ConvTranspose2d):
+        for activation in ("identity", "tanh"):
+            yield f"{cls.__name__}({activation})", functools.partial(convolved, cls, activation)
+    yield "Reshape", functools.partial(reshaped, lambda: layers.Reshape((2, 3, 1)), (4, 6))
+    for groups in (1, 2):
+        yield f"Flatten({groups})", functools.partial(reshaped, lambda n=groups: layers.Flatten(n), (4, 2, 3, 4))
 
 
 def check_layer(layer: Any, x: Array, method: str, seed: int = 0) -> Gradients:

@@ -17,11 +17,13 @@ BETAS = (0.0, 1.0, 4.0)                  # a large KL term can hide an error in 
 
 def model_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
     """Each model with each likelihood, and with each beta if it takes one: a small one, and data."""
-    def make(kind: Any, options: dict[str, Any]) -> tuple[Any, Array]:
+    def make(kind: Any, network: str, options: dict[str, Any]) -> tuple[Any, Array]:
         rng = np.random.default_rng(0)
-        model = kind.dense(7, (5,), 3, activation="tanh", sigma=0.7, rng=rng, dtype=np.float64, **options)
+        options = {**options, "activation": "tanh", "sigma": 0.7, "rng": rng, "dtype": np.float64}
+        model = (kind.dense(7, (5,), 3, **options) if network == "dense" else
+                 kind.conv((4, 3, 1), (2, 3), 4, 2, **options))
         model.parameters.values[:] = rng.normal(0, 0.5, len(model.parameters))
-        return model, rng.integers(0, 256, (4, 7)) / 255
+        return model, rng.integers(0, 256, (4 if network == "dense" else 2, model.n_data)) / 255
 
     for kind in Model.kinds.values():
         betas = BETAS if "beta" in inspect.signature(kind.dense).parameters else (None,)
@@ -29,7 +31,10 @@ def model_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
             for beta in betas:
                 options: dict[str, Any] = {"likelihood": likelihood} | ({} if beta is None else {"beta": beta})
                 name = f"{kind.__name__}({likelihood}" + ("" if beta is None else f", beta={beta:g}") + ")"
-                yield name, functools.partial(make, kind, options)
+                yield name, functools.partial(make, kind, "dense", options)
+        for likelihood in LIKELIHOODS:
+            yield f"{kind.__name__}.conv({likelihood})", functools.partial(make, kind, "conv",
+                                                                           {"likelihood": likelihood})
 
 
 def check_model(model: Any, x: Array, method: str, seed: int = 0) -> Gradients:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..twin import ANY_SHAPE, NUMBER, Twin, registry
+from ..twin import ANY_SHAPE, NUMBER, PAIRS, Twin, registry
 from .numeric import Array, Gradients, differentiate
 
 SIZES = (4, 7, 5, 3, 6)                  # of the axes, in the order in which they appear
+IMAGE_SIZES = (2, 6, 5, 4, 2, 3, 5, 3)    # the same where the first array holds images: (B, H, W, C), then (K, L, ...)
+EXAMPLE_PAIRS = ((2, 3), (0, 1), (1, 2))    # of whole numbers, in the order in which they appear
 KINK = 0.1                               # no input comes nearer to zero, where relu has no derivative
 
 
@@ -24,8 +26,8 @@ def pairs() -> Iterator[tuple[Twin, Twin]]:
 
 def forward_name(name: str) -> str | None:
     """relu for relu_backward, add_bias_relu for relu_backward_bias, bernoulli_nll for bernoulli_nll_and_grad."""
-    if name == "bias_backward":
-        return "add_bias"
+    if name in ("bias_backward", "scatter_patches"):
+        return {"bias_backward": "add_bias", "scatter_patches": "patches"}[name]
     if name.endswith("_backward_bias"):
         return "add_bias_" + name.removesuffix("_backward_bias")
     for ending in ("_backward", "_and_grad"):
@@ -65,14 +67,16 @@ def random_inputs(twin: Twin, rng: np.random.Generator) -> dict[str, Any]:
     """Arguments for a forward twin, float64, all axes of different lengths, on both sides of a kink at zero."""
     lengths: dict[str, int] = {}
     inputs: dict[str, Any] = {}
+    pairs = iter(EXAMPLE_PAIRS)
+    sizes = IMAGE_SIZES if len(next(iter(twin.shapes.values())).split()) == 4 else SIZES
     for name, spec in twin.shapes.items():
-        if spec == NUMBER:
-            inputs[name] = 0.7
+        if spec == NUMBER or spec in PAIRS:
+            inputs[name] = 0.7 if spec == NUMBER else next(pairs)
             continue
         shape = []
         for axis in (["B", "D"] if spec == ANY_SHAPE else spec.split()):
             letter = axis.lstrip("0123456789")
-            length = lengths.setdefault(letter, SIZES[len(lengths)])
+            length = lengths.setdefault(letter, sizes[len(lengths) % len(sizes)])
             shape.append(length * int(axis.removesuffix(letter) or 1))
         value = rng.standard_normal(shape)
         inputs[name] = value + np.copysign(KINK, value)

@@ -1,0 +1,57 @@
+"""Encoders and decoders of images, from convolutions and dense layers."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .convolution import Conv2d, ConvTranspose2d
+from .layers import Flatten, Layer, Reshape, Sequential, check_size, dense_stack
+
+HALVING: dict[str, Any] = {"kernel_size": 3, "stride": 2, "padding": 1}    # n pixels become n / 2, rounded up
+
+
+def conv_encoder(shape: Sequence[int], channels: Sequence[int], sizes: Sequence[int], activation: str,
+                 last_activation: str, **weights: Any) -> Sequential:
+    """Rows (B, H W C) as images, halved once for each of the channels, then dense layers of the given sizes."""
+    steps = zip([shape[2], *channels], channels)
+    convolutions = [Conv2d(i, o, **HALVING, activation=activation, **weights) for i, o in steps]
+    n_flat = math.prod(halved(shape, len(channels))) * channels[-1]
+    return Sequential([Reshape(shape), *convolutions, Flatten(),
+                       *dense_stack([n_flat, *sizes], activation, last_activation, **weights).layers])
+
+
+def conv_decoder(n_latent: int, n_hidden: int, channels: Sequence[int], shape: Sequence[int], outputs_per_pixel: int,
+                 activation: str, **weights: Any) -> Sequential:
+    """From z to what the likelihood wants for each pixel: conv_encoder's steps backward, to rows of the image."""
+    smallest = (*halved(shape, len(channels)), channels[-1])
+    layers: list[Layer] = [*dense_stack([n_latent, n_hidden, math.prod(smallest)], activation, activation,
+                                        **weights).layers, Reshape(smallest)]
+    outputs = [shape[2] * outputs_per_pixel, *channels]
+    for n in reversed(range(len(channels))):
+        # A side of 2 n - 1 pixels and one of 2 n are both halved to n; the second needs one more to come back.
+        height, width = halved(shape, n)
+        extra = (1 - height % 2, 1 - width % 2)
+        layers.append(ConvTranspose2d(outputs[n + 1], outputs[n], **HALVING, output_padding=extra,
+                                      activation=activation if n > 0 else "identity", **weights))
+    return Sequential([*layers, Flatten(outputs_per_pixel)])
+
+
+def halved(shape: Sequence[int], times: int) -> tuple[int, int]:
+    """The height and the width of an image after so many convolutions."""
+    height, width = (-(-side // 2**times) for side in shape[:2])
+    return height, width
+
+
+def check_image(argument: str, shape: Any) -> list[int]:
+    """An image's shape as a list; raises ValueError where it is none."""
+    if not isinstance(shape, (tuple, list)) or len(shape) != 3:
+        raise ValueError(f"{argument} is {shape!r}; expected (height, width, channels), such as (28, 28, 1)")
+    return [check_size(argument, size) for size in shape]
+
+
+def check_channels(channels: Any) -> list[int]:
+    """The convolutions' channels as a list; raises ValueError where they are none."""
+    if not isinstance(channels, (tuple, list)) or len(channels) == 0:
+        raise ValueError(f"channels is {channels!r}; expected those of each convolution as a tuple, such as (32, 64)")
+    return [check_size("channels", size) for size in channels]

@@ -1,0 +1,319 @@
+"""Convolutions against their definition, each other, and PyTorch; the layers and the models that are made of them."""
+import json
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import numpyvae as nv
+from numpyvae.cli import main
+from numpyvae.convolution import Conv2d, ConvTranspose2d
+from numpyvae.functional.convolution import conv2d, conv2d_backward, conv_transpose2d, patches, scatter_patches
+from numpyvae.gradcheck import check_model
+from numpyvae.layers import Flatten, Reshape
+from numpyvae.networks import halved
+from numpyvae.twin import kernels_everywhere
+
+MODES = {"reference": nv.kernels_off, "kernel": kernels_everywhere}
+every_mode = pytest.mark.parametrize("mode", MODES)
+
+positive_pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+paddings = st.tuples(st.integers(0, 2), st.integers(0, 2))
+quick = settings(max_examples=40, deadline=None)
+
+
+@st.composite
+def geometries(draw):
+    """Shapes of x and W, stride and padding, for an image that is higher than wide or the other way round."""
+    K, L = draw(positive_pairs)
+    H, W = draw(st.integers(K, 8)), draw(st.integers(L, 8))
+    assume(H != W)
+    B, C, O = (draw(st.integers(1, 5)) for _ in range(3))
+    return (B, H, W, C), (K, L, C, O), draw(positive_pairs), draw(paddings)
+
+
+def by_definition(x, W, b, stride, padding):
+    """One number at a time: the sum over all pixels that a window sees."""
+    (B, H, width, C), (K, L, _, O) = x.shape, W.shape
+    P, Q = (H + 2 * padding[0] - K) // stride[0] + 1, (width + 2 * padding[1] - L) // stride[1] + 1
+    y = np.empty((B, P, Q, O), np.result_type(x, W))
+    for n, p, q, o in np.ndindex(y.shape):
+        y[n, p, q, o] = b[o]
+        for k, l, c in np.ndindex(K, L, C):
+            i, j = stride[0] * p + k - padding[0], stride[1] * q + l - padding[1]
+            if 0 <= i < H and 0 <= j < width:
+                y[n, p, q, o] += x[n, i, j, c] * W[k, l, c, o]
+    return y
+
+
+@every_mode
+@settings(max_examples=15, deadline=None)
+@given(geometry=geometries(), seed=st.integers(0, 99))
+def test_conv2d_is_its_definition(mode, geometry, seed):
+    rng = np.random.default_rng(seed)
+    x_shape, W_shape, stride, padding = geometry
+    x, W, b = rng.standard_normal(x_shape), rng.standard_normal(W_shape), rng.standard_normal(W_shape[3])
+    with MODES[mode]():
+        y = conv2d(x, W, b, stride, padding)
+    np.testing.assert_allclose(y, by_definition(x, W, b, stride, padding), rtol=1e-12, atol=1e-12)
+
+
+def inner(a, b):
+    return np.vdot(a, b), np.linalg.norm(a) * np.linalg.norm(b)
+
+
+@every_mode
+@quick
+@given(geometry=geometries(), seed=st.integers(0, 99))
+def test_convolution_and_transpose_are_each_other_s_adjoint(mode, geometry, seed):
+    rng = np.random.default_rng(seed)
+    x_shape, W_shape, stride, padding = geometry
+    x, W = rng.standard_normal(x_shape), rng.standard_normal(W_shape)
+    with MODES[mode]():
+        Ax = conv2d(x, W, np.zeros(W_shape[3]), stride, padding)
+        y = rng.standard_normal(Ax.shape)
+        # What the rounding in conv2d left over of the image, the output padding brings back.
+        rest = tuple((side + 2 * m - k) % s for side, k, s, m in zip(x_shape[1:3], W_shape, stride, padding))
+        assume(all((p - 1) * s - 2 * m + k + r > 0 for p, s, m, k, r
+                   in zip(Ax.shape[1:3], stride, padding, W_shape, rest)))
+        ATy = conv_transpose2d(y, W, np.zeros(W_shape[2]), stride, padding, rest)
+    assert ATy.shape == x.shape
+    (left, size), (right, _) = inner(Ax, y), inner(x, ATy)
+    assert abs(left - right) <= 1e-12 * max(size, 1)
+
+
+@every_mode
+@quick
+@given(geometry=geometries(), places=positive_pairs, seed=st.integers(0, 99))
+def test_scattering_is_the_adjoint_of_gathering_whatever_the_sizes(mode, geometry, places, seed):
+    rng = np.random.default_rng(seed)
+    x_shape, W_shape, stride, padding = geometry
+    x, out = rng.standard_normal(x_shape), np.full((x_shape[0], *places, *W_shape[:3]), np.nan)
+    with MODES[mode]():
+        patches(x, out, stride, padding)
+        y = rng.standard_normal(out.shape)
+        back = scatter_patches(y, np.full(x_shape, np.nan), stride, padding)
+    assert abs(np.vdot(out, y) - np.vdot(x, back)) <= 1e-12 * x.size * out.size
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])    # few and many have loops of their own
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-6), (np.float64, 1e-14)])
+@quick
+@given(geometry=geometries(), seed=st.integers(0, 99))
+def test_kernels_equal_their_references(channels, dtype, tolerance, geometry, seed):
+    rng = np.random.default_rng(seed)
+    (B, H, W, _), (K, L, _, _), stride, padding = geometry
+    x = rng.standard_normal((B, H, W, channels)).astype(dtype)
+    windows = rng.standard_normal((B, 3, 2, K, L, channels)).astype(dtype)
+    found, expected = [], []
+    for results, mode in ((found, kernels_everywhere), (expected, nv.kernels_off)):
+        with mode():
+            results += [patches(x, np.full_like(windows, np.nan), stride, padding),
+                        scatter_patches(windows, np.full_like(x, np.nan), stride, padding)]
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=tolerance * 9 * abs(windows).max())
+    assert found[1].dtype == dtype
+
+
+def test_a_hand_made_example():
+    """A window of two ones over 1 2 3, with a zero at either end: 0+1, 2+3 at stride 2."""
+    x, W = np.array([1.0, 2, 3]).reshape(1, 1, 3, 1), np.ones((1, 2, 1, 1))
+    np.testing.assert_array_equal(conv2d(x, W, np.zeros(1), (1, 2), (0, 1)).ravel(), [1, 5])
+    painted = conv_transpose2d(np.array([1.0, 5]).reshape(1, 1, 2, 1), W, np.zeros(1), (1, 1), (0, 0), (0, 1))
+    np.testing.assert_array_equal(painted.ravel(), [1, 6, 5, 0])
+
+
+ONE, KERNEL, BIAS = np.ones((2, 4, 3, 1)), np.ones((2, 2, 1, 5)), np.ones(5)
+
+
+@every_mode
+@pytest.mark.parametrize("call, words", [
+    (lambda: conv2d(ONE, KERNEL, BIAS, 2, (0, 0)), "stride is 2; expected a tuple of two whole numbers of at least 1"),
+    (lambda: conv2d(ONE, KERNEL, BIAS, (1, 0), (0, 0)), r"stride is \(1, 0\)"),
+    (lambda: conv2d(ONE, KERNEL, BIAS, (1, 1), (0, -1)), r"padding is \(0, -1\); .* at least 0"),
+    (lambda: conv2d(ONE, KERNEL, BIAS, (1, 1), (0.5, 1)), r"padding is \(0.5, 1\)"),
+    (lambda: conv2d(ONE[0], KERNEL, BIAS, (1, 1), (0, 0)), r"x has shape \(4, 3, 1\); expected \(B, H, W, C\)"),
+    (lambda: conv2d(ONE, np.ones((2, 2, 3, 5)), BIAS, (1, 1), (0, 0)), "W has shape .* with C = 1"),
+    (lambda: conv2d(ONE, np.ones((2, 4, 1, 5)), BIAS, (1, 1), (0, 0)), "a side of 3, .* at least 4, the kernel's size"),
+    (lambda: conv_transpose2d(ONE, np.ones((1, 1, 5, 1)), BIAS, (1, 1), (2, 0), (0, 0)),
+     "padding is 2, which leaves a side of 0"),
+    (lambda: conv2d_backward(ONE, ONE, KERNEL, (1, 1), (0, 0)), r"W has shape .* O = 1"),
+])
+def test_wrong_arguments_of_functions_give_a_sentence(mode, call, words):
+    with MODES[mode](), pytest.raises(ValueError, match=words):
+        call()
+
+
+# Layers
+
+@pytest.mark.parametrize("n_images", [1, 5])
+@pytest.mark.parametrize("activation", ["identity", "relu"])
+@pytest.mark.parametrize("kernel, stride, padding, extra", [
+    (3, 2, 1, 1), ((3, 2), (2, 1), (1, 0), (1, 0)), (4, 2, 1, 0), (1, 1, 0, 0), ((2, 3), 3, 0, (2, 1))])
+def test_layers_agree_with_pytorch(n_images, activation, kernel, stride, padding, extra, rng):
+    torch = pytest.importorskip("torch")
+    for ours, theirs, options in (
+            (Conv2d, torch.nn.Conv2d, {}), (ConvTranspose2d, torch.nn.ConvTranspose2d, {"output_padding": extra})):
+        layer = ours(2, 3, kernel, stride, padding, **options, activation=activation, rng=rng, dtype=np.float64)
+        peer = theirs(2, 3, kernel, stride, padding, **options, dtype=torch.float64)
+        peer.weight.data = torch.from_numpy(layer.params["W"].transpose(3, 2, 0, 1).copy())
+        peer.bias.data = torch.from_numpy(layer.params["b"].copy())
+        x = rng.standard_normal((n_images, 7, 5, 2))
+        their_x = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).requires_grad_()
+        their_y = peer(their_x)
+        their_y = torch.relu(their_y) if activation == "relu" else their_y
+        y = layer.forward(x)
+        dy = rng.standard_normal(y.shape)
+        their_y.backward(torch.from_numpy(dy.transpose(0, 3, 1, 2).copy()))
+        close = {"rtol": 1e-12, "atol": 1e-12}
+        np.testing.assert_allclose(y, their_y.detach().numpy().transpose(0, 2, 3, 1), **close)
+        np.testing.assert_allclose(layer.backward(dy), their_x.grad.numpy().transpose(0, 2, 3, 1), **close)
+        np.testing.assert_allclose(layer.grads["W"], peer.weight.grad.numpy().transpose(2, 3, 1, 0), **close)
+        np.testing.assert_allclose(layer.grads["b"], peer.bias.grad.numpy(), **close)
+
+
+def test_first_weights_are_as_wide_as_pytorch_s(rng):
+    for layer, fan_in in ((Conv2d(8, 50, (5, 3), rng=rng), 8 * 15), (ConvTranspose2d(50, 8, (5, 3), rng=rng), 8 * 15)):
+        for weight in layer.params.values():
+            assert 0.8 * fan_in**-0.5 < abs(weight).max() <= fan_in**-0.5
+
+
+def test_many_images_are_painted_as_each_by_itself(rng, monkeypatch):
+    layer = ConvTranspose2d(3, 2, 3, 2, rng=rng, dtype=np.float64)
+    x = rng.standard_normal((7, 4, 3, 3))
+    whole = layer.forward(x).copy()
+    monkeypatch.setattr("numpyvae.convolution.CACHED", 2 * 4 * 3 * 9 * 2)    # two images at a time, and one at the end
+    np.testing.assert_allclose(layer.forward(x), whole, rtol=1e-13)
+    assert abs(layer.forward(x[2:3])[0] - whole[2]).max() < 1e-13
+
+
+def test_no_dx_where_nobody_needs_it(rng):
+    for layer, shape in ((Conv2d(2, 3, 2, rng=rng), (4, 3, 3, 2)), (ConvTranspose2d(2, 3, 2, rng=rng), (4, 3, 3, 2)),
+                         (Flatten(), (4, 3, 3, 2)), (Reshape((2, 3, 1)), (4, 6))):
+        y = layer.forward(rng.standard_normal(shape).astype(np.float32))
+        assert layer.backward(np.ones_like(y), need_dx=False) is None
+        assert layer.backward(np.ones_like(y)).shape == shape
+
+
+def test_flatten_puts_the_groups_one_after_the_other():
+    image = np.arange(2 * 3 * 4).reshape(1, 2, 3, 4)    # of each pixel: two channels of the mean, two of the logvar
+    row = Flatten(2).forward(image)
+    np.testing.assert_array_equal(row[0, :12], image[..., :2].ravel())
+    np.testing.assert_array_equal(row[0, 12:], image[..., 2:].ravel())
+    np.testing.assert_array_equal(Flatten().forward(image)[0], image.ravel())
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda rng: Conv2d(0, 3, 3, rng=rng), "n_in is 0"), (lambda rng: Conv2d(1, 2.5, 3, rng=rng), "n_out is 2.5"),
+    (lambda rng: Conv2d(1, 2, 0, rng=rng), "kernel_size is 0; expected a whole number of at least 1, or a pair"),
+    (lambda rng: Conv2d(1, 2, (3, 3, 3), rng=rng), r"kernel_size is \(3, 3, 3\)"),
+    (lambda rng: Conv2d(1, 2, 3, stride=(2, 0), rng=rng), r"stride is \(2, 0\)"),
+    (lambda rng: Conv2d(1, 2, 3, padding=-1, rng=rng), "padding is -1; expected a whole number of at least 0"),
+    (lambda rng: Conv2d(1, 2, 3, padding=True, rng=rng), "padding is True"),
+    (lambda rng: Conv2d(1, 2, 3, activation="swish", rng=rng), "activation is 'swish'"),
+    (lambda rng: Conv2d(1, 2, 3, init="zeros", rng=rng), "init is 'zeros'"),
+    (lambda rng: ConvTranspose2d(1, 2, 3, 2, 1, 2, rng=rng), "output_padding is 2; expected less than the stride, 2"),
+    (lambda rng: Flatten(0), "groups is 0"),
+    (lambda rng: Conv2d(1, 2, 3, rng=rng).forward(np.ones((4, 784))), r"x has shape \(4, 784\); .* channels last"),
+    (lambda rng: Conv2d(1, 2, 3, rng=rng).forward(np.ones((4, 1, 28, 28))), r"expected \(B, height, width, 1\)"),
+    (lambda rng: Conv2d(1, 2, 3, rng=rng).forward(np.ones((4, 2, 2, 1))), "a side of 2"),
+])
+def test_wrong_arguments_of_layers_are_named(make, words, rng):
+    with pytest.raises(ValueError, match=words):
+        make(rng)
+
+
+# Models
+
+KINDS = [nv.VAE, nv.Autoencoder]
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "gaussian-learned"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 8, 2), (6, 3, 1), (7, 7, 3)])
+def test_every_shape_goes_through_and_comes_back(shape, likelihood, rng):
+    vae = nv.VAE.conv(shape, (2, 3, 4), 5, 2, likelihood, rng=rng)
+    x = rng.random((3, int(np.prod(shape))))
+    assert np.isfinite(vae.loss_and_grad(x, *vae.noise(3, rng)).loss)
+    assert vae.reconstruct(x).shape == x.shape
+    assert vae.sample(2, rng).shape == (2, x.shape[1])
+
+
+def test_a_halved_side_is_what_the_convolution_makes_of_it(rng):
+    layer = Conv2d(1, 1, 3, 2, 1, rng=rng)
+    for side in range(1, 9):
+        assert layer.forward(np.ones((1, side, side + 1, 1), np.float32)).shape[1:3] == halved((side, side + 1), 1)
+
+
+def test_the_default_is_the_network_of_the_benchmark(rng):
+    vae = nv.VAE.conv(rng=rng)
+    shapes = {name: vae.parameters[name].shape for name in vae.parameters.names if name.endswith("W")}
+    assert list(shapes.values()) == [(3, 3, 1, 32), (3, 3, 32, 64), (3136, 256), (256, 16), (256, 16), (16, 256),
+                                     (256, 3136), (3, 3, 32, 64), (3, 3, 1, 32)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_whole_model_has_the_gradient_of_its_loss(kind, rng):
+    """Other sizes than gradcheck's own example, with odd sides and several channels, by the complex step."""
+    model = kind.conv((5, 2, 2), (3, 2), 3, 2, "gaussian-learned", "softplus", rng=rng, dtype=np.float64)
+    with nv.kernels_off():
+        for name, (analytic, numeric) in check_model(model, rng.random((2, 20)), "complex-step").items():
+            assert abs(analytic - numeric).max() <= 1e-12 * abs(numeric).max(), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_falls_and_the_model_comes_back_from_its_file(kind, rng, tmp_path):
+    images, _ = nv.datasets.load_strokes("train")
+    model = kind.conv(channels=(4, 8), n_hidden=16, n_latent=3, rng=rng)
+    records = list(nv.fit(model, images[:600], optimizer=nv.Adam(3e-3), epochs=4, batch_size=20, rng=rng))
+    assert records[-1].loss < 0.5 * records[0].loss
+    model.save(tmp_path / "model.npz")
+    loaded = nv.load(tmp_path / "model.npz")
+    assert type(loaded) is kind and loaded.network == "conv" and loaded.config == model.config
+    x = images[:5].reshape(5, -1) / 255
+    np.testing.assert_array_equal(loaded.reconstruct(x), model.reconstruct(x))
+    np.testing.assert_allclose(model.astype(np.float64).reconstruct(x), model.reconstruct(x), atol=1e-4)
+
+
+def test_a_file_from_before_there_were_two_networks_still_loads(rng, tmp_path):
+    model = nv.VAE.dense(7, (5,), 3, rng=rng)
+    header = {"kind": "VAE", "config": model.config}
+    nv.model.checkpoint.write(tmp_path / "old.npz", header, {"values": model.parameters.values})
+    np.testing.assert_array_equal(nv.load(tmp_path / "old.npz").parameters.values, model.parameters.values)
+    nv.model.checkpoint.write(tmp_path / "odd.npz", {**header, "network": "save"}, {"values": model.parameters.values})
+    with pytest.raises(ValueError, match="no model that numpyvae saved"):
+        nv.load(tmp_path / "odd.npz")
+
+
+@pytest.mark.parametrize("arguments, named", [
+    (dict(shape=(28, 28)), r"shape is \(28, 28\); expected \(height, width, channels\)"),
+    (dict(shape=(28, 0, 1)), "shape is 0"), (dict(channels=32), "channels is 32; expected"),
+    (dict(channels=()), r"channels is \(\)"), (dict(channels=(4, -1)), "channels is -1"),
+    (dict(n_hidden=0), "n_out is 0"), (dict(n_latent=0), "n_out is 0"), (dict(beta=-1), "beta is -1"),
+    (dict(likelihood="poisson"), "likelihood is 'poisson'"), (dict(activation="x"), "activation is 'x'"),
+])
+def test_a_wrong_argument_of_the_model_is_named(arguments, named, rng):
+    with pytest.raises(ValueError, match=named):
+        nv.VAE.conv(**{"shape": (4, 4, 1), **arguments}, rng=rng)
+
+
+# The command line
+
+def test_the_command_line_trains_one_and_writes_its_report(tmp_path, rng, capsys):
+    np.save(tmp_path / "colour.npy", rng.integers(0, 256, (40, 5, 6, 3), np.uint8))
+    arguments = ["train", "--data", str(tmp_path / "colour.npy"), "--network", "conv", "--channels", "2", "3",
+                 "--hidden", "4", "--latent", "2", "--epochs", "1", "--batch-size", "10"]
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 0
+    configuration = json.loads((tmp_path / "run" / "metrics.json").read_text())["configuration"]
+    assert configuration["network"] == "conv" and configuration["shape"] == [5, 6, 3]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "3×3×2" in page and "2×2×3" in page
+    assert main(["sample", str(tmp_path / "run"), "--n", "2", "--out", str(tmp_path / "s.png")]) == 0
+    assert main([*arguments, "--hidden", "4", "5", "--out", str(tmp_path / "run")]) == 1
+    assert "--hidden is [4, 5]; expected one size with --network conv" in capsys.readouterr().err
+
+
+def test_rows_that_are_no_pictures_need_the_other_network(tmp_path, rng, capsys):
+    np.save(tmp_path / "rows.npy", rng.random((40, 7), np.float32))
+    assert main(["train", "--data", str(tmp_path / "rows.npy"), "--network", "conv", "--out", str(tmp_path)]) == 1
+    assert "--network is conv, but the data's rows have shape (7,)" in capsys.readouterr().err
