@@ -44,11 +44,59 @@ def torch_vae(hidden: Sequence[int], n_latent: int, n_data: int) -> Any:
     return VAE()
 
 
+def torch_conv_vae(n_latent: int, channels_last: bool) -> Any:
+    """The network of VAE.conv's default, in PyTorch's layout (B, C, height, width) or with channels last in memory."""
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    class VAE(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1, self.conv2 = nn.Conv2d(1, 32, 3, 2, 1), nn.Conv2d(32, 64, 3, 2, 1)
+            self.dense = nn.Linear(7 * 7 * 64, 256)
+            self.mu_head, self.logvar_head = nn.Linear(256, n_latent), nn.Linear(256, n_latent)
+            self.dense1, self.dense2 = nn.Linear(n_latent, 256), nn.Linear(256, 7 * 7 * 64)
+            self.up1, self.up2 = nn.ConvTranspose2d(64, 32, 3, 2, 1, 1), nn.ConvTranspose2d(32, 1, 3, 2, 1, 1)
+
+        def images(self, rows: Any, channels: int, side: int) -> Any:
+            """Rows as images; with channels last a view of the row's numbers in that order, as numpyvae does it."""
+            if channels_last:
+                return rows.view(-1, side, side, channels).permute(0, 3, 1, 2)
+            return rows.view(-1, channels, side, side)
+
+        def rows(self, images: Any) -> Any:
+            return (images.permute(0, 2, 3, 1) if channels_last else images).flatten(1)
+
+        def forward(self, x: Any, eps: Any) -> Any:
+            h = F.relu(self.conv2(F.relu(self.conv1(self.images(x, 1, 28)))))
+            h = F.relu(self.dense(self.rows(h)))
+            mu, logvar = self.mu_head(h), self.logvar_head(h)
+            z = mu + torch.exp(0.5 * logvar) * eps
+            h = self.images(F.relu(self.dense2(F.relu(self.dense1(z)))), 64, 7)
+            logits = self.rows(self.up2(F.relu(self.up1(h))))
+            nll = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
+            kl = 0.5 * torch.sum(torch.exp(logvar) + mu**2 - 1 - logvar)
+            return (nll + kl) / len(x)
+
+    torch.manual_seed(0)
+    model = VAE()
+    return model.to(memory_format=torch.channels_last) if channels_last else model
+
+
+def torch_conv_step(n_latent: int, batch: int, *, channels_last: bool) -> Step:
+    """PyTorch eager, with its fused Adam."""
+    return _torch_step(torch_conv_vae(n_latent, channels_last), n_latent, batch, 28 * 28, compiled=False)
+
+
 def torch_step(hidden: Sequence[int], n_latent: int, batch: int, *, compiled: bool = False, n_data: int = 784) -> Step:
     """PyTorch, eager or by torch.compile; Adam is PyTorch's fused one in both."""
+    return _torch_step(torch_vae(hidden, n_latent, n_data), n_latent, batch, n_data, compiled)
+
+
+def _torch_step(model: Any, n_latent: int, batch: int, n_data: int, compiled: bool) -> Step:
     import torch
 
-    model = torch_vae(hidden, n_latent, n_data)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     loss_of = torch.compile(model) if compiled else model
     x, eps = map(torch.from_numpy, _data(batch, n_data, n_latent))

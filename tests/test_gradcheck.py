@@ -28,7 +28,8 @@ def test_every_component_is_checked():
     assert not unchecked
     examples = [type(make()[0]) for _, make in g.layer_examples()]
     assert set(g.layer_classes()) <= set(examples)
-    assert {name.split("(")[0] for name, _ in g.model_examples()} == set(Model.kinds)
+    networks = {kind + network for kind in Model.kinds for network in ("", ".conv")}
+    assert {name.split("(")[0] for name, _ in g.model_examples()} == networks
     estimators = {name for name, f in vars(nv.objectives).items()
                   if inspect.isfunction(f) and f.__module__ == nv.objectives.__name__ and not name.startswith("_")}
     assert estimators == set(g.OBJECTIVES)

@@ -20,19 +20,21 @@ def patches(x, out, stride, padding):
     for b in range(x.shape[0]):
         out[b] = 0    # one image at a time: its windows stay in the cache while they are filled
         for k in range(K):
-            first_p, last_p = places_inside(k - padding[0], stride[0], P, H)
+            up = k - padding[0]
+            first_p, last_p = places_inside(up, stride[0], P, H)
             for l in range(L):
-                first_q, last_q = places_inside(l - padding[1], stride[1], Q, W)
+                left = l - padding[1]
+                first_q, last_q = places_inside(left, stride[1], Q, W)
                 for p in range(first_p, last_p):
-                    row = x[b, p * stride[0] + k - padding[0]]
+                    row = x[b, p * stride[0] + up]
                     if C < FEW_CHANNELS:
                         for c in range(C):
                             for q in range(first_q, last_q):
-                                out[b, p, q, k, l, c] = row[q * stride[1] + l - padding[1], c]
+                                out[b, p, q, k, l, c] = row[q * stride[1] + left, c]
                     else:
                         for q in range(first_q, last_q):
                             for c in range(C):
-                                out[b, p, q, k, l, c] = row[q * stride[1] + l - padding[1], c]
+                                out[b, p, q, k, l, c] = row[q * stride[1] + left, c]
     return out
 
 
@@ -43,17 +45,19 @@ def scatter_patches(dout, dx, stride, padding):
     for b in range(dx.shape[0]):
         dx[b] = 0
         for k in range(K):
-            first_p, last_p = places_inside(k - padding[0], stride[0], P, H)
+            up = k - padding[0]
+            first_p, last_p = places_inside(up, stride[0], P, H)
             for l in range(L):
-                first_q, last_q = places_inside(l - padding[1], stride[1], Q, W)
+                left = l - padding[1]
+                first_q, last_q = places_inside(left, stride[1], Q, W)
                 for p in range(first_p, last_p):
-                    row = dx[b, p * stride[0] + k - padding[0]]
+                    row = dx[b, p * stride[0] + up]
                     if C < FEW_CHANNELS:
                         for c in range(C):
                             for q in range(first_q, last_q):
-                                row[q * stride[1] + l - padding[1], c] += dout[b, p, q, k, l, c]
+                                row[q * stride[1] + left, c] += dout[b, p, q, k, l, c]
                     else:
                         for q in range(first_q, last_q):
                             for c in range(C):
-                                row[q * stride[1] + l - padding[1], c] += dout[b, p, q, k, l, c]
+                                row[q * stride[1] + left, c] += dout[b, p, q, k, l, c]
     return dx

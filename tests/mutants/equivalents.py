@@ -67,11 +67,12 @@ ROWS = [
     Row("gaussian_learned_nll_backward", r"^(sign|operands swapped): x - mean .*\*\* 2",
         "(x - m)^2 = (m - x)^2"),
 
+    Row("conv.*_backward", r"^results swapped: \(0, 1, 2\)  ->", "a sum over three axes takes them in any order"),
     Row("Dense.backward", r"^wrong variable: da  ->  dy .* in: bias_backward",
         "without an activation da is dy"),
     Row("Dense.backward", r"^dropped argument: matmul\(da, W.T, out",
         "NumPy makes a new array: slower, no more"),
-    Row("(Dense|Sequential).backward", r"^(x 1.0005|sign): need_dx", "only true or false is read"),
+    Row("(Dense|Sequential|Conv.*|Flatten|Reshape).backward", r"^(x 1.0005|sign): need_dx", "only true or false is read"),
     Row("VAE.backward_encoder", r"^(x 1.0005|sign): (has_encoder|len)", "only true or false is read"),
     Row(".*loss_and_grad|VAE.backward_encoder",
         r"^dropped argument: .*need_dx=|^constant: False  ->  True .*need_dx=False",

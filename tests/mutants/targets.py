@@ -173,7 +173,7 @@ def layer_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
         return [dx, [(owner.grads[key], owner.params[key]) for owner, key in owners], x, dy - kept]
 
     for name, make in layer_examples():
-        if name.startswith(cls.__name__):
+        if issubclass(type(make()[0]), cls):
             for rows in (4, 1):
                 for need_dx in (True, False):
                     yield functools.partial(run, make, rows, need_dx)
@@ -210,6 +210,7 @@ def model_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 
 # name -> kind, inputs, and the comment that begins the backward half
 BACKWARD_METHODS = {"backward": ("layer", layer_outcomes, None),
+                    "_before_activation": ("layer", layer_outcomes, None),
                     "nll_and_grad": ("likelihood", likelihood_outcomes, None),
                     "loss_and_grad": ("model", model_outcomes, "# backward"),
                     "backward_encoder": ("model", model_outcomes, None)}

@@ -1,0 +1,49 @@
+"""A training step of the convolutional VAE beside its matrix products, and beside the same step in PyTorch.
+
+    python -m benchmarks.conv
+
+28 x 28 images through 32 and 64 channels, stride 2, a dense layer of 256, latent 16, batch 128; float32, forward +
+backward + Adam, in one process, turn by turn.  Without the extra `bench` (torch) only the floor is measured.
+"""
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import numpy as np
+
+import numpyvae as nv
+
+from .floor import conv_products, step_of
+from .interleave import interleave, ratio
+from .peers import torch_conv_step
+from .results import BLAS_CHOICE, table, write_section
+
+BATCH, LATENT = 128, 16
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    work = {"numpyvae": step_of(nv.VAE.conv(n_latent=LATENT, rng=rng), BATCH, rng),
+            "its matrix products alone": conv_products(BATCH)}
+    if importlib.util.find_spec("torch"):
+        work |= {"PyTorch eager": torch_conv_step(LATENT, BATCH, channels_last=False),
+                 "PyTorch eager, channels last": torch_conv_step(LATENT, BATCH, channels_last=True)}
+    times = interleave(work)
+    rows = []
+    for name in work:
+        median, low, high = ratio(times, name, "numpyvae")
+        rows.append([name, f"{1000 * np.median(times[name]):.2f}", f"{median:.2f} ({low:.2f} – {high:.2f})"])
+    chosen = os.environ.get(BLAS_CHOICE)
+    title = "A convolutional training step" + (f", BLAS told to take its routines for {chosen}" if chosen else "")
+    write_section(title, "python -m benchmarks.conv", f"""
+28x28 - 32 - 64 channels, stride 2, dense 256, latent {LATENT}, batch {BATCH}, float32, with Adam (PyTorch's own, fused,
+in its rows).  Medians over the rounds of how many times as long as ours a step takes, and the quartiles; in the row of
+the products this is our share of their speed.
+
+{table(["what", "ms a step", "times as long as ours"], rows)}
+""", ["numpy", "numba", "torch"])
+
+
+if __name__ == "__main__":
+    main()
