@@ -2,7 +2,7 @@
 
 Read numpyvae.functional first (the mathematics), then numpyvae.vae (the model on one screen).
 """
-from . import datasets, exact, functional, gradcheck, museum, objectives, plots
+from . import datasets, evaluation, exact, functional, gradcheck, museum, objectives, plots
 from .autoencoder import Autoencoder
 from .convolution import Conv2d, ConvTranspose2d
 from .examination import Examination, examine
@@ -19,5 +19,5 @@ __version__ = "0.1.0"
 
 __all__ = ["Adam", "Autoencoder", "Conv2d", "ConvTranspose2d", "Dense", "Examination", "Flatten", "LossTerms",
            "Momentum", "Parameters", "Record", "Reshape", "SGD", "Sequential", "VAE", "datasets", "evaluate_loss",
-           "exact", "examine", "fit", "functional", "gradcheck", "kernels_off", "load", "museum", "objectives",
-           "plots"]
+           "evaluation", "exact", "examine", "fit", "functional", "gradcheck", "kernels_off", "load", "museum",
+           "objectives", "plots"]

@@ -20,6 +20,7 @@ import numpy as np
 import numpyvae
 
 from . import plots
+from .evaluation import lines
 
 Array = np.ndarray
 
@@ -36,7 +37,8 @@ HEADLINES = (
 
 def write_report(path: str | os.PathLike[str], vae: Any, records: Sequence[Any], images: Array,
                  labels: Array | None = None, thickness: Array | None = None, title: str = "A VAE",
-                 configuration: dict[str, Any] | None = None, metrics: dict[str, Any] | None = None) -> None:
+                 configuration: dict[str, Any] | None = None, metrics: dict[str, Any] | None = None,
+                 evaluation: dict[str, Any] | None = None) -> None:
     """Write the report of a run as one self-contained HTML file, whole or not at all.
 
     vae           : the trained VAE
@@ -47,6 +49,7 @@ def write_report(path: str | os.PathLike[str], vae: Any, records: Sequence[Any],
     thickness     : (N,) a factor of the images that is known to be true, in pixels, or None
     configuration : what the run was asked to do; `vae.config` by default
     metrics       : what was measured, in place of or beside what the records tell
+    evaluation    : what `numpyvae evaluate` measured, for a section of its own
 
     Raises ValueError for arguments that do not fit together, and OSError where the file cannot be written.
     """
@@ -66,6 +69,8 @@ def write_report(path: str | os.PathLike[str], vae: Any, records: Sequence[Any],
     if shape is not None:
         images = images.reshape(-1, *shape)
         sections.append(_pictures(vae, images))
+    if evaluation is not None:
+        sections.append(_evaluation(evaluation))
     sections += [_latent(vae, images, labels, thickness, shape), _network(vae, configuration or vae.config, metrics)]
     _write(path, _page(vae, title, metrics, "\n".join(sections)))
 
@@ -155,6 +160,13 @@ def _latent(vae: Any, images: Array, labels: Array | None, thickness: Array | No
                          "A bar near 0 is a dimension that the model leaves unused.",
                          lambda ax: plots.kl_per_dimension(mu, logvar, ax)))
     return _section("The latent space", "", *panels)
+
+
+def _evaluation(result: dict[str, Any]) -> str:
+    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td><td>{html.escape(hint)}</td></tr>"
+                   for name, value, hint in lines(result))
+    return _section("How good is it?", "", f'<figure class="wide"><h3>Measures on the test images</h3><table>{rows}'
+                    "</table></figure>")
 
 
 def _network(vae: Any, configuration: dict[str, Any], metrics: dict[str, Any]) -> str:

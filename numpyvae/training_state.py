@@ -134,7 +134,8 @@ class TrainingState:
         now = {"the model": [type(self.model).__name__, self.model.network, self.model.config],
                "the images": self.images,
                "the optimizer": {"kind": type(self.optimizer).__name__, **numbers, "t": None}, **self.settings}
-        then = {"the model": [header["kind"], header.get("network", "dense"), header["config"]], "the images": saved["images"],
+        then = {"the model": [header["kind"], header.get("network", "dense"), header["config"]],
+                "the images": saved["images"],
                 "the optimizer": {**saved["optimizer"], "t": None}, **saved["settings"]}
         for name, value in now.items():
             if value != then[name]:

@@ -29,7 +29,7 @@ SMALL = ["--hidden", "8", "--latent", "2", "--epochs", "2", "--batch-size", "10"
 
 def test_train_writes_a_run(images, capsys):
     assert main(["train", "--data", images, *SMALL, "--out", "run"]) == 0
-    assert sorted(os.listdir("run")) == ["metrics.json", "model.npz", "report.html"]
+    assert sorted(os.listdir("run")) == ["checkpoint.npz", "metrics.json", "model.npz", "report.html", "run.json"]
     metrics = json.load(open("run/metrics.json"))
     assert metrics["epochs"] == 2
     assert metrics["test_loss"] == pytest.approx(metrics["test_nll"] + metrics["test_kl"])
@@ -157,6 +157,6 @@ def test_bench_and_lessons_say_what_they_miss(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["lessons"]) == 1
     assert "JupyterLab is not installed" in capsys.readouterr().err
-    monkeypatch.setattr("numpyvae.cli.__file__", "/nowhere/numpyvae/cli.py")
+    monkeypatch.setattr("numpyvae.cli.tools.__file__", "/nowhere/numpyvae/cli/tools.py")
     assert main(["bench"]) == 1
     assert "the folder benchmarks/ is not beside the package" in capsys.readouterr().err

@@ -18,13 +18,14 @@ HELD_OUT = 10    # of a user's own images, one in ten is kept for testing
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """Images to train on and to test on, (N, ...), with what is known about the test images."""
+    """Images to train on and to test on, (N, ...), with what is known about them."""
 
     name: str
     train: np.ndarray
     test: np.ndarray
+    train_labels: np.ndarray | None = None
     test_labels: np.ndarray | None = None
-    test_thickness: np.ndarray | None = None    # of the line, in pixels: a true factor of `strokes`
+    test_factors: np.ndarray | None = None      # the table of true factors, for `strokes`
 
 
 def load_dataset(data: str, data_dir: str | os.PathLike[str] | None = None, seed: int = 0) -> DataSet:
@@ -36,11 +37,11 @@ def load_dataset(data: str, data_dir: str | os.PathLike[str] | None = None, seed
     Raises FileNotFoundError, OSError or ValueError that says what is wrong with the data and how to go on.
     """
     if data == "strokes":
-        (train, _), (test, factors) = load_strokes("train"), load_strokes("test")
-        return DataSet(data, train, test, factors["label"], factors["thickness"])
+        (train, train_factors), (test, factors) = load_strokes("train"), load_strokes("test")
+        return DataSet(data, train, test, train_factors["label"], factors["label"], factors)
     if data == "mnist":
-        (train, _), (test, labels) = mnist("train", data_dir), mnist("test", data_dir)
-        return DataSet(data, train, test, labels)
+        (train, train_labels), (test, labels) = mnist("train", data_dir), mnist("test", data_dir)
+        return DataSet(data, train, test, train_labels, labels)
     if not os.path.exists(data):
         raise FileNotFoundError(f"--data is {data!r}, which is neither a file nor a folder; expected 'strokes', "
                                 "'mnist', or the path of a .npy, .npz or IDX file or of a folder of images")
@@ -50,5 +51,6 @@ def load_dataset(data: str, data_dir: str | os.PathLike[str] | None = None, seed
     order = np.random.default_rng(seed).permutation(len(images))
     n_test = max(1, len(images) // HELD_OUT)
     test_rows, train_rows = np.sort(order[:n_test]), np.sort(order[n_test:])
-    test_labels = None if image_labels is None else image_labels[test_rows]
-    return DataSet(os.path.basename(os.path.normpath(data)), images[train_rows], images[test_rows], test_labels)
+    known = {} if image_labels is None else {"train_labels": image_labels[train_rows],
+                                             "test_labels": image_labels[test_rows]}
+    return DataSet(os.path.basename(os.path.normpath(data)), images[train_rows], images[test_rows], **known)

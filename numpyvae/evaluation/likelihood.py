@@ -30,7 +30,8 @@ class LogLikelihood:
     """Estimates of log p(x), in nats.
 
     values                : (N,), one for each image
-    standard_errors       : (N,), of each value: the spread of its weights, by the delta method
+    standard_errors       : (N,), of each value: the spread of its weights, by the delta method; too small where q
+                            misses a part of the posterior, and with it the largest weights
     effective_sample_size : (N,), (sum w)^2 / sum w^2: as many draws from the posterior itself would serve as well
     """
 

@@ -1,0 +1,94 @@
+"""numpyvae evaluate"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+import numpy as np
+
+import numpyvae as nv
+
+from .. import evaluation
+from ..datasets import DataSet, load_dataset
+from ..model import LossTerms
+from .common import add_common, load_run, whole, write_json
+from .train import write_run_report
+
+
+def add_evaluate(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "evaluate", help="measure how good a trained model is",
+        description="Measure a trained VAE on the test images it was made for; RUN then holds evaluation.json, and its "
+                    "report has a section more.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    evaluate.set_defaults(run=run_evaluate)
+    evaluate.add_argument("model", metavar="RUN", help="the folder of a run")
+    evaluate.add_argument("--samples", type=whole, default=5000, metavar="K", help="codes an image, for log p(x)")
+    evaluate.add_argument("--images", type=whole, default=1000, metavar="N", help="test images for log p(x)")
+    evaluate.add_argument("--data-dir", default=None, metavar="DIR",
+                          help="the folder of MNIST's files (default: NUMPYVAE_DATA, then data/)")
+    add_common(evaluate)
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    """numpyvae evaluate"""
+    vae, folder = load_run(options.model)
+    metrics = _metrics_of(folder, options.model)
+    configuration = metrics["configuration"]
+    data = load_dataset(configuration["data"], options.data_dir, configuration["seed"])
+    result = measure(vae, data, options.samples, options.images, configuration["binarize"], options.seed)
+    write_json(os.path.join(folder, "evaluation.json"), result)
+    records = [nv.Record(**{**record, "validation": LossTerms(*record["validation"])}) for record in metrics["records"]]
+    report = write_run_report(folder, vae, records, data, metrics, result)
+    if options.json:
+        print(json.dumps({**result, "report": report}))
+    else:
+        width = max(len(name) for name, _, _ in evaluation.lines(result))
+        for name, value, hint in evaluation.lines(result):
+            print(f"{name:{width}}  {value:>16}  {hint}")
+        print(f"report    {report}")
+    return 0
+
+
+def measure(vae: Any, data: DataSet, samples: int, n_images: int, binarize: str, seed: int) -> dict[str, Any]:
+    """Every measure of `numpyvae.evaluation` on a data set's test images, as JSON."""
+    binarize = "none" if binarize == "none" else "static"
+    rng = np.random.default_rng(seed)
+    likelihood = evaluation.log_likelihood(vae, data.test[:n_images], samples, rng=rng, binarize=binarize,
+                                           progress=sys.stderr.isatty())
+    terms = nv.evaluate_loss(vae, data.test, rng=rng, binarize=binarize)
+    mu, logvar = evaluation.encode_all(vae, data.test, rng=rng, binarize=binarize)
+    mean, covariance = evaluation.aggregate_moments(mu, logvar)
+    result = {
+        "log_likelihood": likelihood.mean, "standard_error": likelihood.standard_error, "samples": samples,
+        "images": len(likelihood.values), "effective_sample_size": float(np.median(likelihood.effective_sample_size)),
+        "elbo": -(terms.nll + terms.kl), "distortion": terms.nll, "rate": terms.kl,
+        "active_units": int(evaluation.active_units(mu).sum()), "n_latent": vae.n_latent,
+        "kl_per_dimension": evaluation.kl_per_dimension(mu, logvar).tolist(),
+        "aggregate_mean": mean.tolist(), "aggregate_variance": np.diag(covariance).tolist()}
+    if data.train_labels is not None and data.test_labels is not None:
+        train_mu, _ = evaluation.encode_all(vae, data.train, rng=rng, binarize=binarize)
+        result["nearest_neighbour_accuracy"] = evaluation.nearest_neighbour_accuracy(
+            train_mu, data.train_labels, mu, data.test_labels)
+    if data.test_factors is not None:
+        names = list(data.test_factors.dtype.names or ())
+        recovery = evaluation.factor_recovery(mu, {name: data.test_factors[name] for name in names})
+        result["factor_recovery"] = dict(zip(names, recovery.max(axis=1).tolist()))
+        if vae.n_latent > 1:
+            result["mutual_information_gap"] = evaluation.mutual_information_gap(recovery)
+    return result
+
+
+def _metrics_of(folder: str, model: str) -> dict[str, Any]:
+    path = os.path.join(folder, "metrics.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            metrics = json.load(file)
+        return metrics | {"configuration": metrics["configuration"] | {}, "records": list(metrics["records"])}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"RUN is {model!r}, beside which there is no metrics.json; expected the folder of a "
+                                "run that numpyvae train finished") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read ({error!r}); expected what numpyvae train wrote") from error

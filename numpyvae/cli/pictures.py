@@ -1,0 +1,68 @@
+"""numpyvae sample, numpyvae reconstruct"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..datasets import load_dataset
+from .common import add_common, add_data, add_run, load_run, whole
+
+
+def add_sample(commands: Any) -> None:
+    sample = commands.add_parser("sample", help="draw new images from a trained model",
+                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    sample.set_defaults(run=run_sample)
+    add_run(sample)
+    sample.add_argument("--n", type=whole, default=64, metavar="N", help="how many images")
+    sample.add_argument("--out", default=None, metavar="FILE", help="the picture (default: samples.png in RUN)")
+    add_common(sample)
+
+
+def add_reconstruct(commands: Any) -> None:
+    reconstruct = commands.add_parser("reconstruct", help="send test images through a trained model and back",
+                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    reconstruct.set_defaults(run=run_reconstruct)
+    add_run(reconstruct)
+    add_data(reconstruct)
+    reconstruct.add_argument("--n", type=whole, default=16, metavar="N", help="how many images")
+    reconstruct.add_argument("--out", default=None, metavar="FILE",
+                             help="the picture (default: reconstructions.png in RUN)")
+    add_common(reconstruct)
+
+
+def run_sample(options: argparse.Namespace) -> int:
+    """numpyvae sample"""
+    vae, folder = load_run(options.model)
+    images = vae.sample(options.n, np.random.default_rng(options.seed))
+    images = images.reshape(-1, *vae.config.get("shape", images.shape[1:]))    # a conv model knows its images' shape
+    from .. import plots
+    return _write_picture(plots.image_grid, images, options, os.path.join(folder, "samples.png"))
+
+
+def run_reconstruct(options: argparse.Namespace) -> int:
+    """numpyvae reconstruct"""
+    vae, folder = load_run(options.model)
+    data = load_dataset(options.data, options.data_dir, options.seed)
+    images = data.test[:options.n]
+    from .. import plots
+    return _write_picture(lambda images, ax: plots.reconstructions(vae, images, ax=ax), images, options,
+                          os.path.join(folder, "reconstructions.png"))
+
+
+def _write_picture(draw: Callable[..., Any], images: np.ndarray, options: argparse.Namespace, default: str) -> int:
+    from matplotlib.figure import Figure
+    path = options.out or default
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    draw(images, ax=figure.subplots())
+    try:
+        figure.savefig(path, dpi=150, bbox_inches="tight")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--out is {path!r}, which cannot be written ({error}); expected a picture such as "
+                         "samples.png in a folder of your own") from error
+    print(json.dumps({"picture": path, "images": len(images)}) if options.json else path)
+    return 0

@@ -1,0 +1,67 @@
+"""numpyvae gradcheck, numpyvae bench, numpyvae lessons"""
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+
+def add_gradcheck(commands: Any) -> None:
+    gradcheck = commands.add_parser("gradcheck", help="check every gradient, or one of your own",
+                                    description="Compare every backward pass with a numerical derivative.")
+    gradcheck.set_defaults(run=run_gradcheck)
+    gradcheck.add_argument("own", nargs="?", metavar="FILE.py:NAME",
+                           help="your own layer, or function f beside f_backward")
+    gradcheck.add_argument("--component", default=None, metavar="NAME",
+                           help="only the components whose name contains this")
+    gradcheck.add_argument("--method", choices=["complex-step", "central-differences"], default=None,
+                           help="only this method (default: both)")
+    gradcheck.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench", help="time a training step, beside PyTorch and JAX where they are installed",
+        description="Time a training step beside its matrix products alone, and beside PyTorch and JAX "
+                    "(pip install -e '.[bench]'), in turn; the table goes into benchmarks/RESULTS.md.")
+    bench.set_defaults(run=run_bench)
+
+
+def add_lessons(commands: Any) -> None:
+    lessons = commands.add_parser("lessons", help="open the lessons in JupyterLab")
+    lessons.set_defaults(run=run_lessons)
+
+
+def run_gradcheck(options: argparse.Namespace) -> int:
+    """numpyvae gradcheck"""
+    from ..diagnosis import check_own
+    from ..gradcheck import gradcheck
+    report = check_own(options.own) if options.own else gradcheck(options.component, options.method)
+    print(json.dumps(report.as_dict()) if options.json else report)
+    return 0 if report.ok else 1
+
+
+def run_bench(options: argparse.Namespace) -> int:
+    """numpyvae bench"""
+    return subprocess.call([sys.executable, "-m", "benchmarks.step"], cwd=_checkout("benchmarks"))
+
+
+def run_lessons(options: argparse.Namespace) -> int:
+    """numpyvae lessons"""
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise OSError("JupyterLab is not installed, so the lessons cannot be opened; pip install -e '.[lessons]'")
+    first = min((_checkout("lessons") / "lessons").glob("[0-9][0-9]_*.ipynb"))
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(first)])
+
+
+def _checkout(folder: str) -> pathlib.Path:
+    """The project's own folder, which holds what is not part of the installed package."""
+    root = pathlib.Path(__file__).parents[2]
+    if not (root / folder).is_dir():
+        raise OSError(f"the folder {folder}/ is not beside the package at {root}; clone the project and "
+                      "pip install -e . there")
+    return root

@@ -1,0 +1,218 @@
+"""numpyvae train"""
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import shlex
+import signal
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+import numpyvae as nv
+
+from .. import objectives
+from ..datasets import DataSet, load_dataset
+from ..functional.activations import ACTIVATIONS
+from ..layers import INITS
+from ..likelihoods import LIKELIHOODS
+from ..optimizers import OPTIMIZERS
+from ..pixels import BINARIZE
+from ..plots import picture_shape
+from .common import add_common, add_data, count, not_negative, positive, say, whole, write_json
+
+RECORDED = ("objective", "samples", "lr", "lr_end", "warmup", "batch_size", "epochs", "binarize", "seed")
+OBJECTIVES = ("elbo", "free_bits", "iwae", "dreg", "sticking_the_landing", "score_function")
+
+
+def add_train(commands: Any) -> None:
+    train = commands.add_parser("train", help="train a VAE and write a report",
+                                formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+                                description="Train a VAE; OUT then holds report.html, model.npz and metrics.json.")
+    train.set_defaults(run=run_train)
+    add_data(train)
+    model = train.add_argument_group("model")
+    model.add_argument("--network", choices=["dense", "conv"], default="dense",
+                       help="dense layers only, or convolutions that halve the image and one dense layer")
+    model.add_argument("--hidden", type=whole, nargs="*", default=None, metavar="N",
+                       help="sizes of dense hidden layers (default: 400; with --network conv, one: 256)")
+    model.add_argument("--channels", type=whole, nargs="+", default=[32, 64], metavar="N",
+                       help="channels of the convolutions, for --network conv")
+    model.add_argument("--latent", type=whole, default=20, metavar="N", help="latent dimensions")
+    model.add_argument("--likelihood", choices=list(LIKELIHOODS), default="bernoulli",
+                       help="what the decoder's output means")
+    model.add_argument("--sigma", type=positive, default=1.0, help="pixels' standard deviation, for gaussian")
+    model.add_argument("--beta", type=not_negative, default=1.0, help="weight of the KL term")
+    model.add_argument("--activation", choices=list(ACTIVATIONS), default="relu", help="of the hidden layers")
+    model.add_argument("--init", choices=list(INITS), default="fan-in", help="how the first weights are drawn")
+    training = train.add_argument_group("training")
+    training.add_argument("--epochs", type=whole, default=30, metavar="N", help="passes over the images")
+    training.add_argument("--batch-size", type=whole, default=128, metavar="N", help="images a step")
+    training.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="how weights are updated")
+    training.add_argument("--lr", type=positive, default=1e-3, help="learning rate")
+    training.add_argument("--binarize", choices=BINARIZE, default="none",
+                          help="draw pixels as 0 or 1: never, once, or anew in every epoch")
+    training.add_argument("--objective", choices=OBJECTIVES, default="elbo", help="what the weights are trained on")
+    training.add_argument("--samples", type=whole, default=1, metavar="K", help="codes an image, for iwae and dreg")
+    training.add_argument("--lr-end", type=positive, default=None, metavar="LR",
+                          help="the learning rate falls smoothly to this")
+    training.add_argument("--warmup", type=count, default=0, metavar="N", help="epochs over which beta grows from 0")
+    training.add_argument("--checkpoint-every", default="1 minute", metavar="INTERVAL",
+                          help="how often the run is saved: '500 steps', '2 minutes'")
+    training.add_argument("--resume", default=None, metavar="OUT",
+                          help="go on with the run in this folder, with the options it was started with")
+    training.add_argument("--out", default=None, metavar="DIR",
+                          help="where the run goes (default: a new folder in runs/)")
+    add_common(train)
+
+
+def run_train(options: argparse.Namespace) -> int:
+    """numpyvae train"""
+    if options.resume is not None:
+        options = _options_of(options.resume, options)
+    data = load_dataset(options.data, options.data_dir, options.seed)
+    out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
+    _make_folder(out)
+    rng = np.random.default_rng(options.seed)
+    vae = _make_vae(options, data.train.shape[1:], rng)
+    configuration = {"data": options.data, "network": vae.network, **vae.config, "optimizer": options.optimizer,
+                     **{name: getattr(options, name) for name in RECORDED}}
+    model_path, checkpoint = os.path.join(out, "model.npz"), os.path.join(out, "checkpoint.npz")
+    if options.resume is None:
+        write_json(os.path.join(out, "run.json"),
+                   {name: value for name, value in vars(options).items() if name not in ("run", "json", "resume")})
+    say(f"training on {data.name}: {len(data.train):,} images, {len(vae.parameters):,} weights")
+    records: list[nv.Record] = []
+    try:
+        with Interrupt() as interrupt:
+            for record in nv.fit(vae, data.train, optimizer=OPTIMIZERS[options.optimizer](lr=options.lr),
+                                 epochs=options.epochs, batch_size=options.batch_size, rng=rng, validation=data.test,
+                                 binarize=options.binarize, objective=_objective(options), samples=options.samples,
+                                 lr_end=options.lr_end, warmup=options.warmup, checkpoint=checkpoint,
+                                 checkpoint_every=options.checkpoint_every,
+                                 resume=checkpoint if options.resume is not None else None,
+                                 stop=interrupt.is_requested, progress=sys.stderr.isatty()):
+                records.append(record)
+                vae.save(model_path)
+                say(_epoch_line(record, options.epochs))
+    except (KeyboardInterrupt, FloatingPointError):
+        if records:
+            say(f"numpyvae: the model after epoch {records[-1].epoch} is in {model_path}")
+        if os.path.exists(checkpoint):
+            say(f"numpyvae: go on with  numpyvae train --resume {shlex.quote(out)}")
+        raise
+    metrics = _metrics(records, configuration)
+    write_json(os.path.join(out, "metrics.json"), metrics)
+    report = write_run_report(out, vae, records, data, metrics)
+    if options.json:
+        print(json.dumps({**metrics, "report": report}))
+    else:
+        print(f"test loss {metrics['test_loss']:.2f} nats per image "
+              f"= reconstruction {metrics['test_nll']:.2f} + {vae.beta:g} x KL {metrics['test_kl']:.2f}")
+        print(f"report    {report}")
+    return 0
+
+
+class Interrupt:
+    """Inside its `with` block the first Ctrl-C asks training to stop after its step, the second stops it at once."""
+
+    def __enter__(self) -> Interrupt:
+        self.requested = False
+        self.before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def _note(self, number: int, frame: Any) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        say("numpyvae: stopping after this step; Ctrl-C again stops at once")
+
+    def is_requested(self) -> bool:
+        return self.requested
+
+    def __exit__(self, *exception: object) -> None:
+        signal.signal(signal.SIGINT, self.before)
+
+
+def _options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
+    """The options that the run in the folder `out` was started with."""
+    path = os.path.join(out, "run.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            saved = json.load(file)
+        return argparse.Namespace(**{**vars(now), **saved, "out": out, "data_dir": now.data_dir or saved["data_dir"]})
+    except FileNotFoundError:
+        raise FileNotFoundError(f"--resume is {out!r}, which holds no run.json; expected the folder of a run that "
+                                "numpyvae train began") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); expected what numpyvae train wrote") from error
+
+
+def _objective(options: argparse.Namespace) -> Any:
+    return None if options.objective == "elbo" else getattr(objectives, options.objective)
+
+
+def _make_vae(options: argparse.Namespace, shape: tuple[int, ...], rng: np.random.Generator) -> nv.VAE:
+    """The model that the options ask for, for images of this shape."""
+    common = {name: getattr(options, name) for name in ("likelihood", "activation", "beta", "init", "sigma")}
+    common |= {"n_latent": options.latent, "rng": rng}
+    if options.network == "dense":
+        hidden = [400] if options.hidden is None else options.hidden
+        return nv.VAE.dense(n_data=math.prod(shape), hidden=tuple(hidden), **common)
+    picture = picture_shape(shape)
+    if picture is None:
+        raise ValueError(f"--network is conv, but the data's rows have shape {shape}; expected images, as "
+                         "(N, height, width) or (N, height, width, channels): use --network dense")
+    if options.hidden is not None and len(options.hidden) != 1:
+        raise ValueError(f"--hidden is {options.hidden}; expected one size with --network conv, of its dense layer")
+    (n_hidden,) = options.hidden or [256]
+    return nv.VAE.conv(shape=(*picture, 1)[:3], channels=tuple(options.channels), n_hidden=n_hidden, **common)
+
+
+def _metrics(records: list[nv.Record], configuration: dict[str, Any]) -> dict[str, Any]:
+    test = records[-1].validation
+    assert test is not None    # run_train always validates
+    seconds = float(np.median([record.seconds for record in records]))
+    return {"test_loss": test.loss, "test_nll": test.nll, "test_kl": test.kl, "epochs": len(records),
+            "seconds_per_epoch": seconds,
+            "images_per_second": float(np.median([record.images_per_second for record in records])),
+            "records": [dataclasses.asdict(record) | {"validation": record.validation} for record in records],
+            "test_loss_by_epoch": [record.validation.loss for record in records if record.validation],
+            "configuration": configuration}
+
+
+def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: DataSet, metrics: dict[str, Any],
+                     evaluation: dict[str, Any] | None = None) -> str:
+    """Write the report of a run to its folder; the path."""
+    from ..report import write_report
+    path = os.path.join(out, "report.html")
+    write_report(path, vae, records, data.test, labels=data.test_labels,
+                 thickness=None if data.test_factors is None else data.test_factors["thickness"],
+                 title=f"A VAE on {data.name}", configuration=metrics["configuration"], metrics=metrics,
+                 evaluation=evaluation)
+    return path
+
+
+def _make_folder(path: str) -> None:
+    """Make sure before an hour of training, not after it, that the run can be written."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        probe = os.path.join(path, ".writable")
+        with open(probe, "w"):
+            pass
+        os.unlink(probe)
+    except OSError as error:
+        raise OSError(f"--out is {path!r}, which cannot be written ({error.strerror}); "
+                      "choose a folder of your own") from error
+
+
+def _epoch_line(record: nv.Record, epochs: int) -> str:
+    assert record.validation is not None
+    return (f"epoch {record.epoch:{len(str(epochs))}}/{epochs}  loss {record.loss:8.2f}  "
+            f"test {record.validation.loss:8.2f} = {record.validation.nll:.2f} + KL {record.validation.kl:.2f}  "
+            f"{record.seconds:.1f} s")

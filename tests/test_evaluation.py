@@ -1,0 +1,189 @@
+"""The measures of a trained VAE, each against an answer that is known."""
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import numpyvae as nv
+from numpyvae import evaluation, exact
+from numpyvae.cli import main
+from numpyvae.evaluation import likelihood as importance
+
+
+def small_vae(likelihood="bernoulli", n_latent=1):
+    rng = np.random.default_rng(0)
+    vae = nv.VAE.dense(6, (4,), n_latent, likelihood, "tanh", rng=rng, dtype=np.float64)
+    vae.parameters.values[:] = rng.normal(0, 0.6, len(vae.parameters))
+    return vae, (rng.random((4, 6)) < 0.5).astype(float)
+
+
+def linear_vae():
+    """A linear VAE whose q is the true posterior, and its log p(x) on paper: N(b, W^T W + sigma^2 I)."""
+    vae = nv.VAE.dense(3, (), 2, "gaussian", sigma=0.5, rng=np.random.default_rng(0), dtype=np.float64)
+    W, b = vae.parameters["decoder.0.W"], vae.parameters["decoder.0.b"]
+    W[1] -= W[1] @ W[0] / (W[0] @ W[0]) * W[0]    # orthogonal columns: the posterior is diagonal
+    variance = 1 / (1 + np.sum(W**2, axis=1) / 0.25)
+    vae.parameters["mu_head.W"][:] = (variance[:, None] * W / 0.25).T
+    vae.parameters["mu_head.b"][:] = -variance * (W @ b) / 0.25
+    vae.parameters["logvar_head.W"][:] = 0
+    vae.parameters["logvar_head.b"][:] = np.log(variance)
+    x = np.random.default_rng(1).standard_normal((5, 3))
+    covariance = W.T @ W + 0.25 * np.eye(3)
+    centred = x - b
+    return vae, x, -0.5 * (np.sum(centred @ np.linalg.inv(covariance) * centred, axis=1)
+                           + np.linalg.slogdet(2 * np.pi * covariance)[1])
+
+
+# log p(x)
+
+@pytest.mark.parametrize("name", ["bernoulli", "gaussian", "gaussian-learned", "continuous-bernoulli"])
+@pytest.mark.parametrize("n_latent", [1, 2])
+def test_importance_sampling_agrees_with_quadrature(name, n_latent, rng):
+    vae, x = small_vae(name, n_latent)
+    found = evaluation.log_likelihood(vae, x, 4000, rng=rng)
+    truth = exact.log_likelihood(vae, x)
+    assert (np.abs(found.values - truth) < 4 * found.standard_errors + 1e-6).all()
+    assert (found.standard_errors < 0.2).all()
+    assert ((1 <= found.effective_sample_size) & (found.effective_sample_size <= 4000.001)).all()
+
+
+def test_the_standard_error_is_the_scatter_over_seeds():
+    """Where q covers the posterior: elsewhere a rare, huge weight is missing from most runs, and from their errors."""
+    vae, x = small_vae()
+    vae.parameters.values *= 0.5
+    runs = [evaluation.log_likelihood(vae, x, 200, rng=np.random.default_rng(seed)) for seed in range(200)]
+    scatter = np.std([run.values for run in runs], axis=0)
+    said = np.mean([run.standard_errors for run in runs], axis=0)
+    np.testing.assert_allclose(said, scatter, rtol=0.25)
+
+
+def test_with_the_true_posterior_two_samples_give_the_exact_answer(rng):
+    vae, x, truth = linear_vae()
+    found = evaluation.log_likelihood(vae, x, 2, rng=rng)
+    np.testing.assert_allclose(found.values, truth, atol=1e-10)
+    assert found.standard_errors.max() < 1e-10
+    np.testing.assert_allclose(found.effective_sample_size, 2)
+
+
+def test_blocks_change_nothing(monkeypatch):
+    vae, x = small_vae()
+    whole = evaluation.log_likelihood(vae, x, 500, rng=np.random.default_rng(0)).values
+    monkeypatch.setattr(importance, "ROWS_AT_ONCE", 64)
+    np.testing.assert_allclose(evaluation.log_likelihood(vae, x, 500, rng=np.random.default_rng(0)).values, whole,
+                               rtol=1e-12)
+
+
+def test_memory_does_not_grow_with_samples_or_images(rng):
+    vae = nv.VAE.dense(784, (20,), 5, rng=rng)
+    x = rng.random((3, 784), np.float32)
+
+    def peak(samples):
+        evaluation.log_likelihood(vae, x[:1], 1000, rng=rng)    # kernels compiled, buffers made
+        tracemalloc.start()
+        evaluation.log_likelihood(vae, x, samples, rng=rng)
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    few, many = peak(2000), peak(20_000)
+    assert many - few < 20_000 * 8 * 8    # a few numbers for each sample of one image, no decoded image
+
+
+def test_the_estimate_rises_with_the_samples():
+    vae, x = small_vae()
+    few, many = (np.mean([evaluation.log_likelihood(vae, x, k, rng=np.random.default_rng(seed)).mean
+                          for seed in range(100)]) for k in (2, 50))
+    assert few < many < exact.log_likelihood(vae, x).mean() + 0.01
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"samples": 1}, "samples is 1; expected a whole number of at least 2"),
+    ({"samples": 2.5}, "samples is 2.5; expected a whole number"),
+    ({"binarize": "yes"}, "binarize is 'yes'"),
+])
+def test_what_does_not_fit_is_named(options, words, rng):
+    vae, x = small_vae()
+    with pytest.raises(ValueError, match=words):
+        if "binarize" in options:
+            x = (255 * x).astype(np.uint8)
+            nv.evaluate_loss(vae, x, rng=rng, **options)
+        else:
+            evaluation.log_likelihood(vae, x, rng=rng, **options)
+
+
+# The latent dimensions
+
+def test_active_units_and_kl_count_what_moves(rng):
+    mu = np.stack([rng.normal(0, 1, 500), rng.normal(0, 0.05, 500), np.full(500, 3.0)], axis=1)
+    assert evaluation.active_units(mu).tolist() == [True, False, False]
+    kl = evaluation.kl_per_dimension(mu, np.zeros_like(mu))
+    np.testing.assert_allclose(kl, 0.5 * np.mean(mu**2, axis=0))
+
+
+def test_the_aggregate_posterior_has_the_moments_of_its_draws(rng):
+    mu = rng.standard_normal((50, 3)) @ rng.standard_normal((3, 3)) + 1
+    logvar = rng.normal(-1, 0.5, (50, 3))
+    mean, covariance = evaluation.aggregate_moments(mu, logvar)
+    draws = np.repeat(mu, 4000, axis=0) + np.exp(np.repeat(logvar, 4000, axis=0) / 2) * rng.standard_normal((200_000, 3))
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.02)
+    np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.05)
+
+
+# What the code knows
+
+def test_nearest_neighbours_name_what_lies_together(rng):
+    centres = 10 * rng.standard_normal((4, 3))
+    labels, test_labels = rng.integers(0, 4, 300), rng.integers(0, 4, 1500)
+    codes, test_codes = (centres[which] + rng.standard_normal((len(which), 3)) for which in (labels, test_labels))
+    assert evaluation.nearest_neighbour_accuracy(codes, labels, test_codes, test_labels) > 0.99
+    chance = evaluation.nearest_neighbour_accuracy(codes, rng.permutation(labels), test_codes, test_labels)
+    assert chance < 0.45
+
+
+def test_a_code_that_is_the_factors_scores_one_and_a_turned_one_less(rng):
+    factors = {"class": rng.integers(0, 5, 4000), "size": rng.random(4000), "slant": rng.normal(0, 1, 4000)}
+    table = np.stack([(v - v.mean()) / v.std() for v in factors.values()], axis=1)
+    recovery = evaluation.factor_recovery(table, factors)
+    np.testing.assert_allclose(np.diag(recovery), [1, 1, 1], atol=1e-9)
+    perfect = evaluation.mutual_information_gap(recovery)
+    turned = evaluation.mutual_information_gap(
+        evaluation.factor_recovery(table @ np.linalg.qr(rng.standard_normal((3, 3)))[0], factors))
+    noise = evaluation.mutual_information_gap(evaluation.factor_recovery(rng.standard_normal((4000, 3)), factors))
+    assert perfect > 0.9 and 0.3 > turned > noise and noise < 0.02
+
+
+def test_a_gap_needs_two_dimensions():
+    with pytest.raises(ValueError, match=r"recovery has shape \(3, 1\); expected at least two"):
+        evaluation.mutual_information_gap(np.zeros((3, 1)))
+
+
+# The command
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--hidden", "16", "--latent", "3", "--epochs", "1", "--batch-size", "500", "--out", "run"]) == 0
+    return "run"
+
+
+def test_evaluate_prints_stores_and_reports(run, capsys):
+    capsys.readouterr()
+    assert main(["evaluate", run, "--images", "5", "--samples", "20", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result == json.load(open("run/evaluation.json")) | {"report": "run/report.html"}
+    assert result["images"] == 5 and 0 <= result["active_units"] <= 3
+    assert result["elbo"] == pytest.approx(-result["rate"] - result["distortion"])
+    assert sum(result["kl_per_dimension"]) == pytest.approx(result["rate"], rel=1e-4)
+    assert set(result["factor_recovery"]) >= {"thickness", "slant", "label"}
+    page = open("run/report.html", encoding="utf-8").read()
+    assert "How good is it?" in page and "active units" in page
+    assert main(["evaluate", run, "--images", "5", "--samples", "20"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{result['log_likelihood']:.2f} ± " in printed and "nearest neighbours" in printed
+
+
+def test_evaluate_without_a_run_says_what_is_missing(run, capsys):
+    (nv.load("run/model.npz")).save("alone.npz")
+    assert main(["evaluate", "alone.npz"]) == 1
+    assert "there is no metrics.json; expected the folder of a run" in capsys.readouterr().err
