@@ -125,7 +125,8 @@ def test_the_aggregate_posterior_has_the_moments_of_its_draws(rng):
     mu = rng.standard_normal((50, 3)) @ rng.standard_normal((3, 3)) + 1
     logvar = rng.normal(-1, 0.5, (50, 3))
     mean, covariance = evaluation.aggregate_moments(mu, logvar)
-    draws = np.repeat(mu, 4000, axis=0) + np.exp(np.repeat(logvar, 4000, axis=0) / 2) * rng.standard_normal((200_000, 3))
+    sigma = np.exp(np.repeat(logvar, 4000, axis=0) / 2)
+    draws = np.repeat(mu, 4000, axis=0) + sigma * rng.standard_normal((200_000, 3))
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.02)
     np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.05)
 
@@ -163,7 +164,8 @@ def test_a_gap_needs_two_dimensions():
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["train", "--hidden", "16", "--latent", "3", "--epochs", "1", "--batch-size", "500", "--out", "run"]) == 0
+    small = ["--hidden", "16", "--latent", "3", "--epochs", "1", "--batch-size", "500"]
+    assert main(["train", *small, "--out", "run"]) == 0
     return "run"
 
 

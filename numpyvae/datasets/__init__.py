@@ -10,8 +10,10 @@ from .files import load_images
 from .idx import read_idx
 from .mnist import mnist
 from .strokes import load_strokes, strokes
+from .toy import two_gaussians
 
-__all__ = ["DataSet", "load_dataset", "load_images", "load_strokes", "mnist", "read_idx", "strokes"]
+__all__ = ["DataSet", "load_dataset", "load_images", "load_strokes", "mnist", "read_idx", "strokes",
+           "two_gaussians"]
 
 HELD_OUT = 10    # of a user's own images, one in ten is kept for testing
 

@@ -1,4 +1,4 @@
-"""Answers known exactly, to hold approximations against.
+"""The integral over z as a sum over a grid.
 
 Quadrature.  With one or two latent dimensions the integral over z is a sum over a grid:
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .functional.gaussian import gaussian_log_density
+from ..functional.gaussian import gaussian_log_density
 
 Array = np.ndarray
 

@@ -1,0 +1,121 @@
+"""Posterior collapse, on purpose, and the linear VAE against its closed form.
+
+    python -m benchmarks.collapse
+"""
+from __future__ import annotations
+
+import numpy as np
+
+import numpyvae as nv
+from numpyvae import exact
+
+from .results import table, write_section
+
+SPREAD = 0.25
+
+
+def train_without_noise(vae: nv.VAE, x: np.ndarray, steps: int = 20_000, lr: float = 0.1) -> None:
+    """Adam on full batches in float64, the learning rate falling a thousandfold; for eps the points of exact.cubature,
+    at which a linear VAE's sampled loss is the expected one.
+
+    The weights find the subspace soon; most steps are for the axes in it, on which the loss hardly depends."""
+    points = exact.cubature(vae.n_latent)
+    rows, eps = np.repeat(x, len(points), axis=0), np.tile(points, (len(x), 1))
+    adam = nv.Adam(lr)
+    for step in range(steps):
+        adam.lr = lr * 1e-3 ** (step / steps)
+        vae.loss_and_grad(rows, eps)
+        adam.step(vae.parameters)
+
+
+def two_gaussians() -> str:
+    """The pair: one VAE collapses and the other does not."""
+    rng = np.random.default_rng(0)
+    x, _ = nv.datasets.two_gaussians(4000, SPREAD, rng=rng)
+    test, _ = nv.datasets.two_gaussians(4000, SPREAD, rng=rng)
+    rows = []
+    for what, sigma, best in (("of each part", SPREAD, exact.mixture_entropy([-1, 1], SPREAD)),
+                              ("of the whole", (1 + SPREAD**2) ** 0.5, exact.gaussian_entropy(1 + SPREAD**2))):
+        vae = nv.VAE.dense(1, (32,), 1, "gaussian", "tanh", sigma=sigma, rng=rng, dtype=np.float64)
+        for _ in nv.fit(vae, x, optimizer=nv.Adam(1e-2), lr_end=1e-4, epochs=200, batch_size=100, rng=rng):
+            pass
+        terms = np.mean([vae.loss_terms(test, *vae.noise(len(test), rng)) for _ in range(20)], axis=0)
+        rows.append([f"{sigma:.3f}, {what}", f"{best:.3f}", f"{terms[0]:.3f}", f"{terms[2]:.3f}",
+                     f"{-exact.log_likelihood(vae, test).mean():.3f}"])
+    return table(["sigma of the decoder", "attainable optimum: the entropy", "loss (-ELBO)", "KL", "-log p(x)"], rows)
+
+
+def data_sets() -> dict[str, np.ndarray]:
+    """Gaussian data, and the digits' pixels that vary, shrunk to 7 x 7."""
+    rng = np.random.default_rng(1)
+    mixing = rng.standard_normal((10, 10)) * np.linspace(1.5, 0.2, 10)[:, None]
+    digits, _ = nv.datasets.strokes(1000, seed=1)
+    small = digits.reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)).reshape(1000, 49) / 255
+    return {"10 correlated Gaussians": rng.standard_normal((1000, 10)) @ mixing,
+            "strokes, 7 x 7 pixels": small[:, small.std(axis=0) > 0.01]}
+
+
+def linear_vaes() -> str:
+    """A linear VAE with Z = 4, trained to the optimum of probabilistic PCA."""
+    rows = []
+    for name, x in data_sets().items():
+        solution = exact.probabilistic_pca(x, 4)
+        vae = nv.VAE.dense(x.shape[1], (), 4, "gaussian", sigma=solution.sigma, rng=np.random.default_rng(2),
+                           dtype=np.float64)
+        analytic = vae.astype(np.float64)
+        exact.solve_linear_vae(analytic, x)
+        train_without_noise(vae, x)
+        found, _ = np.linalg.qr(vae.parameters["decoder.0.W"].T)
+        right, _ = np.linalg.qr(solution.W.T)
+        angle = np.degrees(np.arccos(min(1.0, np.linalg.svd(found.T @ right, compute_uv=False).min())))
+        rows.append([name, x.shape[1], f"{solution.optimum:.5f}", f"{-exact.linear_loss(vae, x):.5f}",
+                     f"{solution.optimum + exact.linear_loss(vae, x):.1e}",
+                     f"{abs(solution.optimum + exact.linear_loss(analytic, x)):.1e}", f"{angle:.2f}°"])
+    return table(["data", "D", "optimum, closed form", "ELBO, trained", "gap", "gap of the analytic encoder",
+                  "largest angle between the subspaces"], rows)
+
+
+def deaths() -> str:
+    """Which dimensions die in the linear model: predicted where the eigenvalue is at most beta sigma^2."""
+    x = data_sets()["10 correlated Gaussians"]
+    eigenvalues = exact.probabilistic_pca(x, 8).eigenvalues
+    rows = []
+    for beta in (0.25, 1.0, 4.0, 16.0):
+        vae = nv.VAE.dense(10, (), 8, "gaussian", sigma=0.7, beta=beta, rng=np.random.default_rng(4), dtype=np.float64)
+        train_without_noise(vae, x)
+        mu, logvar = vae.encode(x)
+        kl = np.sort(nv.evaluation.kl_per_dimension(mu, logvar))[::-1]
+        predicted = 0.5 * np.log(np.maximum(eigenvalues[:8] / (beta * 0.49), 1))
+        rows.append([f"{beta:g}", f"{beta * 0.49:.3f}", int(np.sum(eigenvalues[:8] > beta * 0.49)),
+                     int(np.sum(kl > 0.01)), " ".join(f"{value:.2f}" for value in predicted),
+                     " ".join(f"{value:.2f}" for value in kl)])
+    spectrum = " ".join(f"{value:.2f}" for value in eigenvalues)
+    return f"Eigenvalues of the data: {spectrum}.\n\n" + table(
+        ["beta", "beta sigma²", "alive, predicted", "alive, trained", "KL of each dimension, predicted", "trained"],
+        rows)
+
+
+def main() -> None:
+    write_section("Exact answers and posterior collapse", "python -m benchmarks.collapse", f"""
+Two Gaussians: x from N(-1, {SPREAD}²) or N(1, {SPREAD}²); one number in, one latent dimension, 32 tanh units.
+The same network twice; only the sigma of the decoder differs.  Nats.
+
+{two_gaussians()}
+
+With the whole's sigma the code is not worth its cost: KL 0, and the loss is the entropy of one Gaussian.  With the
+parts' own sigma the code says which part x is from; what the ELBO then lacks to the entropy is the price of a
+Gaussian q, as -log p(x), by quadrature over z, shows.
+
+P5, the linear VAE, sigma² the mean discarded eigenvalue; the expected loss, exactly, in nats per row.
+
+{linear_vaes()}
+
+A dimension of the linear VAE dies where its eigenvalue is at most beta sigma² (sigma = 0.7, Z = 8); its KL is
+1/2 log(eigenvalue / (beta sigma²)) while it lives.
+
+{deaths()}
+""")
+
+
+if __name__ == "__main__":
+    main()

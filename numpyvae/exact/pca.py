@@ -1,0 +1,169 @@
+"""Probabilistic PCA: the VAE that can be solved on paper.
+
+    z ~ N(0, I),    x = z W + b + sigma noise,    so  x ~ N(b, C),  C = W^T W + sigma^2 I.
+
+Let S be the covariance of the data, with eigenvalues l_1 >= l_2 >= ... >= l_D and eigenvectors u_j.  The mean
+log-likelihood of the data is  -1/2 ( D log 2 pi + log|C| + tr(C^-1 S) ),  and it is largest for
+
+    b = the data's mean,    sigma^2 = the mean of the D - Z smallest eigenvalues,
+    row j of W = sqrt(l_j - sigma^2) u_j,    j = 1 ... Z    (and any rotation of those rows).
+
+Then C has the eigenvalues l_1 ... l_Z and, D - Z times, sigma^2; so tr(C^-1 S) = Z + (D - Z) = D, and
+
+    mean log p(x) = -1/2 ( sum_j log l_j + (D - Z) log sigma^2 + D log 2 pi + D ).      [Tipping & Bishop 1999, eq. 8]
+
+With these rows, which are orthogonal, W W^T is diagonal, and so is the posterior's covariance: a linear VAE with a
+diagonal q can be exact, and its ELBO reaches log p(x).  No other rotation allows that: the KL term makes a linear
+VAE find the principal axes themselves.                                                       [Lucas et al. 2019]
+"""
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+TINY = 1e-12    # an eigenvalue below this share of the largest is rounding
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbabilisticPCA:
+    """x ~ N(mean, W^T W + sigma^2 I):  mean (D,), W (Z, D), sigma; all eigenvalues of the data's covariance (D,)."""
+
+    mean: Array
+    W: Array
+    sigma: float
+    eigenvalues: Array
+
+    @property
+    def optimum(self) -> float:
+        """The mean log-likelihood of the data it was made from, in nats: the ELBO that a linear VAE must reach."""
+        D, Z = len(self.mean), len(self.W)
+        return float(-0.5 * (np.sum(np.log(self.eigenvalues[:Z])) + (D - Z) * np.log(self.sigma**2)
+                             + D * np.log(2 * np.pi) + D))
+
+    def log_likelihood(self, x: Array) -> Array:
+        """log p(x) of each row, in nats: (N, D) -> (N,)."""
+        return gaussian_log_likelihood(x, self.mean, self.W.T @ self.W + self.sigma**2 * np.eye(len(self.mean)))
+
+    def posterior(self, x: Array) -> tuple[Array, Array]:
+        """p(z|x) = N(mu, diag(variance)): mu (N, Z), variance (Z,).
+
+        With M = W W^T + sigma^2 I, diagonal here:  mu = M^-1 W (x - b),  covariance sigma^2 M^-1.    [eq. 7 there]
+        """
+        M = np.sum(self.W**2, axis=1) + self.sigma**2
+        return (np.asarray(x) - self.mean) @ self.W.T / M, self.sigma**2 / M
+
+
+def probabilistic_pca(x: Array, n_latent: int) -> ProbabilisticPCA:
+    """The maximum of the likelihood: x (N, D), Z = n_latent.
+
+    Raises ValueError where the model does not exist: for Z outside 1 ... D - 1, and for data without spread in more
+    than Z directions, whose likelihood has no bound (drop constant pixels first).
+    """
+    x = np.asarray(x, float)
+    if x.ndim != 2 or len(x) < 2 or not np.isfinite(x).all():
+        raise ValueError(f"x has shape {x.shape}; expected (N, D) finite numbers with at least two rows")
+    D = x.shape[1]
+    if not 1 <= n_latent < D:
+        raise ValueError(f"n_latent is {n_latent}; expected 1 to {D - 1}, fewer than the {D} columns of x")
+    mean = x.mean(axis=0)
+    values, vectors = np.linalg.eigh((x - mean).T @ (x - mean) / len(x))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    if values[-1] < TINY * values[0]:
+        raise ValueError(f"x varies in {np.sum(values >= TINY * values[0])} of {D} directions; expected all: drop "
+                         "constant columns, or add a little noise")
+    variance = float(values[n_latent:].mean())
+    W = np.sqrt(values[:n_latent] - variance)[:, None] * vectors[:, :n_latent].T
+    return ProbabilisticPCA(mean, W, variance**0.5, values)
+
+
+def gaussian_log_likelihood(x: Array, mean: Array, covariance: Array) -> Array:
+    """log N(x; mean, covariance) of each row, in nats: (N, D) -> (N,).
+
+    By C = L L^T:  (x - m)^T C^-1 (x - m) = |L^-1 (x - m)|^2  and  log|C| = 2 sum log L_ii.
+    """
+    L = np.linalg.cholesky(covariance)
+    residual = np.linalg.solve(L, (np.asarray(x) - mean).T)
+    return -0.5 * (np.sum(residual**2, axis=0) + len(L) * np.log(2 * np.pi)) - np.sum(np.log(np.diag(L)))
+
+
+def solve_linear_vae(vae: Any, x: Array) -> ProbabilisticPCA:
+    """Give a linear VAE the weights that are best for its own sigma and beta; the model they make, for beta = 1.
+
+    The VAE is VAE.dense(D, (), Z, "gaussian", sigma=...).  For a sigma that is not the best one, directions with
+    l_j <= sigma^2 are not worth their cost: their rows of W are zero, and with them the latent dimensions die.  With
+    beta sigma^2 stands for sigma^2, as L(beta, sigma^2) = beta L(1, beta sigma^2) + const (`same_loss_constant`):
+    so a dimension dies where l_j <= beta sigma^2.
+    [Lucas et al. 2019, section 4; lesson 10]
+    """
+    check_linear(vae)
+    x = np.asarray(x, float)
+    sigma2 = vae.beta * vae.likelihood.sigma**2
+    mean = x.mean(axis=0)
+    values, vectors = np.linalg.eigh((x - mean).T @ (x - mean) / len(x))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    Z = vae.n_latent
+    W = np.sqrt(np.maximum(values[:Z] - sigma2, 0))[:, None] * vectors[:, :Z].T
+    M = np.sum(W**2, axis=1) + sigma2
+    weights = vae.parameters
+    weights["decoder.0.W"][:], weights["decoder.0.b"][:] = W, mean
+    weights["mu_head.W"][:], weights["mu_head.b"][:] = W.T / M, -(mean @ W.T) / M
+    weights["logvar_head.W"][:], weights["logvar_head.b"][:] = 0, np.log(sigma2 / M)
+    return ProbabilisticPCA(mean, W, sigma2**0.5, values)
+
+
+def linear_loss(vae: Any, x: Array) -> float:
+    """The expected loss of a linear VAE, the integral over z done on paper, in nats per image: x (N, D).
+
+    With r = x - b - mu W, what mu leaves unexplained, and s_j^2 the variance of q in dimension j,
+
+    E_q |x - b - z W|^2 = |r|^2 + sum_j s_j^2 |W_j|^2        (z = mu + s eps; the cross terms have mean zero)
+
+    E_q[nll] = ( |r|^2 + sum_j s_j^2 |W_j|^2 ) / (2 sigma^2) + D log sigma + D/2 log 2 pi,
+
+    and the KL is in closed form as ever.
+    """
+    check_linear(vae)
+    x = vae.check_data(x)
+    mu, logvar = (np.asarray(part, float) for part in vae.encode(x))
+    W, b = (np.asarray(vae.parameters[f"decoder.0.{name}"], float) for name in "Wb")
+    sigma = vae.likelihood.sigma
+    spread = np.exp(logvar) @ np.sum(W**2, axis=1)
+    nll = (np.sum((x - b - mu @ W)**2, axis=1) + spread) / (2 * sigma**2) + x.shape[1] * (
+        np.log(sigma) + 0.5 * np.log(2 * np.pi))
+    kl = 0.5 * np.sum(np.exp(logvar) + mu**2 - 1 - logvar, axis=1)
+    return float(np.mean(nll + vae.beta * kl))
+
+
+def cubature(n_latent: int) -> Array:
+    """2 Z points whose plain mean of f is E[f(eps)], eps ~ N(0, I), for every polynomial f of degree up to 3: (2Z, Z).
+
+    They are +sqrt(Z) and -sqrt(Z) along each axis: odd powers cancel, eps_i eps_j has mean 0, and eps_j^2 has mean
+    2 Z / (2 Z) = 1.  A linear decoder's squared error is of degree 2 in eps: given these as noise, VAE.loss_and_grad
+    returns the expected loss and its gradient, without any noise.                 [Julier & Uhlmann 1997; McNamee 1967]
+    """
+    points = np.sqrt(n_latent) * np.eye(n_latent)
+    return np.concatenate([points, -points])
+
+
+def same_loss_constant(n_data: int, beta: float, sigma: float) -> float:
+    """The constant in  L(beta, sigma^2) = beta L(1, beta sigma^2) + constant,  for any Gaussian VAE.
+
+    With r the residual, L(beta, s) = |r|^2 / (2 s) + D/2 log(2 pi s) + beta KL  for s = sigma^2.  So
+
+    beta L(1, beta s) = |r|^2 / (2 s) + beta D/2 log(2 pi beta s) + beta KL,
+
+    and the two differ by  D/2 ( log(2 pi s) - beta log(2 pi beta s) ),  which no weight changes: beta and sigma^2 are
+    one knob, not two.                                                                   [Rybkin et al. 2021]
+    """
+    s = sigma**2
+    return float(0.5 * n_data * (np.log(2 * np.pi * s) - beta * np.log(2 * np.pi * beta * s)))
+
+
+def check_linear(vae: Any) -> None:
+    """Raises ValueError unless the VAE has no hidden layers and a Gaussian likelihood with a chosen sigma."""
+    if vae.config.get("hidden") != [] or vae.likelihood.name != "gaussian":
+        raise ValueError(f"the VAE has hidden layers {vae.config.get('hidden')} and likelihood "
+                         f"{vae.likelihood.name!r}; expected VAE.dense(n_data, (), n_latent, 'gaussian', sigma=...)")

@@ -1,0 +1,176 @@
+"""Probabilistic PCA, entropies and the toy densities, against independent calculations; and VAEs trained to them."""
+import numpy as np
+import pytest
+from scipy import stats
+
+import numpyvae as nv
+from numpyvae import exact
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((6, 6)) * np.array([2.0, 1.5, 1.0, 0.5, 0.4, 0.3])[:, None]
+    return rng.standard_normal((120, 6)) @ mixing + rng.standard_normal(6)
+
+
+def linear(data, n_latent, sigma, beta=1.0, seed=1):
+    return nv.VAE.dense(data.shape[1], (), n_latent, "gaussian", sigma=sigma, beta=beta,
+                        rng=np.random.default_rng(seed), dtype=np.float64)
+
+
+def test_the_log_likelihood_is_the_normal_distribution_s(data):
+    solution = exact.probabilistic_pca(data, 2)
+    covariance = solution.W.T @ solution.W + solution.sigma**2 * np.eye(6)
+    np.testing.assert_allclose(solution.log_likelihood(data),
+                               stats.multivariate_normal(solution.mean, covariance).logpdf(data), rtol=1e-12)
+    assert solution.optimum == pytest.approx(solution.log_likelihood(data).mean(), rel=1e-13)
+
+
+def test_no_step_away_from_the_solution_raises_the_likelihood(data, rng):
+    solution = exact.probabilistic_pca(data, 2)
+
+    def likelihood(mean, W, sigma):
+        return exact.gaussian_log_likelihood(data, mean, W.T @ W + sigma**2 * np.eye(6)).mean()
+    for size in (1e-3, 0.1):
+        for _ in range(30):
+            moved = likelihood(solution.mean + size * rng.standard_normal(6),
+                               solution.W + size * rng.standard_normal((2, 6)),
+                               solution.sigma * np.exp(size * rng.standard_normal()))
+            assert moved < solution.optimum
+
+
+def test_the_posterior_is_the_conditional_distribution(data):
+    solution = exact.probabilistic_pca(data, 2)
+    mu, variance = solution.posterior(data)
+    precision = np.eye(2) + solution.W @ solution.W.T / solution.sigma**2
+    np.testing.assert_allclose(np.linalg.inv(precision), np.diag(variance), atol=1e-14)
+    expected = (data - solution.mean) @ solution.W.T @ np.linalg.inv(precision) / solution.sigma**2
+    np.testing.assert_allclose(mu, expected, atol=1e-12)
+
+
+def test_the_analytic_encoder_leaves_no_gap(data):
+    solution = exact.probabilistic_pca(data, 3)
+    vae = linear(data, 3, solution.sigma)
+    exact.solve_linear_vae(vae, data)
+    assert abs(-exact.linear_loss(vae, data) - solution.optimum) < 1e-10
+
+
+def test_the_expected_loss_on_paper_is_the_mean_over_noise(data, rng):
+    vae = linear(data, 2, 0.8, beta=2.0)
+    losses = [vae.loss(data, rng.standard_normal((len(data), 2))) for _ in range(400)]
+    assert exact.linear_loss(vae, data) == pytest.approx(np.mean(losses), abs=4 * np.std(losses) / 20)
+
+
+@pytest.mark.parametrize("beta", [1.0, 3.0])
+def test_the_solution_is_a_minimum_of_the_loss_for_its_own_sigma_and_beta(data, beta, rng):
+    vae = linear(data, 3, 0.6, beta)
+    exact.solve_linear_vae(vae, data)
+    best, weights = exact.linear_loss(vae, data), vae.parameters.values.copy()
+    for _ in range(100):
+        vae.parameters.values[:] = weights + 1e-2 * rng.standard_normal(len(weights))
+        assert exact.linear_loss(vae, data) > best
+
+
+def train_without_noise(vae, x, steps=8000, lr=0.1):
+    """Full batches, and for eps the points at which the sampled loss is the expected one.
+
+    The weights find the subspace in a few hundred steps; the thousands are for the axes in it, on which the loss
+    hardly depends.  [Lucas et al. 2019; Bao et al. 2020]
+    """
+    points = exact.cubature(vae.n_latent)
+    rows, eps = np.repeat(x, len(points), axis=0), np.tile(points, (len(x), 1))
+    adam = nv.Adam(lr)
+    for step in range(steps):
+        adam.lr = lr * 1e-3 ** (step / steps)
+        vae.loss_and_grad(rows, eps)
+        adam.step(vae.parameters)
+
+
+def test_at_the_cubature_s_points_the_loss_is_the_expected_one(data):
+    vae = linear(data, 3, 0.8, beta=2.0)
+    points = exact.cubature(3)
+    np.testing.assert_allclose(points.mean(axis=0), 0)
+    np.testing.assert_allclose(points.T @ points / len(points), np.eye(3))
+    loss = vae.loss(np.repeat(data, 6, axis=0), np.tile(points, (len(data), 1)))
+    assert loss == pytest.approx(exact.linear_loss(vae, data), rel=1e-13)
+
+
+def test_a_trained_linear_vae_reaches_the_closed_form(data):
+    solution = exact.probabilistic_pca(data, 2)
+    vae = linear(data, 2, solution.sigma)
+    train_without_noise(vae, data)
+    gap = solution.optimum + exact.linear_loss(vae, data)
+    assert -1e-10 <= gap < 1e-3
+
+
+def test_the_predicted_dimensions_die(data):
+    eigenvalues = exact.probabilistic_pca(data, 4).eigenvalues
+    beta_sigma2 = np.sqrt(eigenvalues[1] * eigenvalues[2])
+    vae = linear(data, 4, 0.5, beta=beta_sigma2 / 0.25)
+    train_without_noise(vae, data)
+    kl = np.sort(nv.evaluation.kl_per_dimension(*vae.encode(data)))[::-1]
+    predicted = 0.5 * np.log(np.maximum(eigenvalues[:4] / beta_sigma2, 1))
+    assert np.count_nonzero(predicted) == 2
+    np.testing.assert_allclose(kl, predicted, atol=0.02)
+
+
+@pytest.mark.parametrize("beta, sigma", [(0.5, 1.0), (1.0, 0.3), (4.0, 0.3), (7.0, 2.0)])
+def test_beta_and_sigma_are_one_knob(beta, sigma, rng):
+    """L(beta, sigma^2) = beta L(1, beta sigma^2) + const, with any network; and so are the gradients."""
+    x, eps = rng.random((4, 7)), rng.standard_normal((4, 2))
+    one = nv.VAE.dense(7, (5,), 2, "gaussian", beta=beta, sigma=sigma, rng=rng, dtype=np.float64)
+    other = nv.VAE.dense(7, (5,), 2, "gaussian", sigma=sigma * beta**0.5, rng=rng, dtype=np.float64)
+    other.parameters.values[:] = one.parameters.values
+    constant = exact.same_loss_constant(7, beta, sigma)
+    expected = beta * other.loss_and_grad(x, eps).loss + constant
+    assert one.loss_and_grad(x, eps).loss == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(one.parameters.grads, beta * other.parameters.grads, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda x: exact.probabilistic_pca(x, 6), "n_latent is 6; expected 1 to 5"),
+    (lambda x: exact.probabilistic_pca(np.hstack([x, x[:, :1]]), 2), "varies in 6 of 7 directions"),
+    (lambda x: exact.probabilistic_pca(x[0], 2), r"x has shape \(6,\)"),
+    (lambda x: exact.linear_loss(nv.VAE.dense(6, (3,), 2, rng=np.random.default_rng(0)), x), "expected VAE.dense"),
+    (lambda x: exact.mixture_entropy([0.0], -1.0), "sigma is -1.0"),
+    (lambda x: exact.gaussian_entropy(0.0), "variance is 0.0"),
+    (lambda x: nv.datasets.two_gaussians(0, rng=np.random.default_rng(0)), "n is 0"),
+    (lambda x: nv.datasets.two_gaussians(5, 0.0, rng=np.random.default_rng(0)), "sigma is 0.0"),
+])
+def test_what_does_not_fit_is_named(call, words, data):
+    with pytest.raises(ValueError, match=words):
+        call(data)
+
+
+# Entropies and the toy
+
+def test_entropies_agree_with_draws(rng):
+    x, part = nv.datasets.two_gaussians(200_000, 0.5, rng=rng)
+    density = 0.5 * (stats.norm(-1, 0.5).pdf(x) + stats.norm(1, 0.5).pdf(x))
+    surprise = -np.log(density)
+    assert exact.mixture_entropy([-1, 1], 0.5) == pytest.approx(surprise.mean(), abs=4 * surprise.std() / 200_000**0.5)
+    assert x.shape == (200_000, 1) and part.mean() == pytest.approx(0.5, abs=0.01)
+    assert np.mean(x[part == 1]) == pytest.approx(1, abs=0.01) and x[part == 0].std() == pytest.approx(0.5, abs=0.01)
+
+
+def test_entropies_at_their_ends():
+    assert exact.mixture_entropy([0, 0], 0.7) == pytest.approx(exact.gaussian_entropy(0.49), rel=1e-10)
+    assert exact.mixture_entropy([-50, 50], 1.0) == pytest.approx(exact.gaussian_entropy(1.0) + np.log(2), rel=1e-8)
+    assert exact.gaussian_entropy([1.0, 4.0]) == pytest.approx(stats.norm(0, 1).entropy() + stats.norm(0, 2).entropy())
+
+
+def test_one_of_the_pair_collapses_and_the_other_does_not():
+    kl, log_p = {}, {}
+    for sigma in (0.25, 1.0625**0.5):
+        rng = np.random.default_rng(0)
+        x, _ = nv.datasets.two_gaussians(1000, 0.25, rng=rng)
+        vae = nv.VAE.dense(1, (16,), 1, "gaussian", "tanh", sigma=sigma, rng=rng, dtype=np.float64)
+        for _ in nv.fit(vae, x, optimizer=nv.Adam(1e-2), lr_end=1e-3, epochs=250, batch_size=50, rng=rng):
+            pass
+        kl[sigma] = np.mean([vae.loss_terms(x, *vae.noise(1000, rng)).kl for _ in range(5)])
+        log_p[sigma] = exact.log_likelihood(vae, x).mean()
+    assert kl[0.25] > 0.5 and kl[1.0625**0.5] < 0.02
+    entropy = exact.mixture_entropy([-1, 1], 0.25)
+    assert entropy - 0.05 < -log_p[0.25] < entropy + 0.2    # above it: the decoder's step from part to part has a slope
+    assert -log_p[1.0625**0.5] == pytest.approx(exact.gaussian_entropy(1.0625), abs=0.05)
