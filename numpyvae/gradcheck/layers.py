@@ -43,7 +43,7 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
         yield f"Dense({activation})", functools.partial(dense, activation)
     yield "Sequential", sequential
     for cls in (convolution.Conv2d, convolution.ConvTranspose2d):
-        for activation in ("identity", "tanh"):
+        for activation in ("identity", "sigmoid"):
             yield f"{cls.__name__}({activation})", functools.partial(convolved, cls, activation)
     yield "Reshape", functools.partial(reshaped, lambda: layers.Reshape((2, 3, 1)), (4, 6))
     for groups in (1, 2):

@@ -21,7 +21,7 @@ def model_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
         rng = np.random.default_rng(0)
         options = {**options, "activation": "tanh", "sigma": 0.7, "rng": rng, "dtype": np.float64}
         model = (kind.dense(7, (5,), 3, **options) if network == "dense" else
-                 kind.conv((4, 3, 1), (2, 3), 4, 2, **options))
+                 kind.conv((3, 4, 1), (2, 3), 4, 3, **options))
         model.parameters.values[:] = rng.normal(0, 0.5, len(model.parameters))
         return model, rng.integers(0, 256, (4 if network == "dense" else 2, model.n_data)) / 255
 

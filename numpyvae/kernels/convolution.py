@@ -9,8 +9,7 @@ FEW_CHANNELS = 4
 
 def places_inside(offset, stride, places, size):
     """Of range(places), the first p and one past the last for which p * stride + offset lies in range(size)."""
-    first = min(max((stride - 1 - offset) // stride, 0), places)
-    return first, max(min((size - 1 - offset) // stride + 1, places), first)
+    return max((stride - 1 - offset) // stride, 0), min((size - 1 - offset) // stride + 1, places)
 
 
 def patches(x, out, stride, padding):

@@ -1,12 +1,15 @@
-"""The checks that no wrong gradient may pass: numpyvae.gradcheck, asked about one function at a time."""
+"""The checks that no wrong gradient may pass: numpyvae.gradcheck, asked about one function at a time, and for a kernel
+the comparison with its reference."""
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
 
-from numpyvae.gradcheck import TOLERANCE, Gradients, check_component, components
+import numpy as np
 
-from .targets import Target
+from numpyvae.gradcheck import TOLERANCE, Gradients, check_component, components, pairs
+
+from .targets import SIZES, Target, backward_arguments
 
 COMPLEX_STEP, CENTRAL_DIFFERENCES = TOLERANCE    # the names of the two methods
 
@@ -33,8 +36,26 @@ def checks_of(target: Target) -> Iterator[tuple[str, Callable[[], bool]]]:
 
     def is_far(name: str) -> bool:
         return name not in own if own else owner not in name.lower().replace("-", "")
-    for name in sorted(all_components(), key=is_far):
+    names = sorted(all_components(), key=is_far)
+    for i, name in enumerate(names):
+        if i == len(own) and target.kind == "kernel":
+            yield "kernel against reference", functools.partial(kernels_equal_references, own)
         yield method, functools.partial(gradients_are_right, name, method)
+
+
+def kernels_equal_references(components: list[str]) -> bool:
+    """A helper of both the forward and the backward kernel may be wrong in both alike; the NumPy bodies know better."""
+    for forward, backward in pairs():
+        if backward.name.removesuffix("_backward") not in components:
+            continue
+        for sizes in SIZES:
+            arguments = backward_arguments(forward, backward, sizes, np.float64, np.random.default_rng(0))
+            results = [half(*[np.copy(value) if isinstance(value, np.ndarray) else value for value in arguments])
+                       for half in (backward.kernel, backward.reference)]
+            found, right = (result if isinstance(result, tuple) else (result,) for result in results)
+            if not all(np.allclose(*both, rtol=0, atol=1e-12) for both in zip(found, right, strict=True)):
+                return False
+    return True
 
 
 def unmutated() -> list[str]:

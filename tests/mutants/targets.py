@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import numpyvae
-from numpyvae import objectives
+from numpyvae import convolution, objectives
 from numpyvae import twin as switch
 from numpyvae.gradcheck import (EXAMPLE_PAIRS, OBJECTIVES, layer_examples, model_examples, objective_examples, pairs,
                                 parameter_owners, put_on_edges)
@@ -210,7 +210,7 @@ def model_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 
 # name -> kind, inputs, and the comment that begins the backward half
 BACKWARD_METHODS = {"backward": ("layer", layer_outcomes, None),
-                    "_before_activation": ("layer", layer_outcomes, None),
+                    "_before_activation": ("layer", layer_outcomes, None), "_painted": ("layer", layer_outcomes, None),
                     "nll_and_grad": ("likelihood", likelihood_outcomes, None),
                     "loss_and_grad": ("model", model_outcomes, "# backward"),
                     "backward_encoder": ("model", model_outcomes, None)}
@@ -254,6 +254,7 @@ def plain_python() -> Iterator[None]:
             stack.enter_context(swapped_attribute(twin, "_compiled", twin.kernel))    # None where there is none
         for name in ("empty", "empty_like"):
             stack.enter_context(swapped_attribute(np, name, poisoned(getattr(np, name))))
+        stack.enter_context(swapped_attribute(convolution, "CACHED", 216))    # the examples' images come in parts, too
         stack.enter_context(swapped_attribute(switch, "_kernels", "on"))    # whatever NUMPYVAE_KERNELS says
         stack.enter_context(np.errstate(all="ignore"))
         yield
