@@ -4,6 +4,7 @@ Read numpyvae.functional first (the mathematics), then numpyvae.vae (the model o
 """
 from . import datasets, evaluation, exact, functional, gradcheck, museum, objectives, plots
 from .autoencoder import Autoencoder
+from .conditional import ConditionalVAE
 from .convolution import Conv2d, ConvTranspose2d
 from .examination import Examination, examine
 from .layers import Dense, Flatten, Reshape, Sequential
@@ -17,7 +18,7 @@ from .vae import VAE
 
 __version__ = "0.1.0"
 
-__all__ = ["Adam", "Autoencoder", "Conv2d", "ConvTranspose2d", "Dense", "Examination", "Flatten", "LossTerms",
-           "Momentum", "Parameters", "Record", "Reshape", "SGD", "Sequential", "VAE", "datasets", "evaluate_loss",
-           "evaluation", "exact", "examine", "fit", "functional", "gradcheck", "kernels_off", "load", "museum",
-           "objectives", "plots"]
+__all__ = ["Adam", "Autoencoder", "ConditionalVAE", "Conv2d", "ConvTranspose2d", "Dense", "Examination", "Flatten",
+           "LossTerms", "Momentum", "Parameters", "Record", "Reshape", "SGD", "Sequential", "VAE", "datasets",
+           "evaluate_loss", "evaluation", "exact", "examine", "fit", "functional", "gradcheck", "kernels_off", "load",
+           "museum", "objectives", "plots"]

@@ -150,6 +150,36 @@ class Flatten:
         return out
 
 
+class Concatenate:
+    """What is known beside each row: (B, I) -> (B, I + C), [x, context].
+
+    context : (C,) for one row, or (R, C); R rows stand beside R, 2 R, ... rows of x, again and again.  Set it before
+              forward.  Nothing is learned here, and backward drops the context's share of the gradient
+    """
+
+    def __init__(self, n_in: int, n_context: int):
+        self.n_in, self.n_context = check_size("n_in", n_in), check_size("n_context", n_context)
+        self.context: Array | None = None
+        self.params: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+        self._buffers = Buffers()
+
+    def forward(self, x: Array) -> Array:
+        if self.context is None:
+            raise ValueError("no condition is set; call condition(labels) first, so that the model knows the classes")
+        if len(x) % len(self.context):
+            raise ValueError(f"the condition holds {len(self.context)} labels for {len(x)} rows; expected one label, "
+                             "or one for each row")
+        y = self._buffers("y", (len(x), self.n_in + self.n_context), x.dtype)
+        y[:, :self.n_in] = x
+        y[:, self.n_in:] = np.tile(self.context, (len(x) // len(self.context), 1))
+        return y
+
+    def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
+        """With y = [x, c]:  dx is the first I columns of dy."""
+        return np.ascontiguousarray(dy[:, :self.n_in]) if need_dx else None
+
+
 class Sequential:
     """Layers one after another; with none, the identity."""
 

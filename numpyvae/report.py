@@ -66,9 +66,11 @@ def write_report(path: str | os.PathLike[str], vae: Any, records: Sequence[Any],
     images = np.asarray(images)[rows]
     labels, thickness = (None if known is None else np.asarray(known)[rows] for known in (labels, thickness))
     shape = plots.picture_shape(images.shape[1:])
+    if hasattr(vae, "condition") and labels is None:
+        raise ValueError("labels is None; expected the images' labels, as the model is conditional")
     if shape is not None:
         images = images.reshape(-1, *shape)
-        sections.append(_pictures(vae, images))
+        sections.append(_pictures(vae, images, labels))
     if evaluation is not None:
         sections.append(_evaluation(evaluation))
     sections += [_latent(vae, images, labels, thickness, shape), _network(vae, configuration or vae.config, metrics)]
@@ -110,22 +112,28 @@ def _training(vae: Any, records: Sequence[Any]) -> str:
                lambda ax: plots.learning_curves(late, ax, terms=["loss"])))
 
 
-def _pictures(vae: Any, images: Array) -> str:
+def _given(vae: Any, labels: Array | None, rows: Any = slice(None)) -> Any:
+    """The VAE; a conditional one, told the labels of the rows that come next."""
+    return vae if labels is None or not hasattr(vae, "condition") else vae.condition(labels[rows])
+
+
+def _pictures(vae: Any, images: Array, labels: Array | None) -> str:
     columns, rows = _grid(images)
     n = columns * rows
-    samples = vae.sample(n, np.random.default_rng(0)).reshape(-1, *images.shape[1:])
+    classes = np.arange(n) % vae.config.get("n_classes", 1)
+    samples = _given(vae, classes).sample(n, np.random.default_rng(0)).reshape(-1, *images.shape[1:])
     return _section(
         "What it sees and what it dreams", "",
         _panel("Images and their reconstructions", "Below each image of the test set, what the decoder makes of its "
                "code. What is lost did not fit through the code.",
-               lambda ax: plots.reconstructions(vae, images[:n // 2], ax, columns)),
+               lambda ax: plots.reconstructions(_given(vae, labels, slice(n // 2)), images[:n // 2], ax, columns)),
         _panel("Samples from the prior", "New images: codes drawn from N(0, I), decoded, none chosen by hand. They "
                "are means, so blur is doubt.", lambda ax: plots.image_grid(samples, ax, columns)))
 
 
 def _latent(vae: Any, images: Array, labels: Array | None, thickness: Array | None,
             shape: tuple[int, ...] | None) -> str:
-    mu, logvar = vae.encode(plots.as_rows(images))
+    mu, logvar = _given(vae, labels).encode(plots.as_rows(images))
     kl = plots.kl_of_dimensions(mu, logvar)
     largest = np.argsort(-kl, kind="stable").tolist()
 
@@ -150,12 +158,13 @@ def _latent(vae: Any, images: Array, labels: Array | None, thickness: Array | No
     if shape is not None and vae.n_latent == 2:
         n = max(3, min(15, 420 // max(shape[:2])))
         panels.append(_panel("The latent space, decoded", "Codes on a grid, equally likely under the prior, each as "
-                             "its picture.", lambda ax: plots.latent_grid(vae, n, shape, ax)))
+                             "its picture.", lambda ax: plots.latent_grid(_given(vae, labels, 0), n, shape, ax)))
     elif shape is not None:
         columns, rows = _grid(images)
         panels.append(_panel("A walk along single dimensions", "One image's code, with one dimension at a time moved "
                              "from −3 to 3: what changes in a row is what that dimension stands for.",
-                             lambda ax: plots.latent_traversals(vae, images[0], largest[:rows], min(columns, 9), ax)))
+                             lambda ax: plots.latent_traversals(_given(vae, labels, 0), images[0],
+                                                                largest[:rows], min(columns, 9), ax)))
     panels.append(_panel("What each dimension says", f"The KL of each latent dimension; together {kl.sum():.2f} nats. "
                          "A bar near 0 is a dimension that the model leaves unused.",
                          lambda ax: plots.kl_per_dimension(mu, logvar, ax)))

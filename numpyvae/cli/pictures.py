@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets import load_dataset
-from .common import add_common, add_data, add_run, load_run, whole
+from .common import add_common, add_data, add_run, count, load_run, whole
 
 
 def add_sample(commands: Any) -> None:
@@ -19,6 +19,8 @@ def add_sample(commands: Any) -> None:
     sample.set_defaults(run=run_sample)
     add_run(sample)
     sample.add_argument("--n", type=whole, default=64, metavar="N", help="how many images")
+    sample.add_argument("--label", type=count, default=None, metavar="K",
+                        help="the class to draw, for a conditional model (default: each in turn)")
     sample.add_argument("--out", default=None, metavar="FILE", help="the picture (default: samples.png in RUN)")
     add_common(sample)
 
@@ -38,6 +40,11 @@ def add_reconstruct(commands: Any) -> None:
 def run_sample(options: argparse.Namespace) -> int:
     """numpyvae sample"""
     vae, folder = load_run(options.model)
+    if hasattr(vae, "condition"):
+        vae.condition(np.arange(options.n) % vae.config["n_classes"] if options.label is None else options.label)
+    elif options.label is not None:
+        raise ValueError(f"--label is {options.label}, but the model was trained without labels; expected no --label, "
+                         "or a model from numpyvae train --conditional")
     images = vae.sample(options.n, np.random.default_rng(options.seed))
     images = images.reshape(-1, *vae.config.get("shape", images.shape[1:]))    # a conv model knows its images' shape
     from .. import plots
@@ -49,6 +56,10 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     vae, folder = load_run(options.model)
     data = load_dataset(options.data, options.data_dir, options.seed)
     images = data.test[:options.n]
+    if hasattr(vae, "condition"):
+        if data.test_labels is None:
+            raise ValueError(f"the model was trained with labels, and {options.data} has none; expected data that has")
+        vae.condition(data.test_labels[:options.n])
     from .. import plots
     return _write_picture(lambda images, ax: plots.reconstructions(vae, images, ax=ax), images, options,
                           os.path.join(folder, "reconstructions.png"))

@@ -43,6 +43,7 @@ def add_train(commands: Any) -> None:
                        help="sizes of dense hidden layers (default: 400; with --network conv, one: 256)")
     model.add_argument("--channels", type=whole, nargs="+", default=[32, 64], metavar="N",
                        help="channels of the convolutions, for --network conv")
+    model.add_argument("--conditional", action="store_true", help="tell encoder and decoder the label of each image")
     model.add_argument("--latent", type=whole, default=20, metavar="N", help="latent dimensions")
     model.add_argument("--likelihood", choices=list(LIKELIHOODS), default="bernoulli",
                        help="what the decoder's output means")
@@ -79,7 +80,11 @@ def run_train(options: argparse.Namespace) -> int:
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
     _make_folder(out)
     rng = np.random.default_rng(options.seed)
-    vae = _make_vae(options, data.train.shape[1:], rng)
+    labels, test_labels = (data.train_labels, data.test_labels) if options.conditional else (None, None)
+    if options.conditional and (labels is None or labels.dtype.kind not in "iu"):
+        raise ValueError(f"--conditional needs labels, and {options.data} has none; expected strokes, mnist, or an "
+                         ".npz file with whole numbers as labels")
+    vae = _make_vae(options, data.train.shape[1:], rng, labels)
     configuration = {"data": options.data, "network": vae.network, **vae.config, "optimizer": options.optimizer,
                      **{name: getattr(options, name) for name in RECORDED}}
     model_path, checkpoint = os.path.join(out, "model.npz"), os.path.join(out, "checkpoint.npz")
@@ -91,7 +96,8 @@ def run_train(options: argparse.Namespace) -> int:
     try:
         with Interrupt() as interrupt:
             for record in nv.fit(vae, data.train, optimizer=OPTIMIZERS[options.optimizer](lr=options.lr),
-                                 epochs=options.epochs, batch_size=options.batch_size, rng=rng, validation=data.test,
+                                 epochs=options.epochs, batch_size=options.batch_size, rng=rng, labels=labels,
+                                 validation=data.test, validation_labels=test_labels,
                                  binarize=options.binarize, objective=_objective(options), samples=options.samples,
                                  lr_end=options.lr_end, warmup=options.warmup, checkpoint=checkpoint,
                                  checkpoint_every=options.checkpoint_every,
@@ -157,13 +163,20 @@ def _objective(options: argparse.Namespace) -> Any:
     return None if options.objective == "elbo" else getattr(objectives, options.objective)
 
 
-def _make_vae(options: argparse.Namespace, shape: tuple[int, ...], rng: np.random.Generator) -> nv.VAE:
-    """The model that the options ask for, for images of this shape."""
+def _make_vae(options: argparse.Namespace, shape: tuple[int, ...], rng: np.random.Generator,
+              labels: np.ndarray | None) -> nv.VAE:
+    """The model that the options ask for, for images of this shape, and for these labels if it is told them."""
     common = {name: getattr(options, name) for name in ("likelihood", "activation", "beta", "init", "sigma")}
     common |= {"n_latent": options.latent, "rng": rng}
     if options.network == "dense":
         hidden = [400] if options.hidden is None else options.hidden
+        if labels is not None:
+            return nv.ConditionalVAE.dense(n_data=math.prod(shape), hidden=tuple(hidden),
+                                           n_classes=int(labels.max()) + 1, **common)
         return nv.VAE.dense(n_data=math.prod(shape), hidden=tuple(hidden), **common)
+    if labels is not None:
+        raise ValueError("--conditional and --network conv were given together; expected one of them: the label stands "
+                         "beside rows of pixels, which dense layers take")
     picture = picture_shape(shape)
     if picture is None:
         raise ValueError(f"--network is conv, but the data's rows have shape {shape}; expected images, as "

@@ -39,12 +39,18 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
     def reshaped(make: Any, shape: tuple[int, ...]) -> tuple[Any, Array]:
         return make(), np.random.default_rng(0).standard_normal(shape)
 
+    def concatenated() -> tuple[Any, Array]:
+        rng, layer = np.random.default_rng(0), layers.Concatenate(5, 2)
+        layer.context = rng.standard_normal((2, 2))    # for four rows: each stands beside two of them
+        return layer, rng.standard_normal((4, 5))
+
     for activation in ACTIVATIONS:
         yield f"Dense({activation})", functools.partial(dense, activation)
     yield "Sequential", sequential
     for cls in (convolution.Conv2d, convolution.ConvTranspose2d):
         for activation in ("identity", "sigmoid"):
             yield f"{cls.__name__}({activation})", functools.partial(convolved, cls, activation)
+    yield "Concatenate", concatenated
     yield "Reshape", functools.partial(reshaped, lambda: layers.Reshape((2, 3, 1)), (4, 6))
     for groups in (1, 2):
         yield f"Flatten({groups})", functools.partial(reshaped, lambda n=groups: layers.Flatten(n), (4, 2, 3, 4))

@@ -23,6 +23,8 @@ def model_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
         model = (kind.dense(7, (5,), 3, **options) if network == "dense" else
                  kind.conv((3, 4, 1), (2, 3), 4, 3, **options))
         model.parameters.values[:] = rng.normal(0, 0.5, len(model.parameters))
+        if hasattr(model, "condition"):
+            model.condition([0, 1, 1, 2])
         return model, rng.integers(0, 256, (4 if network == "dense" else 2, model.n_data)) / 255
 
     for kind in Model.kinds.values():
@@ -32,7 +34,7 @@ def model_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
                 options: dict[str, Any] = {"likelihood": likelihood} | ({} if beta is None else {"beta": beta})
                 name = f"{kind.__name__}({likelihood}" + ("" if beta is None else f", beta={beta:g}") + ")"
                 yield name, functools.partial(make, kind, "dense", options)
-        for likelihood in LIKELIHOODS:
+        for likelihood in LIKELIHOODS if not hasattr(kind, "condition") else ():
             yield f"{kind.__name__}.conv({likelihood})", functools.partial(make, kind, "conv",
                                                                            {"likelihood": likelihood})
 
