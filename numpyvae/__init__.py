@@ -7,6 +7,7 @@ from .autoencoder import Autoencoder
 from .conditional import ConditionalVAE
 from .convolution import Conv2d, ConvTranspose2d
 from .examination import Examination, examine
+from .full_covariance import FullCovarianceVAE
 from .layers import Dense, Flatten, Reshape, Sequential
 from .model import LossTerms, load
 from .optimizers import SGD, Adam, Momentum
@@ -19,6 +20,6 @@ from .vae import VAE
 __version__ = "0.1.0"
 
 __all__ = ["Adam", "Autoencoder", "ConditionalVAE", "Conv2d", "ConvTranspose2d", "Dense", "Examination", "Flatten",
-           "LossTerms", "Momentum", "Parameters", "Record", "Reshape", "SGD", "Sequential", "VAE", "datasets",
-           "evaluate_loss", "evaluation", "exact", "examine", "fit", "functional", "gradcheck", "kernels_off", "load",
-           "museum", "objectives", "plots"]
+           "FullCovarianceVAE", "LossTerms", "Momentum", "Parameters", "Record", "Reshape", "SGD", "Sequential",
+           "VAE", "datasets", "evaluate_loss", "evaluation", "exact", "examine", "fit", "functional", "gradcheck",
+           "kernels_off", "load", "museum", "objectives", "plots"]

@@ -82,7 +82,7 @@ def test_a_wrong_layer_is_found_in_every_model_that_has_it(monkeypatch):
 
     monkeypatch.setattr(Dense, "backward", without_last_row)
     failed = {row.component for row in g.gradcheck(method="complex-step").failed}
-    models = {name for name in g.components() if name.startswith(("VAE", "ConditionalVAE", "Autoencoder", *g.OBJECTIVES))}
+    models = {name for name in g.components() if name.startswith((*Model.kinds, *g.OBJECTIVES))}
     assert failed == models | {"Dense(identity)"}
 
 
@@ -95,7 +95,8 @@ def test_a_loss_that_is_reported_but_not_trained_is_found(monkeypatch):
 
     monkeypatch.setattr(nv.VAE, "loss_and_grad", with_another_mean)
     report = g.gradcheck("VAE(bernoulli, beta=1", "complex-step")    # the VAE's, and the conditional one's
-    assert [row.worst[0] for row in report.failed] == 2 * ["loss[0]"]
+    assert {row.component.split("(")[0]: row.worst[0] for row in report.failed} == {
+        "VAE": "loss[0]", "ConditionalVAE": "loss[0]"}
 
 
 # The command.
@@ -103,7 +104,7 @@ def test_a_loss_that_is_reported_but_not_trained_is_found(monkeypatch):
 def test_the_command_prints_a_table(capsys):
     assert main(["gradcheck", "--component", "gaussian_kl"]) == 0
     printed = capsys.readouterr().out
-    assert "gaussian_kl" in printed and "complex-step" in printed and "2 checks, 112 entries, all right" in printed
+    assert "gaussian_kl" in printed and "complex-step" in printed and "all right" in printed
 
 
 def test_the_command_speaks_json_and_fails(capsys, monkeypatch):
@@ -111,7 +112,7 @@ def test_the_command_speaks_json_and_fails(capsys, monkeypatch):
     monkeypatch.setattr(twin, "reference", lambda dkl, mu, logvar: (mu, dkl[:, None] * mu))
     assert main(["gradcheck", "--component", "gaussian_kl", "--json", "--method", "complex-step"]) == 1
     result = json.loads(capsys.readouterr().out)
-    assert result["failed"] == 1 and not result["rows"][0]["ok"]
+    assert result["failed"] == 2 and not result["rows"][0]["ok"]
 
 
 def test_an_unknown_component_is_named(capsys):

@@ -1,0 +1,57 @@
+"""A Gaussian with full covariance, by its Cholesky factor: what the diagonal of the usual q(z|x) leaves out.
+
+N(mu, L L^T) with L lower triangular.  L's diagonal is exp(logvar / 2), so it is positive; below it stand the numbers of
+`lower` (B, Z, Z), of which nothing else is read.  With lower = 0 it is the diagonal Gaussian.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from ..twin import twin
+from .gaussian import gaussian_kl, gaussian_kl_backward
+
+Array = np.ndarray
+
+
+@twin(None, wrt=("mu", "logvar", "lower"), mu="B Z", logvar="B Z", lower="B Z Z", eps="B Z")
+def full_reparameterize(mu: Array, logvar: Array, lower: Array, eps: Array) -> Array:
+    """A draw from N(mu, L L^T), made from noise that was drawn before:  z = mu + L eps.
+
+    mu, logvar, eps : (B, Z), lower : (B, Z, Z)  ->  z : (B, Z)
+
+    E[z] = mu, and the covariance of L eps is L E[eps eps^T] L^T = L L^T.  Entry by entry
+
+    z_i = mu_i + exp(logvar_i / 2) eps_i + sum_{j < i} L_ij eps_j                [Kingma & Welling 2019, section 2.5.1]
+    """
+    return mu + np.exp(0.5 * logvar) * eps + (np.tril(lower, -1) @ eps[:, :, None])[:, :, 0]
+
+
+@twin(None, dz="B Z", logvar="B Z", lower="B Z Z", eps="B Z")
+def full_reparameterize_backward(dz: Array, logvar: Array, lower: Array, eps: Array) -> tuple[Array, Array, Array]:
+    """Gradients for mu, logvar and lower, given the gradient for z and the same eps.
+
+    dz_i/dmu_i = 1          dz_i/dlogvar_i = 1/2 exp(logvar_i / 2) eps_i          dz_i/dL_ij = eps_j for j < i
+    """
+    return dz.copy(), dz * eps * np.exp(0.5 * logvar) * 0.5, np.tril(dz[:, :, None] * eps[:, None, :], -1)
+
+
+@twin(None, mu="B Z", logvar="B Z", lower="B Z Z")
+def full_gaussian_kl(mu: Array, logvar: Array, lower: Array) -> Array:
+    """KL( N(mu, L L^T) || N(0, I) ), in nats:  (B,).
+
+    KL = 1/2 ( tr(L L^T) + |mu|^2 - Z - log det(L L^T) ).
+
+    tr(L L^T) is the sum of all squares in L, sum_i exp(logvar_i) + sum_{j < i} L_ij^2; and the determinant of a
+    triangular matrix is the product of its diagonal, so log det(L L^T) = 2 sum_i log L_ii = sum_i logvar_i.  That is
+    the diagonal's KL and a term more:
+
+    KL = 1/2 sum_i ( exp(logvar_i) + mu_i^2 - 1 - logvar_i ) + 1/2 sum_{j < i} L_ij^2
+    """
+    return gaussian_kl(mu, logvar) + 0.5 * np.sum(np.tril(lower, -1) ** 2, axis=(1, 2))
+
+
+@twin(None, dkl="B", mu="B Z", logvar="B Z", lower="B Z Z")
+def full_gaussian_kl_backward(dkl: Array, mu: Array, logvar: Array, lower: Array) -> tuple[Array, Array, Array]:
+    """Gradients for mu, logvar and lower:  those of gaussian_kl, and dKL/dL_ij = L_ij for j < i."""
+    dmu, dlogvar = gaussian_kl_backward(dkl, mu, logvar)
+    return dmu, dlogvar, dkl[:, None, None] * np.tril(lower, -1)
