@@ -153,8 +153,8 @@ class Flatten:
 class Concatenate:
     """What is known beside each row: (B, I) -> (B, I + C), [x, context].
 
-    context : (C,) for one row, or (R, C); R rows stand beside R, 2 R, ... rows of x, again and again.  Set it before
-              forward.  Nothing is learned here, and backward drops the context's share of the gradient
+    context : (R, C); its R rows stand beside R, 2 R, ... rows of x, again and again.  Set it before forward.
+              Nothing is learned here, and backward drops the context's share of the gradient
     """
 
     def __init__(self, n_in: int, n_context: int):

@@ -14,7 +14,7 @@ import numpyvae as nv
 from numpyvae.convolution import Conv2d, ConvTranspose2d
 from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.gradcheck import layer_classes, pairs
-from numpyvae.layers import Dense, Flatten, Reshape, dense_stack
+from numpyvae.layers import Concatenate, Dense, Flatten, Reshape, dense_stack
 from numpyvae.twin import kernels_everywhere
 
 from twins import arguments, as_tuple, lengths
@@ -115,6 +115,13 @@ def layer_makers():
         yield f"ConvTranspose2d({name})", transposed, (2, 2, 3), (4, 3, 2)
     yield "Reshape", lambda rng, dtype=None: Reshape((3, 2)), (6,), (3, 2)
     yield "Flatten", lambda rng, dtype=None: Flatten(2), (2, 3, 4), (24,)
+    yield "Concatenate", beside_one_context, (4,), (7,)
+
+
+def beside_one_context(rng, dtype=None):
+    layer = Concatenate(4, 3)
+    layer.context = rng.standard_normal((1, 3)).astype(dtype)
+    return layer
 
 
 LAYERS = {name: (make, x_shape, dy_shape) for name, make, x_shape, dy_shape in layer_makers()}
