@@ -70,13 +70,12 @@ class FullCovarianceVAE(VAE):
         # backward
         dmu_kl, dlogvar_kl, dlower_kl = full_gaussian_kl_backward(self.beta * dnll, mu, logvar, lower)
         dz     = self.decoder.backward(dtheta)
-        dmu, dlogvar, dlower = full_reparameterize_backward(dz, logvar, lower, eps)
+        dmu, dlogvar, dlower = full_reparameterize_backward(dz, logvar, eps)
         dlower += dlower_kl
         dh     = self.lower_head.backward(dlower.reshape(len(x), -1))
         dh    += self.mu_head.backward(dmu + dmu_kl)
         dh    += self.logvar_head.backward(dlogvar + dlogvar_kl)        # h forks into three heads: here they join
-        if self.encoder.layers:
-            self.encoder.backward(dh, need_dx=False)
+        self.encoder.backward(dh, need_dx=False)
         return self.mean_terms(nll, kl)
 
     def loss_terms(self, x: Array, eps: Array) -> LossTerms:

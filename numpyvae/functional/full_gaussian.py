@@ -26,8 +26,8 @@ def full_reparameterize(mu: Array, logvar: Array, lower: Array, eps: Array) -> A
     return mu + np.exp(0.5 * logvar) * eps + (np.tril(lower, -1) @ eps[:, :, None])[:, :, 0]
 
 
-@twin(None, dz="B Z", logvar="B Z", lower="B Z Z", eps="B Z")
-def full_reparameterize_backward(dz: Array, logvar: Array, lower: Array, eps: Array) -> tuple[Array, Array, Array]:
+@twin(None, dz="B Z", logvar="B Z", eps="B Z")
+def full_reparameterize_backward(dz: Array, logvar: Array, eps: Array) -> tuple[Array, Array, Array]:
     """Gradients for mu, logvar and lower, given the gradient for z and the same eps.
 
     dz_i/dmu_i = 1          dz_i/dlogvar_i = 1/2 exp(logvar_i / 2) eps_i          dz_i/dL_ij = eps_j for j < i

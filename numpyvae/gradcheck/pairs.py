@@ -87,11 +87,12 @@ def random_inputs(twin: Twin, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def put_on_edges(inputs: dict[str, Any], forward: Twin) -> None:
-    """Where a likelihood takes another branch: pixels of 0 and 1, logits of 0 and far from it, a pixel at its mean."""
+    """Where a likelihood takes another branch: pixels of 0 and 1, logits at 0, near it and far from it, a pixel at
+    its mean."""
     if "x" in inputs and "x" not in forward.wrt:
         inputs["x"].flat[:2] = 0, 1
         if "logits" in inputs:
-            inputs["logits"].flat[2:5] = -6, 0, 6
+            inputs["logits"].flat[2:7] = -6, 0, 6, -0.45, 0.45
         if "theta" in inputs:
             inputs["theta"][0, inputs["x"].shape[1] - 1] = inputs["x"][0, -1]
 

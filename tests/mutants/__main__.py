@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -22,13 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     started = time.perf_counter()
     with plain_python():
-        if failed := checks.unmutated():
+        if failed := checks.run_unmutated().failed:
             parser.exit(1, f"the unmutated package fails {'; '.join(failed)}\n")
-        results = [result for target in targets() if (options.target or "") in target.name
-                   for result in examine(target)]
+        chosen = [i for i, target in enumerate(targets()) if (options.target or "") in target.name]
+        with multiprocessing.get_context("fork").Pool() as pool:    # forked: what is swapped here is swapped there
+            results = [result for some in pool.imap(examine_one, chosen, chunksize=1) for result in some]
     seconds = time.perf_counter() - started
 
-    functions = [f"{result.target.kind} {result.target.name}" for result in results]
+    functions = [f"{result.path} {result.target}" for result in results]
     print(table("function", results, functions), end="\n\n")
     print(table("mutation", results, [result.kind for result in results]), end="\n\n")
     by = collections.Counter(result.by for result in results if result.verdict == "killed")
@@ -42,9 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failures or idle else 0
 
 
+def examine_one(i: int) -> list[Result]:
+    return list(examine(targets()[i]))
+
+
 def idle_rows(results: Sequence[Result]) -> list[str]:
     """Rows that excuse nobody any more: the table of equivalents says only what is so."""
-    same = [(result.target.name, result.mutant) for result in results if result.verdict == "equivalent"]
+    same = [(result.target, result.mutant) for result in results if result.verdict == "equivalent"]
     return [f"no mutant needs the row {row.target!r}, {row.mutant!r} of equivalents.py"
             for row in ROWS if not any(row.excuses(*pair) for pair in same)]
 
@@ -73,7 +79,7 @@ def summary(results: list[Result], seconds: float) -> dict[str, object]:
     return {"mutants": len(results), "seconds": round(seconds, 1),
             "verdicts": count(["all"] * len(results)).get("all", {}),
             "by kind": count([result.kind for result in results]),
-            "by target": count([f"{result.target.kind} {result.target.name}" for result in results]),
+            "by target": count([f"{result.path} {result.target}" for result in results]),
             "failures": [str(result) for result in results if result.verdict in FAILURES]}
 
 

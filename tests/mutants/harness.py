@@ -8,36 +8,39 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import checks
+from .checks import ROUNDING
 from .equivalents import reason_of
 from .operators import Source
 from .targets import Outcome, Target
 
 VERDICTS = ("crash", "wrong shape", "equivalent", "killed", "unlisted", "survived")
 FAILURES = ("unlisted", "survived")
-ROUNDING = 1e-13    # a listed equivalent differs by no more, relative to the largest entry
 
 
 class Result(NamedTuple):
     """One mutant and what became of it.
 
-    verdict : one of VERDICTS; "unlisted" is identical to the right code, and nobody has said why
-    by      : the check that killed it, or the reason why it is equivalent
+    target, path : the name of what was mutated, and its kind
+    verdict      : one of VERDICTS; "unlisted" is identical to the right code, and nobody has said why
+    by           : the check that killed it, or the reason why it is equivalent
     """
 
-    target: Target
+    target: str
+    path: str
     mutant: str
     kind: str
     verdict: str
     by: str
 
     def __str__(self) -> str:
-        return f"{self.verdict}: {self.target.kind} {self.target.name}: {self.mutant}"
+        return f"{self.verdict}: {self.path} {self.target}: {self.mutant}"
 
 
 def examine(target: Target) -> Iterator[Result]:
     """Run every mutant of a target.  Call it inside `targets.plain_python`."""
     if not target.outcomes:
         raise LookupError(f"nothing runs {target.name}; numpyvae.gradcheck needs an example of it")
+    checks.run_unmutated()    # now: with a mutant in place it would be too late
     source = Source(target.function, target.after_comment, arrays=target.kind != "kernel")
     right = [run() for run in target.outcomes]
     with target.swap(source.compile()):
@@ -51,14 +54,14 @@ def examine(target: Target) -> Iterator[Result]:
         with target.swap(function), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             verdict, by = judge(target, str(mutant), right)
-        yield Result(target, str(mutant), mutant.kind, verdict, by)
+        yield Result(target.name, target.kind, str(mutant), mutant.kind, verdict, by)
 
 
 def judge(target: Target, mutant: str, right: list[Outcome]) -> tuple[str, str]:
     """The verdict on the mutant that is in its target's place, and who gave it."""
     seen = {compare(attempt(run), outcome) for run, outcome in zip(target.outcomes, right)}
     reason = reason_of(target.name, mutant)
-    if seen & {"wrong", "rounding"} or (seen == {"same"} and not reason):
+    if "wrong" in seen or (seen <= {"same", "rounding"} and not reason):
         by = checks.failing(target)
         if by is not None:
             return "killed", by
@@ -97,4 +100,5 @@ def compare(outcome: Any, right: Any) -> str:
         return "wrong"
     if np.array_equal(outcome, right, equal_nan=True):
         return "same"
-    return "rounding" if np.allclose(outcome, right, rtol=0, atol=ROUNDING * np.abs(right).max()) else "wrong"
+    digits = np.finfo(right.dtype).eps / np.finfo(float).eps if right.dtype.kind in "fc" else 0
+    return "rounding" if np.allclose(outcome, right, rtol=0, atol=ROUNDING * digits * np.abs(right).max()) else "wrong"

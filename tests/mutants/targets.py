@@ -37,6 +37,7 @@ class Target(NamedTuple):
     after_comment: str | None = None
 
 
+@functools.cache
 def targets() -> list[Target]:
     """Every backward pass of the package."""
     return [*twin_targets(), *helper_targets(), *method_targets(), *objective_targets()]
@@ -126,7 +127,8 @@ def method_targets() -> Iterator[Target]:
 def objective_targets() -> Iterator[Target]:
     """The backward halves of objectives.py; of a function without one, which only chooses, the whole."""
     for name, function in vars(objectives).items():
-        if inspect.isfunction(function) and function.__module__ == objectives.__name__:
+        if (inspect.isfunction(function) and function.__module__ == objectives.__name__
+                and not name.startswith("_check")):
             used_by = [one for one in OBJECTIVES if one == name or name in getattr(objectives, one).__code__.co_names]
             has_backward = "# backward" in inspect.getsource(function)
             yield Target("model", name.lstrip("_"), function, functools.partial(swapped_attribute, objectives, name),
@@ -174,7 +176,7 @@ def layer_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 
     for name, make in layer_examples():
         if issubclass(type(make()[0]), cls):
-            for rows in (4, 1):
+            for rows in (4, 2):    # two labels stand beside a multiple of two
                 for need_dx in (True, False):
                     yield functools.partial(run, make, rows, need_dx)
 
