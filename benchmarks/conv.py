@@ -8,7 +8,6 @@ backward + Adam, in one process, turn by turn.  Without the extra `bench` (torch
 from __future__ import annotations
 
 import importlib.util
-import os
 
 import numpy as np
 
@@ -17,7 +16,7 @@ import numpyvae as nv
 from .floor import conv_products, step_of
 from .interleave import interleave, ratio
 from .peers import torch_conv_step
-from .results import BLAS_CHOICE, table, write_section
+from .results import table, title_with_blas, write_section
 
 BATCH, LATENT = 128, 16
 
@@ -34,9 +33,7 @@ def main() -> None:
     for name in work:
         median, low, high = ratio(times, name, "numpyvae")
         rows.append([name, f"{1000 * np.median(times[name]):.2f}", f"{median:.2f} ({low:.2f} – {high:.2f})"])
-    chosen = os.environ.get(BLAS_CHOICE)
-    title = "A convolutional training step" + (f", BLAS told to take its routines for {chosen}" if chosen else "")
-    write_section(title, "python -m benchmarks.conv", f"""
+    write_section(title_with_blas("A convolutional training step"), "python -m benchmarks.conv", f"""
 28x28 - 32 - 64 channels, stride 2, dense 256, latent {LATENT}, batch {BATCH}, float32, with Adam (PyTorch's own, fused,
 in its rows).  Medians over the rounds of how many times as long as ours a step takes, and the quartiles; in the row of
 the products this is our share of their speed.

@@ -7,7 +7,6 @@ Beside it PyTorch with its DataLoader doing the same (extra `bench`), and the ep
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpyvae as nv
 from .floor import matrix_products
 from .interleave import ratio, turns_of_one
 from .peers import torch_epoch
-from .results import BLAS_CHOICE, table, write_section
+from .results import table, title_with_blas, write_section
 
 HIDDEN, LATENT, BATCH, ROUNDS = (400,), 20, 128, 5
 
@@ -45,9 +44,7 @@ def main() -> None:
     times = turns_of_one(work, ROUNDS)
     rows = [[name, f"{np.median(times[name]):.2f}", "{:.2f} ({:.2f} – {:.2f})".format(*ratio(times, name, "numpyvae"))]
             for name in work]
-    chosen = os.environ.get(BLAS_CHOICE)
-    title = "A whole MNIST epoch" + (f", BLAS told to take its routines for {chosen}" if chosen else "")
-    write_section(title, "python -m benchmarks.epoch", f"""
+    write_section(title_with_blas("A whole MNIST epoch"), "python -m benchmarks.epoch", f"""
 60,000 images, 784-400-20, batch 128, dynamic binarisation, float32.  "PyTorch" is eager, with its DataLoader and fused
 Adam; "floor" the same number of steps' matrix products alone.  Epochs in turn, medians of {ROUNDS} rounds, quartiles.
 

@@ -132,6 +132,34 @@ def torch_epoch(images: np.ndarray, hidden: Sequence[int], n_latent: int, batch:
     return epoch
 
 
+def torch_log_likelihood(x: np.ndarray, samples: int, block: int) -> Step:
+    """log p(x) by importance sampling in eager mode, `block` samples of an image decoded at once."""
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(784, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh())
+    mu_head, logvar_head = nn.Linear(200, 50), nn.Linear(200, 50)
+    decoder = nn.Sequential(nn.Linear(50, 200), nn.Tanh(), nn.Linear(200, 200), nn.Tanh(), nn.Linear(200, 784))
+    rows = torch.from_numpy(x)
+
+    def log_weights(row: Any) -> Any:
+        h = encoder(row)
+        mu, logvar = mu_head(h), logvar_head(h)
+        for _ in range(samples // block):
+            eps = torch.randn(block, 50)
+            z = mu + torch.exp(0.5 * logvar) * eps
+            nll = F.binary_cross_entropy_with_logits(decoder(z), row.expand(block, -1), reduction="none").sum(1)
+            yield 0.5 * ((eps**2 + logvar).sum(1) - (z**2).sum(1)) - nll    # log 2 pi is in p(z) and in q(z|x)
+
+    def evaluate() -> object:
+        with torch.no_grad():
+            return [torch.logsumexp(torch.cat(list(log_weights(row))), 0).item() - np.log(samples)
+                    for row in rows.unsqueeze(1)]
+    return evaluate
+
+
 def jax_step(hidden: Sequence[int], n_latent: int, batch: int, n_data: int = 784) -> Step:
     """JAX: loss, gradient and Adam in one jitted function, with the weights' memory handed back (donated)."""
     import jax

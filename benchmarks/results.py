@@ -25,6 +25,12 @@ def write_section(title: str, command: str, body: str, packages: Sequence[str] =
     print(section)
 
 
+def title_with_blas(title: str) -> str:
+    """The title, and which routines BLAS was told to take: the sections of both stand beside each other."""
+    chosen = os.environ.get(BLAS_CHOICE)
+    return title + (f", BLAS told to take its routines for {chosen}" if chosen else "")
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]

@@ -8,14 +8,13 @@ only the floor is measured.
 from __future__ import annotations
 
 import importlib.util
-import os
 
 import numpy as np
 
 from .floor import matrix_products, training_step
 from .interleave import interleave, ratio
 from .peers import jax_step, torch_step
-from .results import BLAS_CHOICE, table, write_section
+from .results import table, title_with_blas, write_section
 
 WORK = [((400,), 20, 128), ((400,), 20, 20), ((200, 200), 50, 20), ((400,), 20, 1024)]    # hidden, latent, batch
 PEERS = {
@@ -35,9 +34,7 @@ def main() -> None:
         rows.append([f"784-{'-'.join(map(str, hidden))}-{n_latent}", batch,
                      f"{1000 * np.median(times['numpyvae']):.2f}", _spread(*ratio(times, "floor", "numpyvae")),
                      *(_spread(*ratio(times, name, "numpyvae")) for name in peers)])
-    chosen = os.environ.get(BLAS_CHOICE)
-    title = "A training step" + (f", BLAS told to take its routines for {chosen}" if chosen else "")
-    write_section(title, "python -m benchmarks.step", f"""
+    write_section(title_with_blas("A training step"), "python -m benchmarks.step", f"""
 "Floor": the step's share of the speed of its matrix products alone (1 would be a step that does nothing else).
 The frameworks' columns: how many times as long as ours their step takes.  Medians over the rounds, and the quartiles.
 

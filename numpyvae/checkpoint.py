@@ -4,11 +4,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
+
+from .npz import open_npz
 
 FORMAT = 1
 
@@ -16,7 +16,10 @@ FORMAT = 1
 def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Write a file so that `path` holds either what it held or the whole new content, never a part.
 
-    Raises OSError where the folder cannot be written.
+    The new content goes to a file beside it and to the disk; only then the name moves there, in one step, and the
+    folder goes to the disk too: a crash or a power cut at any moment leaves a whole file.
+
+    Raises OSError where it cannot be written, or the disk is full.
     """
     text = json.dumps({"format": FORMAT, **header})
     temporary = f"{os.fspath(path)}.{os.getpid()}.part"
@@ -26,10 +29,24 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+        _flush_folder(os.path.dirname(os.path.abspath(path)))
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise OSError(f"{path} cannot be written ({error.strerror or error}); what it held before is still there: "
+                          "free some space, or choose another folder") from error
         raise
+
+
+def _flush_folder(path: str) -> None:
+    """The name's move is an entry of the folder.  Windows cannot open folders, and keeps such entries itself."""
+    if os.name == "posix":
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -38,16 +55,14 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     Raises FileNotFoundError, or ValueError where the file is something else.
     """
     try:
-        if not zipfile.is_zipfile(path) and os.path.exists(path):
-            raise ValueError("it is no .npz file")
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open_npz(path) as (names, read_array):
+            arrays = {name: read_array(name) for name in names}
         header = json.loads(bytes(arrays.pop("header")))
         if header["format"] != FORMAT:
             raise ValueError(f"it has format {header['format']}, this numpyvae reads format {FORMAT}")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist; train a model first, or check the path") from None
-    except (KeyError, TypeError, ValueError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no file that numpyvae saved ({error}); "
                          "train a model, or check the path") from error
     return header, arrays

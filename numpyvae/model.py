@@ -74,6 +74,23 @@ class Model:
         return x
 
 
+class Allowance(np.random.Generator):
+    """A generator for the first weights, for at most as many as a file holds: a forged configuration gets no memory.
+
+    Raises ValueError when asked for more.
+    """
+
+    def __init__(self, n_weights: int):
+        super().__init__(np.random.PCG64(0))
+        self.n_weights = self.left = n_weights
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        self.left -= math.prod(np.atleast_1d(size).tolist())
+        if self.left < 0:
+            raise ValueError(f"its configuration asks for more than the {self.n_weights} weights that it holds")
+        return super().uniform(low, high, size)
+
+
 def load(path: str | os.PathLike[str]) -> Any:
     """The model that `save` wrote to a file.
 
@@ -83,12 +100,12 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         kind = Model.kinds[header["kind"]]
         make = {"dense": kind.dense, "conv": kind.conv}[header.get("network", "dense")]    # older files do not say
-        model = make(**header["config"], rng=np.random.default_rng(0))
         values = arrays["values"]
+        model = make(**header["config"], rng=Allowance(values.size))
         if values.shape != model.parameters.values.shape or values.dtype.kind != "f":
             raise ValueError(f"it holds {values.shape} weights of {values.dtype}, its configuration asks for "
                              f"{model.parameters.values.shape} floats")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
         raise ValueError(f"{path} is no model that numpyvae saved ({error}); train one, or check the path") from error
     if not np.isfinite(values).all():
         raise ValueError(f"{path} holds weights that are NaN or infinite; train the model anew")

@@ -97,11 +97,13 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
             for position in _bar(batches, f"epoch {epoch}/{epochs}") if progress else batches:
                 rows = state.order[position:position + batch_size]
                 schedule.set((epoch - 1) * steps + position // batch_size)
-                terms = loss_and_grad(train.batch(rows), *draw(len(rows), rng))
+                x = train.batch(rows)
+                terms = loss_and_grad(x, *draw(len(rows), rng))
                 if not math.isfinite(terms.loss):
                     raise FloatingPointError(
-                        f"the loss is {terms.loss} in epoch {epoch}, step {position // batch_size + 1}; expected a "
-                        "finite number: try a smaller lr, or look at the data for outliers")
+                        f"the loss is {terms.loss} in epoch {epoch}, step {position // batch_size + 1}, and the first "
+                        f"array that is not finite is {first_not_finite(model, x)}; expected a finite loss: try a "
+                        "smaller lr, or look at the data for outliers")
                 optimizer.step(model.parameters)
                 state.sums += len(rows) * np.array(terms)
                 state.position = position + len(rows)
@@ -156,6 +158,18 @@ def mean_loss(model: Any, pixels: Pixels, rng: np.random.Generator) -> LossTerms
         rows = np.arange(start, min(start + VALIDATION_BATCH, len(pixels)))
         sums += len(rows) * np.array(model.loss_terms(pixels.batch(rows), *model.noise(len(rows), rng)))
     return LossTerms(*(sums / len(pixels)).tolist())
+
+
+def first_not_finite(model: Any, x: np.ndarray) -> str:
+    """The name of the first array on the way from a batch to the loss that holds a NaN or an infinity."""
+    for name in model.parameters.names:
+        if not np.isfinite(model.parameters[name]).all():
+            return f"the weight {name}"
+    codes = model.encode(x)
+    for name, array in zip(("mu", "logvar"), codes if isinstance(codes, tuple) else (codes,)):
+        if not np.isfinite(array).all():
+            return f"the encoder's {name}"
+    return "what the decoder makes of z, or its loss"
 
 
 def name_of(objective: Callable[..., LossTerms] | None) -> str:

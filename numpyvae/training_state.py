@@ -70,7 +70,14 @@ class TrainingState:
         return record
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one .npz file, which `numpyvae.load` reads too: as the model in training."""
+        """Write everything to one .npz file, which `numpyvae.load` reads too: as the model in training.
+
+        Raises FloatingPointError where a weight is not finite, and leaves the last good checkpoint as it is.
+        """
+        for name in self.model.parameters.names:
+            if not np.isfinite(self.model.parameters[name]).all():
+                raise FloatingPointError(f"the weight {name} is not finite after the last step; expected finite "
+                                         "gradients: try a smaller lr, or look at the data for outliers")
         numbers, arrays = _split(vars(self.optimizer))
         header = {
             "kind": type(self.model).__name__, "network": self.model.network, "config": self.model.config,

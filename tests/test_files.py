@@ -3,7 +3,10 @@ import gzip
 import hashlib
 import io
 import os
+import pathlib
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 
@@ -280,3 +283,11 @@ def test_mnist_is_mnist():
     content = struct.pack(">BBBB3I", 0, 0, 8, 3, *images.shape) + images.tobytes()
     assert hashlib.sha256(content).hexdigest() == "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
     assert images.shape == (10_000, 28, 28) and np.bincount(labels).min() > 800
+
+
+def test_mutated_and_forged_files_load_or_are_refused_in_one_line():
+    """2,000 mutated ones of each kind, beside the forged ones; `python -m tests.hostile --count 10000` reads more."""
+    done = subprocess.run([sys.executable, "-m", "tests.hostile"], capture_output=True, text=True,
+                          cwd=pathlib.Path(__file__).parents[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" 0 wrong") == 7

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -10,8 +11,10 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
+import filelock
 import numpy as np
 
 import numpyvae as nv
@@ -79,6 +82,11 @@ def run_train(options: argparse.Namespace) -> int:
     data = load_dataset(options.data, options.data_dir, options.seed)
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
     _make_folder(out)
+    with _alone_in(out):
+        return _train(options, data, out)
+
+
+def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
     rng = np.random.default_rng(options.seed)
     labels, test_labels = (data.train_labels, data.test_labels) if options.conditional else (None, None)
     if options.conditional and (labels is None or labels.dtype.kind not in "iu"):
@@ -88,9 +96,12 @@ def run_train(options: argparse.Namespace) -> int:
     configuration = {"data": options.data, "network": vae.network, **vae.config, "optimizer": options.optimizer,
                      **{name: getattr(options, name) for name in RECORDED}}
     model_path, checkpoint = os.path.join(out, "model.npz"), os.path.join(out, "checkpoint.npz")
+    resume = checkpoint if options.resume is not None and os.path.exists(checkpoint) else None
     if options.resume is None:
         write_json(os.path.join(out, "run.json"),
                    {name: value for name, value in vars(options).items() if name not in ("run", "json", "resume")})
+    elif resume is None:
+        say(f"{out} holds no checkpoint yet: the run begins anew")
     say(f"training on {data.name}: {len(data.train):,} images, {len(vae.parameters):,} weights")
     records: list[nv.Record] = []
     try:
@@ -101,8 +112,8 @@ def run_train(options: argparse.Namespace) -> int:
                                  binarize=options.binarize, objective=_objective(options), samples=options.samples,
                                  lr_end=options.lr_end, warmup=options.warmup, checkpoint=checkpoint,
                                  checkpoint_every=options.checkpoint_every,
-                                 resume=checkpoint if options.resume is not None else None,
-                                 stop=interrupt.is_requested, progress=sys.stderr.isatty()):
+                                 resume=resume, stop=interrupt.is_requested,
+                                 progress=sys.stderr.isatty()):
                 records.append(record)
                 vae.save(model_path)
                 say(_epoch_line(record, options.epochs))
@@ -222,6 +233,21 @@ def _make_folder(path: str) -> None:
     except OSError as error:
         raise OSError(f"--out is {path!r}, which cannot be written ({error.strerror}); "
                       "choose a folder of your own") from error
+
+
+@contextlib.contextmanager
+def _alone_in(out: str) -> Iterator[None]:
+    """No two runs write to one folder.  The system gives the lock back however the process ends."""
+    lock = filelock.FileLock(os.path.join(out, ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise ValueError(f"--out is {out!r}, where another numpyvae train is at work; wait for it to end, or choose "
+                         "another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _epoch_line(record: nv.Record, epochs: int) -> str:

@@ -1,19 +1,15 @@
 """A user's own images: a .npy, .npz or IDX file, or a folder of pictures."""
 from __future__ import annotations
 
-import math
 import os
 import pathlib
 import warnings
-import zipfile
-import zlib
-from typing import Any, BinaryIO
 
 import numpy as np
 
-from .idx import GZIP_MAGIC, MAX_BYTES, read_idx
+from ..npz import MAX_BYTES, NPY_MAGIC, open_npz, read_npy
+from .idx import GZIP_MAGIC, read_idx
 
-NPY_MAGIC = b"\x93NUMPY"
 ZIP_MAGIC = b"PK\x03\x04"
 IMAGE_NAMES, LABEL_NAMES = ("images", "x_train", "x"), ("labels", "y_train", "y")
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
@@ -40,7 +36,7 @@ def load_images(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | 
         start = file.read(len(NPY_MAGIC))
         file.seek(0)
         if start == NPY_MAGIC:
-            return _as_images(path, _read_npy(file, path.stat().st_size, str(path))), None
+            return _as_images(path, read_npy(file, path.stat().st_size, str(path))), None
     if start[:len(ZIP_MAGIC)] == ZIP_MAGIC:
         return _read_npz(path)
     if start[:2] in (b"\0\0", GZIP_MAGIC):
@@ -49,48 +45,15 @@ def load_images(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | 
                      "folder of pictures")
 
 
-def _read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
-    """The array in an open .npy file of `size` bytes.  NumPy would first make room for what the header promises."""
-    try:
-        version = np.lib.format.read_magic(file)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, fortran, dtype = read_header[version](file)
-    except (KeyError, ValueError, EOFError, TypeError, SyntaxError) as error:
-        raise ValueError(f"{name} has a damaged header ({error}); save the array again with np.save") from error
-    if dtype.hasobject or dtype.kind not in "fiub":
-        raise ValueError(f"{name} holds {dtype}; expected numbers: uint8, or floats")
-    promised = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or promised > min(MAX_BYTES, size):
-        raise ValueError(f"{name} promises {shape} numbers of {dtype}, {promised:,} bytes; expected at most "
-                         f"{min(MAX_BYTES, size):,}, as the file is that long: it is damaged or forged")
-    data = file.read(promised)
-    if len(data) != promised or file.read(1):
-        raise ValueError(f"{name} does not hold the {promised:,} bytes that its header promises; save it again")
-    array = np.frombuffer(data, dtype)
-    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
-
-
 def _read_npz(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            if len(members) != len(archive.infolist()):
-                raise ValueError(f"{path} holds two arrays of one name; expected one each: save it again")
-            images_name = next((name for name in IMAGE_NAMES if name in members),
-                               next(iter(members)) if len(members) == 1 else None)
-            if images_name is None:
-                raise ValueError(f"{path} holds {', '.join(members) or 'nothing'}; expected an array called "
-                                 f"{' or '.join(map(repr, IMAGE_NAMES))}")
-            labels_name = next((name for name in LABEL_NAMES if name in members), None)
-
-            def read(name: str) -> np.ndarray:
-                with archive.open(members[name]) as file:
-                    return _read_npy(file, members[name].file_size, f"{path}, array {name!r},")
-
-            images = _as_images(path, read(images_name))
-            labels = None if labels_name is None else read(labels_name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise ValueError(f"{path} is a damaged .npz file ({error}); save it again with np.savez") from error
+    with open_npz(path) as (names, read):
+        images_name = next((name for name in IMAGE_NAMES if name in names), names[0] if len(names) == 1 else None)
+        if images_name is None:
+            raise ValueError(f"{path} holds {', '.join(names) or 'nothing'}; expected an array called "
+                             f"{' or '.join(map(repr, IMAGE_NAMES))}")
+        labels_name = next((name for name in LABEL_NAMES if name in names), None)
+        images = _as_images(path, read(images_name))
+        labels = None if labels_name is None else read(labels_name)
     if labels is not None and labels.shape != (len(images),):
         raise ValueError(f"{path} holds labels {labels.shape} for {len(images)} images; expected ({len(images)},)")
     return images, labels

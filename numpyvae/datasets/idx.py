@@ -13,10 +13,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..npz import MAX_BYTES
+
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
-# A header can promise more than any machine has.  Ours stops at 1 GiB, twenty times MNIST.
-MAX_BYTES = 2**30
 CHUNK = 2**20
 
 

@@ -10,7 +10,7 @@ central differences   f'(x) = (f(x + h) - f(x - h)) / 2h + O(h^2).  Works for co
 
 A function with many results is made one number by a random upstream gradient dy:  L = sum(dy * f(x)), and the
 backward pass has to give dL/dx.  Sizes are all different, so that no transpose hides; weights and biases are random,
-so that no term is zero; the noise stands still.                     [lesson 2, eq. 2.6; lesson 2, eq. 2.7]
+so that no term is zero; the noise stands still.
 
 The relative error of an array is  max |analytic - numeric| / max |numeric|.
 """

@@ -16,7 +16,7 @@ TOLERANCE = {"complex-step": 1e-12, "central-differences": 1e-7}
 def differentiate(loss: Callable[[], Any], x: Array, method: str) -> Array:
     """The gradient of loss() for each entry of x, an array that loss reads and that is changed and put back.
 
-    For the complex step x has to be complex.
+    For the complex step x has to be complex.                     [lesson 2, eq. 2.6; lesson 2, eq. 2.7]
     """
     gradient, h = np.empty(x.shape), STEP[method]
     for index in np.ndindex(x.shape):

@@ -1,0 +1,95 @@
+"""How noisy is each estimate of the same gradient?
+
+    python -m benchmarks.estimators
+
+A VAE on MNIST, early in training and later, and one fixed batch: the gradient for the encoder is estimated again and
+again with new noise.  Of each estimator the total variance, the sum over the encoder's weights, against the
+reparameterised one's; and how far the means lie apart, in standard errors: they estimate the same number.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import numpyvae as nv
+from numpyvae import objectives
+
+from .results import table, write_section
+
+BATCH, LATENT, DRAWS = 32, 8, 2000
+Estimator = Callable[[nv.VAE, np.ndarray, np.ndarray], Any]
+
+
+def mean_and_variance(vae: nv.VAE, x: np.ndarray, estimate: Estimator, k: int,
+                      rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Of the encoder's gradient over DRAWS draws of noise: its mean, and the sum of its entries' variances."""
+    names = [name for name in vae.parameters.names if not name.startswith("decoder")]
+    total, squares = 0.0, 0.0
+    for _ in range(DRAWS):
+        estimate(vae, x, rng.standard_normal((k, len(x), LATENT) if k > 1 else (len(x), LATENT)))
+        gradient = np.concatenate([vae.parameters.grad(name).ravel() for name in names])
+        total, squares = total + gradient, squares + gradient @ gradient
+    mean = total / DRAWS
+    return mean, float(squares / DRAWS - mean @ mean)
+
+
+def baseline_of(vae: nv.VAE, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each image's mean nll, from other noise: independent of the draws it is taken from."""
+    draws = []
+    for _ in range(50):
+        mu, logvar = vae.encode(x)
+        z = mu + np.exp(0.5 * logvar) * vae.noise(len(x), rng)[0]
+        draws.append(vae.likelihood.nll(vae.decoder.forward(z), x))
+    return np.mean(draws, axis=0)
+
+
+def compare(vae: nv.VAE, x: np.ndarray, rng: np.random.Generator) -> list[list[str]]:
+    """A row for each estimator; the first of each bound is the yardstick of the others."""
+    baseline = baseline_of(vae, x, rng)
+    families: list[dict[str, tuple[Estimator, int]]] = [
+        {"ELBO: reparameterised": (nv.VAE.loss_and_grad, 1),
+         "ELBO: score function": (objectives.score_function, 1),
+         "ELBO: score function, with each image's mean as baseline": (
+             lambda vae, x, eps: objectives.score_function(vae, x, eps, baseline), 1),
+         "ELBO: sticking the landing": (objectives.sticking_the_landing, 1)},
+        *({f"IWAE, {k} samples: the bound's derivative": (objectives.iwae, k),
+           f"IWAE, {k} samples: doubly reparameterised": (objectives.dreg, k)} for k in (5, 50))]
+    rows: list[list[str]] = []
+    for family in families:
+        first: tuple[np.ndarray, float] | None = None
+        for name, (estimate, k) in family.items():
+            mean, variance = mean_and_variance(vae, x, estimate, k, rng)
+            first = first or (mean, variance)
+            apart = np.linalg.norm(mean - first[0]) / np.sqrt((variance + first[1]) / DRAWS)
+            signal = np.linalg.norm(mean) / np.sqrt(variance)
+            rows.append([name, f"{variance / first[1]:.3g}", f"{signal:.3g}", f"{apart:.2f}"])
+    return rows
+
+
+def main() -> None:
+    images, _ = nv.datasets.mnist("train")
+    tables = []
+    for epochs in (1, 20):
+        rng = np.random.default_rng(0)
+        vae = nv.VAE.dense(784, (200,), LATENT, activation="tanh", rng=rng, dtype=np.float64)
+        for _ in nv.fit(vae, images[:10_000], optimizer=nv.Adam(1e-3), epochs=epochs, batch_size=100, rng=rng,
+                        binarize="dynamic"):
+            pass
+        x = (images[-BATCH:].reshape(BATCH, -1) > 127).astype(float)
+        head = [f"after {epochs} epochs", "variance, times the first of its bound", "signal to noise",
+                "from the first's mean, in standard errors"]
+        tables.append(table(head, compare(vae, x, rng)))
+    write_section("The variance of gradient estimators", "python -m benchmarks.estimators", f"""
+784-200-{LATENT} tanh, Bernoulli, 10,000 MNIST images, float64, seed 0; a batch of {BATCH} images that it has not seen,
+{DRAWS} draws of noise for each estimator.  The variance is the sum over the encoder's weights; signal to noise is the
+length of the mean gradient over the root of that variance.  Two means of the same number lie about 1 standard error
+apart.
+
+{(chr(10) * 2).join(tables)}
+""")
+
+
+if __name__ == "__main__":
+    main()

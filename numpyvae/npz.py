@@ -1,0 +1,71 @@
+"""NumPy's own files from anywhere: nothing in them is run, and no header gets more memory than there is data for it."""
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+NPY_MAGIC = b"\x93NUMPY"
+# A header can promise more than any machine has, and a zip file inflate a thousandfold.  Ours stops at 1 GiB in all.
+MAX_BYTES = 2**30
+
+
+def read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
+    """The array in an open .npy file of `size` bytes.  NumPy would first make room for what the header promises.
+
+    Raises ValueError, which calls the array `name`.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, fortran, dtype = read_header[version](file)
+    except (KeyError, ValueError, EOFError, TypeError, SyntaxError, RecursionError, MemoryError,
+            tokenize.TokenError) as error:    # NumPy mends headers from Python 2 with the tokenizer
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{name} has a damaged header ({reason}); save the array again with np.save") from error
+    if dtype.hasobject or dtype.kind not in "fiub":
+        raise ValueError(f"{name} holds {dtype}; expected numbers: uint8, or floats")
+    promised = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or promised > min(MAX_BYTES, size):
+        raise ValueError(f"{name} promises {shape} numbers of {dtype}, {promised:,} bytes; expected at most "
+                         f"{min(MAX_BYTES, size):,}, as the file is that long: it is damaged or forged")
+    data = file.read(promised)
+    if len(data) != promised or file.read(1):
+        raise ValueError(f"{name} does not hold the {promised:,} bytes that its header promises; save it again")
+    array = np.frombuffer(bytearray(data), dtype)    # a bytearray, so that it may be written to
+    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+@contextlib.contextmanager
+def open_npz(path: str | os.PathLike[str]) -> Iterator[tuple[list[str], Callable[[str], np.ndarray]]]:
+    """The names of the arrays in a .npz file, and a function that reads one.  Names are never used as paths.
+
+    Raises FileNotFoundError, or ValueError where the file is damaged, holds two arrays of one name or more than
+    MAX_BYTES.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            if len(members) != len(archive.infolist()):
+                raise ValueError(f"{path} holds two arrays of one name; expected one each: save it again")
+            size = sum(info.file_size for info in members.values())
+            if size > MAX_BYTES:
+                raise ValueError(f"{path} promises {size:,} bytes; expected at most {MAX_BYTES:,}: it is damaged or "
+                                 "forged")
+
+            def read(name: str) -> np.ndarray:
+                with archive.open(members[name]) as file:
+                    return read_npy(file, members[name].file_size, f"{path}, array {name!r},")
+
+            yield list(members), read
+    except FileNotFoundError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise ValueError(f"{path} is a damaged .npz file ({error}); save it again with np.savez") from error

@@ -1,0 +1,243 @@
+"""Mutated and forged files for every reader: each loads, or is refused in one line; memory stays below a cap.
+
+    python -m tests.hostile --count 10000
+
+Every kind of file is read in a process of its own, so that its peak memory is its own.
+"""
+from __future__ import annotations
+
+import argparse
+import collections
+import gzip
+import io
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+CAP = 64 * 2**20    # bytes of memory beyond what the process had: the files are of a few kB
+
+
+class Kind:
+    """A kind of file: good ones to start from, forged ones, and its reader."""
+
+    def __init__(self, folder: pathlib.Path):
+        import numpyvae as nv
+        from numpyvae.datasets import load_images, read_idx
+        self.folder = folder
+        self.images = np.random.default_rng(0).integers(0, 256, (12, 6, 5), np.uint8)
+        self.vae = nv.VAE.dense(30, (8,), 2, rng=np.random.default_rng(0))
+        self.readers: dict[str, Callable[[pathlib.Path], Any]] = {
+            "model": nv.load, "checkpoint": self.resume, "idx": read_idx, "gzip": read_idx, "npy": load_images,
+            "npz": load_images, "folder": self.read_folder}
+        self.nv = nv
+
+    def resume(self, path: pathlib.Path) -> Any:
+        vae = self.vae.astype(np.float32)
+        return list(self.nv.fit(vae, self.images, optimizer=self.nv.Adam(), epochs=1, batch_size=4,
+                                rng=np.random.default_rng(1), resume=path))
+
+    def read_folder(self, path: pathlib.Path) -> Any:
+        from numpyvae.datasets import load_images
+        path.replace(self.folder / "pictures" / "mutated.png")
+        return load_images(self.folder / "pictures")
+
+    def good(self, name: str) -> list[bytes]:
+        """Files of this kind that load."""
+        path, images = self.folder / "good", self.images
+        idx = struct.pack(">BBBB3I", 0, 0, 8, 3, *images.shape) + images.tobytes()
+        if name in ("idx", "gzip"):
+            return [idx if name == "idx" else gzip.compress(idx, mtime=0)]
+        if name == "model":
+            self.vae.save(path)
+            conv = self.nv.VAE.conv((8, 8, 1), (2, 3), 4, 2, rng=np.random.default_rng(0))
+            conv.save(self.folder / "conv")
+            return [path.read_bytes(), (self.folder / "conv").read_bytes()]
+        if name == "checkpoint":
+            runs = self.nv.fit(self.vae.astype(np.float32), images, optimizer=self.nv.Adam(), epochs=1, batch_size=4,
+                               rng=np.random.default_rng(1), checkpoint=path, checkpoint_every="2 steps")
+            collections.deque(runs, 0)
+            return [path.read_bytes()]
+        if name == "folder":
+            from PIL import Image
+            (self.folder / "pictures").mkdir(exist_ok=True)
+            Image.fromarray(images[0]).save(self.folder / "pictures" / "good.png")
+            return [(self.folder / "pictures" / "good.png").read_bytes()]
+        content, packed = io.BytesIO(), io.BytesIO()
+        if name == "npy":
+            np.save(content, images)
+            np.save(packed, images / 255)
+        else:
+            np.savez(content, images=images, labels=np.arange(12))
+            np.savez_compressed(packed, images=images, labels=np.arange(12))
+        return [content.getvalue(), packed.getvalue()]
+
+    def forged(self, name: str) -> Iterator[bytes]:
+        """Files made to harm."""
+        shapes = [(2**40,), (2**31, 2**31, 2**31), (2**63, 2), (-1, 5), (10**9, 1), (0,), (), (1,) * 40]
+        headers = [npy_header(repr({"descr": descr, "fortran_order": False, "shape": shape}))
+                   for shape in shapes for descr in ("|u1", "<f8", "|O", ">i8", "<c16", "|S1000000", [("a", "<f8")])]
+        headers += [npy_header(text) for text in ("[" * 5000, "{'descr': '|u1'", "1 + 1", "__import__('os').getpid()",
+                                                  "{'descr': 1, 'fortran_order': 2, 'shape': 3}")]
+        objects = io.BytesIO()
+        np.save(objects, np.array([[Evil(str(self.folder / "run"))]], object), allow_pickle=True)
+        headers.append(objects.getvalue())
+        if name == "npy":
+            yield from headers
+        elif name in ("npz", "model", "checkpoint"):
+            for key in ("images", "header", "values", "../../etc/x", "/tmp/x", "a\0b"):
+                for header in headers:
+                    yield zipped([(key, header)])
+            bomb = npy_header(repr({"descr": "|u1", "fortran_order": False, "shape": (2**33, 1)})) + bytes(2**20)
+            yield zipped([("images", bomb)] * 2)
+            yield zipped([("images", bomb)])
+            yield from self.forged_headers()
+        elif name in ("idx", "gzip"):
+            for lengths in ((2**32 - 1,), (2**32 - 1,) * 3, (2**31,) * 200, (0, 5), (1, 0)):
+                for code in (8, 9, 11, 14, 7, 255):
+                    forged = struct.pack(f">BBBB{len(lengths)}I", 0, 0, code, len(lengths), *lengths)
+                    yield forged if name == "idx" else gzip.compress(forged)
+            yield gzip.compress(struct.pack(">BBBBI", 0, 0, 8, 1, 1000) + bytes(10**8), 9)
+        else:
+            signature, huge = b"\x89PNG\r\n\x1a\n", 2**31 - 1
+            yield struct.pack(">8sI4sIIBBBBBI", signature, 13, b"IHDR", huge, huge, 8, 0, 0, 0, 0, 0)
+            yield b"GIF89a" + b"\xff" * 100
+
+    def forged_headers(self) -> Iterator[bytes]:
+        """Models whose configuration asks for terabytes, or is no configuration."""
+        config = {**self.vae.config}
+        values = io.BytesIO()
+        np.save(values, self.vae.parameters.values)
+        for key in config:
+            for value in (10**9, -1, 0, "x", None, [], [10**6] * 3, [10**5] * 3, 1e308, float("nan"), {}, True, [[]]):
+                header = {"format": 1, "kind": "VAE", "network": "dense", "config": {**config, key: value}}
+                yield zipped([("header", saved(np.frombuffer(json.dumps(header).encode(), np.uint8))),
+                              ("values", values.getvalue())])
+        for text in ('{"format": 1}', "[]", "null", "[" * 100_000, '{"format": 1, "kind": "__class__", "config": {}}'):
+            yield zipped([("header", saved(np.frombuffer(text.encode(), np.uint8))), ("values", values.getvalue())])
+        for array in (np.full(5, np.nan), np.zeros(0), np.zeros((3, 3)), np.arange(5)):
+            yield zipped([("header", saved(np.frombuffer(json.dumps({"format": 1, "kind": "VAE", "config": config})
+                                                         .encode(), np.uint8))), ("values", saved(array))])
+
+
+class Evil:
+    """What a pickle may do: here it leaves a file behind, which nothing may."""
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return open, (self.path, "w")
+
+
+def saved(array: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+def npy_header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", min(len(text), 65535)) + text.encode()[:65535]
+
+
+def zipped(members: list[tuple[str, bytes]]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in members:
+            archive.writestr(f"{name}.npy", member)
+    return content.getvalue()
+
+
+def mutated(content: bytes, rng: np.random.Generator) -> bytes:
+    """One to four accidents: a bit, a byte, a number in the header, a piece lost, doubled, moved or cut off."""
+    data = bytearray(content)
+    for _ in range(rng.integers(1, 5)):
+        i, j = sorted(int(n) for n in rng.integers(0, max(len(data), 1), 2))
+        i = i if rng.random() < 0.5 else i % 128    # headers are at the front
+        match rng.integers(7):
+            case 0 if data:
+                data[i] ^= 1 << int(rng.integers(8))
+            case 1 if data:
+                data[i] = int(rng.choice([0, 1, 127, 128, 255]))
+            case 2:
+                data[i:i + 4] = struct.pack("<I", int(rng.choice([0, 1, 2**16, 2**31 - 1, 2**32 - 1])))
+            case 3:
+                del data[i:min(j, i + 64)]
+            case 4:
+                data[i:i] = data[i:min(j, i + 64)]
+            case 5:
+                data[i:i] = rng.bytes(int(rng.integers(1, 16)))
+            case 6:
+                del data[j:]
+    return bytes(data)
+
+
+def read_all(name: str, count: int, seed: int) -> dict[str, Any]:
+    """In this process: every forged file and `count` mutated ones; what became of them."""
+    import resource
+    import warnings
+    warnings.simplefilter("ignore")
+    rng, outcomes, wrong = np.random.default_rng(seed), collections.Counter(), []
+    with tempfile.TemporaryDirectory() as folder:
+        kind = Kind(pathlib.Path(folder))
+        path, good, read = kind.folder / "file", kind.good(name), kind.readers[name]
+        for content in good:
+            path.write_bytes(content)
+            read(path)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        forged = list(kind.forged(name))
+        made = max(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        for i in range(len(forged) + count):
+            content = forged[i] if i < len(forged) else mutated(good[i % len(good)], rng)
+            path.write_bytes(content)
+            try:
+                read(path)
+                outcomes["loaded"] += 1
+            except (ValueError, OSError, FloatingPointError) as error:
+                outcomes["refused"] += 1
+                if "\n" in str(error) or type(error) not in (ValueError, FileNotFoundError, FloatingPointError):
+                    wrong.append(f"{i}: {error!r}")
+            except Exception as error:
+                wrong.append(f"{i}: {error!r}")
+        if (kind.folder / "run").exists():
+            wrong.append("a pickle was run")
+        peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - made) * 1024
+    return {"kind": name, **outcomes, "wrong": wrong, "peak bytes": peak}
+
+
+KINDS = ("model", "checkpoint", "idx", "gzip", "npy", "npz", "folder")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.hostile", description="Read mutated and forged files.")
+    parser.add_argument("--count", type=int, default=2000, help="mutated files of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=KINDS, help="only this kind, in this process")
+    options = parser.parse_args()
+    if options.kind:
+        print(json.dumps(read_all(options.kind, options.count, options.seed)))
+        return 0
+    failed = False
+    for name in KINDS:
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "tests.hostile", "--kind", name, "--count", str(options.count),
+                               "--seed", str(options.seed)], capture_output=True, text=True, env={**os.environ})
+        found = json.loads(done.stdout) if done.returncode == 0 else {"wrong": [done.stderr], "peak bytes": 0}
+        print(f"{name:<12}{found.get('loaded', 0):>8} loaded {found.get('refused', 0):>8} refused "
+              f"{len(found['wrong']):>4} wrong   peak {found['peak bytes'] / 2**20:6.1f} MiB "
+              f"{time.perf_counter() - start:6.1f} s", *found["wrong"][:10], sep="\n  " if found["wrong"] else "")
+        failed |= bool(found["wrong"]) or found["peak bytes"] > CAP
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

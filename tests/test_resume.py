@@ -1,0 +1,363 @@
+"""A run that stops and goes on ends with the bits of one that never stopped; and no crash costs more than a minute."""
+import builtins
+import errno
+import functools
+import hashlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import numpyvae as nv
+from numpyvae import checkpoint, objectives
+from numpyvae.cli import main
+from numpyvae.training_state import Interval, TrainingState
+
+STEPS, EPOCHS = 4, 3    # of 50 images in batches of 16, the last one short
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (50, 4, 3), np.uint8)
+
+
+def new_run(images, kind=nv.VAE, optimizer=nv.Adam, **options):
+    """A model, an optimizer and fit's arguments, all from one seed."""
+    rng = np.random.default_rng(7)
+    classes = {"n_classes": 3} if kind is nv.ConditionalVAE else {}
+    model, optimizer = kind.dense(12, (6,), 2, rng=rng, **classes), optimizer(1e-2)
+    return model, optimizer, {"epochs": EPOCHS, "batch_size": 16, "rng": rng, "optimizer": optimizer, **options}
+
+
+def outcome(model, optimizer, options, records):
+    """Everything that has to be equal: all but the seconds."""
+    moments = [value.tobytes() for value in vars(optimizer).values() if isinstance(value, np.ndarray)]
+    numbers = {key: value for key, value in vars(optimizer).items() if not isinstance(value, np.ndarray)}
+    return (model.parameters.values.tobytes(), moments, numbers, options["rng"].bit_generator.state,
+            [(record.epoch, record.loss, record.nll, record.kl, record.validation) for record in records])
+
+
+def train(images, **options):
+    model, optimizer, options = new_run(images, **options)
+    return outcome(model, optimizer, options, list(nv.fit(model, images, **options)))
+
+
+def after(steps):
+    """A `stop` that says so at this step."""
+    return functools.partial(lambda counter: next(counter) == steps, itertools.count(1))
+
+
+SETTINGS = {
+    "adam": {}, "sgd": dict(optimizer=nv.SGD), "static pixels": dict(binarize="static"),
+    "dynamic pixels, validation": dict(binarize="dynamic", validation=np.arange(60, dtype=np.uint8).reshape(5, 4, 3)),
+    "schedules": dict(lr_end=1e-4, warmup=2), "iwae": dict(objective=objectives.iwae, samples=3),
+    "conditional": dict(kind=nv.ConditionalVAE, labels=np.arange(50) % 3),
+    "autoencoder": dict(kind=nv.Autoencoder),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_stopped_at_any_step_and_resumed_it_ends_with_the_same_bits(setting, images, tmp_path):
+    options = SETTINGS[setting]
+    whole, path = train(images, **options), tmp_path / "checkpoint.npz"
+    for steps in range(1, STEPS * EPOCHS + 1):
+        with pytest.raises(KeyboardInterrupt):
+            train(images, checkpoint=path, stop=after(steps), **options)
+        assert train(images, resume=path, **options) == whole, f"stopped after step {steps}"
+
+
+def test_stopped_again_and_again(images, tmp_path):
+    whole, path, resume = train(images), tmp_path / "checkpoint.npz", None
+    for _ in range(STEPS * EPOCHS):
+        with pytest.raises(KeyboardInterrupt):
+            train(images, checkpoint=path, resume=resume, stop=after(1))
+        resume = path
+    assert train(images, resume=path) == whole
+
+
+def test_saving_changes_nothing(images, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    assert train(images, checkpoint=path, checkpoint_every="1 step") == train(images)
+    assert train(images, resume=path) == train(images)    # it had ended: only its records are told
+    assert nv.load(path).parameters.values.tobytes() == train(images)[0]
+
+
+def test_other_versions_are_named_and_only_a_tolerance_is_claimed(images, tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(KeyboardInterrupt):
+        train(images, checkpoint=path, stop=after(5))
+    monkeypatch.setattr(np, "__version__", "0.1")
+    with pytest.warns(UserWarning, match="NumPy .* then, 0.1 now.*only to rounding, not bit for bit"):
+        train(images, resume=path)
+
+
+@pytest.mark.parametrize("change, named", [
+    (dict(batch_size=8), "batch_size was 16 and is 8"), (dict(epochs=4), "epochs was 3 and is 4"),
+    (dict(binarize="dynamic"), "binarize was 'none' and is 'dynamic'"), (dict(lr_end=1e-5), "lr_end was None"),
+    (dict(optimizer=nv.SGD), "the optimizer was"), (dict(kind=nv.Autoencoder), "the model was"),
+])
+def test_a_run_goes_on_as_it_began_or_not_at_all(change, named, images, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(KeyboardInterrupt):
+        train(images, checkpoint=path, stop=after(5))
+    with pytest.raises(ValueError, match=named):
+        train(images, resume=path, **change)
+
+
+def test_other_images_are_noticed(images, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(KeyboardInterrupt):
+        train(images, checkpoint=path, stop=after(5))
+    with pytest.raises(ValueError, match="the images was"):
+        train(images[::-1], resume=path)
+
+
+@pytest.mark.parametrize("text", ["", "0 steps", "often", "5 hours", "-1 minutes", None])
+def test_an_interval_is_steps_or_minutes(text):
+    with pytest.raises(ValueError, match="expected a number of steps or minutes"):
+        Interval("checkpoint_every", text)
+
+
+def test_an_interval_counts_steps():
+    due = Interval("checkpoint_every", "3 steps")
+    assert [due() for _ in range(7)] == [False, False, True, False, False, True, False]
+
+
+# Crashes in the middle of a save
+
+class Crash(BaseException):
+    """The process is gone: nothing catches this, nothing cleans up."""
+
+
+class CrashingFile:
+    """A file that lets so many of its calls pass; in the next one only half of what is written arrives."""
+
+    def __init__(self, file, count):
+        self.file, self.count = file, count
+
+    def write(self, data):
+        if self.count():
+            self.file.write(bytes(data)[:len(data) // 2])
+            self.file.flush()
+            raise Crash
+        return self.file.write(data)
+
+    def flush(self):
+        if self.count():
+            raise Crash
+        return self.file.flush()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.file.close()
+
+
+def save_with_a_crash(monkeypatch, state, path, at):
+    """Save, and die in the call number `at` of write, flush, fsync and replace; how many calls there were."""
+    calls = itertools.count(1)
+
+    def is_the_end():
+        return next(calls) == at
+
+    def dying(function, after=False):
+        def call(*arguments):
+            died = is_the_end()
+            if died and not after:
+                raise Crash
+            result = function(*arguments)
+            if died:
+                raise Crash
+            return result
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "open", lambda *a, **k: CrashingFile(builtins.open(*a, **k), is_the_end),
+                      raising=False)
+        patch.setattr(os, "fsync", dying(os.fsync))
+        patch.setattr(os, "replace", dying(os.replace, after=at % 2 == 0))
+        patch.setattr(os, "unlink", lambda path: None)    # the dead do not clean up
+        state.save(path)
+    return next(calls) - 1
+
+
+def test_a_crash_at_any_step_of_a_save_leaves_a_checkpoint(images, tmp_path, monkeypatch):
+    model, optimizer, options = new_run(images)
+    state = TrainingState.begin(model, optimizer, options["rng"], {}, images)
+    path = tmp_path / "checkpoint.npz"
+    optimizer.step(model.parameters)
+    state.save(path)
+    old = model.parameters.values.copy()
+    model.parameters.values += 1
+    new = model.parameters.values.copy()
+    whole = save_with_a_crash(monkeypatch, state, tmp_path / "other.npz", at=10**9)
+    assert whole > 20    # writes of every array, a flush, two fsyncs, a replace
+    seen = set()
+    for at in range(1, whole + 1):
+        with pytest.raises(Crash):
+            save_with_a_crash(monkeypatch, state, path, at)
+        found = nv.load(path).parameters.values
+        assert found.tobytes() in (old.tobytes(), new.tobytes()), f"call {at}"
+        seen.add(found.tobytes() == new.tobytes())
+    assert seen == {False, True}    # the last calls come after the replace
+
+
+def test_a_full_disk_says_so_and_the_old_checkpoint_stands(images, tmp_path, monkeypatch):
+    model, optimizer, options = new_run(images)
+    state = TrainingState.begin(model, optimizer, options["rng"], {}, images)
+    path = tmp_path / "checkpoint.npz"
+    state.save(path)
+    before = path.read_bytes()
+    model.parameters.values += 1
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device.*what it held before is still there"):
+        state.save(path)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["checkpoint.npz"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of a file")
+def test_a_disk_that_fills_up_in_the_middle_of_a_write(tmp_path):
+    """A real failing write: the kernel lets a file grow to 2 kB, and no further."""
+    script = """
+import resource, signal, sys
+import numpy as np
+from numpyvae import checkpoint
+path = sys.argv[1]
+checkpoint.write(path, {"old": True}, {"a": np.zeros(10)})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+try:
+    checkpoint.write(path, {"old": False}, {"a": np.zeros(10_000)})
+except OSError as error:
+    print(error)
+assert checkpoint.read(path)[0]["old"]
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "c.npz")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written (File too large)" in done.stdout and os.listdir(tmp_path) == ["c.npz"]
+
+
+def test_weights_that_are_no_numbers_are_not_saved(images, tmp_path):
+    model, optimizer, options = new_run(images)
+    state = TrainingState.begin(model, optimizer, options["rng"], {}, images)
+    path = tmp_path / "checkpoint.npz"
+    state.save(path)
+    before = path.read_bytes()
+    model.parameters["mu_head.W"][0, 0] = np.inf
+    with pytest.raises(FloatingPointError, match="the weight mu_head.W is not finite"):
+        state.save(path)
+    assert path.read_bytes() == before
+
+
+# A real process
+
+def command(out, *more):
+    return [sys.executable, "-m", "numpyvae", "train", "--data", "images.npy", "--hidden", "16", "--latent", "2",
+            "--epochs", "40", "--batch-size", "16", "--binarize", "dynamic", "--checkpoint-every", "7 steps",
+            "--out", out, *more]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    np.save("images.npy", rng.integers(0, 256, (600, 6, 6), np.uint8))
+    return tmp_path
+
+
+def digest(out):
+    """Weights, moments, and the test loss of every epoch: of the last checkpoint."""
+    header, arrays = checkpoint.read(os.path.join(out, "checkpoint.npz"))
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        found.update(arrays[name].tobytes())
+    for record in header["training"]["records"]:
+        found.update(repr([record[key] for key in ("epoch", "loss", "nll", "kl", "validation")]).encode())
+    return found.hexdigest()
+
+
+def run(arguments):
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def start_and_wait(out):
+    """A training process that has begun to save."""
+    process = subprocess.Popen(command(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not os.path.exists(os.path.join(out, "checkpoint.npz")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+    return process
+
+
+def resume(out):
+    """Go on, or begin where the process died before it had noted what it was to do."""
+    return run([*command(out)[:4], "--resume", out] if os.path.exists(f"{out}/run.json") else command(out))
+
+
+@pytest.mark.slow
+def test_killed_at_random_and_resumed_it_ends_with_the_same_bits(folder):
+    """20 of the 200 that `python -m benchmarks.kills` runs."""
+    run(command("whole"))
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        process = subprocess.Popen(command(f"run{i}"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.3, 3))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        resume(f"run{i}")
+        assert digest(f"run{i}") == digest("whole"), f"kill {i}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_stops_every_time(folder, times):
+    """50 of 50 each: once saves after the step, twice stops at once; in both cases the run can go on."""
+    rng = np.random.default_rng(times)
+    for i in range(50):
+        out = f"run{i}"
+        process = start_and_wait(out)
+        time.sleep(rng.uniform(0, 0.3))
+        for _ in range(times):
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                time.sleep(rng.uniform(0, 0.01))
+        _, errors = process.communicate(timeout=60)
+        if process.returncode == 0:    # it had ended before
+            continue
+        assert process.returncode == 130 and "Traceback" not in errors, errors
+        assert f"go on with  numpyvae train --resume {out}" in errors
+        checkpoint.read(f"{out}/checkpoint.npz")
+
+
+def test_a_second_process_in_the_same_folder_is_told_so_and_stops(folder, capsys):
+    process = start_and_wait("run")
+    try:
+        assert main(command("run")[3:]) == 1
+        assert "--out is 'run', where another numpyvae train is at work" in capsys.readouterr().err
+    finally:
+        process.kill()
+        process.communicate()
+    assert resume("run").returncode == 0    # the lock went with the process
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(folder, capsys):
+    assert main(command("whole")[3:]) == 0
+    os.makedirs("run")
+    os.link("whole/run.json", "run/run.json")
+    assert main(["train", "--resume", "run"]) == 0
+    assert "holds no checkpoint yet" in capsys.readouterr().err
+    assert digest("run") == digest("whole")
