@@ -136,7 +136,10 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
 
 
 class Interrupt:
-    """Inside its `with` block the first Ctrl-C asks training to stop after its step, the second stops it at once."""
+    """Inside its `with` block the first Ctrl-C asks training to stop after its step, the second stops it at once.
+
+    After either the command is on its way out, and another Ctrl-C changes nothing: the last words are said.
+    """
 
     def __enter__(self) -> Interrupt:
         self.requested = False
@@ -153,7 +156,7 @@ class Interrupt:
         return self.requested
 
     def __exit__(self, *exception: object) -> None:
-        signal.signal(signal.SIGINT, self.before)
+        signal.signal(signal.SIGINT, signal.SIG_IGN if self.requested else self.before)
 
 
 def _options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
