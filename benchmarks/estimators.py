@@ -78,7 +78,7 @@ def main() -> None:
                         binarize="dynamic"):
             pass
         x = (images[-BATCH:].reshape(BATCH, -1) > 127).astype(float)
-        head = [f"after {epochs} epochs", "variance, times the first of its bound", "signal to noise",
+        head = [f"after epoch {epochs}", "variance, times the first of its bound", "signal to noise",
                 "from the first's mean, in standard errors"]
         tables.append(table(head, compare(vae, x, rng)))
     write_section("The variance of gradient estimators", "python -m benchmarks.estimators", f"""
