@@ -18,7 +18,9 @@ def train_without_noise(vae: nv.VAE, x: np.ndarray, steps: int = 20_000, lr: flo
     """Adam on full batches in float64, the learning rate falling a thousandfold; for eps the points of exact.cubature,
     at which a linear VAE's sampled loss is the expected one.
 
-    The weights find the subspace soon; most steps are for the axes in it, on which the loss hardly depends."""
+    The weights find the subspace soon; most steps are for the axes in it, on which the loss hardly depends.
+    [Lucas et al. 2019; Bao et al. 2020]
+    """
     points = exact.cubature(vae.n_latent)
     rows, eps = np.repeat(x, len(points), axis=0), np.tile(points, (len(x), 1))
     adam = nv.Adam(lr)

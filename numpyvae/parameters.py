@@ -52,6 +52,10 @@ class Parameters:
                 return name, tuple(int(i) for i in np.unravel_index(index - where.start, shape))
         raise IndexError(f"index is {index}; expected 0 to {len(self) - 1}")
 
+    def first_not_finite(self) -> str | None:
+        """The name of the first weights that hold a NaN or an infinity, or None."""
+        return next((name for name in self.names if not np.isfinite(self[name]).all()), None)
+
     def _view(self, vector: np.ndarray, name: str) -> np.ndarray:
         if name not in self._place:
             raise KeyError(f"no parameter is called {name!r}; there are {', '.join(self.names)}")

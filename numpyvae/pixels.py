@@ -1,6 +1,7 @@
 """Images on their way into a model: in memory as they came, numbers batch by batch."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,11 @@ class Pixels:
         else:
             pick_pixels(self.images, rows, x)
         return x
+
+    def batches(self, size: int) -> Iterator[np.ndarray]:
+        """All the images in their order, `size` at once."""
+        for start in range(0, len(self), size):
+            yield self.batch(np.arange(start, min(start + size, len(self))))
 
 
 def _check_labels(argument: str, labels: Any, n: int, model: Any) -> np.ndarray | None:

@@ -154,17 +154,16 @@ def evaluate_loss(model: Any, images: np.ndarray, *, rng: np.random.Generator, b
 
 def mean_loss(model: Any, pixels: Pixels, rng: np.random.Generator) -> LossTerms:
     sums = np.zeros(3)
-    for start in range(0, len(pixels), VALIDATION_BATCH):
-        rows = np.arange(start, min(start + VALIDATION_BATCH, len(pixels)))
-        sums += len(rows) * np.array(model.loss_terms(pixels.batch(rows), *model.noise(len(rows), rng)))
+    for x in pixels.batches(VALIDATION_BATCH):
+        sums += len(x) * np.array(model.loss_terms(x, *model.noise(len(x), rng)))
     return LossTerms(*(sums / len(pixels)).tolist())
 
 
 def first_not_finite(model: Any, x: np.ndarray) -> str:
     """The name of the first array on the way from a batch to the loss that holds a NaN or an infinity."""
-    for name in model.parameters.names:
-        if not np.isfinite(model.parameters[name]).all():
-            return f"the weight {name}"
+    weight = model.parameters.first_not_finite()
+    if weight is not None:
+        return f"the weight {weight}"
     codes = model.encode(x)
     for name, array in zip(("mu", "logvar"), codes if isinstance(codes, tuple) else (codes,)):
         if not np.isfinite(array).all():

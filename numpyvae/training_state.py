@@ -6,6 +6,7 @@ weights, the optimizer's moments, the random generator, the epoch's order of the
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import platform
 import re
@@ -33,6 +34,14 @@ class Record:
     seconds: float                  # the training alone
     images_per_second: float
 
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self) | {"validation": self.validation}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Self:
+        """Raises TypeError where `saved` is not what to_json made."""
+        return cls(**{**saved, "validation": saved["validation"] and LossTerms(*saved["validation"])})
+
 
 @dataclasses.dataclass
 class TrainingState:
@@ -43,7 +52,7 @@ class TrainingState:
     rng: np.random.Generator
     settings: dict[str, Any]        # fit's arguments that a run has to be resumed with
     first_rng: dict[str, Any]       # the generator when fit was called; static binary pixels are drawn from it
-    images: list[Any]               # shape and checksum of the training images
+    images: np.ndarray              # of training, as fit was given them
     lr: Any                         # the optimizer's before any schedule
     order: np.ndarray               # of the images in this epoch
     position: int                   # how many of them are done
@@ -56,10 +65,14 @@ class TrainingState:
     def begin(cls, model: Any, optimizer: Any, rng: np.random.Generator, settings: dict[str, Any],
               images: Any) -> Self:
         """The state before the first step."""
-        images = np.ascontiguousarray(images)
-        checksum = zlib.crc32(images.data) if images.dtype.kind in "uf" else 0
-        return cls(model, optimizer, rng, settings, dict(rng.bit_generator.state), [list(images.shape), checksum],
+        return cls(model, optimizer, rng, settings, dict(rng.bit_generator.state), np.asarray(images),
                    getattr(optimizer, "lr", None), np.zeros(0, np.int64), 0, np.zeros(3), 0.0, [])
+
+    @functools.cached_property
+    def images_identity(self) -> list[Any]:
+        """Shape and checksum of the images: only a run that is saved or resumed needs them read through."""
+        images = np.ascontiguousarray(self.images)
+        return [list(images.shape), zlib.crc32(images.data) if images.dtype.kind in "uf" else 0]
 
     def end_epoch(self, n_images: int, validation: LossTerms | None) -> Record:
         """Close the epoch's record; the next epoch begins at its first image."""
@@ -74,19 +87,19 @@ class TrainingState:
 
         Raises FloatingPointError where a weight is not finite, and leaves the last good checkpoint as it is.
         """
-        for name in self.model.parameters.names:
-            if not np.isfinite(self.model.parameters[name]).all():
-                raise FloatingPointError(f"the weight {name} is not finite after the last step; expected finite "
-                                         "gradients: try a smaller lr, or look at the data for outliers")
+        weight = self.model.parameters.first_not_finite()
+        if weight is not None:
+            raise FloatingPointError(f"the weight {weight} is not finite after the last step; expected finite "
+                                     "gradients: try a smaller lr, or look at the data for outliers")
         numbers, arrays = _split(vars(self.optimizer))
         header = {
             "kind": type(self.model).__name__, "network": self.model.network, "config": self.model.config,
             "training": {
-                "settings": self.settings, "images": self.images, "position": self.position, "seconds": self.seconds,
+                "settings": self.settings, "images": self.images_identity, "position": self.position,
+                "seconds": self.seconds,
                 "optimizer": {"kind": type(self.optimizer).__name__, **numbers, "lr": self.lr}, "versions": versions(),
                 "first_rng": self.first_rng, "rng": dict(self.rng.bit_generator.state),
-                "records": [dataclasses.asdict(record) | {"validation": record.validation}
-                            for record in self.records]}}
+                "records": [record.to_json() for record in self.records]}}
         checkpoint.write(path, header, {
             "values": self.model.parameters.values, "order": self.order, "sums": self.sums,
             **{f"optimizer.{name}": array for name, array in arrays.items()}})
@@ -99,14 +112,13 @@ class TrainingState:
         header, arrays = checkpoint.read(path)
         try:
             saved = header["training"]
-            records = [Record(**{**record, "validation": record["validation"] and LossTerms(*record["validation"])})
-                       for record in saved["records"]]
-            self._check_same_run(header, path)
+            records = [Record.from_json(record) for record in saved["records"]]
+            self._check_same_run(header)
             numbers, _ = _split(vars(self.optimizer))
             moments = {name.removeprefix("optimizer."): array for name, array in arrays.items()
                        if name.startswith("optimizer.")}
             values, order, sums = arrays["values"], arrays["order"], arrays["sums"]
-            n_images = self.images[0][0]
+            n_images = len(self.images)
             if (any(a.shape != self.model.parameters.values.shape or a.dtype != self.model.dtype
                     or not np.isfinite(a).all() for a in (values, *moments.values()))
                     or sums.shape != (3,) or not 0 <= saved["position"] <= n_images
@@ -135,11 +147,11 @@ class TrainingState:
         if self.saved_rng is not None:
             self.rng.bit_generator.state = self.saved_rng
 
-    def _check_same_run(self, header: dict[str, Any], path: Any) -> None:
+    def _check_same_run(self, header: dict[str, Any]) -> None:
         saved = header["training"]
         numbers, _ = _split(vars(self.optimizer))
         now = {"the model": [type(self.model).__name__, self.model.network, self.model.config],
-               "the images": self.images,
+               "the images": self.images_identity,
                "the optimizer": {"kind": type(self.optimizer).__name__, **numbers, "t": None}, **self.settings}
         then = {"the model": [header["kind"], header.get("network", "dense"), header["config"]],
                 "the images": saved["images"],

@@ -4,6 +4,7 @@ import pytest
 from scipy import stats
 
 import numpyvae as nv
+from benchmarks.collapse import train_without_noise
 from numpyvae import exact
 
 
@@ -72,21 +73,6 @@ def test_the_solution_is_a_minimum_of_the_loss_for_its_own_sigma_and_beta(data, 
         assert exact.linear_loss(vae, data) > best
 
 
-def train_without_noise(vae, x, steps=8000, lr=0.1):
-    """Full batches, and for eps the points at which the sampled loss is the expected one.
-
-    The weights find the subspace in a few hundred steps; the thousands are for the axes in it, on which the loss
-    hardly depends.  [Lucas et al. 2019; Bao et al. 2020]
-    """
-    points = exact.cubature(vae.n_latent)
-    rows, eps = np.repeat(x, len(points), axis=0), np.tile(points, (len(x), 1))
-    adam = nv.Adam(lr)
-    for step in range(steps):
-        adam.lr = lr * 1e-3 ** (step / steps)
-        vae.loss_and_grad(rows, eps)
-        adam.step(vae.parameters)
-
-
 def test_at_the_cubature_s_points_the_loss_is_the_expected_one(data):
     vae = linear(data, 3, 0.8, beta=2.0)
     points = exact.cubature(3)
@@ -99,7 +85,7 @@ def test_at_the_cubature_s_points_the_loss_is_the_expected_one(data):
 def test_a_trained_linear_vae_reaches_the_closed_form(data):
     solution = exact.probabilistic_pca(data, 2)
     vae = linear(data, 2, solution.sigma)
-    train_without_noise(vae, data)
+    train_without_noise(vae, data, steps=8000)
     gap = solution.optimum + exact.linear_loss(vae, data)
     assert -1e-10 <= gap < 1e-3
 
@@ -108,7 +94,7 @@ def test_the_predicted_dimensions_die(data):
     eigenvalues = exact.probabilistic_pca(data, 4).eigenvalues
     beta_sigma2 = np.sqrt(eigenvalues[1] * eigenvalues[2])
     vae = linear(data, 4, 0.5, beta=beta_sigma2 / 0.25)
-    train_without_noise(vae, data)
+    train_without_noise(vae, data, steps=8000)
     kl = np.sort(nv.evaluation.kl_per_dimension(*vae.encode(data)))[::-1]
     predicted = 0.5 * np.log(np.maximum(eigenvalues[:4] / beta_sigma2, 1))
     assert np.count_nonzero(predicted) == 2

@@ -15,6 +15,10 @@ import numpyvae as nv
 def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="strokes", metavar="NAME|PATH",
                         help="strokes, mnist, or a .npy, .npz or IDX file, or a folder of images")
+    add_data_dir(parser)
+
+
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", default=None, metavar="DIR",
                         help="the folder of MNIST's files (default: NUMPYVAE_DATA, then data/)")
 

@@ -13,8 +13,7 @@ import numpyvae as nv
 
 from .. import evaluation
 from ..datasets import DataSet, load_dataset
-from ..model import LossTerms
-from .common import add_common, load_run, whole, write_json
+from .common import add_common, add_data_dir, load_run, whole, write_json
 from .train import write_run_report
 
 
@@ -27,8 +26,7 @@ def add_evaluate(commands: Any) -> None:
     evaluate.add_argument("model", metavar="RUN", help="the folder of a run")
     evaluate.add_argument("--samples", type=whole, default=5000, metavar="K", help="codes an image, for log p(x)")
     evaluate.add_argument("--images", type=whole, default=1000, metavar="N", help="test images for log p(x)")
-    evaluate.add_argument("--data-dir", default=None, metavar="DIR",
-                          help="the folder of MNIST's files (default: NUMPYVAE_DATA, then data/)")
+    add_data_dir(evaluate)
     add_common(evaluate)
 
 
@@ -40,7 +38,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     data = load_dataset(configuration["data"], options.data_dir, configuration["seed"])
     result = measure(vae, data, options.samples, options.images, configuration["binarize"], options.seed)
     write_json(os.path.join(folder, "evaluation.json"), result)
-    records = [nv.Record(**{**record, "validation": LossTerms(*record["validation"])}) for record in metrics["records"]]
+    records = [nv.Record.from_json(record) for record in metrics["records"]]
     report = write_run_report(folder, vae, records, data, metrics, result)
     if options.json:
         print(json.dumps({**result, "report": report}))

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import math
 import os
@@ -208,7 +207,7 @@ def _metrics(records: list[nv.Record], configuration: dict[str, Any]) -> dict[st
     return {"test_loss": test.loss, "test_nll": test.nll, "test_kl": test.kl, "epochs": len(records),
             "seconds_per_epoch": seconds,
             "images_per_second": float(np.median([record.images_per_second for record in records])),
-            "records": [dataclasses.asdict(record) | {"validation": record.validation} for record in records],
+            "records": [record.to_json() for record in records],
             "test_loss_by_epoch": [record.validation.loss for record in records if record.validation],
             "configuration": configuration}
 

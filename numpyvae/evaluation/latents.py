@@ -17,9 +17,8 @@ def encode_all(vae: Any, images: Array, *, rng: np.random.Generator, binarize: s
                labels: Array | None = None) -> tuple[Array, Array]:
     """mu and logvar of q(z|x) for every image, both (N, Z); arguments as in numpyvae.fit."""
     pixels = Pixels("images", images, vae, "none" if binarize == "none" else "static", rng, labels)
-    blocks = [vae.encode(pixels.batch(np.arange(start, min(start + ROWS_AT_ONCE, len(pixels)))))
-              for start in range(0, len(pixels), ROWS_AT_ONCE)]
-    return np.concatenate([mu for mu, _ in blocks]), np.concatenate([logvar for _, logvar in blocks])
+    mus, logvars = zip(*[vae.encode(x) for x in pixels.batches(ROWS_AT_ONCE)])
+    return np.concatenate(mus), np.concatenate(logvars)
 
 
 def active_units(mu: Array) -> Array:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from ..exact import log_sum_exp
 from ..functional.gaussian import gaussian_log_density, reparameterize
 from ..pixels import Pixels
 
@@ -90,11 +89,6 @@ def _log_weights(vae: Any, x: Array, samples: int, rng: np.random.Generator) -> 
         log_w[start:start + n] = (gaussian_log_density(z, zero, zero) - gaussian_log_density(z, mus, logvars)
                                   - vae.likelihood.nll(vae.decoder.forward(z), rows_of_x[:n]))
     return log_w
-
-
-def log_mean_exp(a: Array) -> Array:
-    """log of the mean of exp(a) over the last axis, whatever the size of a."""
-    return log_sum_exp(a) - np.log(a.shape[-1])
 
 
 def _bar(n: int) -> Any:

@@ -26,13 +26,13 @@ from .layers import check_layer, layer_classes, layer_examples, parameter_owners
 from .models import BETAS, LIKELIHOODS, check_model, model_examples
 from .numeric import STEP, TOLERANCE, Array, Gradients, differentiate, relative_errors
 from .objectives import OBJECTIVES, objective_examples
-from .pairs import EXAMPLE_PAIRS, SIZES, check_pair, forward_name, pairs, put_on_edges, random_inputs
+from .pairs import EXAMPLE_PAIRS, SIZES, check_pair, forward_name, pairs, put_on_edges, random_inputs, shape_of
 from .report import Report, Row
 
 __all__ = ["BETAS", "EXAMPLE_PAIRS", "Gradients", "LIKELIHOODS", "OBJECTIVES", "Report", "Row", "SIZES", "STEP",
            "TOLERANCE", "check_component", "check_layer", "check_model", "check_pair", "components", "differentiate",
            "forward_name", "gradcheck", "layer_classes", "layer_examples", "model_examples", "objective_examples",
-           "pairs", "parameter_owners", "put_on_edges", "random_inputs", "relative_errors"]
+           "pairs", "parameter_owners", "put_on_edges", "random_inputs", "relative_errors", "shape_of"]
 
 
 def gradcheck(component: str | None = None, method: str | None = None) -> Report:

@@ -73,17 +73,22 @@ def random_inputs(twin: Twin, rng: np.random.Generator) -> dict[str, Any]:
         if spec == NUMBER or spec in PAIRS:
             inputs[name] = 0.7 if spec == NUMBER else next(pairs)
             continue
-        shape = []
-        for axis in (["B", "D"] if spec == ANY_SHAPE else spec.split()):
-            letter = axis.lstrip("0123456789")
-            length = lengths.setdefault(letter, sizes[len(lengths) % len(sizes)])
-            shape.append(length * int(axis.removesuffix(letter) or 1))
-        value = rng.standard_normal(shape)
+        value = rng.standard_normal(shape_of(spec, lengths, sizes))
         inputs[name] = value + np.copysign(KINK, value)
     if "b" in inputs and "y" in inputs:    # y + b meets the kink, not y
         inputs["y"] -= inputs["b"]
     put_on_edges(inputs, twin)
     return inputs
+
+
+def shape_of(spec: str, lengths: dict[str, int], sizes: tuple[int, ...]) -> list[int]:
+    """The shape that a twin declares as "B 2D"; an axis that is not in `lengths` yet gets the next of the sizes."""
+    shape = []
+    for axis in (["B", "D"] if spec == ANY_SHAPE else spec.split()):
+        letter = axis.lstrip("0123456789")
+        length = lengths.setdefault(letter, sizes[len(lengths) % len(sizes)])
+        shape.append(length * int(axis.removesuffix(letter) or 1))
+    return shape
 
 
 def put_on_edges(inputs: dict[str, Any], forward: Twin) -> None:

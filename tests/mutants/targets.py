@@ -16,9 +16,9 @@ import numpyvae
 from numpyvae import convolution, objectives
 from numpyvae import twin as switch
 from numpyvae.gradcheck import (EXAMPLE_PAIRS, OBJECTIVES, layer_examples, model_examples, objective_examples, pairs,
-                                parameter_owners, put_on_edges)
+                                parameter_owners, put_on_edges, shape_of)
 from numpyvae.likelihoods import make_likelihood
-from numpyvae.twin import ANY_SHAPE, NUMBER, PAIRS, Twin, registry
+from numpyvae.twin import NUMBER, PAIRS, Twin, registry
 
 SIZES = ((4, 7, 5, 3), (1, 2, 6, 3), (6, 3, 2, 5))    # of a twin's axes, as they appear
 
@@ -97,12 +97,7 @@ def backward_arguments(forward: Twin, backward: Twin, sizes: tuple[int, ...], dt
             return dtype(rng.uniform(0.5, 2.0))
         if spec in PAIRS:
             return next(pairs)
-        shape = []
-        for axis in (["B", "D"] if spec == ANY_SHAPE else spec.split()):
-            letter = axis.lstrip("0123456789")
-            length = lengths.setdefault(letter, sizes[len(lengths) % len(sizes)])
-            shape.append(length * int(axis.removesuffix(letter) or 1))
-        return rng.normal(0, 1.5, shape).astype(dtype)
+        return rng.normal(0, 1.5, shape_of(spec, lengths, sizes)).astype(dtype)
 
     arguments = {name: draw(spec) for name, spec in backward.shapes.items()}
     for name in backward.writes:
