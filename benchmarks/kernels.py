@@ -8,9 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from numpyvae.functional.continuous_bernoulli import continuous_bernoulli_nll_and_grad
+from numpyvae.functional.convolution import patches, scatter_patches
+from numpyvae.functional.discretized_logistic import discretized_logistic_nll_and_grad
 from numpyvae.functional.gaussian import gaussian_kl, gaussian_kl_backward, reparameterize, reparameterize_backward
 from numpyvae.functional.likelihoods import bernoulli_nll_and_grad
 from numpyvae.optimizers import adam
+from numpyvae.twin import Twin
 
 from .interleave import interleave, ratio
 from .results import table, write_section
@@ -65,6 +69,26 @@ def adam_step() -> tuple[Work, Work, int]:
     return ours, plain, 7 * values.nbytes
 
 
+def beside_its_reference(function: Twin, *arguments: object) -> tuple[Work, Work, int]:
+    """A kernel beside the NumPy function that stands for it in the package; each array is read or written once."""
+    moved = sum(array.nbytes for array in arguments if isinstance(array, np.ndarray))
+    return lambda: function(*arguments), lambda: function.reference(*arguments), moved
+
+
+def loss_and_gradient(function: Twin, outputs_per_pixel: int) -> tuple[Work, Work, int]:
+    theta = normal(B, outputs_per_pixel * D)
+    x = np.random.default_rng(1).integers(0, 256, (B, D)).astype(np.float32) / 255
+    return beside_its_reference(function, np.full(B, 1 / B, np.float32), theta, x, np.empty(B, np.float32),
+                                np.empty_like(theta))
+
+
+def windows(function: Twin) -> tuple[Work, Work, int]:
+    """Of the second convolution of VAE.conv: 3 x 3 pixels at every second one of 14 x 14, with 32 channels."""
+    image, cut = normal(B, 14, 14, 32), normal(B, 7, 7, 3, 3, 32)
+    arguments = (image, cut) if function is patches else (cut, image)
+    return beside_its_reference(function, *arguments, (2, 2), (1, 1))
+
+
 def main() -> None:
     big, copy_of = normal(P), np.empty(P, np.float32)
     rows = []
@@ -72,7 +96,11 @@ def main() -> None:
             "Bernoulli loss and gradient, 128 x 784": bernoulli(),
             "KL and reparameterization with gradients, 128 x 20": gaussian(B),
             "the same, 1024 x 20": gaussian(1024),
-            "Adam, 652,824 weights": adam_step()}.items():
+            "Adam, 652,824 weights": adam_step(),
+            "continuous Bernoulli, 128 x 784": loss_and_gradient(continuous_bernoulli_nll_and_grad, 1),
+            "discretised logistic, 128 x 784": loss_and_gradient(discretized_logistic_nll_and_grad, 2),
+            "windows of a convolution, 128 x 14 x 14 x 32": windows(patches),
+            "their gradients put back": windows(scatter_patches)}.items():
         times = interleave({"ours": ours, "plain": plain, "copy": lambda: np.copyto(copy_of, big)})
         seconds, copy = float(np.median(times["ours"])), float(np.median(times["copy"]))
         low, median, high = (f"{value:.1f}" for value in np.sort(ratio(times, "plain", "ours")))

@@ -8,6 +8,7 @@ only the floor is measured.
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import numpy as np
 
@@ -26,20 +27,30 @@ PEERS = {
 
 def main() -> None:
     peers = {name: make for name, (module, make) in PEERS.items() if importlib.util.find_spec(module)}
-    rows = []
+    rows, bounds = [], []
     for hidden, n_latent, batch in WORK:
         work = (hidden, n_latent, batch)
         times = interleave({"numpyvae": training_step(*work), "floor": matrix_products(*work),
                             **{name: make(*work) for name, make in peers.items()}})
-        rows.append([f"784-{'-'.join(map(str, hidden))}-{n_latent}", batch,
-                     f"{1000 * np.median(times['numpyvae']):.2f}", _spread(*ratio(times, "floor", "numpyvae")),
-                     *(_spread(*ratio(times, name, "numpyvae")) for name in peers)])
+        network = f"784-{'-'.join(map(str, hidden))}-{n_latent}"
+        rows.append([network, batch, f"{1000 * np.median(times['numpyvae']):.2f}",
+                     *(_spread(*ratio(times, name, "numpyvae")) for name in ("floor", *peers))])
+        bounds.append([network, batch, *(_spread(*ratio(times, name, "floor")) for name in peers)])
     write_section(title_with_blas("A training step"), "python -m benchmarks.step", f"""
 "Floor": the step's share of the speed of its matrix products alone (1 would be a step that does nothing else).
 The frameworks' columns: how many times as long as ours their step takes.  Medians over the rounds, and the quartiles.
 
 {table(["network", "batch", "ms a step", "floor", *peers], rows)}
-""", ["numpy", "numba", "torch", "jax"])
+{_bounds(list(peers), bounds)}""", ["numpy", "numba", "torch", "jax"])
+
+
+def _bounds(peers: list[str], rows: list[list[Any]]) -> str:
+    return f"""
+What bounds them: how many times as long as the products alone the frameworks' steps take.  A step that leaves its
+products to NumPy cannot be ahead by more.
+
+{table(["network", "batch", *peers], rows)}
+""" if peers else ""
 
 
 def _spread(median: float, low: float, high: float) -> str:

@@ -47,7 +47,9 @@ def notebook(source: pathlib.Path, kind: str) -> Any:
 def execute(made: Any, folder: pathlib.Path, allow_errors: bool = False) -> Any:
     """Run every cell in a fresh kernel whose folder is the notebook's; no widget state, no times are kept."""
     from nbclient import NotebookClient
-    client = NotebookClient(made, timeout=MAX_SECONDS, record_timing=False, allow_errors=allow_errors,
+    # nbclient's own, asynchronous manager misses a reply now and then on a busy machine, and waits for ever.
+    client = NotebookClient(made, kernel_manager_class="jupyter_client.manager.KernelManager", timeout=MAX_SECONDS,
+                            record_timing=False, allow_errors=allow_errors,
                             resources={"metadata": {"path": str(folder)}})
     client.execute()
     for cell in made.cells:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import LIKELIHOOD, check, checked
 from .layers import Layer, Sequential, dense_stack
 from .likelihoods import Likelihood, make_likelihood
-from .model import LossTerms, Model, as_batch, check_hidden, check_rng, dense_decoder
-from .networks import check_channels, check_image, conv_decoder, conv_encoder
+from .model import LossTerms, Model, as_noise, dense_decoder
+from .networks import conv_decoder, conv_encoder
 
 Array = np.ndarray
 
@@ -20,6 +21,7 @@ class Autoencoder(Model):
     With a Gaussian likelihood that is the squared error, halved, over sigma^2, plus a constant.    [lesson 1, eq. 1.2]
     """
 
+    @checked(likelihood=LIKELIHOOD)
     def __init__(self, encoder: Sequential, decoder: Sequential, likelihood: Likelihood, dtype: Any,
                  config: dict[str, Any], network: str = "dense"):
         self.encoder, self.decoder = encoder, decoder
@@ -30,13 +32,13 @@ class Autoencoder(Model):
         yield from self.decoder.named_layers("decoder")
 
     @classmethod
+    @checked()
     def dense(cls, n_data: int, hidden: Sequence[int] = (400,), n_latent: int = 20, likelihood: str = "bernoulli",
               activation: str = "relu", init: str = "fan-in", sigma: float = 1.0, *,
               rng: np.random.Generator, dtype: Any = np.float32) -> Autoencoder:
         """Dense layers n_data -> hidden -> n_latent -> hidden reversed -> n_data; arguments as in VAE.dense."""
-        hidden = check_hidden(hidden)
         model = make_likelihood(likelihood, sigma)
-        weights = {"init": init, "rng": check_rng(rng), "dtype": dtype}
+        weights = {"init": init, "rng": rng, "dtype": dtype}
         encoder = dense_stack([n_data, *hidden, n_latent], activation, "identity", **weights)
         decoder = dense_decoder(n_latent, hidden, n_data, model, activation, **weights)
         config = {"n_data": n_data, "hidden": hidden, "n_latent": n_latent, "likelihood": likelihood,
@@ -44,13 +46,13 @@ class Autoencoder(Model):
         return cls(encoder, decoder, model, dtype, config)
 
     @classmethod
+    @checked()
     def conv(cls, shape: Sequence[int] = (28, 28, 1), channels: Sequence[int] = (32, 64), n_hidden: int = 256,
              n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", init: str = "fan-in",
              sigma: float = 1.0, *, rng: np.random.Generator, dtype: Any = np.float32) -> Autoencoder:
         """Convolutions that halve the image, two dense layers, and the same back; arguments as in VAE.conv."""
-        shape, channels = check_image("shape", shape), check_channels(channels)
         model = make_likelihood(likelihood, sigma)
-        weights = {"init": init, "rng": check_rng(rng), "dtype": dtype}
+        weights = {"init": init, "rng": rng, "dtype": dtype}
         encoder = conv_encoder(shape, channels, [n_hidden, n_latent], activation, "identity", **weights)
         decoder = conv_decoder(n_latent, n_hidden, channels, shape, model.outputs_per_pixel, activation, **weights)
         config = {"shape": shape, "channels": channels, "n_hidden": n_hidden, "n_latent": n_latent,
@@ -84,6 +86,7 @@ class Autoencoder(Model):
 
     def noise(self, n: int, rng: np.random.Generator) -> tuple[()]:
         """An autoencoder needs none."""
+        check("noise", n=n, rng=rng)
         return ()
 
     def encode(self, x: Array) -> Array:
@@ -92,7 +95,7 @@ class Autoencoder(Model):
 
     def decode(self, z: Array) -> Array:
         """The picture of each code: (B, Z) -> (B, D)."""
-        return self.likelihood.mean(self.decoder.forward(as_batch("z", z, self.n_latent, self.dtype)))
+        return self.likelihood.mean(self.decoder.forward(as_noise("z", z, self.n_latent, self.dtype)))
 
     def reconstruct(self, x: Array) -> Array:
         """Each image encoded and decoded again: (B, D) -> (B, D)."""

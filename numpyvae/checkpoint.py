@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from .npz import open_npz
+from .opened import one_line
 
 FORMAT = 1
+ADVICE = "name the model.npz in the folder of a run, or train a model first"
 
 
 def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -52,17 +54,16 @@ def _flush_folder(path: str) -> None:
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays of a file that `write` made.
 
-    Raises FileNotFoundError, or ValueError where the file is something else.
+    Raises FileNotFoundError or another OSError, or ValueError where the file is something else.
     """
+    with open_npz(path, ADVICE) as (names, read_array):
+        arrays = {name: read_array(name) for name in names}
     try:
-        with open_npz(path) as (names, read_array):
-            arrays = {name: read_array(name) for name in names}
+        if "header" not in arrays:
+            raise ValueError("it has no header")
         header = json.loads(bytes(arrays.pop("header")))
         if header["format"] != FORMAT:
             raise ValueError(f"it has format {header['format']}, this numpyvae reads format {FORMAT}")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} does not exist; train a model first, or check the path") from None
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no file that numpyvae saved ({error}); "
-                         "train a model, or check the path") from error
+        raise ValueError(f"{path} is no file that numpyvae saved ({one_line(error)}); {ADVICE}") from error
     return header, arrays

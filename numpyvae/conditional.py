@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from .layers import Concatenate, Dense, Sequential, check_size, dense_stack
+from .arguments import as_array, checked
+from .layers import Concatenate, Dense, Sequential, dense_stack
 from .likelihoods import make_likelihood
-from .model import check_hidden, check_rng
 from .vae import VAE
 
 Array = np.ndarray
@@ -28,13 +28,13 @@ class ConditionalVAE(VAE):
     """
 
     @classmethod
+    @checked()
     def dense(cls, n_data: int, hidden: Sequence[int] = (400,), n_latent: int = 20, likelihood: str = "bernoulli",
               activation: str = "relu", beta: float = 1.0, init: str = "fan-in", sigma: float = 1.0, *,
               n_classes: int = 10, rng: np.random.Generator, dtype: Any = np.float32) -> ConditionalVAE:
         """As VAE.dense, for labels 0 ... n_classes - 1."""
-        hidden, n_classes = check_hidden(hidden), check_size("n_classes", n_classes)
         model = make_likelihood(likelihood, sigma)
-        weights = {"init": init, "rng": check_rng(rng), "dtype": dtype}
+        weights = {"init": init, "rng": rng, "dtype": dtype}
         encoder = Sequential([Concatenate(n_data, n_classes), *dense_stack(
             [n_data + n_classes, *hidden], activation, activation, **weights).layers])
         mu_head, logvar_head = (Dense([n_data + n_classes, *hidden][-1], n_latent, **weights) for _ in range(2))
@@ -56,7 +56,8 @@ class ConditionalVAE(VAE):
 
         Raises TypeError or ValueError where they are no whole numbers from 0 to n_classes - 1.
         """
-        labels, n_classes = np.atleast_1d(np.asarray(labels)), self.config["n_classes"]
+        labels = np.atleast_1d(as_array("condition", "labels", labels, "any: ...", {}))
+        n_classes = self.config["n_classes"]
         if labels.dtype.kind not in "iu":
             raise TypeError(f"labels have dtype {labels.dtype}; expected whole numbers")
         if labels.ndim != 1 or len(labels) == 0 or labels.min() < 0 or labels.max() >= n_classes:

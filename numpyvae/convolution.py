@@ -1,7 +1,7 @@
 """The layers of images, (B, height, width, channels): Conv2d, ConvTranspose2d; the mathematics is in
 functional/convolution.py.
 
-Each is one matrix product, of all the windows of a batch, beside one pass of copying.
+Each is one matrix product for the windows of some images, beside one pass of copying.
 """
 from __future__ import annotations
 
@@ -10,64 +10,90 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import checked, one_of
 from .buffers import Buffers
 from .functional.activations import ACTIVATIONS, bias_backward
 from .functional.affine import matmul
 from .functional.convolution import Pair, conv_size, patches, scatter_patches, transposed_size
-from .layers import MaybeArray, check_size, first_weights, one_of
+from .layers import MaybeArray, check_upstream, expect, first_weights
 
 Array = np.ndarray
 
-CACHED = 2**18    # numbers, a megabyte of float32, that are still in the cache when they are read again
-
 
 class Convolution:
-    """What Conv2d and ConvTranspose2d share: weights, geometry, and the passes before and after the products."""
+    """What Conv2d and ConvTranspose2d share: weights, geometry, and the steps that both are made of.
+
+    Every step takes a portion of the batch, small enough that its windows are still in the cache when the next step
+    reads them; so `backward` makes them anew from x, which is faster than to keep them.
+
+    portion : how many numbers it holds; with fewer the products get short, with more they come from memory (measured)
+
+    In the shapes below the larger picture is (B, H, W, third) and the smaller one (B, P, Q, last); W is (K, L, third,
+    last).
+    """
+
+    portion = 3 * 2**18
 
     def __init__(self, shape: tuple[int, ...], n_out: int, stride: int | Pair, padding: int | Pair, activation: str,
                  init: str, rng: np.random.Generator, dtype: Any):
-        self.stride, self.padding = check_pair("stride", stride, 1), check_pair("padding", padding, 0)
+        self.stride, self.padding = as_pair(stride), as_pair(padding)
         self.activation = ACTIVATIONS[one_of("activation", activation, ACTIVATIONS)]
         K, L, n_third, n_last = shape    # W is stored as (K L third, last); PyTorch counts the fans likewise
         self.params = first_weights(shape, n_out, K * L * n_third, K * L * n_last, init, rng, dtype)
         self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
         self._buffers = Buffers()
 
-    def _check(self, x: Array, n_in: int) -> None:
-        if x.ndim != 4 or x.shape[3] != n_in:
-            raise ValueError(f"x has shape {x.shape}; expected (B, height, width, {n_in}), the channels last")
+    def _portions(self, large: Array, small: Array) -> list[slice]:
+        """The batch, a few images at a time."""
+        P, Q = small.shape[1:3]
+        numbers = large[0].size + small[0].size + P * Q * math.prod(self.params["W"].shape[:3])
+        n = max(1, self.portion // numbers)
+        return [slice(i, i + n) for i in range(0, len(large), n)]
+
+    def _windows(self, large: Array, places: tuple[int, ...]) -> Array:
+        """What the windows see of the larger picture at P, Q places, in rows: (B P Q, K L third)."""
+        W = self.params["W"]
+        windows = self._buffers("windows", (len(large), *places, *W.shape[:3]), W.dtype)
+        return as_rows(patches(large, windows, self.stride, self.padding), 3)
+
+    def _paint(self, small: Array, large: Array) -> None:
+        """The smaller picture's windows, small W^T, scattered into the larger one."""
+        W = self.params["W"]
+        windows = self._buffers("windows", (*small.shape[:3], *W.shape[:3]), W.dtype)
+        matmul(as_rows(small), as_rows(W).T, out=as_rows(windows, 3))
+        scatter_patches(windows, large, self.stride, self.padding)
 
     def _activate(self, y: Array) -> None:
-        """activation(y + b), in place."""
-        self.activation.add_bias(as_rows(y, 2), np.tile(self.params["b"], y.shape[2]))
-
-    def _before_activation(self, dy: Array) -> Array:
-        """The gradient da for what the bias was added to, shaped like dy; db goes into grads.
+        """activation(y + b), in place.
 
         The passes walk whole rows of an image, a bias for each number in a row: a loop over one channel would be short.
         """
+        b = np.tile(self.params["b"], y.shape[2])
+        self.activation.add_bias(as_rows(y, 2), b)
+
+    def _before_activation(self, dy: Array, y: Array) -> Array:
+        """The gradient da for what the bias was added to, shaped like dy; its share of db is added to grads."""
         width, n_out = dy.shape[2:]
         db = self._buffers("db", (width * n_out,), dy.dtype)
         if self.activation.backward_bias is None:
             da = dy
             bias_backward(as_rows(dy, 2), db)
         else:
-            da = self._buffers("da", self.y.shape, self.y.dtype)
-            self.activation.backward_bias(as_rows(dy, 2), as_rows(self.y, 2), as_rows(da, 2), db)
-        np.sum(db.reshape(width, n_out), axis=0, out=self.grads["b"])
+            da = self._buffers("da", y.shape, y.dtype)
+            self.activation.backward_bias(as_rows(dy, 2), as_rows(y, 2), as_rows(da, 2), db)
+        self.grads["b"] += db.reshape(width, n_out).sum(axis=0)
         return da
 
-    def _painted(self, x: Array, W: Array, out: Array) -> Array:
-        """Windows x W^T, scattered into out (B, H, W, third): a few images at a time, while they are in the cache."""
-        shape = (*x.shape[1:3], *W.shape[:3])
-        n = max(1, CACHED // math.prod(shape))
-        for i in range(0, len(x), n):
-            some = x[i:i + n]
-            windows = self._buffers("painted", (len(some), *shape), W.dtype)
-            matmul(as_rows(some), as_rows(W).T, out=as_rows(windows, 3))
-            scatter_patches(windows, out[i:i + n], self.stride, self.padding)
-        return out
+    def _add_weight_gradient(self, windows: Array, small: Array) -> None:
+        """windows^T small is added to dW."""
+        dW = as_rows(self.grads["W"])
+        dW += matmul(windows.T, as_rows(small), out=self._buffers("dW", dW.shape, dW.dtype))
 
+    def _clear_grads(self) -> None:
+        for grad in self.grads.values():
+            grad[:] = 0
+
+    x: Array
     y: Array
 
 
@@ -80,28 +106,27 @@ class Conv2d(Convolution):
     activation, init, rng, dtype : as in Dense
     params          : W (K, L, n_in, n_out), b (n_out,)
 
-    x (B, H, W, n_in) -> y (B, P, Q, n_out), P = (H + 2 padding - K) // stride + 1.  Raises ValueError for a wrong
-    argument, or in `forward` where the window is larger than the padded image.
+    x (B, H, W, n_in) -> y (B, P, Q, n_out), P = (H + 2 padding - K) // stride + 1.  Raises TypeError or
+    ValueError for a wrong argument, or in `forward` where the window is larger than the padded image.
     """
 
+    @checked()
     def __init__(self, n_in: int, n_out: int, kernel_size: int | Pair, stride: int | Pair = 1,
                  padding: int | Pair = 0, activation: str = "identity", init: str = "fan-in", *,
                  rng: np.random.Generator, dtype: Any = np.float32):
-        check_size("n_in", n_in), check_size("n_out", n_out)
-        shape = (*check_pair("kernel_size", kernel_size, 1), n_in, n_out)
+        shape = (*as_pair(kernel_size), n_in, n_out)
         super().__init__(shape, n_out, stride, padding, activation, init, rng, dtype)
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, n_in) -> y (B, P, Q, n_out)."""
         W = self.params["W"]
-        self._check(x, W.shape[2])
+        expect("x", x, ("B", "height", "width", W.shape[2]), W.dtype)
         places = tuple(conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], self.stride, self.padding))
-        windows = self._buffers("windows", (len(x), *places, *W.shape[:3]), W.dtype)
         y = self._buffers("y", (len(x), *places, W.shape[3]), W.dtype)
-        patches(x, windows, self.stride, self.padding)
-        matmul(as_rows(windows, 3), as_rows(W), out=as_rows(y))
-        self._activate(y)
-        self.x_shape, self.windows, self.y = x.shape, windows, y
+        for some in self._portions(x, y):
+            matmul(self._windows(x[some], places), as_rows(W), out=as_rows(y[some]))
+            self._activate(y[some])
+        self.x, self.y = x, y
         return y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
@@ -110,12 +135,16 @@ class Conv2d(Convolution):
         With the windows v, a = v W + b and da = dy activation'(a):  dW = v^T da,  dv = da W^T, scattered into dx.
         [derived in functional.conv2d_backward]
         """
-        W, windows = self.params["W"], self.windows
-        da = self._before_activation(dy)
-        matmul(as_rows(windows, 3).T, as_rows(da), out=as_rows(self.grads["W"]))
-        if not need_dx:
-            return None
-        return self._painted(da, W, self._buffers("dx", self.x_shape, W.dtype))
+        check_upstream(self, dy, need_dx)
+        x, y = self.x, self.y
+        dx = self._buffers("dx", x.shape, y.dtype) if need_dx else None
+        self._clear_grads()
+        for some in self._portions(x, y):
+            da = self._before_activation(dy[some], y[some])
+            self._add_weight_gradient(self._windows(x[some], y.shape[1:3]), da)
+            if dx is not None:
+                self._paint(da, dx[some])
+        return dx
 
 
 class ConvTranspose2d(Convolution):
@@ -127,28 +156,30 @@ class ConvTranspose2d(Convolution):
     activation, init, rng, dtype : as in Dense
     params          : W (K, L, n_out, n_in), b (n_out,)
 
-    x (B, P, Q, n_in) -> y (B, H, W, n_out), H = (P - 1) stride - 2 padding + K + output_padding.  Raises ValueError for
-    a wrong argument, or in `forward` where the padding leaves nothing.
+    x (B, P, Q, n_in) -> y (B, H, W, n_out), H = (P - 1) stride - 2 padding + K + output_padding.  Raises TypeError or
+    ValueError for a wrong argument, or in `forward` where the padding leaves nothing.
     """
 
+    @checked()
     def __init__(self, n_in: int, n_out: int, kernel_size: int | Pair, stride: int | Pair = 1,
                  padding: int | Pair = 0, output_padding: int | Pair = 0, activation: str = "identity",
                  init: str = "fan-in", *, rng: np.random.Generator, dtype: Any = np.float32):
-        check_size("n_in", n_in), check_size("n_out", n_out)
-        shape = (*check_pair("kernel_size", kernel_size, 1), n_out, n_in)
+        shape = (*as_pair(kernel_size), n_out, n_in)
         super().__init__(shape, n_out, stride, padding, activation, init, rng, dtype)
-        self.output_padding = check_pair("output_padding", output_padding, 0)
+        self.output_padding = as_pair(output_padding)
         if any(extra >= step for extra, step in zip(self.output_padding, self.stride)):
             raise ValueError(f"output_padding is {output_padding!r}; expected less than the stride, {stride!r}")
 
     def forward(self, x: Array) -> Array:
         """x (B, P, Q, n_in) -> y (B, H, W, n_out)."""
         W = self.params["W"]
-        self._check(x, W.shape[3])
+        expect("x", x, ("B", "height", "width", W.shape[3]), W.dtype)
         sides = tuple(transposed_size(*sizes) for sizes in
                       zip(x.shape[1:3], W.shape[:2], self.stride, self.padding, self.output_padding))
-        y = self._painted(x, W, self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype))
-        self._activate(y)
+        y = self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype)
+        for some in self._portions(y, x):
+            self._paint(x[some], y[some])
+            self._activate(y[some])
         self.x, self.y = x, y
         return y
 
@@ -158,15 +189,16 @@ class ConvTranspose2d(Convolution):
         With da = dy activation'(a) and its windows dv:  dW = dv^T x,  dx = dv W.
         [derived in functional.conv_transpose2d_backward]
         """
-        x, W = self.x, self.params["W"]
-        da = self._before_activation(dy)
-        dwindows = self._buffers("dwindows", (*x.shape[:3], *W.shape[:3]), W.dtype)
-        patches(da, dwindows, self.stride, self.padding)
-        matmul(as_rows(dwindows, 3).T, as_rows(x), out=as_rows(self.grads["W"]))
-        if not need_dx:
-            return None
-        dx = self._buffers("dx", x.shape, W.dtype)
-        matmul(as_rows(dwindows, 3), as_rows(W), out=as_rows(dx))
+        check_upstream(self, dy, need_dx)
+        x, y, W = self.x, self.y, self.params["W"]
+        dx = self._buffers("dx", x.shape, y.dtype) if need_dx else None
+        self._clear_grads()
+        for some in self._portions(y, x):
+            da = self._before_activation(dy[some], y[some])
+            dwindows = self._windows(da, x.shape[1:3])
+            self._add_weight_gradient(dwindows, x[some])
+            if dx is not None:
+                matmul(dwindows, as_rows(W), out=as_rows(dx[some]))
         return dx
 
 
@@ -175,11 +207,7 @@ def as_rows(x: Array, n_last: int = 1) -> Array:
     return x.reshape(-1, math.prod(x.shape[x.ndim - n_last:]))
 
 
-def check_pair(argument: str, value: Any, least: int) -> Pair:
-    """value, or twice the one number that it is; raises ValueError where they are not whole and at least `least`."""
-    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2 or not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= least
-                                 for n in pair):
-        raise ValueError(f"{argument} is {value!r}; expected a whole number of at least {least}, or a pair of them, "
-                         "along the height and the width")
-    return int(pair[0]), int(pair[1])
+def as_pair(value: Any) -> Pair:
+    """value, or twice the one number that it is."""
+    height, width = value if isinstance(value, (tuple, list)) else (value, value)
+    return int(height), int(width)

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import LAYER, LIKELIHOOD, checked
 from .functional.full_gaussian import (full_gaussian_kl, full_gaussian_kl_backward, full_reparameterize,
                                        full_reparameterize_backward)
-from .layers import Dense, Layer
+from .layers import Dense, Layer, Sequential
+from .likelihoods import Likelihood
 from .model import LossTerms
 from .vae import VAE
 
@@ -23,13 +25,18 @@ class FullCovarianceVAE(VAE):
     is tilted no diagonal q can bring that to zero.  `encode` gives q's mean and the variances of its single dimensions.
     """
 
-    lower_head: Dense
+    @checked(lower_head=LAYER, likelihood=LIKELIHOOD)
+    def __init__(self, encoder: Sequential, mu_head: Dense, logvar_head: Dense, lower_head: Dense, decoder: Sequential,
+                 likelihood: Likelihood, beta: float, dtype: Any, config: dict[str, Any], network: str = "dense"):
+        self.lower_head = lower_head
+        super().__init__(encoder, mu_head, logvar_head, decoder, likelihood, beta, dtype, config, network)
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
         yield from super().named_layers()
         yield "lower_head", self.lower_head
 
     @classmethod
+    @checked()
     def dense(cls, n_data: int, hidden: Sequence[int] = (400,), n_latent: int = 20, likelihood: str = "bernoulli",
               activation: str = "relu", beta: float = 1.0, init: str = "fan-in", sigma: float = 1.0, *,
               rng: np.random.Generator, dtype: Any = np.float32) -> FullCovarianceVAE:
@@ -47,12 +54,10 @@ class FullCovarianceVAE(VAE):
         if vae.n_latent < 2:
             raise ValueError(f"n_latent is {vae.n_latent}; expected at least 2: one dimension has nothing to be tilted "
                              "against, use VAE")
-        made = cls.__new__(cls)
-        made.lower_head = Dense(len(vae.mu_head.params["W"]), vae.n_latent**2, init=vae.config["init"],
-                                rng=rng, dtype=vae.dtype)
-        made.__init__(vae.encoder, vae.mu_head, vae.logvar_head, vae.decoder, vae.likelihood,    # type: ignore[misc]
-                      vae.beta, vae.dtype, vae.config, vae.network)
-        return made
+        lower_head = Dense(len(vae.mu_head.params["W"]), vae.n_latent**2, init=vae.config["init"], rng=rng,
+                           dtype=vae.dtype)
+        return cls(vae.encoder, vae.mu_head, vae.logvar_head, lower_head, vae.decoder, vae.likelihood, vae.beta,
+                   vae.dtype, vae.config, vae.network)
 
     def loss_and_grad(self, x: Array, eps: Array) -> LossTerms:
         """The loss of a batch, and its gradient in `parameters.grads`; as VAE.loss_and_grad, with one head more."""

@@ -10,14 +10,16 @@ y and dx belong to the layer: they hold until its next forward or backward.  Cop
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from .arguments import FLAG, SIZES, checked, one_of, shown
 from .buffers import Buffers
 from .functional.activations import ACTIVATIONS, bias_backward
-from .functional.affine import matmul
+from .functional.affine import matmul, matmul_transposed
 
 Array = np.ndarray
 MaybeArray = Any    # an Array, or None where the caller said that it needs none
@@ -60,12 +62,12 @@ class Dense:
     rng         : numpy.random.Generator, for the first weights
     params      : W (I, O), b (O,)
 
-    Raises ValueError for an unknown name or a size below 1.
+    Raises TypeError or ValueError that names the argument that does not fit; so do `forward` and `backward`.
     """
 
+    @checked()
     def __init__(self, n_in: int, n_out: int, activation: str = "identity", init: str = "fan-in", *,
                  rng: np.random.Generator, dtype: Any = np.float32):
-        check_size("n_in", n_in), check_size("n_out", n_out)
         self.activation = ACTIVATIONS[one_of("activation", activation, ACTIVATIONS)]
         self.params = first_weights((n_in, n_out), n_out, n_in, n_out, init, rng, dtype)
         self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
@@ -74,6 +76,7 @@ class Dense:
     def forward(self, x: Array) -> Array:
         """x (B, I) -> y (B, O)."""
         W, b = self.params["W"], self.params["b"]
+        expect("x", x, ("B", len(W)), W.dtype)
         y = self._buffers("y", (len(x), W.shape[1]), W.dtype)
         matmul(x, W, out=y)
         self.activation.add_bias(y, b)
@@ -86,6 +89,7 @@ class Dense:
         With a = x W + b and da = dy activation'(a):  dW = x^T da,  db = sum of da's rows,  dx = da W^T.
         [derived in functional.affine_backward]
         """
+        check_upstream(self, dy, need_dx)
         x, y, W = self.x, self.y, self.params["W"]
         dW, db = self.grads["W"], self.grads["b"]
         if self.activation.backward_bias is None:
@@ -96,23 +100,27 @@ class Dense:
         matmul(x.T, da, out=dW)
         if not need_dx:
             return None
-        return matmul(da, W.T, out=self._buffers("dx", x.shape, W.dtype))
+        return matmul_transposed(da, W, self._buffers("dx", x.shape, W.dtype))
 
 
 class Reshape:
     """Each row as an array of the given shape, such as an image: (B, D) -> (B, *shape)."""
 
+    @checked(shape=SIZES)
     def __init__(self, shape: Sequence[int]):
         self.shape = tuple(shape)
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
 
     def forward(self, x: Array) -> Array:
+        expect("x", x, ("B", math.prod(self.shape)))
         self.x_shape = x.shape
-        return x.reshape(len(x), *self.shape)
+        self.y = x.reshape(len(x), *self.shape)
+        return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
         """The same numbers, in rows again."""
+        check_upstream(self, dy, need_dx)
         return dy.reshape(self.x_shape) if need_dx else None
 
 
@@ -123,18 +131,25 @@ class Flatten:
              mean and its logvar, the row is [mean of all pixels | logvar of all pixels], as likelihoods take it
     """
 
+    @checked()
     def __init__(self, groups: int = 1):
-        self.groups = check_size("groups", groups)
+        self.groups = groups
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         self._buffers = Buffers()
 
     def forward(self, x: Array) -> Array:
+        expect("x", x, ("B", "height", "width", "channels"))
+        if x.shape[3] % self.groups:
+            raise ValueError(f"x has shape {x.shape}; expected images (B, height, width, channels), the channels in "
+                             f"{self.groups} equal groups")
         self.x_shape = x.shape
-        return self._moved(x, (len(x), -1, self.groups, x.shape[-1] // self.groups), "y").reshape(len(x), -1)
+        self.y = self._moved(x, (len(x), -1, self.groups, x.shape[-1] // self.groups), "y").reshape(len(x), -1)
+        return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
         """The same numbers, where they came from."""
+        check_upstream(self, dy, need_dx)
         if not need_dx:
             return None
         channels = self.x_shape[-1] // self.groups
@@ -157,32 +172,36 @@ class Concatenate:
               Nothing is learned here, and backward drops the context's share of the gradient
     """
 
+    @checked()
     def __init__(self, n_in: int, n_context: int):
-        self.n_in, self.n_context = check_size("n_in", n_in), check_size("n_context", n_context)
+        self.n_in, self.n_context = n_in, n_context
         self.context: Array | None = None
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         self._buffers = Buffers()
 
     def forward(self, x: Array) -> Array:
+        expect("x", x, ("B", self.n_in))
         if self.context is None:
             raise ValueError("no condition is set; call condition(labels) first, so that the model knows the classes")
         if len(x) % len(self.context):
             raise ValueError(f"the condition holds {len(self.context)} labels for {len(x)} rows; expected one label, "
                              "or one for each row")
-        y = self._buffers("y", (len(x), self.n_in + self.n_context), x.dtype)
+        self.y = y = self._buffers("y", (len(x), self.n_in + self.n_context), x.dtype)
         y[:, :self.n_in] = x
         y[:, self.n_in:] = np.tile(self.context, (len(x) // len(self.context), 1))
         return y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
         """With y = [x, c]:  dx is the first I columns of dy."""
+        check_upstream(self, dy, need_dx)
         return np.ascontiguousarray(dy[:, :self.n_in]) if need_dx else None
 
 
 class Sequential:
     """Layers one after another; with none, the identity."""
 
+    @checked()
     def __init__(self, layers: Sequence[Layer]):
         self.layers = list(layers)
 
@@ -192,11 +211,13 @@ class Sequential:
         return x
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
+        check_flag("need_dx", need_dx)
         dx = dy
         for i, layer in reversed(list(enumerate(self.layers))):
             dx = layer.backward(dx, need_dx=need_dx or i > 0)
         return dx
 
+    @checked()
     def named_layers(self, prefix: str) -> Iterator[tuple[str, Layer]]:
         """prefix.0, prefix.1, ... with their layers."""
         for i, layer in enumerate(self.layers):
@@ -209,15 +230,36 @@ def dense_stack(sizes: Sequence[int], activation: str, last_activation: str, **o
     return Sequential([Dense(n_in, n_out, f, **options) for n_in, n_out, f in zip(sizes, sizes[1:], activations)])
 
 
-def check_size(argument: str, size: Any) -> int:
-    """size; raises ValueError where it is no whole number of at least 1."""
-    if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
-        raise ValueError(f"{argument} is {size!r}; expected a whole number of at least 1")
-    return int(size)
+def expect(argument: str, value: Array, shape: tuple[int | str, ...], dtype: Any = None) -> None:
+    """Raises TypeError or ValueError where a layer is given something else: ("B", 5) is any number of rows of 5.
+
+    Compared by hand, and not by `checked`: every layer asks in every step.
+    """
+    kinds = "fciub" if dtype is None else "fc" if dtype.kind == "c" else "f"
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
+        raise TypeError(f"{argument} is {shown(value)}; expected an array of {dtype or 'numbers'}")
+    if (value.ndim != len(shape) or not value.size
+            or any([type(n) is not str and n != m for n, m in zip(shape, value.shape)])):
+        raise ValueError(f"{argument} has shape {value.shape}; expected ({', '.join(map(str, shape))})"
+                         f"{'' if value.size else ', and none of them 0'}")
 
 
-def one_of(argument: str, value: Any, known: Any) -> Any:
-    """value, if it is among the known names; raises ValueError that lists them, if not."""
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{argument} is {value!r}; expected one of {', '.join(map(repr, known))}")
-    return value
+def check_as_many(argument: str, rows: Array, other: str, rows_of_other: Array) -> None:
+    """Raises ValueError where one array has more rows than the other."""
+    if len(rows) != len(rows_of_other):
+        raise ValueError(f"{argument} has {len(rows)} rows and {other} {len(rows_of_other)}; expected as many")
+
+
+def check_flag(argument: str, value: Any) -> None:
+    """Raises ValueError where value is neither True nor False: an array of them would be neither, too."""
+    if not FLAG.fits(value):
+        raise ValueError(f"{argument} is {shown(value)}; expected {FLAG.expected}")
+
+
+def check_upstream(layer: Any, dy: Array, need_dx: bool) -> None:
+    """Raises TypeError or ValueError where dy cannot be the gradient of the layer's last output."""
+    check_flag("need_dx", need_dx)
+    y = getattr(layer, "y", None)
+    if y is None:
+        raise ValueError("dy came before any x; expected forward(x) before backward(dy)")
+    expect("dy", dy, y.shape, y.dtype)

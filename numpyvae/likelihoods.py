@@ -10,11 +10,11 @@ from typing import Protocol
 
 import numpy as np
 
+from .arguments import checked, one_of
 from .buffers import Buffers
 from .functional import continuous_bernoulli, discretized_logistic
 from .functional import likelihoods as f
 from .functional.activations import sigmoid
-from .layers import one_of
 
 Array = np.ndarray
 
@@ -75,9 +75,8 @@ class Gaussian:
     name = "gaussian"
     outputs_per_pixel = 1
 
+    @checked()
     def __init__(self, sigma: float):
-        if not isinstance(sigma, (int, float)) or isinstance(sigma, bool) or not 0 < sigma < np.inf:
-            raise ValueError(f"sigma is {sigma!r}; expected a number above 0, the pixels' standard deviation")
         self.sigma = float(sigma)
         self._buffers = Buffers()
 

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from . import checkpoint
+from .arguments import checked, one_of, plain, shown
 from .layers import Layer, Sequential, dense_stack
 from .likelihoods import Likelihood
+from .opened import one_line
 from .parameters import Parameters
 
 Array = np.ndarray
@@ -39,9 +41,14 @@ class Model:
         Model.kinds[cls.__name__] = cls
 
     def __init__(self, likelihood: Likelihood, config: dict[str, Any], dtype: Any, network: str):
-        self.likelihood, self.config, self.network = likelihood, config, network
-        self.n_data = math.prod(config["shape"]) if network == "conv" else config["n_data"]
-        self.n_latent = config["n_latent"]
+        size = {"dense": "n_data", "conv": "shape"}[one_of("network", network, ("dense", "conv"))]
+        if size not in config:
+            raise ValueError(f"network is {network!r}, and config has no {size}; expected that of such a network")
+        self.likelihood, self.network = likelihood, network
+        self.config: dict[str, Any] = {    # as JSON has it: lists, and Python's own numbers
+            name: list(plain(value)) if isinstance(value, tuple) else plain(value) for name, value in config.items()}
+        self.n_data = math.prod(self.config["shape"]) if network == "conv" else self.config["n_data"]
+        self.n_latent = self.config["n_latent"]
         self.parameters = Parameters(self.named_layers(), dtype)
 
     def named_layers(self) -> Iterable[tuple[str, Layer]]:
@@ -53,12 +60,14 @@ class Model:
         """float32 trains, float64 checks, complex128 proves."""
         return self.parameters.values.dtype
 
+    @checked()
     def astype(self, dtype: Any) -> Self:
         """A copy of the model with its weights in another dtype."""
         model = copy.deepcopy(self)
         model.parameters = Parameters(model.named_layers(), dtype)
         return model
 
+    @checked()
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights and configuration to one .npz file, whole or not at all; `numpyvae.load` reads it.
 
@@ -91,10 +100,11 @@ class Allowance(np.random.Generator):
         return super().uniform(low, high, size)
 
 
+@checked()
 def load(path: str | os.PathLike[str]) -> Any:
     """The model that `save` wrote to a file.
 
-    Raises FileNotFoundError, or ValueError where the file is no model that numpyvae saved.
+    Raises FileNotFoundError or another OSError, or ValueError where the file is no model that numpyvae saved.
     """
     header, arrays = checkpoint.read(path)
     try:
@@ -106,7 +116,8 @@ def load(path: str | os.PathLike[str]) -> Any:
             raise ValueError(f"it holds {values.shape} weights of {values.dtype}, its configuration asks for "
                              f"{model.parameters.values.shape} floats")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{path} is no model that numpyvae saved ({error}); train one, or check the path") from error
+        raise ValueError(f"{path} is no model that numpyvae saved ({one_line(error)}); train one, or check the "
+                         "path") from error
     if not np.isfinite(values).all():
         raise ValueError(f"{path} holds weights that are NaN or infinite; train the model anew")
     model.parameters.values[:] = values
@@ -120,26 +131,23 @@ def dense_decoder(n_latent: int, hidden: Iterable[int], n_data: int, likelihood:
     return dense_stack(sizes, activation, "identity", **weights)
 
 
-def check_hidden(hidden: Any) -> list[int]:
-    """The hidden layers' sizes as a list; raises ValueError where they are none."""
-    if not isinstance(hidden, (tuple, list)):
-        raise ValueError(f"hidden is {hidden!r}; expected the layers' sizes as a tuple, such as (400,)")
-    return list(hidden)
-
-
-def check_rng(rng: Any) -> np.random.Generator:
-    """rng; raises TypeError where it is no Generator."""
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng is {type(rng).__name__}; expected a Generator, as np.random.default_rng(0) makes")
-    return rng
-
-
 def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
     """value as rows of the model's dtype; raises TypeError or ValueError where it is no (B, width) of numbers."""
-    value = np.asarray(value)
+    try:
+        value = np.asarray(value)
+    except ValueError:    # rows of different lengths
+        raise ValueError(f"{argument} is {shown(value)}; expected (B, {width}), rows of one length") from None
     if value.dtype.kind not in "fciub" or (value.dtype.kind == "c" and dtype.kind != "c"):
         raise TypeError(f"{argument} has dtype {value.dtype}; expected real numbers, such as float32")
     if value.ndim != 2 or value.shape[1] != width or len(value) == 0:
         hint = f": reshape images with {argument}.reshape(len({argument}), -1)" if value.ndim > 2 else ""
         raise ValueError(f"{argument} has shape {value.shape}; expected (B, {width}) with at least one row{hint}")
     return np.ascontiguousarray(value, dtype=dtype)
+
+
+def as_noise(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
+    """The same for what has no bounds of its own, codes and noise: finite numbers."""
+    rows = as_batch(argument, value, width, dtype)
+    if not np.isfinite(rows).all():
+        raise ValueError(f"{argument} holds NaN or infinity; expected finite numbers, as N(0, 1) has them")
+    return rows

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .convolution import Conv2d, ConvTranspose2d
-from .layers import Flatten, Layer, Reshape, Sequential, check_size, dense_stack
+from .layers import Flatten, Layer, Reshape, Sequential, dense_stack
 
 HALVING: dict[str, Any] = {"kernel_size": 3, "stride": 2, "padding": 1}    # n pixels become n / 2, rounded up
 
@@ -41,17 +41,3 @@ def halved(shape: Sequence[int], times: int) -> tuple[int, int]:
     """The height and the width of an image after so many convolutions."""
     height, width = (-(-side // 2**times) for side in shape[:2])
     return height, width
-
-
-def check_image(argument: str, shape: Any) -> list[int]:
-    """An image's shape as a list; raises ValueError where it is none."""
-    if not isinstance(shape, (tuple, list)) or len(shape) != 3:
-        raise ValueError(f"{argument} is {shape!r}; expected (height, width, channels), such as (28, 28, 1)")
-    return [check_size(argument, size) for size in shape]
-
-
-def check_channels(channels: Any) -> list[int]:
-    """The convolutions' channels as a list; raises ValueError where they are none."""
-    if not isinstance(channels, (tuple, list)) or len(channels) == 0:
-        raise ValueError(f"channels is {channels!r}; expected those of each convolution as a tuple, such as (32, 64)")
-    return [check_size("channels", size) for size in channels]

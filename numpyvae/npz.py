@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from .opened import one_line, open_file
+
 NPY_MAGIC = b"\x93NUMPY"
 # A header can promise more than any machine has, and a zip file inflate a thousandfold.  Ours stops at 1 GiB in all.
 MAX_BYTES = 2**30
@@ -28,8 +30,8 @@ def read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
         shape, fortran, dtype = read_header[version](file)
     except (KeyError, ValueError, EOFError, TypeError, SyntaxError, RecursionError, MemoryError,
             tokenize.TokenError) as error:    # NumPy mends headers from Python 2 with the tokenizer
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{name} has a damaged header ({reason}); save the array again with np.save") from error
+        raise ValueError(f"{name} has a damaged header ({one_line(error)}); save the array again with "
+                         "np.save") from error
     if dtype.hasobject or dtype.kind not in "fiub":
         raise ValueError(f"{name} holds {dtype}; expected numbers: uint8, or floats")
     promised = math.prod(shape) * dtype.itemsize
@@ -44,28 +46,28 @@ def read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def open_npz(path: str | os.PathLike[str]) -> Iterator[tuple[list[str], Callable[[str], np.ndarray]]]:
+def open_npz(path: str | os.PathLike[str], advice: str) -> Iterator[tuple[list[str], Callable[[str], np.ndarray]]]:
     """The names of the arrays in a .npz file, and a function that reads one.  Names are never used as paths.
 
-    Raises FileNotFoundError, or ValueError where the file is damaged, holds two arrays of one name or more than
-    MAX_BYTES.
+    Raises OSError as open_file does, with its advice, or ValueError where the file is damaged, holds two arrays of one
+    name or more than MAX_BYTES.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            if len(members) != len(archive.infolist()):
-                raise ValueError(f"{path} holds two arrays of one name; expected one each: save it again")
-            size = sum(info.file_size for info in members.values())
-            if size > MAX_BYTES:
-                raise ValueError(f"{path} promises {size:,} bytes; expected at most {MAX_BYTES:,}: it is damaged or "
-                                 "forged")
+    with open_file(path, advice) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+                if len(members) != len(archive.infolist()):
+                    raise ValueError(f"{path} holds two arrays of one name; expected one each: save it again")
+                size = sum(info.file_size for info in members.values())
+                if size > MAX_BYTES:
+                    raise ValueError(f"{path} promises {size:,} bytes; expected at most {MAX_BYTES:,}: it is damaged "
+                                     "or forged")
 
-            def read(name: str) -> np.ndarray:
-                with archive.open(members[name]) as file:
-                    return read_npy(file, members[name].file_size, f"{path}, array {name!r},")
+                def read(name: str) -> np.ndarray:
+                    with archive.open(members[name]) as member:
+                        return read_npy(member, members[name].file_size, f"{path}, array {name!r},")
 
-            yield list(members), read
-    except FileNotFoundError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise ValueError(f"{path} is a damaged .npz file ({error}); save it again with np.savez") from error
+                yield list(members), read
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
+                UnicodeDecodeError) as error:    # names are UTF-8 where a bit says so
+            raise ValueError(f"{path} is no .npz file, or a damaged one ({one_line(error)}); {advice}") from error

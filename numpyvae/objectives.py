@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import checked
 from .exact import log_sum_exp
 from .functional.gaussian import (gaussian_kl, gaussian_kl_backward, gaussian_log_density,
                                   gaussian_log_density_backward, reparameterize, reparameterize_backward)
 from .model import LossTerms
 
 Array = np.ndarray
+__all__ = ["dreg", "free_bits", "iwae", "score_function", "sticking_the_landing"]
 
 
+@checked(x="numbers: ...", eps="...")
 def free_bits(vae: Any, x: Array, eps: Array, minimum: float = 0.1) -> LossTerms:
     """The loss with a KL term that counts no less than `minimum` nats in each latent dimension.
 
@@ -30,8 +33,6 @@ def free_bits(vae: Any, x: Array, eps: Array, minimum: float = 0.1) -> LossTerms
 
     Raises ValueError where minimum is negative.
     """
-    if not 0 <= minimum < np.inf:
-        raise ValueError(f"minimum is {minimum!r}; expected a number of at least 0, in nats for each dimension")
     x, eps = vae.check_pair(x, eps)
     # forward
     h      = vae.encoder.forward(x)                                             # (B, H)
@@ -54,6 +55,7 @@ def free_bits(vae: Any, x: Array, eps: Array, minimum: float = 0.1) -> LossTerms
     return terms
 
 
+@checked(x="numbers: ...", eps="...", baseline="...")
 def score_function(vae: Any, x: Array, eps: Array, baseline: Array | float = 0.0) -> LossTerms:
     """The ordinary loss, its gradient for the encoder without a derivative of the decoder ("REINFORCE").
 
@@ -68,6 +70,8 @@ def score_function(vae: Any, x: Array, eps: Array, baseline: Array | float = 0.0
     from the KL, which is known in closed form.       [Williams 1992; Mnih & Gregor 2014; lesson 6, eq. 6.2]
     """
     x, eps = vae.check_pair(x, eps)
+    if np.shape(baseline) not in ((), (len(x),)):
+        raise ValueError(f"baseline has shape {np.shape(baseline)}; expected a number, or ({len(x)},), one an image")
     # forward, as in VAE.loss_and_grad
     h      = vae.encoder.forward(x)                                             # (B, H)
     mu     = vae.mu_head.forward(h)                                             # (B, Z)
@@ -86,6 +90,7 @@ def score_function(vae: Any, x: Array, eps: Array, baseline: Array | float = 0.0
     return vae.mean_terms(nll, kl)
 
 
+@checked(x="numbers: ...", eps="...")
 def iwae(vae: Any, x: Array, eps: Array) -> LossTerms:
     """Minus the importance-weighted bound, from K samples an image.                    [Burda et al. 2016, eq. 8]
 
@@ -100,6 +105,7 @@ def iwae(vae: Any, x: Array, eps: Array) -> LossTerms:
     return _importance_weighted(vae, x, eps, "iwae")
 
 
+@checked(x="numbers: ...", eps="...")
 def sticking_the_landing(vae: Any, x: Array, eps: Array) -> LossTerms:
     """The ELBO from one sample, its gradient without the score term.                   [Roeder et al. 2017, eq. 7]
 
@@ -113,6 +119,7 @@ def sticking_the_landing(vae: Any, x: Array, eps: Array) -> LossTerms:
     return _importance_weighted(vae, x, eps, "sticking_the_landing")
 
 
+@checked(x="numbers: ...", eps="...")
 def dreg(vae: Any, x: Array, eps: Array) -> LossTerms:
     """The loss of `iwae`, its encoder's gradient doubly reparameterised.               [Tucker et al. 2019, eq. 8]
 

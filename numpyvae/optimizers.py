@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from . import kernels
+from .arguments import check, checked
 from .parameters import Parameters
 from .twin import twin
 
@@ -19,11 +20,13 @@ class Optimizer(Protocol):
 class SGD:
     """w <- w - lr g."""
 
+    @checked()
     def __init__(self, lr: float = 1e-2):
-        self.lr = _positive("lr", lr)
+        self.lr = float(lr)
 
     def step(self, parameters: Parameters) -> None:
         """Update parameters.values by parameters.grads."""
+        check("step", parameters=parameters)
         parameters.values -= self.lr * parameters.grads
 
 
@@ -33,13 +36,15 @@ class Momentum:
     [Polyak 1964, in the form of Sutskever et al. 2013]
     """
 
+    @checked()
     def __init__(self, lr: float = 1e-2, momentum: float = 0.9):
-        self.lr = _positive("lr", lr)
-        self.momentum = _fraction("momentum", momentum)
+        self.lr = float(lr)
+        self.momentum = float(momentum)
         self.velocity: np.ndarray | None = None
 
     def step(self, parameters: Parameters) -> None:
         """Update parameters.values by parameters.grads."""
+        check("step", parameters=parameters)
         if self.velocity is None:
             self.velocity = np.zeros_like(parameters.values)
         self.velocity *= self.momentum
@@ -58,16 +63,18 @@ class Adam:
     [Kingma & Ba 2015, algorithm 1]
     """
 
+    @checked()
     def __init__(self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8):
-        self.lr = _positive("lr", lr)
-        self.beta1, self.beta2 = _fraction("beta1", beta1), _fraction("beta2", beta2)
-        self.eps = _positive("eps", eps)
+        self.lr = float(lr)
+        self.beta1, self.beta2 = float(beta1), float(beta2)
+        self.eps = float(eps)
         self.t = 0
         self.mean: np.ndarray | None = None
         self.square: np.ndarray | None = None
 
     def step(self, parameters: Parameters) -> None:
         """Update parameters.values by parameters.grads."""
+        check("step", parameters=parameters)
         if self.mean is None or self.square is None:
             self.mean, self.square = np.zeros_like(parameters.values), np.zeros_like(parameters.values)
         self.t += 1
@@ -87,18 +94,6 @@ def adam(values: np.ndarray, grads: np.ndarray, mean: np.ndarray, square: np.nda
     square += rate2 * (grads**2 - square)
     values -= lr / correction1 * mean / (np.sqrt(square / correction2) + eps)
     return values
-
-
-def _positive(argument: str, value: float) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < np.inf:
-        raise ValueError(f"{argument} is {value!r}; expected a number above 0")
-    return float(value)
-
-
-def _fraction(argument: str, value: float) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1:
-        raise ValueError(f"{argument} is {value!r}; expected a number from 0 up to, but not including, 1")
-    return float(value)
 
 
 OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "adam": Adam}

@@ -1,11 +1,12 @@
 """Every weight of a model in one vector, every gradient in another, both seen through named views."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from .arguments import ANYTHING, all_are, checked, has, one_of
 from .layers import Layer
 
 
@@ -19,8 +20,12 @@ class Parameters:
     pass, a checkpoint one array, and a gradient check walks one index.  parameters["encoder.0.W"] is the view.
     """
 
+    @checked(named_layers=ANYTHING)
     def __init__(self, named_layers: Iterable[tuple[str, Layer]], dtype: Any):
-        named_layers = list(named_layers)
+        named_layers = list(named_layers) if isinstance(named_layers, (Iterator, tuple, list)) else []
+        if not named_layers or not all(all_are(ANYTHING.fits)(pair) and len(pair) == 2 and isinstance(pair[0], str)
+                                       and has("params", "grads")(pair[1]) for pair in named_layers):
+            raise TypeError("Parameters: named_layers are no pairs of a name and a layer; expected at least one pair")
         weights = {f"{prefix}.{name}": weight
                    for prefix, layer in named_layers for name, weight in layer.params.items()}
         self.names = list(weights)
@@ -38,26 +43,26 @@ class Parameters:
         return self.values.size
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The weights called `name`, as a view.  Raises KeyError that lists the names."""
+        """The weights called `name`, as a view.  Raises ValueError that lists the names."""
         return self._view(self.values, name)
 
+    @checked()
     def grad(self, name: str) -> np.ndarray:
         """The gradient for the weights called `name`, as a view."""
         return self._view(self.grads, name)
 
+    @checked()
     def locate(self, index: int) -> tuple[str, tuple[int, ...]]:
         """The name of the array that holds values[index], and the place in it."""
         for name, (where, shape) in self._place.items():
             if where.start <= index < where.stop:
                 return name, tuple(int(i) for i in np.unravel_index(index - where.start, shape))
-        raise IndexError(f"index is {index}; expected 0 to {len(self) - 1}")
+        raise ValueError(f"index is {index}; expected 0 to {len(self) - 1}")
 
     def first_not_finite(self) -> str | None:
         """The name of the first weights that hold a NaN or an infinity, or None."""
         return next((name for name in self.names if not np.isfinite(self[name]).all()), None)
 
     def _view(self, vector: np.ndarray, name: str) -> np.ndarray:
-        if name not in self._place:
-            raise KeyError(f"no parameter is called {name!r}; there are {', '.join(self.names)}")
-        where, shape = self._place[name]
+        where, shape = self._place[one_of("name", name, self._place)]
         return vector[where].reshape(shape)

@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 
 from .functional.pixels import pick_binary_pixels, pick_pixels
-from .layers import one_of
+from .arguments import one_of
 
 BINARIZE = ("none", "dynamic", "static")
+
+
+def drawn_once(binarize: str) -> str:
+    """How test images are made binary where training images are: once, so that every epoch's loss is of the same."""
+    return "none" if one_of("binarize", binarize, BINARIZE) == "none" else "static"
 
 
 class Pixels:
@@ -41,7 +46,8 @@ class Pixels:
             model.likelihood.check(images)
         if binarize == "static":
             images = _binarized(images, rng)
-        self.labels = _check_labels(f"{argument}' labels", labels, len(images), model)
+        whose = "labels" if argument == "images" else f"{argument}_labels"
+        self.labels = _check_labels(whose, labels, len(images), model)
         self.images, self.model, self.dynamic, self.rng = images, model, binarize == "dynamic", rng
         self._x = np.empty((0, images.shape[1]), model.dtype)
 

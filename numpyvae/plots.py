@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arguments import MODEL, SIZES, Kind, checked, has, one_of, shown
 from .functional.gaussian import gaussian_kl
+from .likelihoods import LIKELIHOODS
 from .networks import halved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = np.ndarray
+__all__ = ["gradient_errors", "image_grid", "kl_of_dimensions", "kl_per_dimension", "latent_grid", "latent_map",
+           "latent_traversals", "learning_curves", "network", "reconstructions"]
+
+REPORT = Kind(has("rows", "failed"), "what gradcheck returns", TypeError)
 
 # The palette of Okabe & Ito (2008), made for colour-blind readers; INK takes the place of their black.
 INK, MUTED = "#333333", "#8a8a8a"
@@ -27,6 +33,7 @@ MARKERS = "o^sDvP"    # the next ten classes have the same colours and another s
 TERMS = {"loss": ("loss", BLUE), "nll": ("reconstruction (nll)", ORANGE), "kl": ("KL", GREEN)}
 
 
+@checked()
 def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Sequence[str] = tuple(TERMS)) -> Axes:
     """The loss and its parts over the epochs: solid in training, dashed in validation.
 
@@ -36,11 +43,9 @@ def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Seque
     Raises ValueError without a record.
     """
     from matplotlib.ticker import MaxNLocator
-    if not records:
-        raise ValueError("records is empty; expected at least one record: train for an epoch first")
     ax = _axes(ax)
     for term in terms:
-        label, color = TERMS[term]
+        label, color = TERMS[one_of("terms", term, TERMS)]
         ax.plot([r.epoch for r in records], [getattr(r, term) for r in records], "o-", color=color, markersize=3,
                 label=f"{label}, training")
         held_out = [(r.epoch, getattr(r.validation, term)) for r in records if r.validation is not None]
@@ -52,6 +57,7 @@ def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Seque
     return _open_frame(ax)
 
 
+@checked(images="numbers: ...")
 def image_grid(images: Array, ax: Axes | None = None, columns: int | None = None, gap: int = 2) -> Axes:
     """Pictures side by side, row by row.
 
@@ -78,6 +84,7 @@ def image_grid(images: Array, ax: Axes | None = None, columns: int | None = None
     return ax
 
 
+@checked(vae=MODEL, images="...")
 def reconstructions(vae: Any, images: Array, ax: Axes | None = None, columns: int = 10) -> Axes:
     """Images in one row, and below each its reconstruction from the mean of q(z|x); row pair by row pair.
 
@@ -86,6 +93,7 @@ def reconstructions(vae: Any, images: Array, ax: Axes | None = None, columns: in
     Raises ValueError for images that are no pictures.
     """
     originals = _pictures(images)
+    _check_fits("images", images[0], vae)
     again = _pictures(vae.reconstruct(as_rows(images)).reshape(np.shape(images)))
     columns = min(columns, len(originals))
     starts = range(0, len(originals), columns)
@@ -97,6 +105,7 @@ def reconstructions(vae: Any, images: Array, ax: Axes | None = None, columns: in
     return _label_rows(ax, len(starts) * ["original", "rebuilt"], originals.shape[1])
 
 
+@checked(means="N Z", values="any: N")
 def latent_map(means: Array, values: Array | None = None, label: str = "", ax: Axes | None = None,
                dimensions: Sequence[int] = (0, 1)) -> Axes:
     """Where the images lie in the latent space, in two of its dimensions; the dashed circle holds 86 % of the prior.
@@ -107,6 +116,8 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
     A space of one dimension is drawn against the images' number.
     """
     from matplotlib.patches import Circle
+    if means.shape[1] > 1 and (len(dimensions) < 2 or max(dimensions[:2]) >= means.shape[1]):
+        raise ValueError(f"dimensions is {shown(dimensions)}; expected two of the {means.shape[1]} that means has")
     ax = _axes(ax)
     if means.shape[1] == 1:
         x, y, names = means[:, 0], np.arange(len(means)), ["z[0], mean", "image"]
@@ -127,6 +138,7 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
     return _open_frame(ax)
 
 
+@checked(mu="B Z", logvar="B Z")
 def kl_of_dimensions(mu: Array, logvar: Array) -> Array:
     """What each latent dimension costs, in nats, on average over images: (B, Z), (B, Z) -> (Z,).
 
@@ -135,6 +147,7 @@ def kl_of_dimensions(mu: Array, logvar: Array) -> Array:
     return gaussian_kl(mu.reshape(-1, 1), logvar.reshape(-1, 1)).reshape(mu.shape).mean(axis=0)
 
 
+@checked(mu="B Z", logvar="B Z")
 def kl_per_dimension(mu: Array, logvar: Array, ax: Axes | None = None) -> Axes:
     """Bars of `kl_of_dimensions`, the largest first; mu, logvar : (B, Z), what `encode` gives."""
     kl = kl_of_dimensions(mu, logvar)
@@ -147,6 +160,7 @@ def kl_per_dimension(mu: Array, logvar: Array, ax: Axes | None = None) -> Axes:
     return _open_frame(ax)
 
 
+@checked(vae=MODEL, shape=SIZES)
 def latent_grid(vae: Any, n: int = 15, shape: Sequence[int] | None = None, ax: Axes | None = None) -> Axes:
     """A latent space of two dimensions, decoded on a grid of n x n points that are equally likely under the prior.
 
@@ -159,17 +173,20 @@ def latent_grid(vae: Any, n: int = 15, shape: Sequence[int] | None = None, ax: A
     if vae.n_latent != 2:
         raise ValueError(f"vae.n_latent is {vae.n_latent}; expected 2: use latent_traversals for any other")
     quantiles = np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
+    if shape is not None and math.prod(shape) != vae.n_data:
+        raise ValueError(f"shape is {shown(shape)}; expected that of a picture with the model's {vae.n_data} numbers")
     right, up = np.meshgrid(quantiles, quantiles[::-1])
     x = vae.decode(np.column_stack([right.ravel(), up.ravel()]))
     ax = image_grid(x.reshape(-1, *(shape or x.shape[1:])), ax, columns=n, gap=0)
     height, width, _ = _pictures(x[:1].reshape(-1, *(shape or x.shape[1:]))).shape[1:]
-    shown = sorted({0, n // 4, n // 2, n - 1 - n // 4, n - 1})
-    ax.set_xticks([(i + 0.5) * width - 0.5 for i in shown], [_number(quantiles[i]) for i in shown])
-    ax.set_yticks([(n - i - 0.5) * height - 0.5 for i in shown], [_number(quantiles[i]) for i in shown])
+    ticks = sorted({0, n // 4, n // 2, n - 1 - n // 4, n - 1})
+    ax.set_xticks([(i + 0.5) * width - 0.5 for i in ticks], [_number(quantiles[i]) for i in ticks])
+    ax.set_yticks([(n - i - 0.5) * height - 0.5 for i in ticks], [_number(quantiles[i]) for i in ticks])
     ax.set(xlabel="z[0]", ylabel="z[1]")
     return ax
 
 
+@checked(image="...")
 def latent_traversals(vae: Any, image: Array, dimensions: Sequence[int], steps: int = 9,
                       ax: Axes | None = None) -> Axes:
     """One image's mean decoded again and again, with one latent dimension at a time moved from -3 to 3.
@@ -179,6 +196,9 @@ def latent_traversals(vae: Any, image: Array, dimensions: Sequence[int], steps: 
 
     Raises ValueError for an image that is no picture.
     """
+    _check_fits("image", image, vae)
+    if max(dimensions) >= vae.n_latent:
+        raise ValueError(f"dimensions is {shown(dimensions)}; expected some of 0 to {vae.n_latent - 1}")
     values = np.linspace(-3, 3, steps)
     mu, _ = vae.encode(as_rows(image[None]))
     z = np.repeat(mu, len(dimensions) * steps, axis=0).reshape(len(dimensions), steps, -1)
@@ -193,6 +213,7 @@ def latent_traversals(vae: Any, image: Array, dimensions: Sequence[int], steps: 
     return _label_rows(ax, [f"z[{dimension}]" for dimension in dimensions], height)
 
 
+@checked()
 def network(config: dict[str, Any], ax: Axes | None = None) -> Axes:
     """The network as boxes with their sizes; a box's height grows with the logarithm of its size.
 
@@ -200,8 +221,9 @@ def network(config: dict[str, Any], ax: Axes | None = None) -> Axes:
     """
     hidden, n_latent = hidden_layers(config), config["n_latent"]
     n_data = config["n_data"] if "n_data" in config else math.prod(config["shape"])
-    outputs = {"bernoulli": "logits", "gaussian": "means", "gaussian-learned": "means,\nlog σ²"}[config["likelihood"]]
-    n_theta = n_data * (2 if config["likelihood"] == "gaussian-learned" else 1)
+    outputs = {"bernoulli": "logits", "continuous-bernoulli": "logits", "gaussian": "means",
+               "gaussian-learned": "means,\nlog σ²", "discretized-logistic": "means,\nlog s"}[config["likelihood"]]
+    n_theta = n_data * LIKELIHOODS[config["likelihood"]](1.0).outputs_per_pixel
     encoder = [(n_data, "x"), *hidden]
     decoder = [*reversed(hidden), (n_theta, outputs)]
     ax = _axes(ax)
@@ -239,6 +261,7 @@ def hidden_layers(config: dict[str, Any]) -> list[tuple[int, str]]:
         (config["n_hidden"], activation)]
 
 
+@checked(report=REPORT)
 def gradient_errors(report: Any, ax: Axes | None = None) -> Axes:
     """The error of every entry that a gradient check looked at: a line for each check, a cell for each entry.
 
@@ -305,6 +328,13 @@ def _pictures(images: Array) -> Array:
     rgba = np.ones((*pixels.shape[:3], 4))
     rgba[..., :3] = np.clip(pixels, 0, 1)
     return rgba
+
+
+def _check_fits(argument: str, image: Array, model: Any) -> None:
+    if image.dtype != np.uint8 and image.dtype.kind != "f":
+        raise TypeError(f"{argument} has dtype {image.dtype}; expected uint8, or floats as the model takes them")
+    if image.size != model.n_data:
+        raise ValueError(f"{argument} has {image.size} numbers an image; expected {model.n_data}, the model's n_data")
 
 
 def _scatter_classes(ax: Axes, x: Array, y: Array, values: Array, label: str, style: dict[str, Any]) -> None:

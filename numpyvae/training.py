@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import checked
 from .model import LossTerms
 from .optimizers import Optimizer
-from .pixels import Pixels
+from .pixels import Pixels, drawn_once
 from .training_state import Interval, Record, TrainingState
 
 VALIDATION_BATCH = 500
 
 
+@checked(images="numbers: ...", labels="any: ...", validation="numbers: ...", validation_labels="any: ...")
 def fit(model: Any, images: np.ndarray, *, optimizer: Optimizer, epochs: int, batch_size: int,
         rng: np.random.Generator, labels: np.ndarray | None = None, validation: np.ndarray | None = None,
         validation_labels: np.ndarray | None = None, binarize: str = "none",
@@ -47,14 +49,9 @@ def fit(model: Any, images: np.ndarray, *, optimizer: Optimizer, epochs: int, ba
     drawn once unless binarize is "none".
 
     Raises ValueError or TypeError that names the argument that does not fit, and FloatingPointError in the step in
-    which the loss stops being a finite number; the weights are then those before that step.
+    which the loss stops being a finite number, the weights are then those before that step; or after the epoch where
+    the loss of the validation images does.
     """
-    for name, value, least in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("samples", samples, 1),
-                               ("warmup", warmup, 0)):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} is {value!r}; expected a whole number of at least {least}")
-    if lr_end is not None and not 0 < lr_end < math.inf:
-        raise ValueError(f"lr_end is {lr_end!r}; expected a number above 0, or None")
     if warmup and not hasattr(model, "beta"):
         raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
     settings = {"epochs": int(epochs), "batch_size": int(batch_size), "binarize": binarize, "samples": int(samples),
@@ -67,8 +64,7 @@ def fit(model: Any, images: np.ndarray, *, optimizer: Optimizer, epochs: int, ba
         raise ValueError(f"batch_size is {batch_size}, more than the {len(train)} images; expected at most that many")
     held_out = None
     if validation is not None:
-        held_out = Pixels("validation", validation, model, "none" if binarize == "none" else "static", rng,
-                          validation_labels)
+        held_out = Pixels("validation", validation, model, drawn_once(binarize), rng, validation_labels)
     state.random_numbers_go_on()
     steps = math.ceil(len(train) / batch_size)    # of an epoch
     schedule = Schedule(model, optimizer, epochs * steps, lr_end, warmup * steps)
@@ -114,6 +110,9 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
                 if stopped:
                     raise KeyboardInterrupt
         validation = None if held_out is None else mean_loss(model, held_out, rng)
+        if validation is not None and not math.isfinite(validation.loss):
+            raise FloatingPointError(f"the loss of the validation images is {validation.loss} after epoch {epoch}; "
+                                     "expected a finite loss: try a smaller lr, or look at the data for outliers")
         record = state.end_epoch(len(train), validation)
         if checkpoint is not None and epoch == epochs:
             state.save(checkpoint)
@@ -146,6 +145,7 @@ class Schedule:
             self.model.beta = self.beta
 
 
+@checked(images="numbers: ...", labels="any: ...")
 def evaluate_loss(model: Any, images: np.ndarray, *, rng: np.random.Generator, binarize: str = "none",
                   labels: np.ndarray | None = None) -> LossTerms:
     """The mean loss over images and its parts, in nats per image, one z for each; arguments as in fit."""
@@ -154,8 +154,9 @@ def evaluate_loss(model: Any, images: np.ndarray, *, rng: np.random.Generator, b
 
 def mean_loss(model: Any, pixels: Pixels, rng: np.random.Generator) -> LossTerms:
     sums = np.zeros(3)
-    for x in pixels.batches(VALIDATION_BATCH):
-        sums += len(x) * np.array(model.loss_terms(x, *model.noise(len(x), rng)))
+    with np.errstate(over="ignore", invalid="ignore"):    # the result says so
+        for x in pixels.batches(VALIDATION_BATCH):
+            sums += len(x) * np.array(model.loss_terms(x, *model.noise(len(x), rng)))
     return LossTerms(*(sums / len(pixels)).tolist())
 
 

@@ -19,7 +19,9 @@ from typing import Any, Self
 import numpy as np
 
 from . import checkpoint
+from .arguments import shown
 from .model import LossTerms
+from .opened import one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +42,10 @@ class Record:
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Self:
         """Raises TypeError where `saved` is not what to_json made."""
-        return cls(**{**saved, "validation": saved["validation"] and LossTerms(*saved["validation"])})
+        try:
+            return cls(**{**saved, "validation": saved["validation"] and LossTerms(*saved["validation"])})
+        except (TypeError, KeyError, IndexError):
+            raise TypeError(f"saved is {shown(saved)}; expected what Record.to_json made") from None
 
 
 @dataclasses.dataclass
@@ -107,7 +112,8 @@ class TrainingState:
     def resume(self, path: str | os.PathLike[str]) -> None:
         """Take everything from a file that `save` wrote; warns where other versions make the bits differ.
 
-        Raises FileNotFoundError, or ValueError where the file is no checkpoint, or not one of this run.
+        Raises FileNotFoundError or another OSError, or ValueError where the file is no checkpoint, or not one of this
+        run.
         """
         header, arrays = checkpoint.read(path)
         try:
@@ -128,9 +134,10 @@ class TrainingState:
             self.rng.bit_generator.state = saved["rng"]    # raises where it is no state
             self.rng.bit_generator.state = self.first_rng = saved["first_rng"]
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"{path} is no checkpoint of a training run ({error!r}); train anew") from error
+            raise ValueError(f"{path} is no checkpoint of a training run ({one_line(repr(error))}); train "
+                             "anew") from error
         except ValueError as error:
-            raise ValueError(f"{path} cannot be resumed: {error}") from error
+            raise ValueError(f"{path} cannot be resumed: {one_line(error)}") from error
         self.model.parameters.values[:] = values
         for name, value in {**{key: saved["optimizer"][key] for key in numbers}, **moments}.items():
             setattr(self.optimizer, name, value)
@@ -168,8 +175,8 @@ class Interval:
     def __init__(self, argument: str, text: str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(step|minute)s?\s*", text) if isinstance(text, str) else None
         if match is None or float(match[1]) == 0:
-            raise ValueError(f"{argument} is {text!r}; expected a number of steps or minutes, such as '500 steps' or "
-                             "'2 minutes'")
+            raise ValueError(f"{argument} is {shown(text)}; expected a number of steps or minutes, such as "
+                             "'500 steps' or '2 minutes'")
         self.length, self.by_steps = float(match[1]), match[2] == "step"
         self.steps, self.since = 0, time.monotonic()
 

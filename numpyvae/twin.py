@@ -16,21 +16,25 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import operator
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
+from .arguments import shown, unmatched
 from .kernels.jit import jit
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 ANY_SHAPE = "..."
-NUMBER = "number"
+NUMBERS = {"number": -1e150, "positive number": 1e-150}    # from there to 1e150: a square must not overflow
 PAIRS = {"pair": 0, "positive pair": 1}    # of whole numbers, along the height and the width, and the least of them
 COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+layout = operator.attrgetter("shape", "strides", "dtype")    # of an array: all that a call has to look at again
 
 registry: dict[str, "Twin"] = {}    # every twin by module and name, for tests that walk them all
 _kernels = "off" if os.environ.get("NUMPYVAE_KERNELS") == "0" else "on"    # or "everywhere"
@@ -74,9 +78,9 @@ def twin(kernel: Callable[..., Any] | None, *, when: Callable[[], bool] | None =
     writes : the parameters that are filled with results, and not read unless the docstring says so
     wrt    : the parameters that the function's `_backward` gives gradients for; all its arrays, if None
     shapes : for each parameter its axes ("B Z"; the same letter, the same length; "2D" twice the length of "D"),
-             "..." for an array of any shape (the same for all), "number", or "pair" for a tuple of two whole
-             numbers of at least 0 ("positive pair": 1).  "uint8: N D" also fixes the dtype, which otherwise is the
-             one floating dtype that all the arrays share
+             "..." for an array of any shape (the same for all), "number" or "positive number", or "pair" for a
+             tuple of two whole numbers of at least 0 ("positive pair": 1).  "uint8: N D" also fixes the dtype,
+             which otherwise is the one floating dtype that all the arrays share
 
     The result is called like the function; `.reference` is the function and `.kernel` the plain kernel.
     """
@@ -89,7 +93,7 @@ class Twin(Generic[P, R]):
     """A reference and its kernel, called as one function.
 
     Raises TypeError for an argument that is no array of numbers (or no number), ValueError for one whose shape
-    does not fit the others.
+    does not fit the others and for a number outside its range.
     """
 
     def __init__(self, reference: Callable[P, R], kernel: Callable[..., Any] | None, when: Callable[[], bool] | None,
@@ -105,30 +109,31 @@ class Twin(Generic[P, R]):
         self.shapes = shapes
         self.writes = writes
         self._when = when
-        self._numbers = [i for i, spec in enumerate(shapes.values()) if spec == NUMBER]
+        self._numbers = {i: NUMBERS[spec] for i, spec in enumerate(shapes.values()) if spec in NUMBERS}
         self._pairs = [(i, PAIRS[spec]) for i, spec in enumerate(shapes.values()) if spec in PAIRS]
-        self._arrays = [i for i, spec in enumerate(shapes.values()) if spec != NUMBER and spec not in PAIRS]
+        self._arrays = [i for i, spec in enumerate(shapes.values()) if spec not in NUMBERS and spec not in PAIRS]
         self.wrt = tuple(list(shapes)[i] for i in self._arrays) if wrt is None else wrt
         self._floats = [i for i in self._arrays if ":" not in list(shapes.values())[i]]
         self._compiled: Callable[..., Any] | None = None
-        self._seen: dict[tuple[Any, ...], bool] = {}    # argument shapes and dtypes -> may the kernel take them?
+        self._seen: dict[tuple[Any, ...], bool] = {}    # layouts that fitted -> may the kernel take them?
         registry[f"{reference.__module__}.{reference.__name__}"] = self
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         values: tuple[Any, ...] = args
         if kwargs or len(args) != len(self.shapes):
             values = self.signature.bind(*args, **kwargs).args
+        arrays = [values[i] for i in self._arrays] if self._numbers or self._pairs else values
         try:
-            compilable = self._seen[tuple([(values[i].shape, values[i].dtype) for i in self._arrays])]
+            compilable = self._seen[tuple(map(layout, arrays))]
         except (AttributeError, KeyError):
             compilable = self._check(values)
-        for i in self._numbers:
-            self._check_number(i, values[i])
-        for i, least in self._pairs:
-            self._check_pair(i, least, values[i])
-        if (compilable and self.kernel is not None and _kernels != "off"
-                and (self._when is None or _kernels == "everywhere" or self._when())
-                and all([values[i].flags.c_contiguous for i in self._arrays])):
+        if arrays is not values:
+            for i, least in self._numbers.items():
+                if type(values[i]) is not float or not least < values[i] < 1e150:
+                    self._check_number(i, least, values[i])
+            for i, least in self._pairs:
+                self._check_pair(i, least, values[i])
+        if compilable and _kernels != "off" and (self._when is None or _kernels == "everywhere" or self._when()):
             return self._run_kernel(values)
         return self.reference(*values)
 
@@ -149,10 +154,10 @@ class Twin(Generic[P, R]):
         whole: tuple[str, tuple[int, ...]] | None = None
         for i in self._arrays:
             (name, spec), value = list(self.shapes.items())[i], args[i]
-            if not isinstance(value, np.ndarray) or value.dtype.kind not in "fciub":
-                what = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"{type(value).__name__}"
-                raise TypeError(f"{self.name}: {name} is {what}; expected a NumPy array of numbers, "
-                                f"as np.asarray({name}, dtype=float) gives")
+            if not isinstance(value, np.ndarray) or value.dtype.kind not in ("iu" if ":" in spec else "fc"):
+                kind = spec.split(":")[0] if ":" in spec else "float"
+                raise TypeError(f"{self.name}: {name} is {shown(value)}; expected a NumPy array of {kind}, "
+                                f"as np.asarray({name}, {kind}) gives")
             if ":" in spec:
                 dtype, spec = spec.split(":")
                 if value.dtype != dtype:
@@ -163,28 +168,27 @@ class Twin(Generic[P, R]):
                                      f"the shape of {whole[0]}")
                 whole = whole or (name, value.shape)
                 continue
-            axes = [(int(axis[0]), axis[1:]) if axis[0].isdigit() else (1, axis) for axis in spec.split()]
-            fits = value.ndim == len(axes) and all(
-                n % times == 0 and lengths.get(axis, n // times) == n // times
-                for (times, axis), n in zip(axes, value.shape))
-            if not fits:
-                known = ", ".join(f"{axis} = {lengths[axis]}" for _, axis in axes if axis in lengths)
-                raise ValueError(f"{self.name}: {name} has shape {value.shape}; expected ({', '.join(spec.split())})"
-                                 + (f" with {known}, as the arguments before it have" if known else ""))
-            lengths.update({axis: n // times for (times, axis), n in zip(axes, value.shape)})
+            expected = unmatched(spec, value.shape, lengths)
+            if expected is not None:
+                raise ValueError(f"{self.name}: {name} has shape {value.shape}; expected {expected}")
         dtypes = {args[i].dtype for i in self._floats}
-        compilable = len(dtypes) == 1 and dtypes <= set(COMPILED_DTYPES)
+        compilable = (self.kernel is not None and len(dtypes) == 1 and dtypes <= set(COMPILED_DTYPES)
+                      and all(args[i].flags.c_contiguous for i in self._arrays))
         if len(self._seen) > 1000:    # a caller that never repeats a shape must not fill the memory
             self._seen.clear()
-        self._seen[tuple((args[i].shape, args[i].dtype) for i in self._arrays)] = compilable
+        if all(args[i].ndim for i in self._arrays):    # a NumPy number has the shape () of an array, but is none
+            self._seen[tuple(layout(args[i]) for i in self._arrays)] = compilable
         return compilable
 
-    def _check_number(self, i: int, value: Any) -> None:
+    def _check_number(self, i: int, least: float, value: Any) -> None:
+        name, spec = list(self.shapes.items())[i]
         if not isinstance(value, (int, float, np.floating, np.integer)) or isinstance(value, bool):
-            raise TypeError(f"{self.name}: {list(self.shapes)[i]} is {type(value).__name__}; expected a number")
+            raise TypeError(f"{self.name}: {name} is {type(value).__name__}; expected a {spec}")
+        if not least < (value if isinstance(value, (int, float)) else float(value)) < 1e150:    # float32 overflows
+            raise ValueError(f"{self.name}: {name} is {shown(value)}; expected a {spec}, from {least} to 1e150")
 
     def _check_pair(self, i: int, least: int, value: Any) -> None:
         if not (type(value) is tuple and len(value) == 2
                 and all([type(number) is int and number >= least for number in value])):
-            raise ValueError(f"{self.name}: {list(self.shapes)[i]} is {value!r}; expected a tuple of two whole numbers "
-                             f"of at least {least}, along the height and the width")
+            raise ValueError(f"{self.name}: {list(self.shapes)[i]} is {shown(value)}; expected a tuple of two whole "
+                             f"numbers of at least {least}, along the height and the width")

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import LIKELIHOOD, check, checked
 from .functional.gaussian import gaussian_kl, gaussian_kl_backward, reparameterize, reparameterize_backward
-from .layers import Dense, Layer, Sequential, dense_stack
+from .layers import Dense, Layer, Sequential, check_as_many, dense_stack, expect
 from .likelihoods import Likelihood, make_likelihood
-from .model import LossTerms, Model, as_batch, check_hidden, check_rng, dense_decoder
-from .networks import check_channels, check_image, conv_decoder, conv_encoder
+from .model import LossTerms, Model, as_noise, dense_decoder
+from .networks import conv_decoder, conv_encoder
 
 Array = np.ndarray
 
@@ -25,10 +26,9 @@ class VAE(Model):
     the negative ELBO for beta = 1, with one z for each image.       [Kingma & Welling 2013, eq. 10; lesson 7, eq. 7.1]
     """
 
+    @checked(likelihood=LIKELIHOOD)
     def __init__(self, encoder: Sequential, mu_head: Dense, logvar_head: Dense, decoder: Sequential,
                  likelihood: Likelihood, beta: float, dtype: Any, config: dict[str, Any], network: str = "dense"):
-        if not isinstance(beta, (int, float)) or isinstance(beta, bool) or not 0 <= beta < np.inf:
-            raise ValueError(f"beta is {beta!r}; expected a number of at least 0, the weight of the KL term")
         self.encoder, self.mu_head, self.logvar_head, self.decoder = encoder, mu_head, logvar_head, decoder
         self.beta = float(beta)
         super().__init__(likelihood, config, dtype, network)
@@ -40,6 +40,7 @@ class VAE(Model):
         yield from self.decoder.named_layers("decoder")
 
     @classmethod
+    @checked()
     def dense(cls, n_data: int, hidden: Sequence[int] = (400,), n_latent: int = 20, likelihood: str = "bernoulli",
               activation: str = "relu", beta: float = 1.0, init: str = "fan-in", sigma: float = 1.0, *,
               rng: np.random.Generator, dtype: Any = np.float32) -> VAE:
@@ -51,11 +52,10 @@ class VAE(Model):
         hidden     : sizes of the encoder's hidden layers; () makes the model linear
         rng        : draws the first weights
 
-        Raises ValueError that names the argument that does not fit.
+        Raises TypeError or ValueError that names the argument that does not fit.
         """
-        hidden = check_hidden(hidden)
         model = make_likelihood(likelihood, sigma)
-        weights = {"init": init, "rng": check_rng(rng), "dtype": dtype}
+        weights = {"init": init, "rng": rng, "dtype": dtype}
         encoder = dense_stack([n_data, *hidden], activation, activation, **weights)
         mu_head, logvar_head = (Dense([n_data, *hidden][-1], n_latent, **weights) for _ in range(2))
         decoder = dense_decoder(n_latent, hidden, n_data, model, activation, **weights)
@@ -64,6 +64,7 @@ class VAE(Model):
         return cls(encoder, mu_head, logvar_head, decoder, model, beta, dtype, config)
 
     @classmethod
+    @checked()
     def conv(cls, shape: Sequence[int] = (28, 28, 1), channels: Sequence[int] = (32, 64), n_hidden: int = 256,
              n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", beta: float = 1.0,
              init: str = "fan-in", sigma: float = 1.0, *, rng: np.random.Generator, dtype: Any = np.float32) -> VAE:
@@ -73,11 +74,10 @@ class VAE(Model):
         channels : of the convolutions, each of which halves the sides, rounded up
         n_hidden : size of the dense layer after them; the other arguments as in `dense`
 
-        Raises ValueError that names the argument that does not fit.
+        Raises TypeError or ValueError that names the argument that does not fit.
         """
-        shape, channels = check_image("shape", shape), check_channels(channels)
         model = make_likelihood(likelihood, sigma)
-        weights = {"init": init, "rng": check_rng(rng), "dtype": dtype}
+        weights = {"init": init, "rng": rng, "dtype": dtype}
         encoder = conv_encoder(shape, channels, [n_hidden], activation, activation, **weights)
         mu_head, logvar_head = (Dense(n_hidden, n_latent, **weights) for _ in range(2))
         decoder = conv_decoder(n_latent, n_hidden, channels, shape, model.outputs_per_pixel, activation, **weights)
@@ -114,6 +114,9 @@ class VAE(Model):
 
     def backward_encoder(self, dmu: Array, dlogvar: Array) -> None:
         """From the gradients for mu and logvar (B, Z) to those of the encoder's weights."""
+        expect("dmu", dmu, ("B", self.n_latent), self.dtype)
+        expect("dlogvar", dlogvar, ("B", self.n_latent), self.dtype)
+        check_as_many("dmu", dmu, "dlogvar", dlogvar)
         has_encoder = len(self.encoder.layers) > 0
         dh = self.mu_head.backward(dmu, need_dx=has_encoder)
         dh_logvar = self.logvar_head.backward(dlogvar, need_dx=has_encoder)
@@ -138,6 +141,7 @@ class VAE(Model):
 
     def noise(self, n: int, rng: np.random.Generator) -> tuple[Array]:
         """What `loss_and_grad` needs beside n images: eps (n, Z) from N(0, I)."""
+        check("noise", n=n, rng=rng)
         real = np.zeros(0, self.dtype).real.dtype
         return (rng.standard_normal((n, self.n_latent), dtype=real),)    # type: ignore[call-overload]
 
@@ -150,6 +154,7 @@ class VAE(Model):
         """E[x|z], the picture without pixel noise: (B, Z) -> (B, D)."""
         return self.likelihood.mean(self._theta(z))
 
+    @checked()
     def sample(self, n: int, rng: np.random.Generator, pixel_noise: bool = False) -> Array:
         """n new images: z from the prior, then E[x|z], or with pixel_noise a draw from p(x|z).  (n, D)"""
         theta = self._theta(*self.noise(n, rng))
@@ -160,17 +165,24 @@ class VAE(Model):
         return self.decode(self.encode(x)[0])
 
     def _theta(self, z: Array) -> Array:
-        return self.decoder.forward(as_batch("z", z, self.n_latent, self.dtype))
+        return self.decoder.forward(as_noise("z", z, self.n_latent, self.dtype))
 
     def check_pair(self, x: Array, eps: Array) -> tuple[Array, Array]:
         """x and eps as rows of the model's dtype; raises TypeError or ValueError where they do not go together."""
-        x, eps = self.check_data(x), as_batch("eps", eps, self.n_latent, self.dtype)
+        x, eps = self.check_data(x), as_noise("eps", eps, self.n_latent, self.dtype)
         if len(x) != len(eps):
             raise ValueError(f"eps has {len(eps)} rows; expected {len(x)}, one for each row of x")
         return x, eps
 
     def mean_terms(self, nll: Array, kl: Array) -> LossTerms:
-        """The rows' parts of the loss, (B,) each, averaged over the batch."""
-        mean_nll, mean_kl = nll.mean(), kl.mean()
+        """The rows' parts of the loss, averaged over the batch; kl may also be one number for all of them.
+
+        nll : (B,), kl : (B,) or (1,)
+        """
+        expect("nll", nll, ("B",), self.dtype)
+        expect("kl", kl, ("B",), self.dtype)
+        if len(kl) != 1:
+            check_as_many("nll", nll, "kl", kl)
+        mean_nll, mean_kl = nll.sum() / len(nll), kl.sum() / len(kl)
         terms = LossTerms(mean_nll + self.beta * mean_kl, mean_nll, mean_kl)
         return terms if np.iscomplexobj(nll) else LossTerms(*map(float, terms))

@@ -10,6 +10,7 @@ import pytest
 
 import numpyvae as nv
 from numpyvae.cli import main
+from numpyvae.likelihoods import LIKELIHOODS
 
 
 @pytest.fixture(autouse=True)
@@ -72,10 +73,24 @@ def test_sample_and_reconstruct_draw_pictures(images, capsys):
         assert open(picture, "rb").read(8) == b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian", "gaussian-learned"])
-def test_every_likelihood_trains(likelihood, images):
-    arguments = ["--likelihood", likelihood, "--sigma", "0.3", "--out", "run"]
+@pytest.mark.parametrize("network", [[], ["--network", "conv", "--channels", "2", "3"]])
+@pytest.mark.parametrize("likelihood", list(LIKELIHOODS))
+def test_every_likelihood_trains_and_is_drawn_in_the_report(likelihood, network, images):
+    arguments = ["--likelihood", likelihood, "--sigma", "0.3", *network, "--out", "run"]
     assert main(["train", "--data", images, *SMALL, *arguments]) == 0
+    assert os.path.getsize("run/report.html") > 10_000
+
+
+@pytest.mark.parametrize("images", [np.full((20, 5, 4), 128, np.uint8), np.zeros((2, 5, 4), np.uint8)])
+def test_images_that_are_all_alike_train_and_are_evaluated(images):
+    np.save("alike.npy", images)
+    assert main(["train", "--data", "alike.npy", *SMALL, "--batch-size", "1", "--out", "run"]) == 0
+    assert main(["evaluate", "run", "--samples", "3", "--images", "2"]) == 0
+
+
+def test_one_image_alone_is_too_few(capsys):
+    np.save("one.npy", np.zeros((1, 5, 4), np.uint8))
+    assert "one.npy holds 1 image; expected at least 2" in failure(["train", "--data", "one.npy"], capsys)
 
 
 @pytest.mark.parametrize("arguments, named", [

@@ -1,18 +1,22 @@
 """Reading files that may be damaged or forged: datasets/idx.py, mnist.py and files.py."""
+import contextlib
 import gzip
 import hashlib
 import io
 import os
-import pathlib
+import socket
 import struct
-import subprocess
-import sys
+import threading
+import time
 import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
+import numpyvae as nv
+from benchmarks.hostile import CAP, KINDS, read_apart
+from numpyvae import checkpoint
 from numpyvae.datasets import load_dataset, load_images, mnist, read_idx
 
 needs_mnist = pytest.mark.skipif("NUMPYVAE_DATA" not in os.environ, reason="NUMPYVAE_DATA does not name MNIST's folder")
@@ -151,8 +155,10 @@ def test_npz_comes_back(names, images, save):
 
 def test_npz_that_is_damaged_or_unfit_is_refused(images, save):
     good = npz(images=npy(images), other=npy(images))
-    refused(save(good[:-40]), "damaged .npz")
-    refused(save(npz(a=npy(images), b=npy(images))), "holds a, b; expected an array called 'images'")
+    refused(save(good[:-40]), "damaged one")
+    refused(save(npz(a=npy(images), b=npy(images))), r"holds \['a', 'b'\]; expected an array called 'images'")
+    refused(save(npz(**{"é": npy(images)}).replace("é".encode(), b"\xff\xff")), "damaged one")
+    refused(save(npz(**{"a\nb": npy(images), "\x1b[2J": npy(images)})), "expected an array")    # found by fuzzing
     refused(save(npz(images=npy(images), labels=npy(np.arange(5)))), r"labels \(5,\) for 6 images")
     refused(save(npz(images=forged((2**40, 8)))), "damaged or forged")
     refused(save(npz(images=forged((10**9, 1)) + bytes(1000))), "damaged or forged")
@@ -163,6 +169,49 @@ def test_npz_that_is_damaged_or_unfit_is_refused(images, save):
             archive.writestr("images.npy", npy(images))
             archive.writestr("images.npy", npy(images))
     refused(save(content.getvalue()), "two arrays of one name")
+
+
+# what is no file
+
+@pytest.fixture(params=["pipe", "link to a pipe", "device", "folder", "circle", "dangling", "long"])
+def no_file(request, tmp_path):
+    """The path of something that a file's name can lead to; a reader that opens the pipe waits for ever."""
+    path = tmp_path / "nofile"
+    match request.param:
+        case "pipe":
+            os.mkfifo(path)
+        case "link to a pipe":
+            os.mkfifo(tmp_path / "pipe")
+            path.symlink_to("pipe")
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case "circle":
+            path.symlink_to("nofile")
+        case "dangling":
+            path.symlink_to("nowhere")
+        case "long":
+            path = tmp_path / ("nofile" + "x" * 300)
+    return path
+
+
+@pytest.mark.parametrize("read", [load_images, read_idx, nv.load, checkpoint.read])
+def test_what_is_no_file_is_not_opened(read, no_file):
+    refused(no_file, "nofile.* (is a|cannot be opened|does not exist|holds no pictures)", (ValueError, OSError), read)
+
+
+def test_a_folder_of_links_is_read_or_refused(images, tmp_path):
+    """Links to files are files; what leads nowhere, round in a circle or to a device is no picture."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_picture(tmp_path / "real.png", images[0])
+    (folder / "a.png").symlink_to(tmp_path / "real.png")
+    for name, target in (("b.png", "nowhere"), ("c.png", "c.png"), ("d.png", "/dev/zero"), ("e", "../pictures")):
+        (folder / name).symlink_to(target)
+    os.mkfifo(folder / "f.png")
+    found, labels = load_images(folder)
+    np.testing.assert_array_equal(found, images[:1])
 
 
 # folders of pictures
@@ -265,6 +314,51 @@ def test_without_a_network_one_line_says_how_to_go_on(monkeypatch, tmp_path, mod
     assert "\n" not in str(caught.value)
 
 
+def silent(connection):
+    """Accepts, and says nothing."""
+
+
+def dripping(connection):
+    """A byte at a time, for ever: each of them comes before the timeout of a connection."""
+    connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+    with contextlib.suppress(OSError):
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.01)
+
+
+def talking_nonsense(connection):
+    connection.sendall(b"\x16\x03\x01" * 50 + b"\r\n\r\n")
+    connection.close()
+
+
+def breaking_off(connection):
+    connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 10)
+    connection.close()
+
+
+@pytest.mark.parametrize("mirror", [silent, dripping, talking_nonsense, breaking_off])
+def test_a_mirror_that_does_not_deliver_is_given_up(mirror, module, monkeypatch, tmp_path):
+    """A real connection to this machine, so that it is the real timeouts that end it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections = []
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connections.append(server.accept()[0])
+                    threading.Thread(target=mirror, args=(connections[-1],), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        monkeypatch.setattr(module, "MIRRORS", [f"http://127.0.0.1:{server.getsockname()[1]}/"] * 2)
+        monkeypatch.setattr(module, "TIMEOUT", 0.2)
+        with pytest.raises(OSError, match="small is not in .* could not be downloaded .*--data strokes") as caught:
+            module._find_or_download("small", tmp_path)
+        for connection in connections:
+            connection.close()
+    assert "\n" not in str(caught.value) and len(connections) == 2
+
+
 def test_an_unknown_split_is_named():
     with pytest.raises(ValueError, match="split is 'valid'"):
         mnist("valid")
@@ -285,9 +379,9 @@ def test_mnist_is_mnist():
     assert images.shape == (10_000, 28, 28) and np.bincount(labels).min() > 800
 
 
-def test_mutated_and_forged_files_load_or_are_refused_in_one_line():
-    """2,000 mutated ones of each kind, beside the forged ones; `python -m tests.hostile --count 10000` reads more."""
-    done = subprocess.run([sys.executable, "-m", "tests.hostile"], capture_output=True, text=True,
-                          cwd=pathlib.Path(__file__).parents[1])
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" 0 wrong") == 7
+@pytest.mark.parametrize("kind", KINDS)
+def test_mutated_and_forged_files_load_or_are_refused_in_one_line(kind):
+    """2,000 mutated ones of each kind, beside the forged ones; `python -m benchmarks.hostile` reads 10,000."""
+    found = read_apart(kind, 2000)
+    assert found["wrong"] == [] and found["loaded"] + found["refused"] >= 2000
+    assert found["peak bytes"] < CAP

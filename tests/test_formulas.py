@@ -8,7 +8,7 @@ from numpyvae.functional.activations import sigmoid
 from numpyvae.functional.gaussian import gaussian_kl, gaussian_kl_backward, reparameterize
 from numpyvae.functional.likelihoods import (bernoulli_nll, bernoulli_nll_and_grad, bernoulli_nll_backward,
                                              gaussian_learned_nll, gaussian_nll)
-from numpyvae.gradcheck import LIKELIHOODS
+from numpyvae.gradcheck.models import LIKELIHOODS
 from numpyvae.likelihoods import Bernoulli
 from numpyvae.twin import kernels_everywhere
 

@@ -1,5 +1,4 @@
 """Every gradient of the package, and the checker itself: a wrong gradient must be found, and named in words."""
-import inspect
 import json
 
 import numpy as np
@@ -9,6 +8,10 @@ import numpyvae as nv
 from numpyvae import gradcheck as g
 from numpyvae.cli import main
 from numpyvae.diagnosis import check_own, diagnose
+from numpyvae.gradcheck.layers import layer_classes, layer_examples
+from numpyvae.gradcheck.models import model_examples
+from numpyvae.gradcheck.objectives import OBJECTIVES
+from numpyvae.gradcheck.pairs import pairs
 from numpyvae.layers import Dense
 from numpyvae.model import Model
 from numpyvae.twin import registry
@@ -23,16 +26,14 @@ def test_every_gradient_is_right(name, method):
 
 def test_every_component_is_checked():
     """What joins later fails here by itself until it has a gradient check, or says that it has no gradient."""
-    checked = {twin.name for pair in g.pairs() for twin in pair}
+    checked = {twin.name for pair in pairs() for twin in pair}
     unchecked = {name for name, twin in registry.items() if twin.wrt and twin.name not in checked}
     assert not unchecked
-    examples = [type(make()[0]) for _, make in g.layer_examples()]
-    assert set(g.layer_classes()) <= set(examples)
+    examples = [type(make()[0]) for _, make in layer_examples()]
+    assert set(layer_classes()) <= set(examples)
     networks = {kind + network for kind in Model.kinds for network in ("", ".conv")} - {"ConditionalVAE.conv"}
-    assert {name.split("(")[0] for name, _ in g.model_examples()} == networks
-    estimators = {name for name, f in vars(nv.objectives).items()
-                  if inspect.isfunction(f) and f.__module__ == nv.objectives.__name__ and not name.startswith("_")}
-    assert estimators == set(g.OBJECTIVES)
+    assert {name.split("(")[0] for name, _ in model_examples()} == networks
+    assert set(nv.objectives.__all__) == set(OBJECTIVES)
 
 
 def test_the_table_is_as_large_as_the_package():
@@ -82,7 +83,7 @@ def test_a_wrong_layer_is_found_in_every_model_that_has_it(monkeypatch):
 
     monkeypatch.setattr(Dense, "backward", without_last_row)
     failed = {row.component for row in g.gradcheck(method="complex-step").failed}
-    models = {name for name in g.components() if name.startswith((*Model.kinds, *g.OBJECTIVES))}
+    models = {name for name in g.components() if name.startswith((*Model.kinds, *OBJECTIVES))}
     assert failed == models | {"Dense(identity)"}
 
 

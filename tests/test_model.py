@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
+from numpyvae import checkpoint
 
 
 @pytest.fixture(params=["VAE", "Autoencoder"])
@@ -48,9 +49,21 @@ def test_a_file_that_is_no_model_is_named(tmp_path, model):
     np.savez(tmp_path / "pickle.npz", header=np.array([{"a": 1}], dtype=object))
     model.save(tmp_path / "cut.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-200])
-    for name in ("text.npz", "other.npz", "pickle.npz", "cut.npz"):
-        with pytest.raises(ValueError, match=f"{name} is no file that numpyvae saved"):
+    for name, said in (("text.npz", "is no .npz file"), ("other.npz", "is no file that numpyvae saved"),
+                       ("pickle.npz", "holds object"), ("cut.npz", "a damaged one")):
+        with pytest.raises(ValueError, match=f"{name}.* {said}"):
             nv.load(tmp_path / name)
+    with pytest.raises(ValueError, match="is a folder; expected a file: name the model.npz in the folder of a run"):
+        nv.load(tmp_path)
+
+
+def test_a_configuration_with_a_line_break_is_refused_in_one_line(model, tmp_path):
+    """Found by fuzzing: Python's error quotes the name of the argument."""
+    checkpoint.write(tmp_path / "model.npz", {"kind": "VAE", "network": "dense", "config": {"n_lat\nent": 2}},
+                     {"values": model.parameters.values})
+    with pytest.raises(ValueError, match="is no model that numpyvae saved.*n_lat ent") as caught:
+        nv.load(tmp_path / "model.npz")
+    assert "\n" not in str(caught.value)
 
 
 def test_weights_that_are_not_finite_are_refused(model, tmp_path):
@@ -96,7 +109,8 @@ def test_infinite_pixels_are_refused_by_a_gaussian(rng):
 @pytest.mark.parametrize("arguments, named", [
     (dict(likelihood="poisson"), "likelihood is 'poisson'"), (dict(beta=-1), "beta is -1"),
     (dict(likelihood="gaussian", sigma=0), "sigma is 0"), (dict(hidden=5), "hidden is 5"),
-    (dict(hidden=(0,)), "n_out is 0"), (dict(n_latent=0), "n_out is 0"), (dict(activation="x"), "activation is 'x'"),
+    (dict(hidden=(0,)), r"hidden is \(0,\)"), (dict(n_latent=0), "n_latent is 0"),
+    (dict(activation="x"), "activation is 'x'"),
 ])
 def test_a_wrong_argument_is_named(arguments, named, rng):
     with pytest.raises(ValueError, match=named):
@@ -104,7 +118,7 @@ def test_a_wrong_argument_is_named(arguments, named, rng):
 
 
 def test_a_seed_instead_of_a_generator_is_named():
-    with pytest.raises(TypeError, match="rng is int"):
+    with pytest.raises(TypeError, match="rng is 0; expected a Generator"):
         nv.VAE.dense(7, rng=0)
 
 

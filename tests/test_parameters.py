@@ -27,12 +27,12 @@ def test_values_are_the_layers_own_weights(vae):
 def test_locate_names_the_entry(vae):
     index = 7 * 5 + 5 + 4    # encoder.0 has 7*5 weights and 5 biases; then the fifth weight of mu_head (5, 3)
     assert vae.parameters.locate(index) == ("mu_head.W", (1, 1))
-    with pytest.raises(IndexError, match="expected 0 to"):
+    with pytest.raises(ValueError, match="expected 0 to"):
         vae.parameters.locate(len(vae.parameters))
 
 
 def test_an_unknown_name_lists_the_known_ones(vae):
-    with pytest.raises(KeyError, match="encoder.0.W"):
+    with pytest.raises(ValueError, match="encoder.0.W"):
         vae.parameters["encoder.9.W"]
 
 

@@ -58,7 +58,7 @@ def test_learning_curves_without_validation_and_of_one_term(ax):
     records = [nv.Record(1, 3.0, 2.0, 1.0, None, 1.0, 1.0)]
     plots.learning_curves(records, ax, terms=["kl"])
     assert [(line.get_label(), list(line.get_ydata())) for line in ax.lines] == [("KL, training", [1.0])]
-    with pytest.raises(ValueError, match="records is empty"):
+    with pytest.raises(ValueError, match=r"records is \[\]; expected .* at least one"):
         plots.learning_curves([], ax)
 
 

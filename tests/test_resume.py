@@ -2,7 +2,6 @@
 import builtins
 import errno
 import functools
-import hashlib
 import itertools
 import os
 import signal
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
+from benchmarks.kills import command, digest, kill_and_resume, resume, whole_run, write_images
 from numpyvae import checkpoint, objectives
 from numpyvae.cli import main
 from numpyvae.training_state import Interval, TrainingState
@@ -264,34 +264,11 @@ def test_weights_that_are_no_numbers_are_not_saved(images, tmp_path):
 
 # A real process
 
-def command(out, *more):
-    return [sys.executable, "-m", "numpyvae", "train", "--data", "images.npy", "--hidden", "16", "--latent", "2",
-            "--epochs", "40", "--batch-size", "16", "--binarize", "dynamic", "--checkpoint-every", "7 steps",
-            "--out", out, *more]
-
-
 @pytest.fixture
-def folder(tmp_path, monkeypatch, rng):
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    np.save("images.npy", rng.integers(0, 256, (600, 6, 6), np.uint8))
+    write_images(tmp_path)
     return tmp_path
-
-
-def digest(out):
-    """Weights, moments, and the test loss of every epoch: of the last checkpoint."""
-    header, arrays = checkpoint.read(os.path.join(out, "checkpoint.npz"))
-    found = hashlib.sha256()
-    for name in sorted(arrays):
-        found.update(arrays[name].tobytes())
-    for record in header["training"]["records"]:
-        found.update(repr([record[key] for key in ("epoch", "loss", "nll", "kl", "validation")]).encode())
-    return found.hexdigest()
-
-
-def run(arguments):
-    done = subprocess.run(arguments, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 def start_and_wait(out):
@@ -303,23 +280,11 @@ def start_and_wait(out):
     return process
 
 
-def resume(out):
-    """Go on, or begin where the process died before it had noted what it was to do."""
-    return run([*command(out)[:4], "--resume", out] if os.path.exists(f"{out}/run.json") else command(out))
-
-
 @pytest.mark.slow
 def test_killed_at_random_and_resumed_it_ends_with_the_same_bits(folder):
     """20 of the 200 that `python -m benchmarks.kills` runs."""
-    run(command("whole"))
-    rng = np.random.default_rng(0)
-    for i in range(20):
-        process = subprocess.Popen(command(f"run{i}"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(rng.uniform(0.3, 3))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        resume(f"run{i}")
-        assert digest(f"run{i}") == digest("whole"), f"kill {i}"
+    for place, found in kill_and_resume(20, whole_run(), seed=0):
+        assert found == digest("whole"), f"killed {place}"
 
 
 @pytest.mark.slow
@@ -351,13 +316,18 @@ def test_a_second_process_in_the_same_folder_is_told_so_and_stops(folder, capsys
     finally:
         process.kill()
         process.communicate()
-    assert resume("run").returncode == 0    # the lock went with the process
+    resume("run")    # the lock went with the process
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(folder, capsys):
     assert main(command("whole")[3:]) == 0
     os.makedirs("run")
     os.link("whole/run.json", "run/run.json")
+    for left in "run/checkpoint.npz.999.part", "run/movie.part":
+        with open(left, "wb") as half:
+            half.write(b"PK")
     assert main(["train", "--resume", "run"]) == 0
     assert "holds no checkpoint yet" in capsys.readouterr().err
     assert digest("run") == digest("whole")
+    # What the dead left is cleared away, and nothing else.
+    assert [name for name in os.listdir("run") if name.endswith(".part")] == ["movie.part"]

@@ -166,20 +166,20 @@ def test_frozen_file_is_checked(monkeypatch, tmp_path):
         load_strokes("train")
 
 
-@pytest.mark.parametrize("n, seed, error, message", [
-    (0, 1, ValueError, "n is 0; expected an integer of at least 1"),
-    (2.5, 1, TypeError, "n is 2.5; expected an integer of at least 1"),
-    (True, 1, ValueError, "n is True; expected an integer"),
-    (3, -1, ValueError, "seed is -1; expected an integer of at least 0"),
-    (3, None, TypeError, "seed is None; expected an integer of at least 0"),
+@pytest.mark.parametrize("n, seed, message", [
+    (0, 1, "n is 0; expected a whole number of at least 1"),
+    (2.5, 1, "n is 2.5; expected a whole number of at least 1"),
+    (True, 1, "n is True; expected a whole"),
+    (3, -1, "seed is -1; expected a whole number of at least 0"),
+    (3, None, "seed is None; expected a whole number of at least 0"),
 ])
-def test_bad_arguments_are_named(n, seed, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_arguments_are_named(n, seed, message):
+    with pytest.raises(ValueError, match=message):
         strokes(n, seed)
 
 
 def test_unknown_split_is_named():
-    with pytest.raises(ValueError, match="split is 'valid'; expected 'train' or 'test'"):
+    with pytest.raises(ValueError, match="split is 'valid'; expected one of 'train', 'test'"):
         load_strokes("valid")
 
 

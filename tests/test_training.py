@@ -136,6 +136,13 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_weights(vae, image
     np.testing.assert_array_equal(vae.parameters.values, before)
 
 
+def test_a_validation_loss_that_is_no_number_stops_the_run_too(vae, images, rng, monkeypatch):
+    """The last step's weights may be the ones that are too large: no later step would notice."""
+    monkeypatch.setattr(type(vae), "loss_terms", lambda self, x, eps: nv.LossTerms(np.inf, np.inf, 0.0))
+    with pytest.raises(FloatingPointError, match="validation images is inf after epoch 1; expected a finite loss"):
+        fit(vae, images, rng, validation=images)
+
+
 def test_the_global_random_state_is_left_alone(vae, images, rng):
     before = np.random.get_state()[1].copy()
     fit(vae, images, rng, binarize="dynamic")

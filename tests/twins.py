@@ -1,8 +1,8 @@
 """Arguments for any twin, from the shapes that it declares."""
 import numpy as np
 
-from numpyvae.gradcheck import EXAMPLE_PAIRS
-from numpyvae.twin import ANY_SHAPE, NUMBER, PAIRS, registry
+from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS
+from numpyvae.twin import ANY_SHAPE, NUMBERS, PAIRS, registry
 
 LETTERS = "BDZIONPSHWKLCQ"
 READ_TOO = ("y", "values", "mean", "square")    # written over what they hold; any other buffer is filled anew
@@ -21,8 +21,8 @@ def arguments(twin, lengths, dtype, rng):
     made = {}
     pairs = iter(EXAMPLE_PAIRS)
     for name, spec in twin.shapes.items():
-        if spec == NUMBER or spec in PAIRS:
-            made[name] = 0.7 if spec == NUMBER else next(pairs)
+        if spec in NUMBERS or spec in PAIRS:
+            made[name] = 0.7 if spec in NUMBERS else next(pairs)
             continue
         fixed, _, axes = spec.rpartition(":")
         letters = ["B", "D"] if axes == ANY_SHAPE else axes.split()

@@ -13,6 +13,7 @@ import numpyvae as nv
 
 from .. import evaluation
 from ..datasets import DataSet, load_dataset
+from ..pixels import drawn_once
 from .common import add_common, add_data_dir, load_run, whole, write_json
 from .train import write_run_report
 
@@ -52,7 +53,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 def measure(vae: Any, data: DataSet, samples: int, n_images: int, binarize: str, seed: int) -> dict[str, Any]:
     """Every measure of `numpyvae.evaluation` on a data set's test images, as JSON."""
-    binarize = "none" if binarize == "none" else "static"
+    binarize = drawn_once(binarize)
     given, train_given = ((data.test_labels, data.train_labels) if hasattr(vae, "condition") else (None, None))
     rng = np.random.default_rng(seed)
     likelihood = evaluation.log_likelihood(vae, data.test[:n_images], samples, rng=rng, binarize=binarize,

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import glob
 import json
 import math
 import os
@@ -82,6 +83,9 @@ def run_train(options: argparse.Namespace) -> int:
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
     _make_folder(out)
     with _alone_in(out):
+        for name in "model.npz", "checkpoint.npz":    # what a run that was killed in a save has left
+            for left in glob.glob(os.path.join(glob.escape(out), f"{name}.*.part")):
+                os.unlink(left)
         return _train(options, data, out)
 
 
@@ -165,11 +169,11 @@ def _options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
         with open(path, encoding="utf-8") as file:
             saved = json.load(file)
         return argparse.Namespace(**{**vars(now), **saved, "out": out, "data_dir": now.data_dir or saved["data_dir"]})
-    except FileNotFoundError:
-        raise FileNotFoundError(f"--resume is {out!r}, which holds no run.json; expected the folder of a run that "
-                                "numpyvae train began") from None
+    except OSError as error:
+        raise type(error)(f"--resume is {out!r}, in which no run.json can be read ({error.strerror}); expected the "
+                          "folder of a run that numpyvae train began") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); expected what numpyvae train wrote") from error
+        raise ValueError(f"{path!r} cannot be read ({error}); expected what numpyvae train wrote") from error
 
 
 def _objective(options: argparse.Namespace) -> Any:
@@ -232,8 +236,8 @@ def _make_folder(path: str) -> None:
         with open(probe, "w"):
             pass
         os.unlink(probe)
-    except OSError as error:
-        raise OSError(f"--out is {path!r}, which cannot be written ({error.strerror}); "
+    except (OSError, ValueError) as error:    # ValueError: a zero byte in the name
+        raise OSError(f"--out is {path!r}, which cannot be written ({getattr(error, 'strerror', error)}); "
                       "choose a folder of your own") from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets import load_strokes, mnist
-from ..layers import one_of
+from ..arguments import one_of
 from .check import Check
 from .claim import claim
 

@@ -30,8 +30,9 @@ def dense_backward(answer: Any, rng: np.random.Generator) -> None:
 @exercise
 def safe(answer: Any, rng: np.random.Generator) -> None:
     h = 0.1
-    a = np.concatenate([rng.uniform(-0.09, -0.01, 5), rng.uniform(0.01, 0.09, 5), rng.uniform(0.11, 0.19, 5),
-                        rng.uniform(-0.19, -0.11, 5), rng.uniform(0.3, 2.0, 5), rng.uniform(-2.0, -0.3, 5), [0.0]])
+    sizes = np.concatenate([rng.uniform(*between, 5) for between in    # on both sides of h / 2, of h and of 2 h
+                            ((0.01, 0.04), (0.06, 0.09), (0.11, 0.19), (0.3, 2.0))])
+    a = np.concatenate([sizes, -sizes, [0.0]])
     found = np.asarray(answer(a, h))
     if found.shape != a.shape or found.dtype != bool:
         raise NotYet(f"the result has shape {found.shape} and dtype {found.dtype}; expected booleans like a")

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from ..arguments import checked
 from .files import load_images
 from .idx import read_idx
 from .mnist import mnist
@@ -30,7 +31,9 @@ class DataSet:
     test_factors: np.ndarray | None = None      # the table of true factors, for `strokes`
 
 
-def load_dataset(data: str, data_dir: str | os.PathLike[str] | None = None, seed: int = 0) -> DataSet:
+@checked()
+def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None,
+                 seed: int = 0) -> DataSet:
     """The data set called "strokes" or "mnist", or the images in a file or folder.
 
     data_dir : where MNIST's files are, if not where NUMPYVAE_DATA says or in data/
@@ -38,6 +41,7 @@ def load_dataset(data: str, data_dir: str | os.PathLike[str] | None = None, seed
 
     Raises FileNotFoundError, OSError or ValueError that says what is wrong with the data and how to go on.
     """
+    data = os.fspath(data)
     if data == "strokes":
         (train, train_factors), (test, factors) = load_strokes("train"), load_strokes("test")
         return DataSet(data, train, test, train_factors["label"], factors["label"], factors)

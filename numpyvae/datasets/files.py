@@ -7,14 +7,18 @@ import warnings
 
 import numpy as np
 
+from ..arguments import checked, shown
 from ..npz import MAX_BYTES, NPY_MAGIC, open_npz, read_npy
+from ..opened import one_line, open_file
 from .idx import GZIP_MAGIC, read_idx
 
 ZIP_MAGIC = b"PK\x03\x04"
 IMAGE_NAMES, LABEL_NAMES = ("images", "x_train", "x"), ("labels", "y_train", "y")
+CHECK_THE_PATH = "check the path of the images, or save them again"
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 
+@checked()
 def load_images(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """Images, and their labels where there are any.
 
@@ -25,14 +29,12 @@ def load_images(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | 
     Returns images as uint8 (N, ...), or as float32 where the file holds floats, and labels (N,) or None.
     A file is known by its first bytes and not by its name.  No more than 1 GiB is read, and nothing is unpickled.
 
-    Raises FileNotFoundError, or ValueError that says what is wrong with the data.
+    Raises FileNotFoundError or another OSError, or ValueError that says what is wrong with the data.
     """
     path = pathlib.Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):    # unlike Path.is_dir, False and not an error for a name that is too long
         return _read_folder(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; check the path of the images")
-    with open(path, "rb") as file:
+    with open_file(path, CHECK_THE_PATH) as file:
         start = file.read(len(NPY_MAGIC))
         file.seek(0)
         if start == NPY_MAGIC:
@@ -46,10 +48,10 @@ def load_images(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | 
 
 
 def _read_npz(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
-    with open_npz(path) as (names, read):
+    with open_npz(path, CHECK_THE_PATH) as (names, read):
         images_name = next((name for name in IMAGE_NAMES if name in names), names[0] if len(names) == 1 else None)
         if images_name is None:
-            raise ValueError(f"{path} holds {', '.join(names) or 'nothing'}; expected an array called "
+            raise ValueError(f"{path} holds {shown(names)}; expected an array called "
                              f"{' or '.join(map(repr, IMAGE_NAMES))}")
         labels_name = next((name for name in LABEL_NAMES if name in names), None)
         images = _as_images(path, read(images_name))
@@ -94,7 +96,7 @@ def _read_picture(path: pathlib.Path) -> np.ndarray:
             with Image.open(path) as picture:
                 return np.asarray(picture.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{path} cannot be read as a picture ({error}); mend or remove it") from error
+        raise ValueError(f"{path} cannot be read as a picture ({one_line(error)}); mend or remove it") from error
 
 
 def _as_images(path: pathlib.Path, array: np.ndarray) -> np.ndarray:

@@ -13,33 +13,34 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..arguments import checked
 from ..npz import MAX_BYTES
+from ..opened import one_line, open_file
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 2**20
 
 
+@checked()
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """The array in an IDX file, plain or gzip-compressed, in this machine's byte order.
 
     Reads no more than the header promises, and one byte to see that the file ends there; memory stays within twice
     that, and below 2 GiB.
 
-    Raises FileNotFoundError, or ValueError that says what is wrong with the file.
+    Raises FileNotFoundError or another OSError, or ValueError that says what is wrong with the file.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path, "check the path of the IDX file") as file:
             magic = file.read(2)
             file.seek(0)
             if magic != GZIP_MAGIC:
                 return parse_idx(file, os.fspath(path))
             with gzip.GzipFile(fileobj=file) as unpacked:
                 return parse_idx(unpacked, os.fspath(path))    # type: ignore[arg-type]
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} does not exist; check the path of the IDX file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is a damaged gzip file ({error}); get it again") from error
+        raise ValueError(f"{path} is a damaged gzip file ({one_line(error)}); get it again") from error
 
 
 def parse_idx(file: BinaryIO, name: str) -> np.ndarray:

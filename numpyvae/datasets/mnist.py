@@ -3,18 +3,22 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import http.client
 import io
 import os
 import pathlib
+import time
 import urllib.request
 import zlib
 
 import numpy as np
 
+from ..arguments import checked, one_of
 from .idx import read_idx
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
-TIMEOUT = 10    # seconds without a byte, until the next mirror is asked
+TIMEOUT = 5    # seconds without a byte, or with less than SLOWEST bytes in each, until the next mirror is asked
+SLOWEST = 10_000
 COUNTS = {"train": 60_000, "test": 10_000}
 PREFIXES = {"train": "train", "test": "t10k"}
 # What is inside the .gz files: the archives themselves differ from mirror to mirror.
@@ -27,6 +31,7 @@ CONTENTS = {    # name: (bytes, SHA-256)
 BESIDE_PACKAGE = pathlib.Path(__file__).parents[2] / "data"
 
 
+@checked()
 def mnist(split: str = "train", data_dir: str | os.PathLike[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """MNIST's images (N, 28, 28) uint8 and labels (N,) uint8: 60,000 for "train", 10,000 for "test".
 
@@ -36,8 +41,7 @@ def mnist(split: str = "train", data_dir: str | os.PathLike[str] | None = None) 
 
     Raises ValueError for a damaged file or an unknown split, OSError where nothing can be found or downloaded.
     """
-    if split not in COUNTS:
-        raise ValueError(f"split is {split!r}; expected 'train' or 'test'")
+    one_of("split", split, COUNTS)
     folder = pathlib.Path(data_dir or os.environ.get("NUMPYVAE_DATA") or BESIDE_PACKAGE)
     images, labels = (read_idx(_find_or_download(f"{PREFIXES[split]}-{kind}-ubyte", folder))
                       for kind in ("images-idx3", "labels-idx1"))
@@ -69,6 +73,8 @@ def _download(name: str, folder: pathlib.Path) -> pathlib.Path:
             temporary.write_bytes(packed)
             os.replace(temporary, path)
             return path
+        except http.client.HTTPException as error:    # its text is whatever the mirror sent
+            failures.append(f"{mirror.split('/')[2]}: {type(error).__name__}")
         except (OSError, ValueError, EOFError, zlib.error) as error:
             failures.append(f"{mirror.split('/')[2]}: {getattr(error, 'reason', None) or error}")
     raise OSError(f"MNIST's {name} is not in {folder.parent} and could not be downloaded ({'; '.join(failures)}); "
@@ -81,13 +87,17 @@ def _fetch(url: str) -> bytes:
     limit = max(size for size, _ in CONTENTS.values()) + 2**10    # gzip never adds more than that
     packed = io.BytesIO()
     with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+        start = time.monotonic()
         total = int(answer.headers.get("Content-Length") or 0) or None
         with tqdm(total=total, desc=url.rsplit("/", 1)[1], unit="B", unit_scale=True, leave=False) as bar:
-            while block := answer.read(2**16):
+            while block := answer.read1(2**16):    # what has come; `read` would wait for all of it
                 packed.write(block)
                 bar.update(len(block))
                 if packed.tell() > limit:
                     raise ValueError(f"it sent more than {limit:,} bytes")
+                seconds = time.monotonic() - start
+                if seconds > TIMEOUT and packed.tell() < SLOWEST * seconds:
+                    raise TimeoutError(f"it sent only {packed.tell():,} bytes in {seconds:.0f} seconds")
     return packed.getvalue()
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import operator
 import pathlib
 
 import numpy as np
 
+from ..arguments import checked, one_of
 from ..kernels import strokes as kernel
 from ..twin import twin
 from . import digits
@@ -40,6 +40,7 @@ FACTORS = [("label", np.int64), ("style", np.int64), ("thickness", np.float32), 
            ("slant", np.float32), ("rotation", np.float32), ("shift_x", np.float32), ("shift_y", np.float32)]
 
 
+@checked()
 def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """n images of digits and the table of their true factors.
 
@@ -58,9 +59,8 @@ def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.nda
     Beside these factors each image has its own random bend and width.  Image i depends on seed and i alone:
     a smaller set is the beginning of a larger one, and the coloured set shows the grey set's digits.
 
-    Raises TypeError or ValueError where n is no integer >= 1 or seed no integer >= 0.
+    Raises TypeError or ValueError that names the argument that does not fit.
     """
-    n, seed = _integer("n", n, 1), _integer("seed", seed, 0)
     shares, points, curves = digits.styles()
     label_rng, uniform_rng, normal_rng, bend_rng = np.random.default_rng(seed).spawn(4)
     uniform = uniform_rng.random((n, 4))    # a row for each image, here and below, so no image depends on n
@@ -89,6 +89,7 @@ def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.nda
     return images, factors
 
 
+@checked()
 def load_strokes(split: str) -> tuple[np.ndarray, np.ndarray]:
     """The frozen grey set that the lessons use: "train", 10,000 images, or "test", 2,000; see `strokes`.
 
@@ -97,8 +98,7 @@ def load_strokes(split: str) -> tuple[np.ndarray, np.ndarray]:
 
     Raises ValueError for another split, or where the file is not the one that was frozen.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}; expected 'train' or 'test'")
+    one_of("split", split, SPLITS)
     if not FROZEN.exists():
         return strokes(*SPLITS[split])
     content = FROZEN.read_bytes()
@@ -180,13 +180,3 @@ def _in_colour(images: np.ndarray, hue: np.ndarray) -> np.ndarray:
     away = np.abs((hue[:, None] - [0.0, 120.0, 240.0] + 180) % 360 - 180)
     ink = np.clip(2 - away / 60, 0, 1).astype(np.float32)
     return np.rint(images[..., None] * ink[:, None, None]).astype(np.uint8)
-
-
-def _integer(name: str, value: int, least: int) -> int:
-    try:
-        integer = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected an integer of at least {least}") from None
-    if isinstance(value, bool) or integer < least:
-        raise ValueError(f"{name} is {value!r}; expected an integer of at least {least}")
-    return integer

@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arguments import checked
 
+
+@checked()
 def two_gaussians(n: int, sigma: float = 0.25, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """n numbers, each from N(-1, sigma^2) or from N(1, sigma^2), a coin decides: x (n, 1), and the part 0 or 1 (n,).
 
@@ -12,11 +15,7 @@ def two_gaussians(n: int, sigma: float = 0.25, *, rng: np.random.Generator) -> t
     dimension is worth its cost only where its variance is above sigma^2.  Their attainable losses are
     exact.mixture_entropy([-1, 1], sigma) and exact.gaussian_entropy(1 + sigma^2).            [lesson 10]
 
-    Raises ValueError for n below 1 or a sigma that is not above 0.
+    Raises ValueError for n below 1 or a sigma that is not above 0, TypeError for an rng that is no Generator.
     """
-    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"n is {n!r}; expected a whole number of at least 1")
-    if not 0 < sigma < np.inf:
-        raise ValueError(f"sigma is {sigma!r}; expected a number above 0")
     part = rng.integers(0, 2, n)
     return (2.0 * part - 1 + sigma * rng.standard_normal(n))[:, None], part

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..arguments import as_array, checked
+
 Array = np.ndarray
 BINS = 20             # Chen et al. 2018 and Locatello et al. 2019 cut a code into as many
 ROWS_AT_ONCE = 1000
 
 
+@checked(codes="N Z", labels="any: N", test_codes="M Z", test_labels="any: M")
 def nearest_neighbour_accuracy(codes: Array, labels: Array, test_codes: Array, test_labels: Array) -> float:
     """The share of test codes whose nearest code among `codes` has their label, from 0 to 1.
 
@@ -27,6 +30,7 @@ def nearest_neighbour_accuracy(codes: Array, labels: Array, test_codes: Array, t
     return right / len(test_codes)
 
 
+@checked(codes="N Z")
 def factor_recovery(codes: Array, factors: Mapping[str, Array]) -> Array:
     """How much of each factor each latent dimension tells: (F, Z), from 0 (nothing) to 1 (all).
 
@@ -35,11 +39,14 @@ def factor_recovery(codes: Array, factors: Mapping[str, Array]) -> Array:
     The mutual information I(v; z) = sum p(v, z) log( p(v, z) / (p(v) p(z)) ) in nats, over the factor's entropy H(v).
     Both are cut into at most 20 bins with equally many images, and the probabilities are counted.
     """
+    columns = [as_array("factor_recovery", f"factors[{name!r}]", values, "N", {"N": len(codes)})
+               for name, values in factors.items()]
     return np.array([[_mutual_information(v, z) / max(_mutual_information(v, v), np.finfo(float).tiny)
                       for z in map(_in_bins, np.asarray(codes, float).T)]
-                     for v in map(_in_bins, map(np.asarray, factors.values()))])
+                     for v in map(_in_bins, columns)])
 
 
+@checked(recovery="F Z")
 def mutual_information_gap(recovery: Array) -> float:
     """MIG: by how much the dimension that knows a factor best is ahead of the next, averaged over the factors.
 
@@ -51,7 +58,7 @@ def mutual_information_gap(recovery: Array) -> float:
     if recovery.shape[1] < 2:
         raise ValueError(f"recovery has shape {recovery.shape}; expected at least two latent dimensions, the best and "
                          "the next")
-    ordered = np.sort(recovery, axis=1)
+    ordered = np.sort(recovery.astype(float), axis=1)
     return float(np.mean(ordered[:, -1] - ordered[:, -2]))
 
 

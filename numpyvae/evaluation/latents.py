@@ -5,22 +5,25 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import checked
 from ..functional.gaussian import gaussian_kl
-from ..pixels import Pixels
+from ..pixels import Pixels, drawn_once
 
 Array = np.ndarray
 ROWS_AT_ONCE = 1000
 ACTIVE = 0.01    # variance of the means above which a dimension counts as used [Burda et al. 2016, section 5]
 
 
+@checked(images="numbers: ...", labels="any: ...")
 def encode_all(vae: Any, images: Array, *, rng: np.random.Generator, binarize: str = "none",
                labels: Array | None = None) -> tuple[Array, Array]:
     """mu and logvar of q(z|x) for every image, both (N, Z); arguments as in numpyvae.fit."""
-    pixels = Pixels("images", images, vae, "none" if binarize == "none" else "static", rng, labels)
+    pixels = Pixels("images", images, vae, drawn_once(binarize), rng, labels)
     mus, logvars = zip(*[vae.encode(x) for x in pixels.batches(ROWS_AT_ONCE)])
     return np.concatenate(mus), np.concatenate(logvars)
 
 
+@checked(mu="N Z")
 def active_units(mu: Array) -> Array:
     """Which latent dimensions the encoder uses: mu (N, Z) -> (Z,) of bool.
 
@@ -30,6 +33,7 @@ def active_units(mu: Array) -> Array:
     return np.asarray(mu, float).var(axis=0) > ACTIVE
 
 
+@checked(mu="N Z", logvar="N Z")
 def kl_per_dimension(mu: Array, logvar: Array) -> Array:
     """The KL term of each latent dimension, averaged over the images, in nats: (N, Z) -> (Z,).
 
@@ -41,6 +45,7 @@ def kl_per_dimension(mu: Array, logvar: Array) -> Array:
     return gaussian_kl(mu.reshape(column), logvar.reshape(column)).reshape(mu.shape).mean(axis=0)
 
 
+@checked(mu="N Z", logvar="N Z")
 def aggregate_moments(mu: Array, logvar: Array) -> tuple[Array, Array]:
     """Mean (Z,) and covariance (Z, Z) of the aggregate posterior, q(z) = mean over the images of q(z|x).
 

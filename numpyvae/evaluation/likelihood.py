@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import AT_LEAST_2, checked
 from ..functional.gaussian import gaussian_log_density, reparameterize
-from ..pixels import Pixels
+from ..pixels import Pixels, drawn_once
 
 Array = np.ndarray
 ROWS_AT_ONCE = 1000    # decoded images in memory together: 3 MB of them for 784 pixels, so they stay in the cache
@@ -49,6 +50,7 @@ class LogLikelihood:
         return float(self.values.std() / np.sqrt(len(self.values)))
 
 
+@checked(samples=AT_LEAST_2, images="numbers: ...", labels="any: ...")
 def log_likelihood(vae: Any, images: Array, samples: int = 5000, *, rng: np.random.Generator, binarize: str = "none",
                    labels: Array | None = None, progress: bool = False) -> LogLikelihood:
     """log p(x) of each image by importance sampling, from `samples` draws of q(z|x) each.
@@ -61,9 +63,7 @@ def log_likelihood(vae: Any, images: Array, samples: int = 5000, *, rng: np.rand
 
     Raises ValueError or TypeError that names the argument that does not fit.
     """
-    if not isinstance(samples, (int, np.integer)) or isinstance(samples, bool) or samples < 2:
-        raise ValueError(f"samples is {samples!r}; expected a whole number of at least 2: one has no spread")
-    pixels = Pixels("images", images, vae, "none" if binarize == "none" else "static", rng, labels)
+    pixels = Pixels("images", images, vae, drawn_once(binarize), rng, labels)
     found = np.empty((3, len(pixels)))
     for i in _bar(len(pixels)) if progress else range(len(pixels)):
         x = pixels.batch(np.array([i]))

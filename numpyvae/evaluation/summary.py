@@ -1,9 +1,16 @@
 """An evaluation in words, for the command line and the report."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ..arguments import Kind, checked
 
+RESULT = Kind(lambda value: isinstance(value, Mapping) and "log_likelihood" in value and "elbo" in value,
+              "what numpyvae evaluate stored in evaluation.json", TypeError)
+
+
+@checked(result=RESULT)
 def lines(result: dict[str, Any]) -> list[tuple[str, str, str]]:
     """(measure, value, what it says) of each number that `numpyvae evaluate` measured."""
     found = [

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arguments import checked, shown
+
 Array = np.ndarray
 POINTS = 20_001
 
 
+@checked(variance="...")
 def gaussian_entropy(variance: float | Array) -> float:
     """Of independent Gaussians with these variances, in nats:  sum of 1/2 log(2 pi e variance)."""
     variance = np.asarray(variance, float)
     if not (variance > 0).all():
-        raise ValueError(f"variance is {variance}; expected numbers above 0")
+        raise ValueError(f"variance is {shown(variance)}; expected numbers above 0")
     return float(np.sum(0.5 * np.log(2 * np.pi * np.e * variance)))
 
 
+@checked(means="K", weights="K")
 def mixture_entropy(means: Array, sigma: float, weights: Array | None = None) -> float:
     """Of a mixture of one-dimensional Gaussians with one sigma, in nats, by quadrature: means (K,).
 

@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import POSITIVE, checked
+
 Array = np.ndarray
 TINY = 1e-12    # an eigenvalue below this share of the largest is rounding
 
@@ -43,19 +45,28 @@ class ProbabilisticPCA:
         return float(-0.5 * (np.sum(np.log(self.eigenvalues[:Z])) + (D - Z) * np.log(self.sigma**2)
                              + D * np.log(2 * np.pi) + D))
 
+    @checked(x="N D")
     def log_likelihood(self, x: Array) -> Array:
         """log p(x) of each row, in nats: (N, D) -> (N,)."""
+        self._check(x)
         return gaussian_log_likelihood(x, self.mean, self.W.T @ self.W + self.sigma**2 * np.eye(len(self.mean)))
 
+    @checked(x="N D")
     def posterior(self, x: Array) -> tuple[Array, Array]:
         """p(z|x) = N(mu, diag(variance)): mu (N, Z), variance (Z,).
 
         With M = W W^T + sigma^2 I, diagonal here:  mu = M^-1 W (x - b),  covariance sigma^2 M^-1.    [eq. 7 there]
         """
+        self._check(x)
         M = np.sum(self.W**2, axis=1) + self.sigma**2
         return (np.asarray(x) - self.mean) @ self.W.T / M, self.sigma**2 / M
 
+    def _check(self, x: Array) -> None:
+        if x.shape[1] != len(self.mean):
+            raise ValueError(f"x has shape {x.shape}; expected (N, {len(self.mean)}), as the data had")
 
+
+@checked(x="N D")
 def probabilistic_pca(x: Array, n_latent: int) -> ProbabilisticPCA:
     """The maximum of the likelihood: x (N, D), Z = n_latent.
 
@@ -79,16 +90,22 @@ def probabilistic_pca(x: Array, n_latent: int) -> ProbabilisticPCA:
     return ProbabilisticPCA(mean, W, variance**0.5, values)
 
 
+@checked(x="N D", mean="D", covariance="D D")
 def gaussian_log_likelihood(x: Array, mean: Array, covariance: Array) -> Array:
     """log N(x; mean, covariance) of each row, in nats: (N, D) -> (N,).
 
     By C = L L^T:  (x - m)^T C^-1 (x - m) = |L^-1 (x - m)|^2  and  log|C| = 2 sum log L_ii.
     """
-    L = np.linalg.cholesky(covariance)
+    try:
+        L = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        raise ValueError("covariance is not positive definite; expected one that is: x varies in every direction"
+                         ) from None
     residual = np.linalg.solve(L, (np.asarray(x) - mean).T)
     return -0.5 * (np.sum(residual**2, axis=0) + len(L) * np.log(2 * np.pi)) - np.sum(np.log(np.diag(L)))
 
 
+@checked(x="N D")
 def solve_linear_vae(vae: Any, x: Array) -> ProbabilisticPCA:
     """Give a linear VAE the weights that are best for its own sigma and beta; the model they make, for beta = 1.
 
@@ -99,7 +116,7 @@ def solve_linear_vae(vae: Any, x: Array) -> ProbabilisticPCA:
     [Lucas et al. 2019, section 4; lesson 10]
     """
     check_linear(vae)
-    x = np.asarray(x, float)
+    x = vae.check_data(x).astype(float)
     sigma2 = vae.beta * vae.likelihood.sigma**2
     mean = x.mean(axis=0)
     values, vectors = np.linalg.eigh((x - mean).T @ (x - mean) / len(x))
@@ -114,6 +131,7 @@ def solve_linear_vae(vae: Any, x: Array) -> ProbabilisticPCA:
     return ProbabilisticPCA(mean, W, sigma2**0.5, values)
 
 
+@checked(x="N D")
 def linear_loss(vae: Any, x: Array) -> float:
     """The expected loss of a linear VAE, the integral over z done on paper, in nats per image: x (N, D).
 
@@ -137,6 +155,7 @@ def linear_loss(vae: Any, x: Array) -> float:
     return float(np.mean(nll + vae.beta * kl))
 
 
+@checked()
 def cubature(n_latent: int) -> Array:
     """2 Z points whose plain mean of f is E[f(eps)], eps ~ N(0, I), for every polynomial f of degree up to 3: (2Z, Z).
 
@@ -148,6 +167,7 @@ def cubature(n_latent: int) -> Array:
     return np.concatenate([points, -points])
 
 
+@checked(beta=POSITIVE)
 def same_loss_constant(n_data: int, beta: float, sigma: float) -> float:
     """The constant in  L(beta, sigma^2) = beta L(1, beta sigma^2) + constant,  for any Gaussian VAE.
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import checked
 from ..functional.gaussian import gaussian_log_density
 
 Array = np.ndarray
@@ -23,6 +24,7 @@ MAX_DIMENSIONS = 2
 ROWS_AT_ONCE = 2000    # grid points whose decoded images are in memory together
 
 
+@checked()
 def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[Array, Array]:
     """A square grid from -reach to reach and the logarithms of its weights: z (N, Z), log_w (N,), N = points^Z.
 
@@ -39,6 +41,7 @@ def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[A
     return z, gaussian_log_density(z, zero, zero) + n_latent * np.log(h)
 
 
+@checked(x="B D")
 def log_joint(vae: Any, x: Array, points: int = 200, reach: float = 6.0) -> tuple[Array, Array]:
     """log p(x|z_n) + log w_n for every image and every grid point: z (N, Z), (B, N), in nats."""
     z, log_w = latent_grid(vae.n_latent, points, reach)
@@ -52,11 +55,13 @@ def log_joint(vae: Any, x: Array, points: int = 200, reach: float = 6.0) -> tupl
     return z, log_px_given_z + log_w
 
 
+@checked(x="B D")
 def log_likelihood(vae: Any, x: Array, points: int = 200, reach: float = 6.0) -> Array:
     """log p(x) of each image by quadrature over the latent grid, in nats: x (B, D) -> (B,)."""
     return log_sum_exp(log_joint(vae, x, points, reach)[1])
 
 
+@checked(x="B D")
 def posterior(vae: Any, x: Array, points: int = 200, reach: float = 6.0) -> tuple[Array, Array]:
     """p(z|x) on the latent grid: z (N, Z), and the probability of each grid point, rows that sum to 1, (B, N).
 
@@ -66,7 +71,9 @@ def posterior(vae: Any, x: Array, points: int = 200, reach: float = 6.0) -> tupl
     return z, np.exp(joint - log_sum_exp(joint)[:, None])
 
 
+@checked(a="numbers: ...")
 def log_sum_exp(a: Array) -> Array:
     """log of the sum of exp(a) over the last axis; the largest is taken out, so nothing overflows: (B, N) -> (B,)."""
+    a = np.atleast_1d(a if a.dtype.kind in "fc" else a.astype(float))
     top = a.max(axis=-1)
     return top + np.log(np.sum(np.exp(a - top[..., None]), axis=-1))

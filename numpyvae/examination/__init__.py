@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layers import one_of
-from ..model import check_rng
+from ..arguments import ANYTHING, FUNCTION, MAPPING, checked, one_of
 from ..vae import VAE
 from .gradients import check_gradients
 from .loss import check_finite, check_loss
@@ -25,6 +24,7 @@ DECODES_TO = ("logits", "probabilities", "mean", "mean and logvar")
 MODEL_CHECKS = ("noise", "sampling", "likelihood", "kl", "reduction", "finite", "gradients", "images")
 
 
+@checked(model=ANYTHING, x="numbers: ...", parameters=MAPPING, momentum=FUNCTION, binarize=FUNCTION)
 def examine(model: VAE | None = None, *, x: Array | None = None, encode: Function | None = None,
             sample_z: Function | None = None, decode: Function | None = None, loss: Function | None = None,
             decodes_to: str = "logits", sigma: float = 1.0, beta: float = 1.0,
@@ -78,7 +78,6 @@ def examine(model: VAE | None = None, *, x: Array | None = None, encode: Functio
         report = examine(x=images, encode=numpy(model.encode), sample_z=numpy(model.reparameterize),
                          decode=numpy(model.decode), loss=numpy(loss), decodes_to="probabilities", rng=rng)
     """
-    check_rng(rng)
     one_of("decodes_to", decodes_to, DECODES_TO)
     if model is not None:
         if not isinstance(model, VAE):

@@ -47,9 +47,24 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     return np.matmul(a, b, out=out)
 
 
+@twin(kernels.matmul.matmul_rows, writes=("out",), wrt=(), a="B I", b="O I", out="B O")
+def product_of_rows(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """a @ b.T, written to out: a (B, I), b (O, I), out (B, O)."""
+    return np.matmul(a, b.T, out=out)
+
+
 def _product_of_copies(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     """The same where a or b is a transposed view, which the kernel does not take."""
     return product(np.ascontiguousarray(a), np.ascontiguousarray(b), out)
 
 
 matmul: Callable[..., np.ndarray] = _product_of_copies if NUMBA_MULTIPLIES else np.matmul    # what layers call
+
+FEW_ROWS, LONG_ROW = 32, 128    # where one thread of our loop is faster than BLAS with two ("The matrix product")
+
+
+def matmul_transposed(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """a @ b.T, written to out, by whichever is faster: a (B, I), b (O, I), out (B, O)."""
+    if NUMBA_MULTIPLIES or (len(a) <= FEW_ROWS and a.shape[1] >= LONG_ROW):
+        return product_of_rows(a, b, out)
+    return matmul(a, b.T, out=out)

@@ -149,8 +149,8 @@ def transposed_size(size: int, kernel: int, stride: int, padding: int, output_pa
     """The side of the picture that `size` windows are painted into; raises ValueError where nothing is left of it."""
     side = (size - 1) * stride - 2 * padding + kernel + output_padding
     if side < 1:
-        raise ValueError(f"padding is {padding}, which leaves a side of {side} of the picture; expected at least 1: "
-                         "use less padding or a larger kernel")
+        raise ValueError(f"padding is {padding}, which with a W of {kernel} leaves a side of {side} of the picture; "
+                         "expected at least 1: use less padding or a larger kernel")
     return side
 
 

@@ -50,7 +50,7 @@ def bernoulli_nll_and_grad(dnll: Array, logits: Array, x: Array, nll: Array, dlo
     return nll, dlogits
 
 
-@twin(kernels.likelihoods.gaussian_nll, wrt=("mean",), mean="B D", x="B D", sigma="number")
+@twin(kernels.likelihoods.gaussian_nll, wrt=("mean",), mean="B D", x="B D", sigma="positive number")
 def gaussian_nll(mean: Array, x: Array, sigma: float) -> Array:
     """-log N(x; mean, sigma^2 I), with sigma chosen and not learned.
 
@@ -63,14 +63,14 @@ def gaussian_nll(mean: Array, x: Array, sigma: float) -> Array:
     return np.sum(0.5 * ((x - mean) / sigma) ** 2, axis=1) + mean.shape[1] * (np.log(sigma) + HALF_LOG_2_PI)
 
 
-@twin(kernels.likelihoods.gaussian_nll_backward, dnll="B", mean="B D", x="B D", sigma="number")
+@twin(kernels.likelihoods.gaussian_nll_backward, dnll="B", mean="B D", x="B D", sigma="positive number")
 def gaussian_nll_backward(dnll: Array, mean: Array, x: Array, sigma: float) -> Array:
     """The gradient for the mean:  (m - x) / sigma^2.                                        [lesson 1, eq. 1.3]"""
     return dnll[:, None] * (mean - x) / sigma**2
 
 
 @twin(kernels.likelihoods.gaussian_nll_and_grad, writes=("nll", "dmean"),
-      dnll="B", mean="B D", x="B D", sigma="number", nll="B", dmean="B D")
+      dnll="B", mean="B D", x="B D", sigma="positive number", nll="B", dmean="B D")
 def gaussian_nll_and_grad(dnll: Array, mean: Array, x: Array, sigma: float,
                           nll: Array, dmean: Array) -> tuple[Array, Array]:
     """gaussian_nll and gaussian_nll_backward at once, written to nll and dmean."""

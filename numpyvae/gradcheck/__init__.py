@@ -20,21 +20,20 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ..layers import one_of
+from ..arguments import checked, shown
 from ..twin import kernels_are_on, kernels_everywhere, kernels_off
-from .layers import check_layer, layer_classes, layer_examples, parameter_owners
-from .models import BETAS, LIKELIHOODS, check_model, model_examples
+from .layers import check_layer, layer_examples
+from .models import check_model, model_examples
 from .numeric import STEP, TOLERANCE, Array, Gradients, differentiate, relative_errors
-from .objectives import OBJECTIVES, objective_examples
-from .pairs import EXAMPLE_PAIRS, SIZES, check_pair, forward_name, pairs, put_on_edges, random_inputs, shape_of
+from .objectives import objective_examples
+from .pairs import check_pair, pairs
 from .report import Report, Row
 
-__all__ = ["BETAS", "EXAMPLE_PAIRS", "Gradients", "LIKELIHOODS", "OBJECTIVES", "Report", "Row", "SIZES", "STEP",
-           "TOLERANCE", "check_component", "check_layer", "check_model", "check_pair", "components", "differentiate",
-           "forward_name", "gradcheck", "layer_classes", "layer_examples", "model_examples", "objective_examples",
-           "pairs", "parameter_owners", "put_on_edges", "random_inputs", "relative_errors", "shape_of"]
+__all__ = ["Gradients", "Report", "Row", "STEP", "TOLERANCE", "check_component", "check_layer", "check_model",
+           "check_pair", "components", "differentiate", "gradcheck", "relative_errors"]
 
 
+@checked()
 def gradcheck(component: str | None = None, method: str | None = None) -> Report:
     """Check every component of the package, or those whose name contains `component`.
 
@@ -43,13 +42,15 @@ def gradcheck(component: str | None = None, method: str | None = None) -> Report
 
     Raises ValueError where no component or no method is called so.
     """
-    methods = list(TOLERANCE) if method is None else [one_of("method", method, TOLERANCE)]
+    methods = list(TOLERANCE) if method is None else [method]
     chosen = {name: check for name, check in components().items() if component is None or component in name}
     if not chosen:
-        raise ValueError(f"component is {component!r}; expected a part of one of {', '.join(components())}")
+        raise ValueError(f"component is {shown(component)}; expected a part of one of "
+                         f"{', '.join(dict.fromkeys(name.split('(')[0] for name in components()))}")
     return Report([check_component(name, check, method) for name, check in chosen.items() for method in methods])
 
 
+@checked()
 def check_component(name: str, check: Callable[[str], Gradients], method: str) -> Row:
     """One row of the report: on the NumPy bodies for the complex step, else on the kernels."""
     with kernels_off() if method == "complex-step" else kernels_everywhere():

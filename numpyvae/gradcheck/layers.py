@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import convolution, layers
 from ..functional.activations import ACTIVATIONS
+from ..arguments import checked
 from .numeric import Array, Gradients, differentiate
 
 
@@ -34,6 +35,7 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
     def convolved(make: Any, activation: str) -> tuple[Any, Array]:
         rng = np.random.default_rng(0)
         layer = make(3, 2, (3, 2), (2, 1), (1, 0), activation=activation, rng=rng, dtype=np.float64)
+        layer.portion = 300    # numbers, one or two images: the gradients of the portions have to add up
         return layer, rng.standard_normal((4, 4, 3, 3))
 
     def reshaped(make: Any, shape: tuple[int, ...]) -> tuple[Any, Array]:
@@ -56,10 +58,12 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
         yield f"Flatten({groups})", functools.partial(reshaped, lambda n=groups: layers.Flatten(n), (4, 2, 3, 4))
 
 
+@checked(x="...")
 def check_layer(layer: Any, x: Array, method: str, seed: int = 0) -> Gradients:
     """The gradients of a layer for x and for each of its parameters."""
     rng = np.random.default_rng(seed)
     dy = rng.standard_normal(layer.forward(x).shape)
+    spoil_grads(layer)
     analytic = {"x": np.array(layer.backward(dy))}
     owners = dict(parameter_owners(layer))
     analytic |= {name: owner.grads[key].copy() for name, (owner, key) in owners.items()}
@@ -73,6 +77,14 @@ def check_layer(layer: Any, x: Array, method: str, seed: int = 0) -> Gradients:
         return np.sum(dy * layer.forward(x))
     arrays = {"x": x, **{name: owner.params[key] for name, (owner, key) in owners.items()}}
     return {name: (analytic[name], differentiate(loss, array, method)) for name, array in arrays.items()}
+
+
+def spoil_grads(layer: Any) -> None:
+    """Where grads has room for gradients it is filled with NaN: `backward` has to write over what is there."""
+    for owner, _ in dict(parameter_owners(layer)).values():
+        for grad in getattr(owner, "grads", {}).values():    # a learner's layer may make them in `backward`
+            if isinstance(grad, np.ndarray) and grad.dtype.kind in "fc":
+                grad.fill(np.nan)
 
 
 def parameter_owners(layer: Any) -> Iterator[tuple[str, tuple[Any, str]]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import checked
 from ..likelihoods import LIKELIHOODS
 from ..model import Model
 from .numeric import Array, Gradients, differentiate
@@ -39,6 +40,7 @@ def model_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
                                                                            {"likelihood": likelihood})
 
 
+@checked(x="B D")
 def check_model(model: Any, x: Array, method: str, seed: int = 0) -> Gradients:
     """The gradient of the loss for every weight, and the loss that training reports against the one checked."""
     noise = model.noise(len(x), np.random.default_rng(seed))

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import Kind, checked, shown
+
 Array = np.ndarray
 Gradients = dict[str, tuple[Array, Array]]    # name -> (analytic, numeric)
 
@@ -13,11 +15,20 @@ STEP = {"complex-step": 1e-30, "central-differences": 1e-5}
 TOLERANCE = {"complex-step": 1e-12, "central-differences": 1e-7}
 
 
+CHANGEABLE = Kind(lambda x: isinstance(x, np.ndarray) and x.dtype.kind in "fc" and x.size > 0 and x.flags.writeable,
+                  "a NumPy array of floats that can be written, because it is changed and put back", TypeError)
+
+
+@checked(x=CHANGEABLE)
 def differentiate(loss: Callable[[], Any], x: Array, method: str) -> Array:
     """The gradient of loss() for each entry of x, an array that loss reads and that is changed and put back.
 
     For the complex step x has to be complex.                     [lesson 2, eq. 2.6; lesson 2, eq. 2.7]
+
+    Raises TypeError for an x that is not, and ValueError for an unknown method.
     """
+    if method == "complex-step" and x.dtype.kind != "c":
+        raise TypeError(f"x is {shown(x)}; expected complex numbers for the complex step: x.astype(complex)")
     gradient, h = np.empty(x.shape), STEP[method]
     for index in np.ndindex(x.shape):
         before = x[index]
@@ -33,6 +44,7 @@ def differentiate(loss: Callable[[], Any], x: Array, method: str) -> Array:
     return gradient
 
 
+@checked(analytic="numbers: ...", numeric="numbers: ...")
 def relative_errors(analytic: Array, numeric: Array) -> Array:
     """|analytic - numeric| of each entry, over the largest |numeric|; infinite where shapes differ or for NaN."""
     if analytic.shape != numeric.shape:

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..twin import ANY_SHAPE, NUMBER, PAIRS, Twin, registry
+from ..arguments import Kind, checked
+from ..twin import ANY_SHAPE, NUMBERS, PAIRS, Twin, registry
 from .numeric import Array, Gradients, differentiate
 
 SIZES = (4, 7, 5, 3, 6)                  # of the axes, in the order in which they appear
 IMAGE_SIZES = (2, 6, 5, 4, 2, 3, 5, 3)    # the same where the first array holds images: (B, H, W, C), then (K, L, ...)
 EXAMPLE_PAIRS = ((2, 3), (0, 1), (1, 2))    # of whole numbers, in the order in which they appear
+TWIN = Kind(lambda value: isinstance(value, Twin), "a function of numpyvae.functional", TypeError)
 KINK = 0.1                               # no input comes nearer to zero, where relu has no derivative
 
 
@@ -36,6 +38,7 @@ def forward_name(name: str) -> str | None:
     return None
 
 
+@checked(forward=TWIN, backward=TWIN)
 def check_pair(forward: Twin, backward: Twin, method: str, seed: int = 0) -> Gradients:
     """The gradients that `backward` gives and those of sum(dy * forward(...)), by the names of the inputs."""
     rng = np.random.default_rng(seed)
@@ -70,8 +73,8 @@ def random_inputs(twin: Twin, rng: np.random.Generator) -> dict[str, Any]:
     pairs = iter(EXAMPLE_PAIRS)
     sizes = IMAGE_SIZES if len(next(iter(twin.shapes.values())).split()) == 4 else SIZES
     for name, spec in twin.shapes.items():
-        if spec == NUMBER or spec in PAIRS:
-            inputs[name] = 0.7 if spec == NUMBER else next(pairs)
+        if spec in NUMBERS or spec in PAIRS:
+            inputs[name] = 0.7 if spec in NUMBERS else next(pairs)
             continue
         value = rng.standard_normal(shape_of(spec, lengths, sizes))
         inputs[name] = value + np.copysign(KINK, value)

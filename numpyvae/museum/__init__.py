@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import Kind, checked
 from . import iwae, training, vae
 
 __all__ = ["EXHIBITS", "Exhibit", "FAMILIES", "right", "right_that_draws_its_noise"]
 
 Functions = dict[str, Any]
+TINY = Kind(lambda value: isinstance(value, type) and issubclass(value, vae.TinyVAE), "a class of museum.vae",
+            TypeError)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ FAMILIES = (
     "constant noise", "shuffled batch starts", "early stopping and momentum that do nothing")
 
 
+@checked(model=TINY)
 def right(rng: np.random.Generator, model: type[vae.TinyVAE] = vae.TinyVAE) -> Functions:
     """Everything that `examine` can look at, with nothing wrong in it, around a VAE of the given class."""
     return model(rng).functions() | {
@@ -59,6 +63,7 @@ def right(rng: np.random.Generator, model: type[vae.TinyVAE] = vae.TinyVAE) -> F
         "momentum": training.Momentum(), "stop": training.stop_early, "iwae": iwae.iwae_bound}
 
 
+@checked()
 def right_that_draws_its_noise(rng: np.random.Generator) -> Functions:
     """The same for a VAE whose functions take no eps."""
     return right(rng, vae.DrawsItsNoise)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numpyvae.gradcheck import TOLERANCE, Gradients, check_component, components, pairs
+from numpyvae.gradcheck import TOLERANCE, Gradients, check_component, components
+from numpyvae.gradcheck.pairs import pairs
 
 from .targets import SIZES, Target, backward_arguments
 

@@ -13,14 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import numpyvae
-from numpyvae import convolution, objectives
+from numpyvae import objectives
 from numpyvae import twin as switch
-from numpyvae.gradcheck import (EXAMPLE_PAIRS, OBJECTIVES, layer_examples, model_examples, objective_examples, pairs,
-                                parameter_owners, put_on_edges, shape_of)
+from numpyvae.gradcheck.layers import layer_examples, parameter_owners, spoil_grads
+from numpyvae.gradcheck.models import model_examples
+from numpyvae.gradcheck.objectives import OBJECTIVES, objective_examples
+from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS, pairs, put_on_edges, shape_of
 from numpyvae.likelihoods import make_likelihood
-from numpyvae.twin import NUMBER, PAIRS, Twin, registry
+from numpyvae.twin import NUMBERS, PAIRS, Twin, registry
 
-SIZES = ((4, 7, 5, 3), (1, 2, 6, 3), (6, 3, 2, 5))    # of a twin's axes, as they appear
+SIZES = ((4, 7, 5, 3), (1, 2, 6, 3), (6, 3, 2, 5, 4))    # of a twin's axes, as they appear
 
 Outcome = list[Any]    # what a run returned and what it left in its arguments
 
@@ -93,7 +95,7 @@ def backward_arguments(forward: Twin, backward: Twin, sizes: tuple[int, ...], dt
     pairs = iter(EXAMPLE_PAIRS)
 
     def draw(spec: str) -> Any:
-        if spec == NUMBER:
+        if spec in NUMBERS:
             return dtype(rng.uniform(0.5, 2.0))
         if spec in PAIRS:
             return next(pairs)
@@ -124,7 +126,9 @@ def objective_targets() -> Iterator[Target]:
     for name, function in vars(objectives).items():
         if (inspect.isfunction(function) and function.__module__ == objectives.__name__
                 and not name.startswith("_check")):
-            used_by = [one for one in OBJECTIVES if one == name or name in getattr(objectives, one).__code__.co_names]
+            function = inspect.unwrap(function)    # without the look at its arguments
+            used_by = [one for one in OBJECTIVES
+                       if one == name or name in inspect.unwrap(getattr(objectives, one)).__code__.co_names]
             has_backward = "# backward" in inspect.getsource(function)
             yield Target("model", name.lstrip("_"), function, functools.partial(swapped_attribute, objectives, name),
                          [run for one in used_by for run in objective_outcomes(one)],
@@ -161,8 +165,7 @@ def layer_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
     def run(make, rows, need_dx):
         layer, x = make()
         x, rng = x[:rows].copy(), np.random.default_rng(1)
-        for owner, key in dict(parameter_owners(layer)).values():
-            owner.grads[key].fill(np.nan)
+        spoil_grads(layer)
         dy = rng.standard_normal(layer.forward(x).shape)
         kept = dy.copy()
         dx = layer.backward(dy, need_dx)
@@ -207,7 +210,8 @@ def model_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 
 # name -> kind, inputs, and the comment that begins the backward half
 BACKWARD_METHODS = {"backward": ("layer", layer_outcomes, None),
-                    "_before_activation": ("layer", layer_outcomes, None), "_painted": ("layer", layer_outcomes, None),
+                    **{step: ("layer", layer_outcomes, None) for step in
+                       ("_before_activation", "_windows", "_paint", "_add_weight_gradient", "_clear_grads")},
                     "nll_and_grad": ("likelihood", likelihood_outcomes, None),
                     "loss_and_grad": ("model", model_outcomes, "# backward"),
                     "backward_encoder": ("model", model_outcomes, None)}
@@ -251,7 +255,6 @@ def plain_python() -> Iterator[None]:
             stack.enter_context(swapped_attribute(twin, "_compiled", twin.kernel))    # None where there is none
         for name in ("empty", "empty_like"):
             stack.enter_context(swapped_attribute(np, name, poisoned(getattr(np, name))))
-        stack.enter_context(swapped_attribute(convolution, "CACHED", 216))    # the examples' images come in parts, too
         stack.enter_context(swapped_attribute(switch, "_kernels", "on"))    # whatever NUMPYVAE_KERNELS says
         stack.enter_context(np.errstate(all="ignore"))
         yield

@@ -1,6 +1,6 @@
 """Mutated and forged files for every reader: each loads, or is refused in one line; memory stays below a cap.
 
-    python -m tests.hostile --count 10000
+    python -m benchmarks.hostile --count 10000
 
 Every kind of file is read in a process of its own, so that its peak memory is its own.
 """
@@ -11,18 +11,19 @@ import collections
 import gzip
 import io
 import json
-import os
 import pathlib
 import struct
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
+from .results import table, write_section
 
 CAP = 64 * 2**20    # bytes of memory beyond what the process had: the files are of a few kB
 
@@ -94,7 +95,7 @@ class Kind:
         if name == "npy":
             yield from headers
         elif name in ("npz", "model", "checkpoint"):
-            for key in ("images", "header", "values", "../../etc/x", "/tmp/x", "a\0b"):
+            for key in ("images", "header", "values", "../../etc/x", "/tmp/x", "a\0b", "a\nb", "\x1b[2J"):
                 for header in headers:
                     yield zipped([(key, header)])
             bomb = npy_header(repr({"descr": "|u1", "fortran_order": False, "shape": (2**33, 1)})) + bytes(2**20)
@@ -106,7 +107,9 @@ class Kind:
                 for code in (8, 9, 11, 14, 7, 255):
                     forged = struct.pack(f">BBBB{len(lengths)}I", 0, 0, code, len(lengths), *lengths)
                     yield forged if name == "idx" else gzip.compress(forged)
-            yield gzip.compress(struct.pack(">BBBBI", 0, 0, 8, 1, 1000) + bytes(10**8), 9)
+            packer, block = zlib.compressobj(9, wbits=31), bytes(2**20)    # never in memory at once, as it must not be
+            yield b"".join([packer.compress(struct.pack(">BBBBI", 0, 0, 8, 1, 1000)),
+                            *(packer.compress(block) for _ in range(100)), packer.flush()])
         else:
             signature, huge = b"\x89PNG\r\n\x1a\n", 2**31 - 1
             yield struct.pack(">8sI4sIIBBBBBI", signature, 13, b"IHDR", huge, huge, 8, 0, 0, 0, 0, 0)
@@ -217,26 +220,44 @@ def read_all(name: str, count: int, seed: int) -> dict[str, Any]:
 KINDS = ("model", "checkpoint", "idx", "gzip", "npy", "npz", "folder")
 
 
+def read_apart(name: str, count: int, seed: int = 0) -> dict[str, Any]:
+    """read_all in a process of its own."""
+    done = subprocess.run([sys.executable, "-m", "benchmarks.hostile", "--kind", name, "--count", str(count), "--seed",
+                           str(seed)], capture_output=True, text=True, cwd=pathlib.Path(__file__).parents[1])
+    if done.returncode:
+        raise RuntimeError(f"the process that read the {name} files died: {done.stderr}")
+    return json.loads(done.stdout)
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.hostile", description="Read mutated and forged files.")
-    parser.add_argument("--count", type=int, default=2000, help="mutated files of each kind")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.hostile", description=__doc__.split("\n")[0])
+    parser.add_argument("--count", type=int, default=10_000, help="mutated files of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", choices=KINDS, help="only this kind, in this process")
     options = parser.parse_args()
     if options.kind:
         print(json.dumps(read_all(options.kind, options.count, options.seed)))
         return 0
-    failed = False
+    rows, wrong = [], []
     for name in KINDS:
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "tests.hostile", "--kind", name, "--count", str(options.count),
-                               "--seed", str(options.seed)], capture_output=True, text=True, env={**os.environ})
-        found = json.loads(done.stdout) if done.returncode == 0 else {"wrong": [done.stderr], "peak bytes": 0}
-        print(f"{name:<12}{found.get('loaded', 0):>8} loaded {found.get('refused', 0):>8} refused "
-              f"{len(found['wrong']):>4} wrong   peak {found['peak bytes'] / 2**20:6.1f} MiB "
-              f"{time.perf_counter() - start:6.1f} s", *found["wrong"][:10], sep="\n  " if found["wrong"] else "")
-        failed |= bool(found["wrong"]) or found["peak bytes"] > CAP
-    return int(failed)
+        found = read_apart(name, options.count, options.seed)
+        wrong += [f"{name} {line}" for line in found["wrong"]]
+        if found["peak bytes"] > CAP:
+            wrong.append(f"{name} needed more than the cap")
+        rows.append([name, f"{found.get('loaded', 0) + found.get('refused', 0) + len(found['wrong']):,}",
+                     f"{found.get('loaded', 0):,}", f"{found.get('refused', 0):,}", len(found["wrong"]),
+                     f"{found['peak bytes'] / 2**20:.1f}"])
+        print(*rows[-1], sep="\t", flush=True)
+    print(*wrong, sep="\n")
+    write_section("Hostile files", f"python -m benchmarks.hostile --count {options.count}", f"""
+{options.count:,} mutated files of each kind (bits, bytes, lengths and pieces changed at random, from files that load)
+and the forged ones; each loads, or is refused in one line.  Anything else would be wrong: another exception, a second
+line, a pickle that is run.  Memory is what a process needed beyond what it had before; the files are of a few kB, and
+the cap is {CAP // 2**20} MiB.
+
+{table(["files", "read", "loaded", "refused", "wrong", "MiB more at the peak"], rows)}
+""")
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

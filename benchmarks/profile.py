@@ -1,0 +1,109 @@
+"""Where the time of a training step goes: which part of it the matrix products leave to everything else.
+
+    python -m benchmarks.profile
+
+Every twin and every matrix product is timed at its call, in the middle of a step, with the caches as the step leaves
+them; what remains of the step is Python between the calls.  float32, forward + backward + Adam.
+"""
+from __future__ import annotations
+
+import contextlib
+import importlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+import numpyvae as nv
+from numpyvae import convolution, layers
+from numpyvae.twin import Twin
+
+from .floor import conv_products, matrix_products, step_of
+from .interleave import interleave
+from .results import table, title_with_blas, write_section
+
+STEPS, ROUNDS = 50, 20
+DENSE = [((400,), 20, 128), ((400,), 20, 20), ((200, 200), 50, 20), ((400,), 20, 1024)]    # hidden, latent, batch
+CONV_LATENT, CONV_BATCH = 16, 128
+PRODUCTS, BETWEEN = "matrix products", "between the calls"
+PARTS = {    # what a twin's module is for
+    "functional.affine": PRODUCTS,
+    "optimizers": "Adam",
+    "functional.activations": "biases, activations",
+    "functional.likelihoods": "likelihood",
+    "functional.gaussian": "KL, z",
+    "functional.convolution": "windows",
+}
+
+
+def main() -> None:
+    rows = []
+    for name, vae, batch, floor in works():
+        step = step_of(vae, batch, np.random.default_rng(0))
+        times = interleave({"step": step, "floor": floor}, ROUNDS)
+        parts = profile(step)
+        whole = sum(parts.values())
+        rows.append([name, batch, f"{1e3 * np.median(times['step']):.2f}", f"{1e3 * np.median(times['floor']):.2f}",
+                     *(f"{1e3 * parts[part]:.3f} ({parts[part] / whole:.0%})"
+                       for part in (*PARTS.values(), BETWEEN))])
+    write_section(title_with_blas("Where a step's time goes"), "python -m benchmarks.profile", f"""
+Milliseconds; medians over {STEPS * ROUNDS} steps.  "Floor" is the matrix products alone, over and over: there they find
+their operands in the caches.  The columns after it are the parts of a step, each timed at its calls, and their shares.
+
+{table(["network", "batch", "step", "floor", *PARTS.values(), BETWEEN], rows)}
+""")
+
+
+def works() -> Iterator[tuple[str, nv.VAE, int, Callable[[], None]]]:
+    rng = np.random.default_rng(0)
+    for hidden, n_latent, batch in DENSE:
+        yield (f"784-{'-'.join(map(str, hidden))}-{n_latent}", nv.VAE.dense(784, hidden, n_latent, rng=rng), batch,
+               matrix_products(hidden, n_latent, batch))
+    yield "convolutional", nv.VAE.conv(n_latent=CONV_LATENT, rng=rng), CONV_BATCH, conv_products(CONV_BATCH)
+
+
+def profile(step: Callable[[], None]) -> dict[str, float]:
+    """Seconds of each part of a step, medians over the steps."""
+    spent: dict[str, float] = defaultdict(float)
+    seconds = defaultdict(list)
+    with timed_calls(spent):
+        for _ in range(STEPS * ROUNDS):
+            spent.clear()
+            start = time.perf_counter()
+            step()
+            whole = time.perf_counter() - start
+            spent[BETWEEN] = whole - sum(spent.values())
+            for part in (*PARTS.values(), BETWEEN):
+                seconds[part].append(spent[part])
+    return {part: float(np.median(each)) for part, each in seconds.items()}
+
+
+@contextlib.contextmanager
+def timed_calls(spent: dict[str, float]) -> Iterator[None]:
+    """Within the block the time of every kernel and every product is added to its part."""
+    run_kernel, multiply = Twin._run_kernel, layers.matmul
+
+    def timed_kernel(twin: Twin[Any, Any], values: tuple[Any, ...]) -> Any:
+        start = time.perf_counter()
+        result = run_kernel(twin, values)
+        spent[PARTS[twin.reference.__module__.removeprefix("numpyvae.")]] += time.perf_counter() - start
+        return result
+
+    def timed_product(*args: Any, **out: Any) -> Any:
+        start = time.perf_counter()
+        result = multiply(*args, **out)
+        spent[PRODUCTS] += time.perf_counter() - start
+        return result
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Twin, "_run_kernel", timed_kernel))
+        for module in (layers, convolution, importlib.import_module("numpyvae.functional.affine")):
+            stack.enter_context(mock.patch.object(module, "matmul", timed_product))
+        yield
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""What an argument may be, and the sentence for one that does not fit.
+
+    @checked(codes="N Z", labels="any: N")
+    def nearest(codes, labels, n, *, rng): ...
+
+An array's axes are given as in twin.py: the same letter, the same length.  What else an argument may be its name says,
+and a name means the same in the whole package: MEANINGS has them all, `rng` a Generator, `n` a number of things.
+NumPy's numbers become Python's, which neither overflow nor stay out of JSON.  What runs in every training step calls
+`check`, or looks at its arguments by hand, because binding them costs some microseconds.
+"""
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LARGEST = 2**31 - 1    # of a whole number: more than anybody has time or room for
+
+
+def plain(value: Any) -> Any:
+    """Python's own number for NumPy's, also within a tuple or a list."""
+    if isinstance(value, (tuple, list)) and type(value) in (tuple, list):
+        return type(value)(map(plain, value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def as_tuple(value: Any) -> Any:
+    """A tuple of Python's own numbers for a list, a range or an array of one axis."""
+    if isinstance(value, (list, tuple, range)) or (isinstance(value, np.ndarray) and value.ndim == 1):
+        return tuple(map(plain, value))
+    return plain(value)
+
+
+class Kind(NamedTuple):
+    """What an argument may be: a test, the words for it, what is raised, and what becomes of it before the test."""
+
+    fits: Callable[[Any], bool]
+    expected: str
+    error: type[Exception] = ValueError
+    convert: Callable[[Any], Any] = plain
+
+
+def is_whole(value: Any, least: int = -LARGEST) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= LARGEST
+
+
+def is_number(value: Any) -> bool:
+    """A real number whose square a float can hold."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e150 < value < 1e150
+
+
+def all_are(fits: Callable[[Any], bool], least: int = 1) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, (tuple, list)) and len(value) >= least and all(map(fits, value))
+
+
+def has(*attributes: str) -> Callable[[Any], bool]:
+    return lambda value: not isinstance(value, type) and all(hasattr(value, name) for name in attributes)
+
+
+def is_pair(least: int) -> Callable[[Any], bool]:
+    return lambda value: is_whole(value, least) or (all_are(lambda n: is_whole(n, least))(value) and len(value) == 2)
+
+
+def is_float_dtype(value: Any) -> bool:
+    known = isinstance(value, (type, np.dtype)) or (isinstance(value, str) and value in ("float32", "float64"))
+    return known and np.dtype(value) in (np.float32, np.float64, np.complex64, np.complex128)
+
+
+ANYTHING = Kind(lambda value: True, "anything")    # or: looked at in the function, which knows the names to choose from
+WHOLE = Kind(lambda value: is_whole(value, 1), "a whole number of at least 1 (and below 2^31)")
+AT_LEAST_2 = Kind(lambda value: is_whole(value, 2), "a whole number of at least 2 (and below 2^31)")
+COUNT = Kind(lambda value: is_whole(value, 0), "a whole number of at least 0 (and below 2^31)")
+SEED = Kind(lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
+            "a whole number of at least 0")
+POSITIVE = Kind(lambda value: is_number(value) and value > 1e-150, "a number above 0 (from 1e-150 to 1e150)")
+NOT_NEGATIVE = Kind(lambda value: is_number(value) and value >= 0, "a number of at least 0 (and below 1e150)")
+FRACTION = Kind(lambda value: is_number(value) and 0 <= value < 1, "a number from 0 to below 1")
+FLAG = Kind(lambda value: isinstance(value, (bool, np.bool_)), "True or False")
+TEXT = Kind(lambda value: isinstance(value, str), "text", TypeError)
+METHOD = Kind(lambda value: isinstance(value, str) and value in ("complex-step", "central-differences"),
+              "'complex-step' or 'central-differences'")
+TEXTS = Kind(all_are(lambda one: isinstance(one, str)), "a tuple of names")
+PATH = Kind(lambda value: isinstance(value, (str, os.PathLike)) and not {"\0", "\n"} & set(str(value)),
+            "the path of a file or folder", TypeError)
+GENERATOR = Kind(lambda value: isinstance(value, np.random.Generator), "a Generator, as np.random.default_rng(0) makes",
+                 TypeError)
+DTYPE = Kind(is_float_dtype, "np.float32, np.float64 or complex", TypeError)
+FUNCTION = Kind(callable, "a function", TypeError)
+SIZES = Kind(all_are(lambda size: is_whole(size, 1), least=0), "a tuple of whole numbers of at least 1, such as (400,)",
+             convert=as_tuple)
+CHANNELS = Kind(all_are(lambda size: is_whole(size, 1)), "each convolution's channels as a tuple, such as (32, 64)",
+                convert=as_tuple)
+IMAGE = Kind(lambda value: all_are(lambda size: is_whole(size, 1))(value) and len(value) == 3,
+             "(height, width, channels), such as (28, 28, 1)", convert=as_tuple)
+STEPS = Kind(is_pair(1), "a whole number of at least 1, or a pair of them, along the height and the width",
+             convert=as_tuple)
+MARGINS = Kind(is_pair(0), "a whole number of at least 0, or a pair of them, along the height and the width",
+               convert=as_tuple)
+PLACES = Kind(all_are(lambda place: is_whole(place, 0)), "a tuple of dimensions, counted from 0", convert=as_tuple)
+MODEL = Kind(has("parameters", "n_data", "dtype", "loss_and_grad", "noise"),
+             "a model, such as VAE.dense makes", TypeError)
+VAE = Kind(has("parameters", "likelihood", "n_latent", "encoder", "decoder", "mu_head", "logvar_head", "decode"),
+           "a VAE, such as VAE.dense makes", TypeError)
+LAYER = Kind(has("forward", "backward"), "a layer, such as Dense", TypeError)
+LAYERS = Kind(all_are(LAYER.fits, least=0), "a list of layers, such as Dense", TypeError)
+NETWORK = Kind(has("layers", "forward", "backward", "named_layers"), "a Sequential", TypeError)
+LIKELIHOOD = Kind(has("nll", "nll_and_grad", "mean", "outputs_per_pixel", "check"),
+                  "a likelihood, as likelihoods.make_likelihood makes", TypeError)
+PARAMETERS = Kind(has("values", "grads"), "the parameters of a model", TypeError)
+OPTIMIZER = Kind(has("step"), "an optimizer, such as Adam()", TypeError)
+CONFIG = Kind(lambda value: isinstance(value, Mapping) and {"n_latent", "likelihood", "activation"} <= set(value),
+              "a model's configuration, as vae.config holds it", TypeError)
+AXES = Kind(has("plot", "imshow", "transAxes"), "matplotlib's Axes", TypeError)
+MAPPING = Kind(lambda value: isinstance(value, Mapping) and len(value) > 0, "a dict with at least one entry", TypeError)
+RECORDS = Kind(lambda value: isinstance(value, Sequence) and len(value) > 0
+               and all(has("epoch", "validation")(record) for record in value),
+               "a list of what fit yields, list(fit(...)), with at least one record")
+
+MEANINGS: dict[str, Kind] = {
+    # how much, how many
+    **dict.fromkeys(("n", "n_data", "n_latent", "n_hidden", "n_classes", "n_in", "n_out", "groups", "epochs",
+                     "batch_size", "samples", "columns", "steps", "n_context"), WHOLE),
+    "points": AT_LEAST_2, "warmup": COUNT, "gap": COUNT, "index": COUNT, "seed": SEED,
+    **dict.fromkeys(("lr", "lr_end", "eps", "sigma", "reach"), POSITIVE),
+    **dict.fromkeys(("beta", "minimum"), NOT_NEGATIVE), **dict.fromkeys(("momentum", "beta1", "beta2"), FRACTION),
+    # yes or no, names, files
+    **dict.fromkeys(("pixel_noise", "progress", "colour", "need_dx"), FLAG),
+    **dict.fromkeys(("name", "label", "prefix", "component"), TEXT), "terms": TEXTS,
+    **dict.fromkeys(("path", "data", "data_dir", "checkpoint", "resume"), PATH),
+    **dict.fromkeys(("activation", "init", "likelihood", "network", "split", "checkpoint_every", "decodes_to",
+                     "binarize"), ANYTHING), "method": METHOD,
+    # parts of a model
+    "hidden": SIZES, "channels": CHANNELS, "shape": IMAGE, "kernel_size": STEPS, "stride": STEPS, "padding": MARGINS,
+    "output_padding": MARGINS, "dimensions": PLACES, "dtype": DTYPE, "rng": GENERATOR, "layers": LAYERS, "layer": LAYER,
+    "encoder": NETWORK, "decoder": NETWORK, **dict.fromkeys(("mu_head", "logvar_head"), LAYER), "config": CONFIG,
+    "model": MODEL, "vae": VAE, "parameters": PARAMETERS, "optimizer": OPTIMIZER,
+    # what a caller hands over
+    **dict.fromkeys(("objective", "stop", "loss", "check", "encode", "sample_z", "decode", "gradients",
+                     "sample_x", "batches", "iwae"), FUNCTION),
+    "factors": MAPPING, "records": RECORDS, "ax": AXES,
+}
+
+
+def checked(**special: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Hold a function's arguments to what they may be before it runs; lists become arrays where axes are given.
+
+    special : a parameter's axes ("N Z", "..." for an array of any shape), or a Kind where the name is not in MEANINGS
+              or means something else here.  Arrays hold finite real numbers, after "numbers: " also NaN, infinity and
+              complex ones, after "any: " anything at all.  None is fine where it is the default
+
+    The function raises TypeError or ValueError that names it, the argument, what was given and what was expected;
+    ValueError also where there is not enough memory for what was asked.
+    """
+    def bind(function: Callable[P, R]) -> Callable[P, R]:
+        called = function.__qualname__.removesuffix(".__init__")
+        signature = inspect.signature(function)
+        named = {name: parameter for name, parameter in signature.parameters.items()
+                 if name not in ("self", "cls") and parameter.kind not in (parameter.VAR_POSITIONAL,
+                                                                           parameter.VAR_KEYWORD)}
+        kinds = {name: special[name] if name in special else MEANINGS[name] for name in named}
+
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError:
+                return function(*args, **kwargs)    # Python says it best
+            lengths: dict[str, int] = {}
+            given = {name: value for name, value in bound.arguments.items() if name in kinds}
+            for name, value in given.items():
+                kind = kinds[name]
+                if value is None and named[name].default is None:
+                    continue
+                if isinstance(kind, str):
+                    bound.arguments[name] = as_array(called, name, value, kind, lengths)
+                else:
+                    bound.arguments[name] = value = kind.convert(value)
+                    if not kind.fits(value):
+                        raise kind.error(f"{called}: {name} is {shown(value)}; expected {kind.expected}")
+            try:
+                return function(*bound.args, **bound.kwargs)
+            except MemoryError:
+                sizes = ", ".join(f"{name} = {shown(value)}" for name, value in given.items())
+                raise ValueError(f"{called}: there is not enough memory for {sizes}; expected less") from None
+        return run
+    return bind
+
+
+def check(called: str, **given: Any) -> None:
+    """Hold arguments to their MEANINGS, as `checked` does, at the price of a call."""
+    for name, value in given.items():
+        kind = MEANINGS[name]
+        if not kind.fits(kind.convert(value)):
+            raise kind.error(f"{called}: {name} is {shown(value)}; expected {kind.expected}")
+
+
+def as_array(called: str, name: str, value: Any, spec: str, lengths: dict[str, int]) -> np.ndarray:
+    """value as an array that fits a spec of `checked`; the lengths of its axes are added to `lengths`."""
+    holding, _, axes = spec.rpartition(": ")
+    try:
+        array = np.asarray(value)
+    except ValueError:    # rows of different lengths
+        raise ValueError(f"{called}: {name} is {shown(value)}; expected an array, with rows of one length") from None
+    if holding != "any" and array.dtype.kind not in ("fiubc" if holding else "fiub"):
+        raise TypeError(f"{called}: {name} is {shown(value)}; expected an array of real numbers")
+    expected = unmatched(axes, array.shape, lengths)
+    if expected is not None or array.size == 0:
+        raise ValueError(f"{called}: {name} has shape {array.shape}; expected {expected or 'at least one number'}")
+    if not holding and not np.isfinite(array).all():
+        raise ValueError(f"{called}: {name} holds NaN or infinity; expected finite numbers: replace or drop them")
+    return array
+
+
+def unmatched(spec: str, shape: tuple[int, ...], lengths: dict[str, int]) -> str | None:
+    """None where a shape is what the spec ("B 2D") says, else in words what was expected; lengths are added to."""
+    if spec == "...":
+        return None
+    axes = [(int(axis[0]), axis[1:]) if axis[0].isdigit() else (1, axis) for axis in spec.split()]
+    if len(shape) != len(axes) or not all(n % times == 0 and lengths.get(axis, n // times) == n // times
+                                          for (times, axis), n in zip(axes, shape)):
+        known = ", ".join(f"{axis} = {lengths[axis]}" for _, axis in axes if axis in lengths)
+        return f"({', '.join(spec.split())})" + (f" with {known}, as the arguments before it have" if known else "")
+    lengths.update({axis: n // times for (times, axis), n in zip(axes, shape)})
+    return None
+
+
+def one_of(argument: str, value: Any, known: Any) -> Any:
+    """value, if it is among the known names; raises ValueError that lists them, if not."""
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{argument} is {shown(value)}; expected one of {', '.join(map(repr, known))}")
+    return value
+
+
+def shown(value: Any) -> str:
+    """An argument in a message: short, and on one line."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array {value.shape} of {value.dtype}"
+    if isinstance(value, (int, float, str, bytes, tuple, list, np.generic, np.ndarray)) or value is None:
+        try:
+            text = " ".join(repr(value).split())
+        except ValueError:    # Python writes out no integer of thousands of digits
+            text = "a number of thousands of digits"
+        return text if len(text) <= 60 else text[:57] + "..."
+    return f"a {type(value).__name__}" if not isinstance(value, type) else f"the class {value.__name__}"

@@ -1,0 +1,90 @@
+"""The main job and the tests in places that are less comfortable than ours.
+
+    python -m tests.surroundings read-only    package, environment and home cannot be written; no network
+    python -m tests.surroundings narrow       in a terminal of 30 columns
+
+Uses the Python that runs it and what that has installed: `pip uninstall numba` first, and the second is one without.
+Linux only: the first is made of namespaces, which some machines keep for root.
+"""
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import pathlib
+import pty
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+
+ROOT = pathlib.Path(__file__).parents[1]
+MAIN_JOB = [sys.executable, "-m", "numpyvae", "train", "--epochs", "1", "--hidden", "50", "--out"]
+TESTS = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
+NO_CACHE = "no folder for compiled kernels can be written"
+COLUMNS = 30
+
+
+def read_only() -> None:
+    """Ask for namespaces of our own, in which this file goes on with `inside_read_only`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for folder in ("home", "tmp"):
+            (pathlib.Path(scratch) / folder).mkdir()
+        environment = {name: value for name, value in os.environ.items()
+                       if not name.startswith(("XDG_", "NUMBA_", "MPLCONFIG", "PYTHONPYCACHE"))}
+        environment |= {"HOME": f"{scratch}/home", "TMPDIR": f"{scratch}/tmp"}
+        subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "--net", sys.executable, "-m",
+                        "tests.surroundings", "inside-read-only"], cwd=ROOT, env=environment, check=True)
+
+
+def inside_read_only() -> None:
+    """Mount what shall not be written as read-only; the only network is this machine itself."""
+    for folder in (sys.prefix, ROOT, os.environ["HOME"]):
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        if os.access(folder, os.W_OK):
+            raise RuntimeError(f"{folder} can be written all the same")
+    start_loopback()
+    done = subprocess.run([*MAIN_JOB, f"{os.environ['TMPDIR']}/run"], stderr=subprocess.PIPE, text=True, check=True)
+    print(done.stderr)
+    if done.stderr.count(NO_CACHE) != 1:
+        raise RuntimeError(f"expected one line with {NO_CACHE!r}")
+    subprocess.run(TESTS, check=True)
+
+
+def start_loopback() -> None:
+    """`ip link set lo up`, where there is no ip: the flags of an interface, in the kernel's struct ifreq."""
+    set_flags, up = 0x8914, 0x1
+    with socket.socket() as control:
+        fcntl.ioctl(control, set_flags, struct.pack("16sh22x", b"lo", up))
+
+
+def narrow() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        for command in ([*MAIN_JOB, f"{scratch}/run"], TESTS):
+            if code := in_a_terminal(command):
+                raise subprocess.CalledProcessError(code, command)
+
+
+def in_a_terminal(command: list[str]) -> int:
+    """Run a command in a terminal of COLUMNS columns, and show what it writes; its exit code."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execvp(command[0], command)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, COLUMNS, 0, 0))
+    try:
+        while data := os.read(terminal, 2**16):
+            os.write(1, data)
+    except OSError:    # Linux's word for the end of a terminal
+        pass
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+SURROUNDINGS = {"read-only": read_only, "inside-read-only": inside_read_only, "narrow": narrow}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.surroundings", description=__doc__.split("\n")[0])
+    parser.add_argument("surroundings", choices=SURROUNDINGS)
+    SURROUNDINGS[parser.parse_args().surroundings]()
