@@ -146,7 +146,12 @@ class Twin(Generic[P, R]):
         if self._numbers:
             number = values[self._floats[0]].dtype.type    # a Python float would promote float32 to float64
             values = tuple(number(value) if i in self._numbers else value for i, value in enumerate(values))
-        return self._compiled(*values)
+        try:
+            return self._compiled(*values)
+        except SystemError as error:    # Ctrl-C while numba wraps up an array that the kernel returns
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
 
     def _check(self, args: tuple[Any, ...]) -> bool:
         """Hold each array to its shape; return whether the kernel could take them."""

@@ -1,6 +1,7 @@
 """Every kernel against the NumPy that it replaces; the switch between them; the polynomials; the cache on disk."""
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import numpyvae as nv
 from numpyvae.kernels import matmul
 from numpyvae.kernels.exponential import exp, expm1, log, log1p
 from numpyvae.kernels.jit import _fingerprint, jit
+from numpyvae.functional.activations import add_bias_relu
 from numpyvae.functional.affine import FEW_ROWS, LONG_ROW, matmul_transposed
 from numpyvae.functional.gaussian import gaussian_kl, reparameterize
 from numpyvae.functional.likelihoods import bernoulli_nll, gaussian_nll
@@ -98,6 +100,27 @@ def test_a_complex_array_takes_the_reference_and_a_real_one_the_kernel(rng):
     finally:
         from numpyvae.twin import registry
         del registry[f"{__name__}.double"]
+
+
+@needs_kernels
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no interval timers")
+def test_ctrl_c_in_a_kernel_is_a_keyboard_interrupt(rng):
+    """numba runs Python to wrap up an array that a kernel returns; interrupted there it raises SystemError."""
+    y, b = np.ones((4, 3), np.float32), np.ones(3, np.float32)
+    add_bias_relu(y, b)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for seconds in rng.uniform(1e-5, 3e-4, 300):
+            with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, seconds)
+                while True:
+                    add_bias_relu(y, b)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_twin_is_declared_with_every_parameter():
