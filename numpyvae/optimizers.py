@@ -60,7 +60,7 @@ class Adam:
     w <- w - lr m' / (sqrt(s') + eps)        with m' = m / (1 - beta1^t), s' = s / (1 - beta2^t)
 
     m and s start at zero, so after t steps m holds (1 - beta1^t) of a whole mean; m' makes up for it.
-    [Kingma & Ba 2015, algorithm 1]
+    [Kingma & Ba 2015, algorithm 1]  An m or s of at most 1e-34 counts as zero; kernels/adam.py has the reason.
     """
 
     @checked()
@@ -92,6 +92,8 @@ def adam(values: np.ndarray, grads: np.ndarray, mean: np.ndarray, square: np.nda
     """
     mean += rate1 * (grads - mean)
     square += rate2 * (grads**2 - square)
+    for average in (mean, square):
+        average[abs(average) <= kernels.adam.NEGLIGIBLE] = 0
     values -= lr / correction1 * mean / (np.sqrt(square / correction2) + eps)
     return values
 

@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,21 @@ def test_adam_follows_the_paper_line_by_line(rng):
         v = 0.95 * v + 0.05 * g * g
         w -= 0.01 * (m / (1 - 0.8**t)) / ((v / (1 - 0.95**t)) ** 0.5 + 1e-3)
         assert parameters.values[0] == pytest.approx(w, rel=1e-12)
+
+
+@pytest.mark.parametrize("kernels", [contextlib.nullcontext, nv.kernels_off])
+def test_adam_forgets_a_gradient_that_is_gone(kernels):
+    """A mean stuck among float32's subnormal numbers would slow every step to come."""
+    parameters = Quadratic(np.float32)
+    adam = nv.Adam(lr=0.01, beta2=0.95)
+    with kernels():
+        adam.step(parameters)
+        parameters.scale[0] = 0    # as behind a ReLU that no image opens
+        for _ in range(2000):
+            adam.step(parameters)
+            assert not ((0 < abs(adam.mean[:1])) & (abs(adam.mean[:1]) < np.finfo(np.float32).tiny)).any()
+    assert adam.mean[0] == adam.square[0] == 0
+    assert adam.square[1:].all()
 
 
 @pytest.mark.parametrize("make, named", [
