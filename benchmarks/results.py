@@ -55,7 +55,7 @@ def _installed(name: str) -> bool:
 
 def _processor() -> str:
     if sys.platform == "linux":
-        match = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-        if match:
-            return match.group(1)
+        facts = dict(re.findall(r"(.*?)\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text()))
+        if "model name" in facts:    # a rented machine's name may say no more than "AMD EPYC"; its family and model do
+            return f"{facts['model name']} (family {facts.get('cpu family')}, model {facts.get('model')})"
     return platform.processor() or platform.machine()
