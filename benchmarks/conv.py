@@ -3,36 +3,42 @@
     python -m benchmarks.conv
 
 28 x 28 images through 32 and 64 channels, stride 2, a dense layer of 256, latent 16, batch 128; float32, forward +
-backward + Adam, in one process, turn by turn.  Without the extra `bench` (torch) only the floor is measured.
+backward + Adam, turn by turn, each in a process of its own.  Without the extra `bench` (torch) only the floor is
+measured.
 """
 from __future__ import annotations
 
+import functools
 import importlib.util
+from collections.abc import Callable
 
 import numpy as np
 
 import numpyvae as nv
 
 from .floor import conv_products, step_of
-from .interleave import interleave, ratio
+from .interleave import interleave_apart, spread
 from .peers import torch_conv_step
 from .results import table, title_with_blas, write_section
 
 BATCH, LATENT = 128, 16
 
 
-def main() -> None:
+def our_step() -> Callable[[], None]:
     rng = np.random.default_rng(0)
-    work = {"numpyvae": step_of(nv.VAE.conv(n_latent=LATENT, rng=rng), BATCH, rng),
-            "its matrix products alone": conv_products(BATCH)}
+    return step_of(nv.VAE.conv(n_latent=LATENT, rng=rng), BATCH, rng)
+
+
+def main() -> None:
+    makers = {"numpyvae": our_step, "its matrix products alone": functools.partial(conv_products, BATCH)}
     if importlib.util.find_spec("torch"):
-        work |= {"PyTorch eager": torch_conv_step(LATENT, BATCH, channels_last=False),
-                 "PyTorch eager, channels last": torch_conv_step(LATENT, BATCH, channels_last=True)}
-    times = interleave(work)
+        torch_step = functools.partial(torch_conv_step, LATENT, BATCH)
+        makers |= {"PyTorch eager": functools.partial(torch_step, channels_last=False),
+                   "PyTorch eager, channels last": functools.partial(torch_step, channels_last=True)}
+    times = interleave_apart(makers)
     rows = []
-    for name in work:
-        median, low, high = ratio(times, name, "numpyvae")
-        rows.append([name, f"{1000 * np.median(times[name]):.2f}", f"{median:.2f} ({low:.2f} – {high:.2f})"])
+    for name in makers:
+        rows.append([name, f"{1000 * np.median(times[name]):.2f}", spread(times, name, "numpyvae")])
     write_section(title_with_blas("A convolutional training step"), "python -m benchmarks.conv", f"""
 28x28 - 32 - 64 channels, stride 2, dense 256, latent {LATENT}, batch {BATCH}, float32, with Adam (PyTorch's own, fused,
 in its rows).  Medians over the rounds of how many times as long as ours a step takes, and the quartiles; in the row of

@@ -6,6 +6,7 @@ Beside it PyTorch with its DataLoader doing the same (extra `bench`), and the ep
 """
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpyvae as nv
 
 from .floor import matrix_products
-from .interleave import ratio, turns_of_one
+from .interleave import interleave_apart, single, spread
 from .peers import torch_epoch
 from .results import table, title_with_blas, write_section
 
@@ -38,12 +39,11 @@ def floor_epoch(n_images: int) -> Callable[[], object]:
 
 def main() -> None:
     images, _ = nv.datasets.mnist("train")
-    work = {"numpyvae": our_epoch(images), "floor": floor_epoch(len(images))}
+    makers = {"numpyvae": functools.partial(our_epoch, images), "floor": functools.partial(floor_epoch, len(images))}
     if importlib.util.find_spec("torch"):
-        work["PyTorch"] = torch_epoch(images, HIDDEN, LATENT, BATCH)
-    times = turns_of_one(work, ROUNDS)
-    rows = [[name, f"{np.median(times[name]):.2f}", "{:.2f} ({:.2f} – {:.2f})".format(*ratio(times, name, "numpyvae"))]
-            for name in work]
+        makers["PyTorch"] = functools.partial(torch_epoch, images, HIDDEN, LATENT, BATCH)
+    times = interleave_apart(makers, ROUNDS, single)
+    rows = [[name, f"{np.median(times[name]):.2f}", spread(times, name, "numpyvae")] for name in makers]
     write_section(title_with_blas("A whole MNIST epoch"), "python -m benchmarks.epoch", f"""
 60,000 images, 784-400-20, batch 128, dynamic binarisation, float32.  "PyTorch" is eager, with its DataLoader and fused
 Adam; "floor" the same number of steps' matrix products alone.  Epochs in turn, medians of {ROUNDS} rounds, quartiles.

@@ -1,44 +1,114 @@
 """Times that can be compared on a machine whose speed drifts: A B C A B C ..., and ratios within each round.
 
-A turn is a short block of runs, not one run, and a rest comes before it: the frameworks' idle threads keep spinning
-for some milliseconds after their work, and would take a core from whoever comes next.
+A turn is a short block of runs, not one run.  A round counts where the two cores were near each other before it and
+after it (distance.py).
 """
 from __future__ import annotations
 
+import contextlib
+import functools
+import multiprocessing
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import Connection
+from typing import TypeVar
 
 import numpy as np
 
-REST = 0.02           # seconds between turns
-BLOCK = 0.05          # seconds that a turn runs, at least
-UNCOUNTED = 3         # runs at the start of a turn: caches and thread pools wake up
-WARMUP = 5            # runs before the first turn: compilation
+from .distance import cores_are_near
+
+T = TypeVar("T")
+Run = Callable[[], object]
+Turns = Mapping[str, Callable[[], float]]    # each returns the seconds that a run takes
+
+REST = 0.1            # seconds before a turn: threads that have worked stay awake for some time, and keep a core
+WAKING = 0.1          # seconds that a turn runs before it counts, until the scheduler has spread the threads
+BLOCK = 0.1           # seconds that count, at least
+FEWEST = 3            # runs that count, at least
+PATIENCE = 5          # as many times the rounds asked for are run before those with distant cores count as well
 
 
-def interleave(work: Mapping[str, Callable[[], object]], rounds: int = 20) -> dict[str, np.ndarray]:
-    """Run the works in turn; for each the seconds a run takes, one median for each round."""
-    for run in work.values():
-        for _ in range(WARMUP):
-            run()
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(rounds):
-        for name, run in work.items():
-            times[name].append(_turn(run))
-    return {name: np.array(each) for name, each in times.items()}
+def block(run: Run) -> float:
+    """A turn for works of milliseconds: seconds a run, the median over a block of them."""
+    time.sleep(REST)
+    awake = time.perf_counter() + WAKING
+    while time.perf_counter() < awake:
+        run()
+    times: list[float] = []
+    while sum(times) < BLOCK or len(times) < FEWEST:
+        times.append(_seconds(run))
+    return float(np.median(times))
 
 
-def turns_of_one(work: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
-    """The same for works of seconds: a turn is one run."""
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for i in range(rounds + 1):    # the first is the warm-up
-        for name, run in work.items():
-            time.sleep(REST)
-            start = time.perf_counter()
-            run()
-            if i > 0:
-                times[name].append(time.perf_counter() - start)
-    return {name: np.array(each) for name, each in times.items()}
+def single(run: Run) -> float:
+    """A turn for works of seconds: one run."""
+    time.sleep(REST)
+    return _seconds(run)
+
+
+def interleave(work: Mapping[str, Run], rounds: int = 20) -> dict[str, np.ndarray]:
+    """Run the works in turn, in this process; for each the seconds a run takes, one number for each round."""
+    turns = {name: functools.partial(block, run) for name, run in work.items()}
+    one_round(turns)    # compiles and warms up
+    return by_name(near_rounds(lambda: one_round(turns), rounds))
+
+
+def interleave_apart(makers: Mapping[str, Callable[[], Run]], rounds: int = 20,
+                     turn: Callable[[Run], float] = block) -> dict[str, np.ndarray]:
+    """The same, each work in a process of its own, where its maker is called."""
+    with apart(makers, turn) as turns:
+        return by_name(near_rounds(lambda: one_round(turns), rounds))
+
+
+@contextlib.contextmanager
+def apart(makers: Mapping[str, Callable[[], Run]], turn: Callable[[Run], float] = block) -> Iterator[Turns]:
+    """Turns of works that have a process each, warmed up.
+
+    In one process the frameworks' threads get in each other's way: beside NumPy's a step of PyTorch took 8 ms in place
+    of 3.6.
+    """
+    context = multiprocessing.get_context("spawn")
+    turns = {}
+    with contextlib.ExitStack() as stack:
+        for name, make in makers.items():
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, make, turn), daemon=True)
+            process.start()
+            theirs.close()
+            stack.callback(process.join)
+            stack.callback(ours.close)
+            turns[name] = functools.partial(_ask, ours)
+            turns[name]()    # compiles and warms up
+        yield turns
+
+
+def near_rounds(run_round: Callable[[], T], rounds: int) -> list[T]:
+    """The results of so many rounds with the cores near each other; where they hardly ever are, of all rounds."""
+    near, far = rounds_by_distance(run_round, lambda near, far: near == rounds or near + far == PATIENCE * rounds)
+    return near if len(near) == rounds else near + far
+
+
+def rounds_by_distance(run_round: Callable[[], T], enough: Callable[[int, int], bool]) -> tuple[list[T], list[T]]:
+    """Rounds with the cores near each other, and rounds without, until there are `enough` of both."""
+    near: list[T] = []
+    far: list[T] = []
+    while not enough(len(near), len(far)):
+        time.sleep(REST)
+        before = cores_are_near()
+        result = run_round()
+        time.sleep(REST)
+        (near if before and cores_are_near() else far).append(result)
+    return near, far
+
+
+def one_round(turns: Turns) -> dict[str, float]:
+    """A turn of each work."""
+    return {name: turn() for name, turn in turns.items()}
+
+
+def by_name(rounds: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    """For each work its seconds in all the rounds."""
+    return {name: np.array([each[name] for each in rounds]) for name in rounds[0]}
 
 
 def ratio(times: Mapping[str, np.ndarray], numerator: str, denominator: str) -> tuple[float, float, float]:
@@ -47,13 +117,28 @@ def ratio(times: Mapping[str, np.ndarray], numerator: str, denominator: str) -> 
     return float(median), float(low), float(high)
 
 
-def _turn(run: Callable[[], object]) -> float:
-    time.sleep(REST)
-    for _ in range(UNCOUNTED):
-        run()
-    times: list[float] = []
-    while sum(times) < BLOCK or len(times) < UNCOUNTED:
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+def spread(times: Mapping[str, np.ndarray], numerator: str, denominator: str) -> str:
+    """The ratio as tables show it: median (lower quartile – upper quartile)."""
+    median, low, high = ratio(times, numerator, denominator)
+    return f"{median:.2f} ({low:.2f} – {high:.2f})"
+
+
+def _seconds(run: Run) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _serve(connection: Connection, make: Callable[[], Run], turn: Callable[[Run], float]) -> None:
+    """In the work's own process: a turn for every question, until nobody is left to ask."""
+    run = make()
+    with contextlib.suppress(EOFError):
+        while True:
+            connection.recv()
+            connection.send(turn(run))
+
+
+def _ask(connection: Connection) -> float:
+    connection.send(None)
+    seconds: float = connection.recv()
+    return seconds

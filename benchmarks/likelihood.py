@@ -2,38 +2,44 @@
 
     python -m benchmarks.likelihood
 
-The network of the IWAE paper, 784-200-200-50-200-200-784 with tanh, on a slice of the test images, in one process,
-turn by turn.  Needs the extra `bench` (torch).
+The network of the IWAE paper, 784-200-200-50-200-200-784 with tanh, on a slice of the test images, turn by turn,
+each in a process of its own.  Needs the extra `bench` (torch).
 """
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 
 import numpy as np
 
 import numpyvae as nv
 from numpyvae.evaluation import log_likelihood
 
-from .interleave import ratio, turns_of_one
+from .interleave import Run, interleave_apart, single, spread
 from .peers import torch_log_likelihood
 from .results import table, title_with_blas, write_section
 
 IMAGES, SAMPLES, TEST_SET = 20, 5000, 10_000
 
 
-def main() -> None:
+def our_log_likelihood(x: np.ndarray) -> Run:
     rng = np.random.default_rng(0)
+    vae = nv.VAE.dense(784, (200, 200), 50, activation="tanh", rng=rng)
+    return lambda: log_likelihood(vae, x, SAMPLES, rng=rng)
+
+
+def main() -> None:
     test = nv.datasets.mnist("test")[0][:IMAGES]
     x = (test.reshape(IMAGES, -1) > 127).astype(np.float32)
-    vae = nv.VAE.dense(784, (200, 200), 50, activation="tanh", rng=rng)
     ours = "numpyvae"
-    work = {ours: lambda: log_likelihood(vae, x, SAMPLES, rng=rng)}
-    for block in (1000, SAMPLES):
-        work[f"PyTorch eager, {block} samples at once"] = torch_log_likelihood(x, SAMPLES, block)
-    times = turns_of_one(work, rounds=7)
+    makers: dict[str, Callable[[], Run]] = {ours: functools.partial(our_log_likelihood, x)}
+    for n in (1000, SAMPLES):
+        makers[f"PyTorch eager, {n} samples at once"] = functools.partial(torch_log_likelihood, x, SAMPLES, n)
+    times = interleave_apart(makers, 7, single)
     rows = []
-    for name in work:
-        median, low, high = ratio(times, name, ours)
+    for name in makers:
         rate = IMAGES / np.median(times[name])
-        rows.append([name, f"{rate:.0f}", f"{TEST_SET / rate:.0f}", f"{median:.2f} ({low:.2f} – {high:.2f})"])
+        rows.append([name, f"{rate:.0f}", f"{TEST_SET / rate:.0f}", spread(times, name, ours)])
     head = ["what", "images a second", f"seconds for {TEST_SET} images, at that rate", "times as long as ours"]
     write_section(title_with_blas("log p(x) by importance sampling"), "python -m benchmarks.likelihood", f"""
 {SAMPLES} samples an image, 784-200-200-50, float32, {IMAGES} images a turn.  Medians and quartiles over the rounds.

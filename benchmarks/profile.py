@@ -22,7 +22,7 @@ from numpyvae import convolution, layers
 from numpyvae.twin import Twin
 
 from .floor import conv_products, matrix_products, step_of
-from .interleave import interleave
+from .interleave import interleave, near_rounds
 from .results import table, title_with_blas, write_section
 
 STEPS, ROUNDS = 50, 20
@@ -68,17 +68,17 @@ def works() -> Iterator[tuple[str, nv.VAE, int, Callable[[], None]]]:
 def profile(step: Callable[[], None]) -> dict[str, float]:
     """Seconds of each part of a step, medians over the steps."""
     spent: dict[str, float] = defaultdict(float)
-    seconds = defaultdict(list)
+
+    def parts_of_a_step() -> list[float]:
+        spent.clear()
+        start = time.perf_counter()
+        step()
+        whole = time.perf_counter() - start
+        spent[BETWEEN] = whole - sum(spent.values())
+        return [spent[part] for part in (*PARTS.values(), BETWEEN)]
     with timed_calls(spent):
-        for _ in range(STEPS * ROUNDS):
-            spent.clear()
-            start = time.perf_counter()
-            step()
-            whole = time.perf_counter() - start
-            spent[BETWEEN] = whole - sum(spent.values())
-            for part in (*PARTS.values(), BETWEEN):
-                seconds[part].append(spent[part])
-    return {part: float(np.median(each)) for part, each in seconds.items()}
+        rounds = near_rounds(lambda: [parts_of_a_step() for _ in range(STEPS)], ROUNDS)
+    return dict(zip((*PARTS.values(), BETWEEN), np.median(np.concatenate(rounds), axis=0).tolist()))
 
 
 @contextlib.contextmanager

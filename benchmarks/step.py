@@ -2,46 +2,47 @@
 
     python -m benchmarks.step
 
-Everything is float32, forward + backward + Adam, in one process, turn by turn.  Without the extra `bench` (torch, jax)
-only the floor is measured.
+Everything is float32, forward + backward + Adam, turn by turn, each in a process of its own.  Without the extra `bench`
+(torch, jax) only the floor is measured.
 """
 from __future__ import annotations
 
+import functools
 import importlib.util
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .floor import matrix_products, training_step
-from .interleave import interleave, ratio
+from .interleave import Run, interleave_apart, spread
 from .peers import jax_step, torch_step
 from .results import table, title_with_blas, write_section
 
 WORK = [((400,), 20, 128), ((400,), 20, 20), ((200, 200), 50, 20), ((400,), 20, 1024)]    # hidden, latent, batch
-PEERS = {
+PEERS: dict[str, tuple[str, Callable[..., Run]]] = {
     "PyTorch eager": ("torch", torch_step),
-    "PyTorch compiled": ("torch", lambda *work: torch_step(*work, compiled=True)),
+    "PyTorch compiled": ("torch", functools.partial(torch_step, compiled=True)),
     "JAX jit": ("jax", jax_step),
 }
 
 
 def main() -> None:
-    peers = {name: make for name, (module, make) in PEERS.items() if importlib.util.find_spec(module)}
     rows, bounds = [], []
     for hidden, n_latent, batch in WORK:
-        work = (hidden, n_latent, batch)
-        times = interleave({"numpyvae": training_step(*work), "floor": matrix_products(*work),
-                            **{name: make(*work) for name, make in peers.items()}})
+        makers = steps(hidden, n_latent, batch)
+        peers = list(makers)[2:]
+        times = interleave_apart(makers)
         network = f"784-{'-'.join(map(str, hidden))}-{n_latent}"
         rows.append([network, batch, f"{1000 * np.median(times['numpyvae']):.2f}",
-                     *(_spread(*ratio(times, name, "numpyvae")) for name in ("floor", *peers))])
-        bounds.append([network, batch, *(_spread(*ratio(times, name, "floor")) for name in peers)])
+                     *(spread(times, name, "numpyvae") for name in ("floor", *peers))])
+        bounds.append([network, batch, *(spread(times, name, "floor") for name in peers)])
     write_section(title_with_blas("A training step"), "python -m benchmarks.step", f"""
 "Floor": the step's share of the speed of its matrix products alone (1 would be a step that does nothing else).
 The frameworks' columns: how many times as long as ours their step takes.  Medians over the rounds, and the quartiles.
 
 {table(["network", "batch", "ms a step", "floor", *peers], rows)}
-{_bounds(list(peers), bounds)}""", ["numpy", "numba", "torch", "jax"])
+{_bounds(peers, bounds)}""", ["numpy", "numba", "torch", "jax"])
 
 
 def _bounds(peers: list[str], rows: list[list[Any]]) -> str:
@@ -53,8 +54,11 @@ products to NumPy cannot be ahead by more.
 """ if peers else ""
 
 
-def _spread(median: float, low: float, high: float) -> str:
-    return f"{median:.2f} ({low:.2f} – {high:.2f})"
+def steps(hidden: Sequence[int], n_latent: int, batch: int) -> dict[str, Callable[[], Run]]:
+    """Makers of our training step, of its matrix products, and of the step in every framework that is installed."""
+    makers: dict[str, Callable[..., Run]] = {"numpyvae": training_step, "floor": matrix_products}
+    makers |= {name: make for name, (module, make) in PEERS.items() if importlib.util.find_spec(module)}
+    return {name: functools.partial(make, hidden, n_latent, batch) for name, make in makers.items()}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,57 @@
+"""Timing works in turn: which rounds count, and works in processes of their own."""
+import functools
+import os
+import time
+
+import pytest
+
+from benchmarks import distance, interleave
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    for name in ("REST", "WAKING", "BLOCK"):
+        monkeypatch.setattr(interleave, name, 0)
+
+
+def sleeper(seconds):
+    return functools.partial(time.sleep, seconds)
+
+
+def cores(monkeypatch, *answers):
+    """What cores_are_near says, before and after each round."""
+    monkeypatch.setattr(interleave, "cores_are_near", iter(answers).__next__)
+
+
+def test_only_rounds_count_in_which_the_cores_stay_near(monkeypatch):
+    cores(monkeypatch, True, True, False, True, False, False, True, True)    # after a distant start nobody asks again
+    assert interleave.near_rounds(iter(range(5)).__next__, 2) == [0, 4]
+
+
+def test_where_the_cores_are_never_near_all_rounds_count(monkeypatch):
+    monkeypatch.setattr(interleave, "cores_are_near", lambda: False)
+    assert interleave.near_rounds(iter(range(99)).__next__, 2) == list(range(2 * interleave.PATIENCE))
+
+
+def test_a_ratio_is_taken_within_each_round(monkeypatch):
+    times = interleave.by_name([{"a": 2.0, "b": 1.0}, {"a": 30.0, "b": 10.0}, {"a": 400.0, "b": 100.0}])
+    assert interleave.ratio(times, "a", "b") == (3, 2.5, 3.5)
+    assert interleave.spread(times, "a", "b") == "3.00 (2.50 – 3.50)"
+
+
+@pytest.mark.parametrize("turn", [interleave.block, interleave.single])
+def test_works_apart_are_timed_like_works_in_this_process(monkeypatch, turn):
+    monkeypatch.setattr(interleave, "cores_are_near", lambda: True)
+    makers = {"short": functools.partial(sleeper, 0.002), "long": functools.partial(sleeper, 0.05)}
+    times = interleave.interleave_apart(makers, 3, turn)
+    assert {len(each) for each in times.values()} == {3}
+    assert (times["short"] >= 0.002).all() and (times["long"] >= 0.05).all()
+    assert interleave.ratio(times, "long", "short")[0] > 2
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
+                    reason="one core, or a system that cannot say")
+def test_a_handover_takes_time_and_leaves_the_process_its_cores():
+    before = os.sched_getaffinity(0)
+    assert 1 < distance.handover() < 1e6
+    assert os.sched_getaffinity(0) == before
