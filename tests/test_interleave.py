@@ -46,12 +46,11 @@ def test_works_apart_are_timed_like_works_in_this_process(monkeypatch, turn):
     times = interleave.interleave_apart(makers, 3, turn)
     assert {len(each) for each in times.values()} == {3}
     assert (times["short"] >= 0.002).all() and (times["long"] >= 0.05).all()
-    assert interleave.ratio(times, "long", "short")[0] > 2
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
                     reason="one core, or a system that cannot say")
 def test_a_handover_takes_time_and_leaves_the_process_its_cores():
     before = os.sched_getaffinity(0)
-    assert 1 < distance.handover() < 1e6
+    assert distance.handover() > 1
     assert os.sched_getaffinity(0) == before
