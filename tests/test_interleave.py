@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from benchmarks import distance, interleave
+pytest.importorskip("numba")    # which writes the loops that the distance of the cores is measured with
+from benchmarks import distance, interleave    # noqa: E402
 
 
 @pytest.fixture(autouse=True)
