@@ -63,13 +63,12 @@ class Convolution:
         matmul(as_rows(small), as_rows(W).T, out=as_rows(windows, 3))
         scatter_patches(windows, large, self.stride, self.padding)
 
-    def _activate(self, y: Array) -> None:
-        """activation(y + b), in place.
+    def _row_of_biases(self, y: Array) -> Array:
+        """A bias for each number in a row of an image of y.
 
-        The passes walk whole rows of an image, a bias for each number in a row: a loop over one channel would be short.
+        The passes over y walk whole rows: a loop over the channels of one pixel would be short.
         """
-        b = np.tile(self.params["b"], y.shape[2])
-        self.activation.add_bias(as_rows(y, 2), b)
+        return np.tile(self.params["b"], y.shape[2])
 
     def _before_activation(self, dy: Array, y: Array) -> Array:
         """The gradient da for what the bias was added to, shaped like dy; its share of db is added to grads."""
@@ -123,9 +122,10 @@ class Conv2d(Convolution):
         expect("x", x, ("B", "height", "width", W.shape[2]), W.dtype)
         places = tuple(conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], self.stride, self.padding))
         y = self._buffers("y", (len(x), *places, W.shape[3]), W.dtype)
+        biases = self._row_of_biases(y)
         for some in self._portions(x, y):
             matmul(self._windows(x[some], places), as_rows(W), out=as_rows(y[some]))
-            self._activate(y[some])
+            self.activation.add_bias(as_rows(y[some], 2), biases)
         self.x, self.y = x, y
         return y
 
@@ -177,9 +177,10 @@ class ConvTranspose2d(Convolution):
         sides = tuple(transposed_size(*sizes) for sizes in
                       zip(x.shape[1:3], W.shape[:2], self.stride, self.padding, self.output_padding))
         y = self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype)
+        biases = self._row_of_biases(y)
         for some in self._portions(y, x):
             self._paint(x[some], y[some])
-            self._activate(y[some])
+            self.activation.add_bias(as_rows(y[some], 2), biases)
         self.x, self.y = x, y
         return y
 

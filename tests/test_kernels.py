@@ -109,18 +109,25 @@ def test_ctrl_c_in_a_kernel_is_a_keyboard_interrupt(rng):
     y, b = np.ones((4, 3), np.float32), np.ones(3, np.float32)
     add_bias_relu(y, b)
 
+    interrupts, caught = [], 0
+
     def interrupt(*_):
+        interrupts.append(True)
         raise KeyboardInterrupt
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         for seconds in rng.uniform(1e-5, 3e-4, 300):
-            with pytest.raises(KeyboardInterrupt):
+            interrupts.clear()
+            try:
                 signal.setitimer(signal.ITIMER_REAL, seconds)
-                while True:
+                while not interrupts:    # Python drops an exception that is raised while it collects garbage
                     add_bias_relu(y, b)
+            except KeyboardInterrupt:
+                caught += 1
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    assert caught > 250
 
 
 def test_a_twin_is_declared_with_every_parameter():
