@@ -35,6 +35,7 @@ SWEEPS = {    # name -> sizes, the work of a size, what the time should be propo
 
 def main() -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
     figure = Figure(figsize=(10, 2.8), layout="constrained")
     axes, rows = figure.subplots(1, len(SWEEPS)), []
     for ax, (name, (sizes, make, label)) in zip(axes, SWEEPS.items()):
@@ -46,8 +47,13 @@ def main() -> None:
                      f"{1000 * fixed:.2f} ms + {1e6 * slope:.2f} µs each"])
         ax.loglog(sizes, 1000 * seconds, "o", color=nv.plots.BLUE)
         ax.loglog(sizes, 1000 * np.exp(intercept) * np.array(sizes)**exponent, color=nv.plots.ORANGE, linewidth=1)
-        ax.set(xlabel=label, ylabel="ms", title=f"{name}: exponent {exponent:.2f}")
+        ax.set(xlabel=label, ylabel="ms", title=f"{name}\nexponent {exponent:.2f}")
+        ax.set_xticks(sizes, [str(n) for n in sizes])
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
         ax.title.set_fontsize(9)
+        ax.tick_params(which="both", labelsize=8)
     figure.savefig(FIGURE, dpi=110)
     write_section("Cost as work grows", "python -m benchmarks.scaling", f"""
 784-{HIDDEN}-{LATENT}, batch {BATCH}, float32, if nothing else is said.  The exponent is fitted to all sizes (time ~
