@@ -12,6 +12,11 @@ import numpy as np
 import numpyvae as nv
 
 
+def network_name(hidden: Sequence[int], n_latent: int, n_data: int = 784) -> str:
+    """What tables call VAE.dense(n_data, hidden, n_latent)."""
+    return "-".join(map(str, [n_data, *hidden, n_latent]))
+
+
 def matrix_products(hidden: Sequence[int], n_latent: int, batch: int, n_data: int = 784) -> Callable[[], None]:
     """A function that runs the products of one step of VAE.dense(n_data, hidden, n_latent), forward and backward.
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from .distance import NEAR
+from .floor import network_name
 from .interleave import apart, by_name, one_round, rounds_by_distance, spread
 from .results import table, title_with_blas, write_section
-from .step import steps
+from .step import PEERS, steps
 
 WORK = [((400,), 20, 128), ((400,), 20, 20)]    # hidden, latent, batch
 ENOUGH, MOST = 10, 150    # rounds of each kind; rounds of both, should one kind not come
@@ -22,14 +23,14 @@ def main() -> None:
     rows = []
     for hidden, n_latent, batch in WORK:
         makers = steps(hidden, n_latent, batch)
-        peers = list(makers)[2:]
+        peers = [name for name in makers if name in PEERS]
         with apart(makers) as turns:
             near, far = rounds_by_distance(lambda: one_round(turns),
                                            lambda near, far: min(near, far) >= ENOUGH or near + far >= MOST)
         for where, rounds in (("near", near), ("far", far)):
             if rounds:
                 times = by_name(rounds)
-                rows.append([f"784-{'-'.join(map(str, hidden))}-{n_latent}", batch, where, len(rounds),
+                rows.append([network_name(hidden, n_latent), batch, where, len(rounds),
                              *(f"{1000 * np.median(times[name]):.2f}" for name in ("numpyvae", "floor")),
                              *(spread(times, name, "numpyvae") for name in ("floor", *peers))])
     write_section(title_with_blas("Where the host puts the cores"), "python -m benchmarks.placement", f"""

@@ -21,7 +21,7 @@ import numpyvae as nv
 from numpyvae import convolution, layers
 from numpyvae.twin import Twin
 
-from .floor import conv_products, matrix_products, step_of
+from .floor import conv_products, matrix_products, network_name, step_of
 from .interleave import interleave, near_rounds
 from .results import table, title_with_blas, write_section
 
@@ -60,7 +60,7 @@ their operands in the caches.  The columns after it are the parts of a step, eac
 def works() -> Iterator[tuple[str, nv.VAE, int, Callable[[], None]]]:
     rng = np.random.default_rng(0)
     for hidden, n_latent, batch in DENSE:
-        yield (f"784-{'-'.join(map(str, hidden))}-{n_latent}", nv.VAE.dense(784, hidden, n_latent, rng=rng), batch,
+        yield (network_name(hidden, n_latent), nv.VAE.dense(784, hidden, n_latent, rng=rng), batch,
                matrix_products(hidden, n_latent, batch))
     yield "convolutional", nv.VAE.conv(n_latent=CONV_LATENT, rng=rng), CONV_BATCH, conv_products(CONV_BATCH)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .floor import matrix_products, training_step
+from .floor import matrix_products, network_name, training_step
 from .interleave import Run, interleave_apart, spread
 from .peers import jax_step, torch_step
 from .results import table, title_with_blas, write_section
@@ -31,9 +31,9 @@ def main() -> None:
     rows, bounds = [], []
     for hidden, n_latent, batch in WORK:
         makers = steps(hidden, n_latent, batch)
-        peers = list(makers)[2:]
+        peers = [name for name in makers if name in PEERS]
         times = interleave_apart(makers)
-        network = f"784-{'-'.join(map(str, hidden))}-{n_latent}"
+        network = network_name(hidden, n_latent)
         rows.append([network, batch, f"{1000 * np.median(times['numpyvae']):.2f}",
                      *(spread(times, name, "numpyvae") for name in ("floor", *peers))])
         bounds.append([network, batch, *(spread(times, name, "floor") for name in peers)])
