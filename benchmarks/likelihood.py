@@ -19,7 +19,7 @@ from .interleave import Run, interleave_apart, single, spread
 from .peers import torch_log_likelihood
 from .results import table, title_with_blas, write_section
 
-IMAGES, SAMPLES, TEST_SET = 20, 5000, 10_000
+IMAGES, SAMPLES, TEST_SET = 100, 5000, 10_000
 
 
 def our_log_likelihood(x: np.ndarray) -> Run:

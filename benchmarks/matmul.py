@@ -1,6 +1,6 @@
 """The matrix product, three times in numba and once in NumPy's BLAS, on one thread and as the project calls it.
 
-    python -m benchmarks.matmul          needs threadpoolctl (extra `bench`)
+    python -m benchmarks.matmul
 """
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Images on their way into a model: in memory as they came, numbers batch by batch."""
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,6 +54,12 @@ class Pixels:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def into(self, model: Any) -> Pixels:
+        """The same images on their way into another model of the same shape, such as a copy of this one."""
+        other = copy.copy(self)
+        other.model, other._x = model, np.empty_like(self._x)
+        return other
 
     def batch(self, rows: np.ndarray) -> np.ndarray:
         """The images of these rows, as the model's numbers; overwritten by the next batch."""

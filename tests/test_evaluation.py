@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import numpyvae as nv
 from numpyvae import evaluation, exact
@@ -72,6 +73,51 @@ def test_blocks_change_nothing(monkeypatch):
     monkeypatch.setattr(importance, "ROWS_AT_ONCE", 64)
     np.testing.assert_allclose(evaluation.log_likelihood(vae, x, 500, rng=np.random.default_rng(0)).values, whole,
                                rtol=1e-12)
+
+
+@pytest.mark.parametrize("labels", [None, np.arange(20) % 10])
+def test_the_number_of_cores_changes_nothing(labels):
+    rng = np.random.default_rng(0)
+    kind = nv.VAE if labels is None else nv.ConditionalVAE
+    vae, images = kind.dense(6, (5,), 2, rng=rng), rng.integers(0, 256, (20, 6), np.uint8)
+    found = []
+    for cores in (1, 2, 3):
+        with threadpool_limits(cores):
+            found.append(evaluation.log_likelihood(vae, images, 50, rng=np.random.default_rng(1), binarize="static",
+                                                   labels=labels))
+    for other in found[1:]:
+        for field in ("values", "standard_errors", "effective_sample_size"):
+            np.testing.assert_array_equal(getattr(other, field), getattr(found[0], field))
+
+
+def test_products_have_their_threads_back_afterwards(rng):
+    vae, x = small_vae()
+    with threadpool_limits(2):
+        before = threadpool_info()
+        evaluation.log_likelihood(vae, x, 10, rng=rng)
+        assert threadpool_info() == before
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, ArithmeticError])
+def test_what_ends_one_image_ends_the_rest(monkeypatch, rng, ending):
+    """Ctrl-C reaches the thread that waits, an error one of those that work."""
+    vae, x = small_vae()
+    begun = []
+
+    def estimate(log_w):
+        begun.append(log_w)
+        if ending is ArithmeticError:
+            raise ArithmeticError
+        return 0.0, 0.0, 0.0
+
+    def bar(found, n):
+        next(found)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(importance, "_estimate", estimate)
+    monkeypatch.setattr(importance, "_bar", bar)
+    with pytest.raises(ending):
+        evaluation.log_likelihood(vae, np.tile(x, (500, 1)), 10, rng=rng, progress=ending is KeyboardInterrupt)
+    assert len(begun) < 1000    # of 2000
 
 
 def test_memory_does_not_grow_with_samples_or_images(rng):

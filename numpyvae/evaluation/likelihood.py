@@ -12,7 +12,9 @@ never flattered.                                                     [Burda et a
 """
 from __future__ import annotations
 
+import copy
 import dataclasses
+import queue
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ import numpy as np
 from ..arguments import AT_LEAST_2, checked
 from ..functional.gaussian import gaussian_log_density, reparameterize
 from ..pixels import Pixels, drawn_once
+from .cores import a_thread_for_each_core
 
 Array = np.ndarray
 ROWS_AT_ONCE = 1000    # decoded images in memory together: 3 MB of them for 784 pixels, so they stay in the cache
@@ -58,21 +61,36 @@ def log_likelihood(vae: Any, images: Array, samples: int = 5000, *, rng: np.rand
     images, binarize, labels : as in numpyvae.fit; binary pixels are drawn once
     progress                 : show a bar of the images
 
-    Beside the images it holds no more than ROWS_AT_ONCE decoded images and a number for each sample of one image,
-    however many images and samples there are.
+    The cores take an image each.  Beside the images a core holds a copy of the model, no more than ROWS_AT_ONCE decoded
+    images and a number for each sample of one image, however many images and samples there are.
 
     Raises ValueError or TypeError that names the argument that does not fit.
     """
     pixels = Pixels("images", images, vae, drawn_once(binarize), rng, labels)
-    found = np.empty((3, len(pixels)))
-    for i in _bar(len(pixels)) if progress else range(len(pixels)):
-        x = pixels.batch(np.array([i]))
-        log_w = _log_weights(vae, x, samples, rng)
-        top = log_w.max()
-        w = np.exp(log_w - top)
-        mean = w.mean()
-        found[:, i] = top + np.log(mean), w.std() / mean / np.sqrt(samples), w.sum()**2 / np.sum(w**2)
-    return LogLikelihood(*found)
+    seeds = rng.integers(2**63, size=len(pixels))    # an image's draws are its own, whichever core takes it
+    with a_thread_for_each_core() as (threads, cores):
+        idle: queue.SimpleQueue[Pixels] = queue.SimpleQueue()    # a layer's buffers serve one thread
+        for _ in range(cores):
+            idle.put(pixels.into(copy.deepcopy(vae)))
+
+        def estimate(i: int) -> tuple[float, float, float]:
+            own = idle.get()
+            try:
+                x = own.batch(np.array([i]))
+                return _estimate(_log_weights(own.model, x, samples, np.random.default_rng(seeds[i])))
+            finally:
+                idle.put(own)
+
+        found = threads.map(estimate, range(len(pixels)))
+        return LogLikelihood(*np.array(list(_bar(found, len(pixels)) if progress else found)).T)
+
+
+def _estimate(log_w: Array) -> tuple[float, float, float]:
+    """An image's value, standard error and effective sample size from its weights' logarithms (K,)."""
+    top = log_w.max()
+    w = np.exp(log_w - top)
+    mean = w.mean()
+    return top + np.log(mean), w.std() / mean / np.sqrt(len(w)), w.sum()**2 / np.sum(w**2)
 
 
 def _log_weights(vae: Any, x: Array, samples: int, rng: np.random.Generator) -> Array:
@@ -91,6 +109,6 @@ def _log_weights(vae: Any, x: Array, samples: int, rng: np.random.Generator) -> 
     return log_w
 
 
-def _bar(n: int) -> Any:
-    from tqdm.auto import trange
-    return trange(n, desc="log p(x)", leave=False, unit="image")
+def _bar(found: Any, n: int) -> Any:
+    from tqdm.auto import tqdm
+    return tqdm(found, total=n, desc="log p(x)", leave=False, unit="image")

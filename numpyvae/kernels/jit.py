@@ -16,7 +16,8 @@ from . import exponential
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 # error_model="numpy": x / 0 is inf, as in NumPy.  Python's own rule, an exception, puts a branch into every loop
 # with a division and keeps it from being vectorised (measured: 2.0 against 0.15 ns an element).
-OPTIONS: dict[str, Any] = {"fastmath": FASTMATH, "error_model": "numpy"}
+# nogil: a kernel touches nothing but its arrays, so Python's other threads may run beside it (evaluation/cores.py).
+OPTIONS: dict[str, Any] = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
 # A range reduction lives on the rounding of each of its steps, so in exponential.py no sum is reordered.
 EXACT_ORDER: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
