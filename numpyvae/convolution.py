@@ -32,7 +32,7 @@ class Convolution:
     last).
     """
 
-    portion = 3 * 2**18
+    portion = 5 * 2**18
 
     def __init__(self, shape: tuple[int, ...], n_out: int, stride: int | Pair, padding: int | Pair, activation: str,
                  init: str, rng: np.random.Generator, dtype: Any):
@@ -44,10 +44,10 @@ class Convolution:
         self._buffers = Buffers()
 
     def _portions(self, large: Array, small: Array) -> list[slice]:
-        """The batch, a few images at a time."""
+        """The batch, in portions of as many images each."""
         P, Q = small.shape[1:3]
         numbers = large[0].size + small[0].size + P * Q * math.prod(self.params["W"].shape[:3])
-        n = max(1, self.portion // numbers)
+        n = math.ceil(len(large) / math.ceil(len(large) * numbers / self.portion))
         return [slice(i, i + n) for i in range(0, len(large), n)]
 
     def _windows(self, large: Array, places: tuple[int, ...]) -> Array:
