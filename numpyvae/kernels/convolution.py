@@ -3,9 +3,9 @@
 Channels last, a row of a window lies in one piece, in the window and in the image: L pixels of C channels, one loop.
 Where the window stands over the edge, the loop asks at every number whether it is still inside.
 
-Short rows, of an image's own one or three channels, are over before their loop has got going.  There a whole window is
-one loop, by a list of where its numbers lie; the image is copied into a frame of zeros first, so that no window stands
-over an edge.
+Short rows, of an image's own one or three channels, are over before their loop has got going.  So they are copied out a
+whole window at a time, by a list of where its numbers lie; the image is put into a frame of zeros first, so that no
+window stands over an edge.
 """
 import numpy as np
 
@@ -17,13 +17,6 @@ def patches(x, out, stride, padding):
     if out.shape[4] * out.shape[5] < SHORT_ROW:
         return patches_of_short_rows(x, out, stride, padding)
     return patches_of_long_rows(x, out, stride, padding)
-
-
-def scatter_patches(dout, dx, stride, padding):
-    """dx[b, p stride[0] + k - padding[0], q stride[1] + l - padding[1]] += dout[b, p, q, k, l], from zero on."""
-    if dout.shape[4] * dout.shape[5] < SHORT_ROW:
-        return scatter_patches_of_short_rows(dout, dx, stride, padding)
-    return scatter_patches_of_long_rows(dout, dx, stride, padding)
 
 
 def patches_of_long_rows(x, out, stride, padding):
@@ -47,7 +40,8 @@ def patches_of_long_rows(x, out, stride, padding):
     return out
 
 
-def scatter_patches_of_long_rows(dout, dx, stride, padding):
+def scatter_patches(dout, dx, stride, padding):
+    """dx[b, p stride[0] + k - padding[0], q stride[1] + l - padding[1]] += dout[b, p, q, k, l], from zero on."""
     B, H, W, C = dx.shape
     P, Q, K, L = dout.shape[1:5]
     images, windows = dx.reshape(B, H, W * C), dout.reshape(B, P, Q, K, L * C)
@@ -73,7 +67,13 @@ def patches_of_short_rows(x, out, stride, padding):
     B, H, W, C = x.shape
     P, Q, K, L = out.shape[1:5]
     images, windows = x.reshape(B, H, W * C), out.reshape(B, P * Q, K * L * C)
-    frame, width, offsets = frame_of_zeros(x, out, stride, padding)
+    height = max(padding[0] + H, (P - 1) * stride[0] + K)
+    width = max(padding[1] + W, (Q - 1) * stride[1] + L) * C
+    frame = np.zeros(height * width, x.dtype)
+    offsets = np.empty(K * L * C, np.uint64)    # unsigned: of a signed index numba asks whether it counts from the end
+    for k in range(K):
+        for c in range(L * C):
+            offsets[k * L * C + c] = k * width + c
     for b in range(B):
         for i in range(H):
             start = np.uint64((i + padding[0]) * width + padding[1] * C)
@@ -85,39 +85,3 @@ def patches_of_short_rows(x, out, stride, padding):
                 for n in range(len(offsets)):
                     windows[b, p * Q + q, n] = frame[first + offsets[n]]
     return out
-
-
-def scatter_patches_of_short_rows(dout, dx, stride, padding):
-    B, H, W, C = dx.shape
-    P, Q, K, L = dout.shape[1:5]
-    images, windows = dx.reshape(B, H, W * C), dout.reshape(B, P * Q, K * L * C)
-    frame, width, offsets = frame_of_zeros(dx, dout, stride, padding)
-    for b in range(B):
-        for n in range(len(frame)):
-            frame[n] = 0
-        for p in range(P):
-            for q in range(Q):
-                first = np.uint64(p * stride[0] * width + q * stride[1] * C)
-                for n in range(len(offsets)):
-                    frame[first + offsets[n]] += windows[b, p * Q + q, n]
-        for i in range(H):
-            start = np.uint64((i + padding[0]) * width + padding[1] * C)
-            for j in range(W * C):
-                images[b, i, j] = frame[start + np.uint64(j)]
-    return dx
-
-
-def frame_of_zeros(images, windows, stride, padding):
-    """A frame for one image, flat, its width, and where in it a window's numbers lie, from its first one on.
-
-    The offsets are unsigned: of a signed index numba asks whether it counts from the end.
-    """
-    H, W, C = images.shape[1:]
-    P, Q, K, L = windows.shape[1:5]
-    height = max(padding[0] + H, (P - 1) * stride[0] + K)
-    width = max(padding[1] + W, (Q - 1) * stride[1] + L) * C
-    offsets = np.empty(K * L * C, np.uint64)
-    for k in range(K):
-        for c in range(L * C):
-            offsets[k * L * C + c] = k * width + c
-    return np.zeros(height * width, images.dtype), width, offsets
