@@ -12,9 +12,9 @@ import numpy as np
 import numpyvae as nv
 
 
-def network_name(hidden: Sequence[int], n_latent: int, n_data: int = 784) -> str:
-    """What tables call VAE.dense(n_data, hidden, n_latent)."""
-    return "-".join(map(str, [n_data, *hidden, n_latent]))
+def network_name(hidden: Sequence[int], n_latent: int) -> str:
+    """What tables call VAE.dense(784, hidden, n_latent)."""
+    return "-".join(map(str, [784, *hidden, n_latent]))
 
 
 def matrix_products(hidden: Sequence[int], n_latent: int, batch: int, n_data: int = 784) -> Callable[[], None]:

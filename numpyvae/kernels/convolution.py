@@ -40,29 +40,6 @@ def patches_of_long_rows(x, out, stride, padding):
     return out
 
 
-def scatter_patches(dout, dx, stride, padding):
-    """dx[b, p stride[0] + k - padding[0], q stride[1] + l - padding[1]] += dout[b, p, q, k, l], from zero on."""
-    B, H, W, C = dx.shape
-    P, Q, K, L = dout.shape[1:5]
-    images, windows = dx.reshape(B, H, W * C), dout.reshape(B, P, Q, K, L * C)
-    for b in range(B):
-        dx[b] = 0
-        for p in range(P):
-            for k in range(K):
-                i = p * stride[0] + k - padding[0]
-                if 0 <= i < H:
-                    for q in range(Q):
-                        first = (q * stride[1] - padding[1]) * C
-                        if 0 <= first <= (W - L) * C:
-                            for c in range(L * C):
-                                images[b, i, first + c] += windows[b, p, q, k, c]
-                        else:
-                            for c in range(L * C):
-                                if 0 <= first + c < W * C:
-                                    images[b, i, first + c] += windows[b, p, q, k, c]
-    return dx
-
-
 def patches_of_short_rows(x, out, stride, padding):
     B, H, W, C = x.shape
     P, Q, K, L = out.shape[1:5]
@@ -85,3 +62,26 @@ def patches_of_short_rows(x, out, stride, padding):
                 for n in range(len(offsets)):
                     windows[b, p * Q + q, n] = frame[first + offsets[n]]
     return out
+
+
+def scatter_patches(dout, dx, stride, padding):
+    """dx[b, p stride[0] + k - padding[0], q stride[1] + l - padding[1]] += dout[b, p, q, k, l], from zero on."""
+    B, H, W, C = dx.shape
+    P, Q, K, L = dout.shape[1:5]
+    images, windows = dx.reshape(B, H, W * C), dout.reshape(B, P, Q, K, L * C)
+    for b in range(B):
+        dx[b] = 0
+        for p in range(P):
+            for k in range(K):
+                i = p * stride[0] + k - padding[0]
+                if 0 <= i < H:
+                    for q in range(Q):
+                        first = (q * stride[1] - padding[1]) * C
+                        if 0 <= first <= (W - L) * C:
+                            for c in range(L * C):
+                                images[b, i, first + c] += windows[b, p, q, k, c]
+                        else:
+                            for c in range(L * C):
+                                if 0 <= first + c < W * C:
+                                    images[b, i, first + c] += windows[b, p, q, k, c]
+    return dx
