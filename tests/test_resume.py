@@ -16,6 +16,7 @@ import numpyvae as nv
 from benchmarks.kills import command, digest, kill_and_resume, resume, whole_run, write_images
 from numpyvae import checkpoint, objectives
 from numpyvae.cli import main
+from numpyvae.cli.train import Interrupt
 from numpyvae.training_state import Interval, TrainingState
 
 STEPS, EPOCHS = 4, 3    # of 50 images in batches of 16, the last one short
@@ -306,6 +307,27 @@ def test_ctrl_c_stops_every_time(folder, times):
         assert process.returncode == 130 and "Traceback" not in errors, errors
         assert f"go on with  numpyvae train --resume {out}" in errors
         checkpoint.read(f"{out}/checkpoint.npz")
+
+
+def test_a_second_ctrl_c_that_python_drops_leaves_no_traceback(capsys, monkeypatch):
+    """It drops what is raised in a __del__; other mistakes there are still reported."""
+    class Cleared:
+        def __init__(self, clear):
+            self.clear = clear
+
+        def __del__(self):
+            self.clear()
+
+    reported = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: reported.append(dropped.exc_type))
+    with Interrupt() as interrupt:
+        for clear in (lambda: signal.raise_signal(signal.SIGINT), lambda: signal.raise_signal(signal.SIGINT),
+                      lambda: 1 / 0):
+            Cleared(clear)
+        assert interrupt.is_requested()
+    signal.signal(signal.SIGINT, signal.default_int_handler)    # the command would have ended
+    assert reported == [ZeroDivisionError]
+    assert capsys.readouterr().err == "numpyvae: stopping after this step; Ctrl-C again stops at once\n"
 
 
 def test_a_second_process_in_the_same_folder_is_told_so_and_stops(folder, capsys):

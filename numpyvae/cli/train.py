@@ -142,11 +142,15 @@ class Interrupt:
     """Inside its `with` block the first Ctrl-C asks training to stop after its step, the second stops it at once.
 
     After either the command is on its way out, and another Ctrl-C changes nothing: the last words are said.
+
+    Python drops an exception that is raised while it clears an object away, and prints its traceback.  A second Ctrl-C
+    that comes to such an end is left unmentioned: the first one stops training after its step.
     """
 
     def __enter__(self) -> Interrupt:
         self.requested = False
-        self.before = signal.signal(signal.SIGINT, self._note)
+        self.before, self.report_before = signal.signal(signal.SIGINT, self._note), sys.unraisablehook
+        sys.unraisablehook = self._report
         return self
 
     def _note(self, number: int, frame: Any) -> None:
@@ -155,10 +159,15 @@ class Interrupt:
         self.requested = True
         say("numpyvae: stopping after this step; Ctrl-C again stops at once")
 
+    def _report(self, dropped: Any) -> None:
+        if dropped.exc_type is not KeyboardInterrupt:
+            self.report_before(dropped)
+
     def is_requested(self) -> bool:
         return self.requested
 
     def __exit__(self, *exception: object) -> None:
+        sys.unraisablehook = self.report_before
         signal.signal(signal.SIGINT, signal.SIG_IGN if self.requested else self.before)
 
 
