@@ -26,13 +26,14 @@ class Convolution:
     Every step takes a portion of the batch, small enough that its windows are still in the cache when the next step
     reads them; so `backward` makes them anew from x, which is faster than to keep them.
 
-    portion : how many numbers it holds; with fewer the products get short, with more they come from memory (measured)
+    portion : how many numbers its windows hold; with fewer the products get short, with more they come from memory
+              (measured)
 
     In the shapes below the larger picture is (B, H, W, third) and the smaller one (B, P, Q, last); W is (K, L, third,
     last).
     """
 
-    portion = 5 * 2**18
+    portion = 2**19
 
     def __init__(self, shape: tuple[int, ...], n_out: int, stride: int | Pair, padding: int | Pair, activation: str,
                  init: str, rng: np.random.Generator, dtype: Any):
@@ -43,12 +44,12 @@ class Convolution:
         self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
         self._buffers = Buffers()
 
-    def _portions(self, large: Array, small: Array) -> list[slice]:
+    def _portions(self, small: Array) -> list[slice]:
         """The batch, in portions of as many images each."""
         P, Q = small.shape[1:3]
-        numbers = large[0].size + small[0].size + P * Q * math.prod(self.params["W"].shape[:3])
-        n = math.ceil(len(large) / math.ceil(len(large) * numbers / self.portion))
-        return [slice(i, i + n) for i in range(0, len(large), n)]
+        numbers = len(small) * P * Q * math.prod(self.params["W"].shape[:3])
+        n = math.ceil(len(small) / math.ceil(numbers / self.portion))
+        return [slice(i, i + n) for i in range(0, len(small), n)]
 
     def _windows(self, large: Array, places: tuple[int, ...]) -> Array:
         """What the windows see of the larger picture at P, Q places, in rows: (B P Q, K L third)."""
@@ -123,7 +124,7 @@ class Conv2d(Convolution):
         places = tuple(conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], self.stride, self.padding))
         y = self._buffers("y", (len(x), *places, W.shape[3]), W.dtype)
         biases = self._row_of_biases(y)
-        for some in self._portions(x, y):
+        for some in self._portions(y):
             matmul(self._windows(x[some], places), as_rows(W), out=as_rows(y[some]))
             self.activation.add_bias(as_rows(y[some], 2), biases)
         self.x, self.y = x, y
@@ -139,7 +140,7 @@ class Conv2d(Convolution):
         x, y = self.x, self.y
         dx = self._buffers("dx", x.shape, y.dtype) if need_dx else None
         self._clear_grads()
-        for some in self._portions(x, y):
+        for some in self._portions(y):
             da = self._before_activation(dy[some], y[some])
             self._add_weight_gradient(self._windows(x[some], y.shape[1:3]), da)
             if dx is not None:
@@ -178,7 +179,7 @@ class ConvTranspose2d(Convolution):
                       zip(x.shape[1:3], W.shape[:2], self.stride, self.padding, self.output_padding))
         y = self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype)
         biases = self._row_of_biases(y)
-        for some in self._portions(y, x):
+        for some in self._portions(x):
             self._paint(x[some], y[some])
             self.activation.add_bias(as_rows(y[some], 2), biases)
         self.x, self.y = x, y
@@ -194,7 +195,7 @@ class ConvTranspose2d(Convolution):
         x, y, W = self.x, self.y, self.params["W"]
         dx = self._buffers("dx", x.shape, y.dtype) if need_dx else None
         self._clear_grads()
-        for some in self._portions(y, x):
+        for some in self._portions(x):
             da = self._before_activation(dy[some], y[some])
             dwindows = self._windows(da, x.shape[1:3])
             self._add_weight_gradient(dwindows, x[some])

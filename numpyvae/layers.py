@@ -211,10 +211,12 @@ class Sequential:
         return x
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
+        """dx, or None where nobody needs it: then the way back ends at the first layer that has weights."""
         check_flag("need_dx", need_dx)
+        first = 0 if need_dx else next((i for i, layer in enumerate(self.layers) if layer.params), 0)
         dx = dy
-        for i, layer in reversed(list(enumerate(self.layers))):
-            dx = layer.backward(dx, need_dx=need_dx or i > 0)
+        for i, layer in reversed(list(enumerate(self.layers))[first:]):
+            dx = layer.backward(dx, need_dx=need_dx or i > first)
         return dx
 
     @checked()

@@ -189,10 +189,9 @@ def test_portions_give_what_the_whole_batch_gives(rng, make):
         return [y, layer.backward(np.sin(y)).copy(), *(grad.copy() for grad in layer.grads.values())]
 
     whole = results(x)
-    large, small = sorted((x, layer.y), key=np.size, reverse=True)
-    numbers = large[0].size + small[0].size + small[0, ..., 0].size * layer.params["W"][..., 0].size
-    layer.portion = 2 * numbers + 1
-    assert [part.stop - part.start for part in layer._portions(large, small)] == 4 * [2]    # the last holds one image
+    small = min(x, layer.y, key=np.size)
+    layer.portion = 2 * small[0, ..., 0].size * layer.params["W"][..., 0].size + 1
+    assert [part.stop - part.start for part in layer._portions(small)] == 4 * [2]    # the last holds one image
     for portioned, expected in zip(results(x), whole, strict=True):
         np.testing.assert_allclose(portioned, expected, rtol=1e-12, atol=1e-13)
     assert abs(layer.forward(x[2:3])[0] - whole[0][2]).max() < 1e-13
@@ -204,6 +203,19 @@ def test_no_dx_where_nobody_needs_it(rng):
         y = layer.forward(rng.standard_normal(shape).astype(np.float32))
         assert layer.backward(np.ones_like(y), need_dx=False) is None
         assert layer.backward(np.ones_like(y)).shape == shape
+
+
+def test_the_first_convolution_of_a_network_computes_no_dx(rng, monkeypatch):
+    """The layers before it have no weights, so nobody would read it."""
+    vae = nv.VAE.conv((8, 8, 1), (2, 3), 4, 2, rng=rng)
+    asked = []
+    for layer in vae.encoder.layers:
+        def backward(dy, need_dx=True, layer=layer):
+            asked.append((type(layer).__name__, need_dx))
+            return type(layer).backward(layer, dy, need_dx)
+        monkeypatch.setattr(layer, "backward", backward)
+    vae.loss_and_grad(rng.random((5, 64), np.float32), *vae.noise(5, rng))
+    assert asked == [("Dense", True), ("Flatten", True), ("Conv2d", True), ("Conv2d", False)]
 
 
 def test_flatten_puts_the_groups_one_after_the_other():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae.layers import INITS, Dense, Sequential, dense_stack
+from numpyvae.layers import INITS, Dense, Flatten, Reshape, Sequential, dense_stack
 
 
 def test_dense_is_activation_of_affine(rng):
@@ -29,6 +29,9 @@ def test_no_dx_where_nobody_needs_it(rng):
     stack.forward(np.ones((5, 4), np.float32))
     assert stack.backward(np.ones((5, 2), np.float32), need_dx=False) is None
     assert stack.backward(np.ones((5, 2), np.float32)).shape == (5, 4)
+    without_weights = Sequential([Reshape((2, 2, 1)), Flatten()])
+    without_weights.forward(np.ones((5, 4)))
+    assert without_weights.backward(np.ones((5, 4)), need_dx=False) is None
 
 
 def test_an_empty_stack_is_the_identity(rng):

@@ -35,7 +35,7 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
     def convolved(make: Any, activation: str) -> tuple[Any, Array]:
         rng = np.random.default_rng(0)
         layer = make(3, 2, (3, 2), (2, 1), (1, 0), activation=activation, rng=rng, dtype=np.float64)
-        layer.portion = 300    # numbers, one or two images: the gradients of the portions have to add up
+        layer.portion = 150    # the windows of one or two images: the gradients of the portions have to add up
         return layer, rng.standard_normal((4, 4, 3, 3))
 
     def reshaped(make: Any, shape: tuple[int, ...]) -> tuple[Any, Array]:

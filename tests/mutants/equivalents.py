@@ -104,6 +104,8 @@ ROWS = [
         "without an activation da is dy"),
     Row("(Dense|Sequential|Reshape|Flatten|Concatenate|Conv.*).backward", r"^(x 1.0005|sign): need_dx",
         "only true or false is read"),
+    Row("Sequential.backward", r"^(dropped term|constant): .* in: first = |^(x 1.0005|sign|wrong variable): first  ->",
+        "a dx is computed that nobody reads"),
     Row("VAE.backward_encoder", r"^(x 1.0005|sign): (has_encoder|len)", "only true or false is read"),
     Row(".*loss_and_grad|VAE.backward_encoder",
         r"^dropped argument: .*need_dx=|^constant: False  ->  True .*need_dx=False",
