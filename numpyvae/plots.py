@@ -52,7 +52,7 @@ def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Seque
         if held_out:
             ax.plot(*zip(*held_out), "s--", color=color, markersize=3, label=f"{label}, validation")
     ax.set(xlabel="epoch", ylabel="nats per image")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.legend(frameon=False, fontsize="small")
     return _open_frame(ax)
 

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -60,6 +61,13 @@ def test_learning_curves_without_validation_and_of_one_term(ax):
     assert [(line.get_label(), list(line.get_ydata())) for line in ax.lines] == [("KL, training", [1.0])]
     with pytest.raises(ValueError, match=r"records is \[\]; expected .* at least one"):
         plots.learning_curves([], ax)
+
+
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_epochs_are_whole_numbers(n, ax):
+    plots.learning_curves([dataclasses.replace(RECORDS[0], epoch=epoch) for epoch in range(1, n + 1)], ax)
+    ticks = ax.get_xticks()
+    assert len(ticks) and (ticks == np.round(ticks)).all()
 
 
 def test_without_an_axes_a_new_figure_is_made():
