@@ -144,7 +144,7 @@ class Interrupt:
     After either the command is on its way out, and another Ctrl-C changes nothing: the last words are said.
 
     Python drops an exception that is raised while it clears an object away, and prints its traceback.  A second Ctrl-C
-    that comes to such an end is left unmentioned: the first one stops training after its step.
+    that is lost in this way goes unmentioned: the first one stops training after its step.
     """
 
     def __enter__(self) -> Interrupt:
