@@ -104,6 +104,7 @@ def test_a_complex_array_takes_the_reference_and_a_real_one_the_kernel(rng):
 
 @needs_kernels
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no interval timers")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")    # of the dropped ones, below
 def test_ctrl_c_in_a_kernel_is_a_keyboard_interrupt(rng):
     """numba runs Python to wrap up an array that a kernel returns; interrupted there it raises SystemError."""
     y, b = np.ones((4, 3), np.float32), np.ones(3, np.float32)
