@@ -320,12 +320,15 @@ def test_a_second_ctrl_c_that_python_drops_leaves_no_traceback(capsys, monkeypat
 
     reported = []
     monkeypatch.setattr(sys, "unraisablehook", lambda dropped: reported.append(dropped.exc_type))
-    with Interrupt() as interrupt:
-        for clear in (lambda: signal.raise_signal(signal.SIGINT), lambda: signal.raise_signal(signal.SIGINT),
-                      lambda: 1 / 0):
-            Cleared(clear)
-        assert interrupt.is_requested()
-    signal.signal(signal.SIGINT, signal.default_int_handler)    # the command would have ended
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with Interrupt() as interrupt:
+            for clear in (lambda: signal.raise_signal(signal.SIGINT), lambda: signal.raise_signal(signal.SIGINT),
+                          lambda: 1 / 0):
+                Cleared(clear)
+            assert interrupt.is_requested()
+    finally:
+        signal.signal(signal.SIGINT, before)    # after an interrupt it leaves Ctrl-C ignored: the command is ending
     assert reported == [ZeroDivisionError]
     assert capsys.readouterr().err == "numpyvae: stopping after this step; Ctrl-C again stops at once\n"
 
