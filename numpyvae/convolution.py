@@ -13,7 +13,7 @@ import numpy as np
 from .arguments import checked, one_of
 from .buffers import Buffers
 from .functional.activations import ACTIVATIONS, bias_backward
-from .functional.affine import matmul
+from .functional.affine import add_transposed_matmul, matmul
 from .functional.convolution import Pair, conv_size, patches, scatter_patches, transposed_size
 from .layers import MaybeArray, check_upstream, expect, first_weights
 
@@ -23,11 +23,10 @@ Array = np.ndarray
 class Convolution:
     """What Conv2d and ConvTranspose2d share: weights, geometry, and the steps that both are made of.
 
-    Every step takes a portion of the batch, small enough that its windows are still in the cache when the next step
-    reads them; so `backward` makes them anew from x, which is faster than to keep them.
+    Windows are made for a portion of the batch, small enough that they are still in the cache when the product reads
+    them; so `backward` makes them anew from x, which is faster than to keep them.
 
-    portion : how many numbers its windows hold; with fewer the products get short, with more they come from memory
-              (measured)
+    portion : how many numbers they hold; with fewer the products get short, with more they come from memory (measured)
 
     In the shapes below the larger picture is (B, H, W, third) and the smaller one (B, P, Q, last); W is (K, L, third,
     last).
@@ -64,15 +63,14 @@ class Convolution:
         matmul(as_rows(small), as_rows(W).T, out=as_rows(windows, 3))
         scatter_patches(windows, large, self.stride, self.padding)
 
-    def _row_of_biases(self, y: Array) -> Array:
-        """A bias for each number in a row of an image of y.
+    # The passes over y walk whole rows of its images: a loop over the channels of one pixel would be short.
 
-        The passes over y walk whole rows: a loop over the channels of one pixel would be short.
-        """
-        return np.tile(self.params["b"], y.shape[2])
+    def _add_bias(self, y: Array) -> None:
+        """y = activation(y + b), in place."""
+        self.activation.add_bias(as_rows(y, 2), np.tile(self.params["b"], y.shape[2]))
 
     def _before_activation(self, dy: Array, y: Array) -> Array:
-        """The gradient da for what the bias was added to, shaped like dy; its share of db is added to grads."""
+        """The gradient da for what the bias was added to, shaped like dy; db goes to grads."""
         width, n_out = dy.shape[2:]
         db = self._buffers("db", (width * n_out,), dy.dtype)
         if self.activation.backward_bias is None:
@@ -81,17 +79,13 @@ class Convolution:
         else:
             da = self._buffers("da", y.shape, y.dtype)
             self.activation.backward_bias(as_rows(dy, 2), as_rows(y, 2), as_rows(da, 2), db)
-        self.grads["b"] += db.reshape(width, n_out).sum(axis=0)
+        np.sum(db.reshape(width, n_out), axis=0, out=self.grads["b"])
         return da
 
     def _add_weight_gradient(self, windows: Array, small: Array) -> None:
         """windows^T small is added to dW."""
         dW = as_rows(self.grads["W"])
-        dW += matmul(windows.T, as_rows(small), out=self._buffers("dW", dW.shape, dW.dtype))
-
-    def _clear_grads(self) -> None:
-        for grad in self.grads.values():
-            grad[:] = 0
+        add_transposed_matmul(windows, as_rows(small), dW, self._buffers("dW", dW.shape, dW.dtype))
 
     x: Array
     y: Array
@@ -123,10 +117,9 @@ class Conv2d(Convolution):
         expect("x", x, ("B", "height", "width", W.shape[2]), W.dtype)
         places = tuple(conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], self.stride, self.padding))
         y = self._buffers("y", (len(x), *places, W.shape[3]), W.dtype)
-        biases = self._row_of_biases(y)
         for some in self._portions(y):
             matmul(self._windows(x[some], places), as_rows(W), out=as_rows(y[some]))
-            self.activation.add_bias(as_rows(y[some], 2), biases)
+        self._add_bias(y)
         self.x, self.y = x, y
         return y
 
@@ -139,12 +132,12 @@ class Conv2d(Convolution):
         check_upstream(self, dy, need_dx)
         x, y = self.x, self.y
         dx = self._buffers("dx", x.shape, y.dtype) if need_dx else None
-        self._clear_grads()
-        for some in self._portions(y):
-            da = self._before_activation(dy[some], y[some])
-            self._add_weight_gradient(self._windows(x[some], y.shape[1:3]), da)
+        da = self._before_activation(dy, y)
+        self.grads["W"][:] = 0
+        for some in self._portions(da):
+            self._add_weight_gradient(self._windows(x[some], da.shape[1:3]), da[some])
             if dx is not None:
-                self._paint(da, dx[some])
+                self._paint(da[some], dx[some])
         return dx
 
 
@@ -178,10 +171,9 @@ class ConvTranspose2d(Convolution):
         sides = tuple(transposed_size(*sizes) for sizes in
                       zip(x.shape[1:3], W.shape[:2], self.stride, self.padding, self.output_padding))
         y = self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype)
-        biases = self._row_of_biases(y)
         for some in self._portions(x):
             self._paint(x[some], y[some])
-            self.activation.add_bias(as_rows(y[some], 2), biases)
+        self._add_bias(y)
         self.x, self.y = x, y
         return y
 
@@ -194,10 +186,10 @@ class ConvTranspose2d(Convolution):
         check_upstream(self, dy, need_dx)
         x, y, W = self.x, self.y, self.params["W"]
         dx = self._buffers("dx", x.shape, y.dtype) if need_dx else None
-        self._clear_grads()
+        da = self._before_activation(dy, y)
+        self.grads["W"][:] = 0
         for some in self._portions(x):
-            da = self._before_activation(dy[some], y[some])
-            dwindows = self._windows(da, x.shape[1:3])
+            dwindows = self._windows(da[some], x.shape[1:3])
             self._add_weight_gradient(dwindows, x[some])
             if dx is not None:
                 matmul(dwindows, as_rows(W), out=as_rows(dx[some]))

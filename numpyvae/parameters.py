@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import ANYTHING, all_are, checked, has, one_of
+from .buffers import aligned
 from .layers import Layer
 
 
@@ -32,8 +33,9 @@ class Parameters:
         ends = np.cumsum([weight.size for weight in weights.values()])
         self._place = {name: (slice(end - weight.size, end), weight.shape)
                        for (name, weight), end in zip(weights.items(), ends)}
-        self.values = np.concatenate([weight.ravel() for weight in weights.values()]).astype(dtype)
-        self.grads = np.zeros_like(self.values)
+        self.values, self.grads = (aligned((int(ends[-1]),), dtype) for _ in range(2))
+        self.values[:] = np.concatenate([weight.ravel() for weight in weights.values()])
+        self.grads[:] = 0
         for prefix, layer in named_layers:
             for name in layer.params:
                 layer.params[name] = self._view(self.values, f"{prefix}.{name}")

@@ -13,7 +13,7 @@ from numpyvae.kernels import matmul
 from numpyvae.kernels.exponential import exp, expm1, log, log1p
 from numpyvae.kernels.jit import _fingerprint, jit
 from numpyvae.functional.activations import add_bias_relu
-from numpyvae.functional.affine import FEW_ROWS, LONG_ROW, matmul_transposed
+from numpyvae.functional.affine import FEW_ROWS, LONG_ROW, SMALL_PRODUCT, add_transposed_matmul, matmul_transposed
 from numpyvae.functional.gaussian import gaussian_kl, reparameterize
 from numpyvae.functional.likelihoods import bernoulli_nll, gaussian_nll
 from numpyvae.twin import kernels_are_on, kernels_everywhere, twin
@@ -193,6 +193,16 @@ def test_a_transposed_product_is_the_same_by_rows_and_by_blas(rows, width, rng):
     a, b, out = rng.standard_normal((rows, width)), rng.standard_normal((7, width)), np.full((rows, 7), np.nan)
     assert matmul_transposed(a, b, out) is out
     assert error(out, a @ b.T) <= TOLERANCE[np.float64]
+
+
+@pytest.mark.parametrize("sizes", [(9, 32), (9, 4), (40, 30)], ids=str)
+@pytest.mark.parametrize("pieces", [0.001, 1, 2.5])
+def test_a_sum_over_many_rows_is_the_same_in_pieces(sizes, pieces, rng):
+    rows = 1 + int(pieces * SMALL_PRODUCT / np.prod(sizes))
+    a, b = (rng.standard_normal((rows, n)) for n in sizes)
+    total, scratch = np.ones(sizes), np.full(sizes, np.nan)
+    add_transposed_matmul(a, b, total, scratch)
+    assert error(total, 1 + a.T @ b) <= TOLERANCE[np.float64]
 
 
 @needs_kernels

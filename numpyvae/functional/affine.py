@@ -68,3 +68,15 @@ def matmul_transposed(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarr
     if NUMBA_MULTIPLIES or (len(a) <= FEW_ROWS and a.shape[1] >= LONG_ROW):
         return product_of_rows(a, b, out)
     return matmul(a, b.T, out=out)
+
+
+# OpenBLAS does a product of so few multiplications without copying its operands first.  Where a sum over many rows has
+# few numbers, such as the gradient for 3 x 3 weights of 32 channels, pieces of it take half of the time of the whole.
+SMALL_PRODUCT, FEW_NUMBERS = 10**6, 1000
+
+
+def add_transposed_matmul(a: np.ndarray, b: np.ndarray, total: np.ndarray, scratch: np.ndarray) -> None:
+    """total += a.T @ b, in pieces where that is faster: a (B, I), b (B, O), total and scratch (I, O)."""
+    rows = SMALL_PRODUCT // total.size if total.size <= FEW_NUMBERS else len(a)
+    for i in range(0, len(a), rows):
+        total += matmul(a[i:i + rows].T, b[i:i + rows], out=scratch)

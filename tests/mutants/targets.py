@@ -211,7 +211,7 @@ def model_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 # name -> kind, inputs, and the comment that begins the backward half
 BACKWARD_METHODS = {"backward": ("layer", layer_outcomes, None),
                     **{step: ("layer", layer_outcomes, None) for step in
-                       ("_before_activation", "_windows", "_paint", "_add_weight_gradient", "_clear_grads")},
+                       ("_before_activation", "_windows", "_paint", "_add_weight_gradient")},
                     "nll_and_grad": ("likelihood", likelihood_outcomes, None),
                     "loss_and_grad": ("model", model_outcomes, "# backward"),
                     "backward_encoder": ("model", model_outcomes, None)}
