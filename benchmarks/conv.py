@@ -21,7 +21,7 @@ from .interleave import interleave_apart, spread
 from .peers import torch_conv_step
 from .results import table, title_with_blas, write_section
 
-BATCH, LATENT = 128, 16
+BATCH, LATENT, STARTS = 128, 16, 3
 
 
 def our_step() -> Callable[[], None]:
@@ -35,14 +35,14 @@ def main() -> None:
         torch_step = functools.partial(torch_conv_step, LATENT, BATCH)
         makers |= {"PyTorch eager": functools.partial(torch_step, channels_last=False),
                    "PyTorch eager, channels last": functools.partial(torch_step, channels_last=True)}
-    times = interleave_apart(makers)
+    times = interleave_apart(makers, starts=STARTS)
     rows = []
     for name in makers:
         rows.append([name, f"{1000 * np.median(times[name]):.2f}", spread(times, name, "numpyvae")])
     write_section(title_with_blas("A convolutional training step"), "python -m benchmarks.conv", f"""
 28x28 - 32 - 64 channels, stride 2, dense 256, latent {LATENT}, batch {BATCH}, float32, with Adam (PyTorch's own, fused,
-in its rows).  Medians over the rounds of how many times as long as ours a step takes, and the quartiles; in the row of
-the products this is our share of their speed.
+in its rows).  Medians over the rounds, in {STARTS} starts of the processes, of how many times as long as ours a step takes,
+and the quartiles; in the row of the products this is our share of their speed.
 
 {table(["what", "ms a step", "times as long as ours"], rows)}
 """, ["numpy", "numba", "torch"])

@@ -54,10 +54,17 @@ def interleave(work: Mapping[str, Run], rounds: int = 20) -> dict[str, np.ndarra
 
 
 def interleave_apart(makers: Mapping[str, Callable[[], Run]], rounds: int = 20,
-                     turn: Callable[[Run], float] = block) -> dict[str, np.ndarray]:
-    """The same, each work in a process of its own, where its maker is called."""
-    with apart(makers, turn) as turns:
-        return by_name(near_rounds(lambda: one_round(turns), rounds))
+                     turn: Callable[[Run], float] = block, starts: int = 1) -> dict[str, np.ndarray]:
+    """The same, each work in a process of its own, where its maker is called.
+
+    starts : how often the processes are started, each time for so many rounds: a work may be faster in one process
+             than in the next
+    """
+    found: list[dict[str, float]] = []
+    for _ in range(starts):
+        with apart(makers, turn) as turns:
+            found += near_rounds(functools.partial(one_round, turns), rounds)
+    return by_name(found)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,12 @@ def sleeper(seconds):
     return functools.partial(time.sleep, seconds)
 
 
+def begin(log):
+    with open(log, "a") as file:
+        file.write("begun\n")
+    return sleeper(0)
+
+
 def cores(monkeypatch, *answers):
     """What cores_are_near says, before and after each round."""
     monkeypatch.setattr(interleave, "cores_are_near", iter(answers).__next__)
@@ -47,6 +53,13 @@ def test_works_apart_are_timed_like_works_in_this_process(monkeypatch, turn):
     times = interleave.interleave_apart(makers, 3, turn)
     assert {len(each) for each in times.values()} == {3}
     assert (times["short"] >= 0.002).all() and (times["long"] >= 0.05).all()
+
+
+def test_works_that_are_started_anew_are_made_anew(monkeypatch, tmp_path):
+    monkeypatch.setattr(interleave, "cores_are_near", lambda: True)
+    log = tmp_path / "log"
+    times = interleave.interleave_apart({"work": functools.partial(begin, log)}, 3, starts=2)
+    assert len(times["work"]) == 6 and log.read_text() == 2 * "begun\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,
