@@ -41,8 +41,8 @@ def main() -> None:
         rows.append([name, f"{1000 * np.median(times[name]):.2f}", spread(times, name, "numpyvae")])
     write_section(title_with_blas("A convolutional training step"), "python -m benchmarks.conv", f"""
 28x28 - 32 - 64 channels, stride 2, dense 256, latent {LATENT}, batch {BATCH}, float32, with Adam (PyTorch's own, fused,
-in its rows).  Medians over the rounds, in {STARTS} starts of the processes, of how many times as long as ours a step takes,
-and the quartiles; in the row of the products this is our share of their speed.
+in its rows).  Medians over the rounds, in {STARTS} starts of the processes, of how many times as long as ours a step
+takes, and the quartiles; in the row of the products this is our share of their speed.
 
 {table(["what", "ms a step", "times as long as ours"], rows)}
 """, ["numpy", "numba", "torch"])

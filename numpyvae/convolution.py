@@ -63,14 +63,12 @@ class Convolution:
         matmul(as_rows(small), as_rows(W).T, out=as_rows(windows, 3))
         scatter_patches(windows, large, self.stride, self.padding)
 
-    # The passes over y walk whole rows of its images: a loop over the channels of one pixel would be short.
-
     def _add_bias(self, y: Array) -> None:
-        """y = activation(y + b), in place."""
+        """y = activation(y + b), in place; by rows of images, as a loop over one pixel's channels would be short."""
         self.activation.add_bias(as_rows(y, 2), np.tile(self.params["b"], y.shape[2]))
 
     def _before_activation(self, dy: Array, y: Array) -> Array:
-        """The gradient da for what the bias was added to, shaped like dy; db goes to grads."""
+        """The gradient da for what the bias was added to, shaped like dy; db goes to grads.  By rows, too."""
         width, n_out = dy.shape[2:]
         db = self._buffers("db", (width * n_out,), dy.dtype)
         if self.activation.backward_bias is None:
