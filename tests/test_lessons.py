@@ -8,9 +8,10 @@ import resource
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from numpyvae.course import Lesson
+from numpyvae.course import Lesson, lesson_07
 from numpyvae.course.check import DONE, NOT_ATTEMPTED, NOT_YET, Check, verdict
 from numpyvae.course.claim import ClaimFailed, claim
 
@@ -70,6 +71,13 @@ def test_a_wrong_answer_is_rejected_with_its_reason(number, name, i):
         state, reason = verdict(judges(number)[name], answer)
         assert state == NOT_YET
         assert words in reason
+
+
+def test_the_gradients_that_lesson_7_asks_for_are_all_alive():
+    """Where a tanh is flat, whatever reaches z has no gradient, and a wrong one for it is right by chance."""
+    for seed in range(2000):
+        h, _, _, _, g, *_ = lesson_07.forward(*lesson_07.draw_case(np.random.default_rng(seed)))
+        assert (1 - h**2).max() > 0.01 and (1 - g**2).max() > 0.01
 
 
 @every_lesson
