@@ -310,7 +310,7 @@ def test_ctrl_c_stops_every_time(folder, times):
 
 
 def test_a_second_ctrl_c_that_python_drops_leaves_no_traceback(capsys, monkeypatch):
-    """It drops what is raised in a __del__; other mistakes there are still reported."""
+    """It drops what is raised in a __del__, also of an object half made; other mistakes there are still reported."""
     class Cleared:
         def __init__(self, clear):
             self.clear = clear
@@ -318,18 +318,25 @@ def test_a_second_ctrl_c_that_python_drops_leaves_no_traceback(capsys, monkeypat
         def __del__(self):
             self.clear()
 
+    class HalfMade:
+        def __del__(self):
+            self.never_made
+
     reported = []
     monkeypatch.setattr(sys, "unraisablehook", lambda dropped: reported.append(dropped.exc_type))
     before = signal.getsignal(signal.SIGINT)
     try:
         with Interrupt() as interrupt:
+            HalfMade()    # no Ctrl-C: a mistake
             for clear in (lambda: signal.raise_signal(signal.SIGINT), lambda: signal.raise_signal(signal.SIGINT),
                           lambda: 1 / 0):
                 Cleared(clear)
+            HalfMade()
             assert interrupt.is_requested()
+        HalfMade()
     finally:
         signal.signal(signal.SIGINT, before)    # after an interrupt it leaves Ctrl-C ignored: the command is ending
-    assert reported == [ZeroDivisionError]
+    assert reported == [AttributeError, ZeroDivisionError]
     assert capsys.readouterr().err == "numpyvae: stopping after this step; Ctrl-C again stops at once\n"
 
 

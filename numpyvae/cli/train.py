@@ -144,31 +144,35 @@ class Interrupt:
     After either the command is on its way out, and another Ctrl-C changes nothing: the last words are said.
 
     Python drops an exception that is raised while it clears an object away, and prints its traceback.  A second Ctrl-C
-    that is lost in this way goes unmentioned: the first one stops training after its step.
+    that is lost in this way goes unmentioned: the first one stops training after its step.  So does an attribute that
+    an object lacks after it: the second Ctrl-C came while the object was being made, and it is cleared away half made.
     """
 
     def __enter__(self) -> Interrupt:
-        self.requested = False
+        self.requested = self.stopped = False
         self.before, self.report_before = signal.signal(signal.SIGINT, self._note), sys.unraisablehook
         sys.unraisablehook = self._report
         return self
 
     def _note(self, number: int, frame: Any) -> None:
         if self.requested:
+            self.stopped = True
             raise KeyboardInterrupt
         self.requested = True
         say("numpyvae: stopping after this step; Ctrl-C again stops at once")
 
     def _report(self, dropped: Any) -> None:
-        if dropped.exc_type is not KeyboardInterrupt:
+        half_made = self.stopped and dropped.exc_type is AttributeError
+        if dropped.exc_type is not KeyboardInterrupt and not half_made:
             self.report_before(dropped)
 
     def is_requested(self) -> bool:
         return self.requested
 
     def __exit__(self, *exception: object) -> None:
-        sys.unraisablehook = self.report_before
         signal.signal(signal.SIGINT, signal.SIG_IGN if self.requested else self.before)
+        if not self.stopped:    # what was half made may be cleared away later
+            sys.unraisablehook = self.report_before
 
 
 def _options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
