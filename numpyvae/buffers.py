@@ -12,8 +12,8 @@ LINE = 64    # bytes of the cache that come and go together
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An array, not filled, that begins where a line of the cache begins.
 
-    NumPy's begin 16 bytes after one, where every second load or store of 32 bytes straddles two lines: the kernels that
-    only copy and add take 1.2 to 1.4 times as long there.                        ["Kernels alone" in RESULTS.md]
+    NumPy's large ones begin 16 bytes after one, where every second load or store of 32 bytes straddles two lines:
+    kernels that only copy and add take 1.2 to 1.4 times as long there.           ["Kernels alone" in RESULTS.md]
     """
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.empty(n_bytes + LINE, np.uint8)
