@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import numpyvae as nv
-from numpyvae import objectives
+from numpyvae.training import objectives
 
 from .results import table, write_section
 

@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from numpyvae.buffers import LINE, aligned
+from numpyvae.nn.buffers import LINE, aligned
 from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.functional.continuous_bernoulli import continuous_bernoulli_nll_and_grad
 from numpyvae.functional.convolution import patches, scatter_patches
 from numpyvae.functional.discretized_logistic import discretized_logistic_nll_and_grad
 from numpyvae.functional.gaussian import gaussian_kl, gaussian_kl_backward, reparameterize, reparameterize_backward
 from numpyvae.functional.likelihoods import bernoulli_nll_and_grad
-from numpyvae.optimizers import adam
+from numpyvae.training.optimizers import adam
 from numpyvae.twin import Twin
 
 from .interleave import interleave, ratio, spread
@@ -142,7 +142,7 @@ all: KL and reparameterization are four calls of about 2 µs each.  Medians over
 
 {table(head, rows)}
 
-An array of NumPy's begins {NUMPY_BEGINS} bytes after a line of the cache, ours (`numpyvae/buffers.py`) on one:
+An array of NumPy's begins {NUMPY_BEGINS} bytes after a line of the cache, ours (`numpyvae/nn/buffers.py`) on one:
 
 {table(["work, 32 images", "µs", f"times as long {NUMPY_BEGINS} bytes later"], two_places())}
 """)

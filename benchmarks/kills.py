@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from numpyvae import checkpoint
+from numpyvae.files import checkpoint
 
 from .results import table, write_section
 

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 import numpyvae as nv
-from numpyvae import plots
+from numpyvae.report import plots
 
 
 def main() -> None:

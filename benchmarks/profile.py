@@ -18,7 +18,7 @@ from unittest import mock
 import numpy as np
 
 import numpyvae as nv
-from numpyvae import convolution, layers
+from numpyvae.nn import convolution, layers
 from numpyvae.twin import Twin
 
 from .floor import conv_products, matrix_products, network_name, step_of

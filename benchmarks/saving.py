@@ -9,7 +9,7 @@ import tempfile
 import time
 from unittest import mock
 
-from numpyvae import checkpoint
+from numpyvae.files import checkpoint
 from numpyvae.cli import main as numpyvae
 
 from .results import table, write_section

@@ -39,9 +39,9 @@ def code_lines(source: str) -> int:
     """The lines of a file that hold code."""
     docstrings: set[int] = set()
     for node in ast.walk(ast.parse(source)):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-            docstrings.update(range(body[0].lineno, (body[0].end_lineno or 0) + 1))
+        match getattr(node, "body", None):
+            case [ast.Expr(ast.Constant(str())) as docstring, *_]:
+                docstrings.update(range(docstring.lineno, (docstring.end_lineno or 0) + 1))
     code: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in LAYOUT:

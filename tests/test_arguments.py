@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import numpyvae as nv
 from numpyvae.arguments import FUNCTION, MEANINGS
-from numpyvae.likelihoods import make_likelihood
+from numpyvae.models.likelihoods import make_likelihood
 from numpyvae.twin import PAIRS, Twin
 
 from twins import arguments as twin_arguments
@@ -147,7 +147,7 @@ VALID = {    # by the argument's name
 OTHERWISE = {    # where a name means something else, or has to fit the rest
     **{f"{kind}.{name}": {"eps": lambda: batch(6, 2)} for kind in ("VAE", "ConditionalVAE", "FullCovarianceVAE")
        for name in ("loss", "loss_and_grad", "loss_terms", "check_pair")},
-    **{f"objectives.{name}": {"eps": lambda: batch(6, 2)} for name in nv.objectives.__all__},
+    **{f"training.objectives.{name}": {"eps": lambda: batch(6, 2)} for name in nv.objectives.__all__},
     **{kind: {"likelihood": lambda: make_likelihood("bernoulli", 1.0)} for kind in
        ("VAE", "ConditionalVAE", "FullCovarianceVAE", "Autoencoder")},
     "ConditionalVAE.condition": {"labels": lambda: [0, 1]},
@@ -169,13 +169,13 @@ OTHERWISE = {    # where a name means something else, or has to fit the rest
     "examination.examine": {"model": lambda: None, "loss": lambda: None, "parameters": lambda: None,
                             "binarize": lambda: None, "momentum": lambda: None, "stop": lambda: None,
                             "beta": lambda: 1.0, "sigma": lambda: 1.0},
-    "plots.latent_grid": {"shape": lambda: (4, 3)}, "plots.latent_traversals": {},
+    "report.plots.latent_grid": {"shape": lambda: (4, 3)}, "report.plots.latent_traversals": {},
     "datasets.mnist.mnist": {"data_dir": lambda: "nowhere"},
     "museum.right": {"model": lambda: nv.museum.vae.TinyVAE},
     **{f"{kind}.astype": {"dtype": lambda: np.float32} for kind in ("VAE", "Autoencoder")},
 }
 UNLIKE = {"FullCovarianceVAE.backward_encoder", "ConditionalVAE.conv"}    # they say what to use in their place
-FILES = {"model.load", "datasets.files.load_images", "datasets.idx.read_idx", "datasets.mnist.mnist"}
+FILES = {"models.model.load", "datasets.files.load_images", "datasets.idx.read_idx", "datasets.mnist.mnist"}
 
 
 def cases():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae.buffers import LINE, Buffers, aligned
+from numpyvae.nn.buffers import LINE, Buffers, aligned
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, complex, np.uint8])

@@ -10,7 +10,7 @@ import pytest
 
 import numpyvae as nv
 from numpyvae.cli import main
-from numpyvae.likelihoods import LIKELIHOODS
+from numpyvae.models.likelihoods import LIKELIHOODS
 
 
 @pytest.fixture(autouse=True)

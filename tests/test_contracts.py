@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numpyvae as nv
-from numpyvae.convolution import Conv2d, ConvTranspose2d
+from numpyvae.nn.convolution import Conv2d, ConvTranspose2d
 from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.gradcheck.layers import layer_classes
 from numpyvae.gradcheck.pairs import pairs
-from numpyvae.layers import Concatenate, Dense, Flatten, Reshape, dense_stack
+from numpyvae.nn.layers import Concatenate, Dense, Flatten, Reshape
+from numpyvae.nn.networks import dense_stack
 from numpyvae.twin import kernels_everywhere
 
 from twins import arguments, as_tuple, lengths

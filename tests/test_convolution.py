@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 import numpyvae as nv
 from numpyvae.cli import main
-from numpyvae.convolution import Conv2d, ConvTranspose2d
+from numpyvae.nn.convolution import Conv2d, ConvTranspose2d
 from numpyvae.functional.convolution import conv2d, conv2d_backward, conv_transpose2d, patches, scatter_patches
 from numpyvae.gradcheck import check_model
-from numpyvae.layers import Flatten, Reshape
-from numpyvae.networks import halved
+from numpyvae.nn.layers import Flatten, Reshape
+from numpyvae.nn.networks import halved
 from numpyvae.twin import kernels_everywhere
 
 MODES = {"reference": nv.kernels_off, "kernel": kernels_everywhere}

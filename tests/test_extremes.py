@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae.likelihoods import LIKELIHOODS
+from numpyvae.models.likelihoods import LIKELIHOODS
 from numpyvae.twin import kernels_everywhere
 
 MODELS = {"VAE": nv.VAE, "FullCovarianceVAE": nv.FullCovarianceVAE, "Autoencoder": nv.Autoencoder}

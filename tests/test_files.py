@@ -16,7 +16,7 @@ import pytest
 
 import numpyvae as nv
 from benchmarks.hostile import CAP, KINDS, read_apart
-from numpyvae import checkpoint
+from numpyvae.files import checkpoint
 from numpyvae.datasets import load_dataset, load_images, mnist, read_idx
 
 needs_mnist = pytest.mark.skipif("NUMPYVAE_DATA" not in os.environ, reason="NUMPYVAE_DATA does not name MNIST's folder")

@@ -9,7 +9,7 @@ from numpyvae.functional.gaussian import gaussian_kl, gaussian_kl_backward, repa
 from numpyvae.functional.likelihoods import (bernoulli_nll, bernoulli_nll_and_grad, bernoulli_nll_backward,
                                              gaussian_learned_nll, gaussian_nll)
 from numpyvae.gradcheck.models import LIKELIHOODS
-from numpyvae.likelihoods import Bernoulli
+from numpyvae.models.likelihoods import Bernoulli
 from numpyvae.twin import kernels_everywhere
 
 both_paths = pytest.mark.parametrize("mode", [nv.kernels_off, kernels_everywhere])

@@ -7,13 +7,13 @@ import pytest
 import numpyvae as nv
 from numpyvae import gradcheck as g
 from numpyvae.cli import main
-from numpyvae.diagnosis import check_own, diagnose
+from numpyvae.gradcheck.diagnosis import check_own, diagnose
 from numpyvae.gradcheck.layers import layer_classes, layer_examples
 from numpyvae.gradcheck.models import model_examples
 from numpyvae.gradcheck.objectives import OBJECTIVES
 from numpyvae.gradcheck.pairs import pairs
-from numpyvae.layers import Dense
-from numpyvae.model import Model
+from numpyvae.nn.layers import Dense
+from numpyvae.models.model import Model
 from numpyvae.twin import registry
 
 

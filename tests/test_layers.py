@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae.layers import INITS, Dense, Flatten, Reshape, Sequential, dense_stack
+from numpyvae.nn.layers import INITS, Dense, Flatten, Reshape, Sequential
+from numpyvae.nn.networks import dense_stack
 
 
 def test_dense_is_activation_of_affine(rng):

@@ -6,7 +6,7 @@ from scipy import integrate
 import numpyvae as nv
 from numpyvae.functional.continuous_bernoulli import continuous_bernoulli_mean, continuous_bernoulli_nll
 from numpyvae.functional.discretized_logistic import discretized_logistic_mean, discretized_logistic_nll
-from numpyvae.likelihoods import LIKELIHOODS, make_likelihood
+from numpyvae.models.likelihoods import LIKELIHOODS, make_likelihood
 
 LOGITS = [-1e4, -60.0, -3.0, -0.6, -0.5, -0.4, -1e-3, -1e-9, 0.0, 1e-9, 0.3, 0.5, 2.0, 30.0, 1e4]
 LOGISTICS = [(0.5, -2.0), (0.2, -6.0), (0.0, 0.0), (1.3, -1.0), (-0.4, 2.0), (0.5, -9.0), (0.4001, -20.0), (0.5, 10.0)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae import checkpoint
+from numpyvae.files import checkpoint
 
 
 @pytest.fixture(params=["VAE", "Autoencoder"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae import objectives
+from numpyvae.training import objectives
 from numpyvae.exact import log_sum_exp
 from numpyvae.functional.gaussian import gaussian_kl, gaussian_log_density
 from numpyvae.gradcheck import differentiate

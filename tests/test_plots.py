@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 import numpyvae as nv
-from numpyvae import plots
+from numpyvae.report import plots
 
 RECORDS = [nv.Record(epoch, 100 / epoch, 80 / epoch, 20 / epoch, nv.LossTerms(110 / epoch, 85 / epoch, 25 / epoch),
                      1.5, 1000.0) for epoch in range(1, 5)]
@@ -38,7 +38,7 @@ def labels(ticks):
 
 
 def test_importing_it_imports_no_matplotlib():
-    code = "import sys, numpyvae.plots, numpyvae.report; print('matplotlib' in sys.modules)"
+    code = "import sys, numpyvae.report.plots, numpyvae.report.html; print('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae.report import write_report
+from numpyvae.report.html import write_report
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae.pixels import Pixels
+from numpyvae.training.batches import Pixels
 
 
 @pytest.fixture

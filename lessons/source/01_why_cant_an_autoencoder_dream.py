@@ -15,7 +15,7 @@ import numpy as np
 import numpyvae as nv
 from numpyvae.course import Lesson
 from numpyvae.functional.likelihoods import gaussian_nll_backward
-from numpyvae.plots import BLUE, GREEN, INK, ORANGE
+from numpyvae.report.plots import BLUE, GREEN, INK, ORANGE
 
 lesson = Lesson(1, DATA)
 claim, check = lesson.claim, lesson.check

@@ -15,7 +15,7 @@ import numpyvae as nv
 from numpyvae.course import Lesson
 from numpyvae.functional.activations import tanh_backward
 from numpyvae.functional.affine import affine_backward
-from numpyvae.plots import BLUE, GREEN, INK, ORANGE
+from numpyvae.report.plots import BLUE, GREEN, INK, ORANGE
 
 lesson = Lesson(2, DATA)
 claim, check = lesson.claim, lesson.check

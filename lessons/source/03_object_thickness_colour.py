@@ -15,7 +15,7 @@ import numpyvae as nv
 from numpyvae import exact
 from numpyvae.course import Lesson
 from numpyvae.functional.likelihoods import gaussian_nll
-from numpyvae.plots import BLUE, GREEN, INK, ORANGE
+from numpyvae.report.plots import BLUE, GREEN, INK, ORANGE
 
 lesson = Lesson(3, DATA)
 claim, check = lesson.claim, lesson.check

@@ -16,7 +16,7 @@ import numpyvae as nv
 from numpyvae import exact
 from numpyvae.course import Lesson
 from numpyvae.functional.gaussian import gaussian_kl, gaussian_log_density
-from numpyvae.plots import BLUE, GREEN, INK, ORANGE
+from numpyvae.report.plots import BLUE, GREEN, INK, ORANGE
 
 lesson = Lesson(4, DATA)
 claim, check = lesson.claim, lesson.check

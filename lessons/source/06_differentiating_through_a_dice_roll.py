@@ -14,7 +14,7 @@ import numpy as np
 import numpyvae as nv
 from numpyvae.course import Lesson
 from numpyvae.functional.gaussian import gaussian_log_density_backward, reparameterize, reparameterize_backward
-from numpyvae.plots import BLUE, GREEN, INK, ORANGE
+from numpyvae.report.plots import BLUE, GREEN, INK, ORANGE
 
 lesson = Lesson(6, DATA)
 claim, check = lesson.claim, lesson.check

@@ -15,7 +15,7 @@ from IPython.display import display
 import numpyvae as nv
 from numpyvae.course import Lesson
 from numpyvae.functional.activations import sigmoid, softplus
-from numpyvae.plots import BLUE, GREEN, INK, ORANGE
+from numpyvae.report.plots import BLUE, GREEN, INK, ORANGE
 
 lesson = Lesson(7, DATA)
 claim, check = lesson.claim, lesson.check

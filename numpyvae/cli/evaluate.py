@@ -13,7 +13,8 @@ import numpyvae as nv
 
 from .. import evaluation
 from ..datasets import DataSet, load_dataset
-from ..pixels import drawn_once
+from ..report import summary
+from ..training.batches import drawn_once
 from .common import add_common, add_data_dir, load_run, whole, write_json
 from .train import write_run_report
 
@@ -44,8 +45,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({**result, "report": report}))
     else:
-        width = max(len(name) for name, _, _ in evaluation.lines(result))
-        for name, value, hint in evaluation.lines(result):
+        width = max(len(name) for name, _, _ in summary.lines(result))
+        for name, value, hint in summary.lines(result):
             print(f"{name:{width}}  {value:>16}  {hint}")
         print(f"report    {report}")
     return 0

@@ -47,7 +47,7 @@ def run_sample(options: argparse.Namespace) -> int:
                          "or a model from numpyvae train --conditional")
     images = vae.sample(options.n, np.random.default_rng(options.seed))
     images = images.reshape(-1, *vae.config.get("shape", images.shape[1:]))    # a conv model knows its images' shape
-    from .. import plots
+    from ..report import plots
     return _write_picture(plots.image_grid, images, options, os.path.join(folder, "samples.png"))
 
 
@@ -60,7 +60,7 @@ def run_reconstruct(options: argparse.Namespace) -> int:
         if data.test_labels is None:
             raise ValueError(f"the model was trained with labels, and {options.data} has none; expected data that has")
         vae.condition(data.test_labels[:options.n])
-    from .. import plots
+    from ..report import plots
     return _write_picture(lambda images, ax: plots.reconstructions(vae, images, ax=ax), images, options,
                           os.path.join(folder, "reconstructions.png"))
 

@@ -38,7 +38,7 @@ def add_lessons(commands: Any) -> None:
 
 def run_gradcheck(options: argparse.Namespace) -> int:
     """numpyvae gradcheck"""
-    from ..diagnosis import check_own
+    from ..gradcheck.diagnosis import check_own
     from ..gradcheck import gradcheck
     report = check_own(options.own) if options.own else gradcheck(options.component, options.method)
     print(json.dumps(report.as_dict()) if options.json else report)

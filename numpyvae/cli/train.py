@@ -19,14 +19,14 @@ import numpy as np
 
 import numpyvae as nv
 
-from .. import objectives
 from ..datasets import DataSet, load_dataset
 from ..functional.activations import ACTIVATIONS
-from ..layers import INITS
-from ..likelihoods import LIKELIHOODS
-from ..optimizers import OPTIMIZERS
-from ..pixels import BINARIZE
-from ..plots import picture_shape
+from ..models.likelihoods import LIKELIHOODS
+from ..nn.layers import INITS
+from ..report.plots import picture_shape
+from ..training import objectives
+from ..training.batches import BINARIZE
+from ..training.optimizers import OPTIMIZERS
 from .common import add_common, add_data, count, not_negative, positive, say, whole, write_json
 
 RECORDED = ("objective", "samples", "lr", "lr_end", "warmup", "batch_size", "epochs", "binarize", "seed")
@@ -232,7 +232,7 @@ def _metrics(records: list[nv.Record], configuration: dict[str, Any]) -> dict[st
 def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: DataSet, metrics: dict[str, Any],
                      evaluation: dict[str, Any] | None = None) -> str:
     """Write the report of a run to its folder; the path."""
-    from ..report import write_report
+    from ..report.html import write_report
     path = os.path.join(out, "report.html")
     write_report(path, vae, records, data.test, labels=data.test_labels,
                  thickness=None if data.test_factors is None else data.test_factors["thickness"],

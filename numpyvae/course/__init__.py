@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import load_strokes, mnist
 from ..arguments import one_of
+from ..datasets import load_strokes, mnist
 from .check import Check
 from .claim import claim
 

@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 
 from ..arguments import checked, shown
-from ..npz import MAX_BYTES, NPY_MAGIC, open_npz, read_npy
-from ..opened import one_line, open_file
+from ..files.npz import MAX_BYTES, NPY_MAGIC, open_npz, read_npy
+from ..files.regular import one_line, open_file
 from .idx import GZIP_MAGIC, read_idx
 
 ZIP_MAGIC = b"PK\x03\x04"

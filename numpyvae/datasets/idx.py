@@ -14,8 +14,8 @@ from typing import BinaryIO
 import numpy as np
 
 from ..arguments import checked
-from ..npz import MAX_BYTES
-from ..opened import one_line, open_file
+from ..files.npz import MAX_BYTES
+from ..files.regular import one_line, open_file
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"

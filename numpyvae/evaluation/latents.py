@@ -7,7 +7,7 @@ import numpy as np
 
 from ..arguments import checked
 from ..functional.gaussian import gaussian_kl
-from ..pixels import Pixels, drawn_once
+from ..training.batches import Pixels, drawn_once
 
 Array = np.ndarray
 ROWS_AT_ONCE = 1000

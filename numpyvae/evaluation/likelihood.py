@@ -21,7 +21,7 @@ import numpy as np
 
 from ..arguments import AT_LEAST_2, checked
 from ..functional.gaussian import gaussian_log_density, reparameterize
-from ..pixels import Pixels, drawn_once
+from ..training.batches import Pixels, drawn_once
 from .cores import a_thread_for_each_core
 
 Array = np.ndarray

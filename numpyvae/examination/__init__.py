@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import ANYTHING, FUNCTION, MAPPING, checked, one_of
-from ..vae import VAE
+from ..models.vae import VAE
 from .gradients import check_gradients
 from .loss import check_finite, check_loss
 from .report import NOT_CHECKED, Examination, Finding

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import convolution, layers
-from ..functional.activations import ACTIVATIONS
 from ..arguments import checked
+from ..functional.activations import ACTIVATIONS
+from ..nn import convolution, layers, networks
 from .numeric import Array, Gradients, differentiate
 
 
@@ -30,7 +30,7 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
 
     def sequential() -> tuple[Any, Array]:
         rng = np.random.default_rng(0)
-        return layers.dense_stack([7, 5, 3], "tanh", "relu", rng=rng, dtype=np.float64), rng.standard_normal((4, 7))
+        return networks.dense_stack([7, 5, 3], "tanh", "relu", rng=rng, dtype=np.float64), rng.standard_normal((4, 7))
 
     def convolved(make: Any, activation: str) -> tuple[Any, Array]:
         rng = np.random.default_rng(0)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..arguments import checked
-from ..likelihoods import LIKELIHOODS
-from ..model import Model
+from ..models.likelihoods import LIKELIHOODS
+from ..models.model import Model
 from .numeric import Array, Gradients, differentiate
 
 BETAS = (0.0, 1.0, 4.0)                  # a large KL term can hide an error in the other, and the other way round

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import objectives
 from ..exact import log_sum_exp
 from ..functional.gaussian import gaussian_kl, gaussian_log_density, reparameterize
+from ..training import objectives
 from .models import model_examples
 from .numeric import Array, Gradients, differentiate
 

@@ -71,7 +71,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         """In a notebook: the table, and the error of every entry as a heat map."""
-        from ..plots import gradient_errors, picture_tag
+        from ..report.plots import gradient_errors, picture_tag
         head, *lines = [[html.escape(cell) for cell in line] for line in self.cells()]
         rows = "".join(f"<tr><td>{'</td><td>'.join(line)}</td></tr>" for line in lines)
         table = f"<table><thead><tr><th>{'</th><th>'.join(head)}</th></tr></thead><tbody>{rows}</tbody></table>"

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import numpyvae
-from numpyvae import objectives
+from numpyvae.training import objectives
 from numpyvae import twin as switch
 from numpyvae.gradcheck.layers import layer_examples, parameter_owners, spoil_grads
 from numpyvae.gradcheck.models import model_examples
 from numpyvae.gradcheck.objectives import OBJECTIVES, objective_examples
 from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS, pairs, put_on_edges, shape_of
-from numpyvae.likelihoods import make_likelihood
+from numpyvae.models.likelihoods import make_likelihood
 from numpyvae.twin import NUMBERS, PAIRS, Twin, registry
 
 SIZES = ((4, 7, 5, 3), (1, 2, 6, 3), (6, 3, 2, 5, 4))    # of a twin's axes, as they appear

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import numpy as np
 
-from .arguments import checked, one_of
-from .buffers import Buffers
-from .functional import continuous_bernoulli, discretized_logistic
-from .functional import likelihoods as f
-from .functional.activations import sigmoid
+from ..arguments import checked, one_of
+from ..functional import continuous_bernoulli, discretized_logistic
+from ..functional import likelihoods as f
+from ..functional.activations import sigmoid
+from ..nn.buffers import Buffers
 
 Array = np.ndarray
 

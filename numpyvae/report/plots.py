@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arguments import MODEL, SIZES, Kind, checked, has, one_of, shown
-from .functional.gaussian import gaussian_kl
-from .likelihoods import LIKELIHOODS
-from .networks import halved
+from ..arguments import MODEL, SIZES, Kind, checked, has, one_of, shown
+from ..functional.gaussian import gaussian_kl
+from ..models.likelihoods import LIKELIHOODS
+from ..nn.networks import halved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

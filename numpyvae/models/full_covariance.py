@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import LAYER, LIKELIHOOD, checked
-from .functional.full_gaussian import (full_gaussian_kl, full_gaussian_kl_backward, full_reparameterize,
-                                       full_reparameterize_backward)
-from .layers import Dense, Layer, Sequential
+from ..arguments import LAYER, LIKELIHOOD, checked
+from ..functional.full_gaussian import (full_gaussian_kl, full_gaussian_kl_backward, full_reparameterize,
+                                        full_reparameterize_backward)
+from ..nn.layers import Dense, Layer, Sequential
 from .likelihoods import Likelihood
 from .model import LossTerms
 from .vae import VAE

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .arguments import FLAG, SIZES, checked, one_of, shown
+from ..arguments import FLAG, SIZES, checked, one_of, shown
+from ..functional.activations import ACTIVATIONS, bias_backward
+from ..functional.affine import matmul, matmul_transposed
 from .buffers import Buffers
-from .functional.activations import ACTIVATIONS, bias_backward
-from .functional.affine import matmul, matmul_transposed
 
 Array = np.ndarray
 MaybeArray = Any    # an Array, or None where the caller said that it needs none
@@ -224,12 +224,6 @@ class Sequential:
         """prefix.0, prefix.1, ... with their layers."""
         for i, layer in enumerate(self.layers):
             yield f"{prefix}.{i}", layer
-
-
-def dense_stack(sizes: Sequence[int], activation: str, last_activation: str, **options: Any) -> Sequential:
-    """Dense layers through the given sizes: (784, 400, 20) makes 784 -> 400 -> 20."""
-    activations = [activation] * (len(sizes) - 2) + [last_activation]
-    return Sequential([Dense(n_in, n_out, f, **options) for n_in, n_out, f in zip(sizes, sizes[1:], activations)])
 
 
 def expect(argument: str, value: Array, shape: tuple[int | str, ...], dtype: Any = None) -> None:

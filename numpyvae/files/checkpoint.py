@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .npz import open_npz
-from .opened import one_line
+from .regular import one_line
 
 FORMAT = 1
 ADVICE = "name the model.npz in the folder of a run, or train a model first"

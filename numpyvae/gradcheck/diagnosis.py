@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from .gradcheck import TOLERANCE, Report, Row, check_layer, differentiate, relative_errors
-from .gradcheck.layers import parameter_owners
+from . import TOLERANCE, Report, Row, check_layer, differentiate, relative_errors
+from .layers import parameter_owners
 
 Array = np.ndarray
 METHOD = "central-differences"    # a learner's forward pass need not take complex numbers

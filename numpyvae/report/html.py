@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 
-import numpyvae
-
+from ..version import __version__
 from . import plots
-from .evaluation import lines
+from .summary import lines
 
 Array = np.ndarray
 
@@ -91,9 +90,9 @@ def _page(vae: Any, title: str, metrics: dict[str, Any], sections: str) -> str:
                for key, name, unit, form in HEADLINES if key in metrics]
     lead = (f"A variational autoencoder with {len(vae.parameters):,} weights turns {vae.n_data} numbers into a code "
             f"of {vae.n_latent} and back. The loss is reconstruction + {vae.beta:g} × KL: lower is better.")
-    template = Template(resources.files("numpyvae").joinpath("report.html").read_text(encoding="utf-8"))
+    template = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     return template.substitute(title=html.escape(title), lead=html.escape(lead), numbers="\n".join(numbers),
-                               sections=sections, version=numpyvae.__version__)
+                               sections=sections, version=__version__)
 
 
 def _training(vae: Any, records: Sequence[Any]) -> str:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import LIKELIHOOD, check, checked
-from .functional.gaussian import gaussian_kl, gaussian_kl_backward, reparameterize, reparameterize_backward
-from .layers import Dense, Layer, Sequential, check_as_many, dense_stack, expect
+from ..arguments import LIKELIHOOD, check, checked
+from ..functional.gaussian import gaussian_kl, gaussian_kl_backward, reparameterize, reparameterize_backward
+from ..nn.layers import Dense, Layer, Sequential, check_as_many, expect
+from ..nn.networks import conv_decoder, conv_encoder, dense_decoder, dense_stack
 from .likelihoods import Likelihood, make_likelihood
-from .model import LossTerms, Model, as_noise, dense_decoder
-from .networks import conv_decoder, conv_encoder
+from .model import LossTerms, Model, as_noise
 
 Array = np.ndarray
 
@@ -58,7 +58,7 @@ class VAE(Model):
         weights = {"init": init, "rng": rng, "dtype": dtype}
         encoder = dense_stack([n_data, *hidden], activation, activation, **weights)
         mu_head, logvar_head = (Dense([n_data, *hidden][-1], n_latent, **weights) for _ in range(2))
-        decoder = dense_decoder(n_latent, hidden, n_data, model, activation, **weights)
+        decoder = dense_decoder(n_latent, hidden, n_data, model.outputs_per_pixel, activation, **weights)
         config = {"n_data": n_data, "hidden": hidden, "n_latent": n_latent, "likelihood": likelihood,
                   "activation": activation, "beta": beta, "init": init, "sigma": sigma}
         return cls(encoder, mu_head, logvar_head, decoder, model, beta, dtype, config)

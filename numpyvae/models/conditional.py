@@ -6,8 +6,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from .arguments import as_array, checked
-from .layers import Concatenate, Dense, Sequential, dense_stack
+from ..arguments import as_array, checked
+from ..nn.layers import Concatenate, Dense, Sequential
+from ..nn.networks import dense_stack
 from .likelihoods import make_likelihood
 from .vae import VAE
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .opened import one_line, open_file
+from .regular import one_line, open_file
 
 NPY_MAGIC = b"\x93NUMPY"
 # A header can promise more than any machine has, and a zip file inflate a thousandfold.  Ours stops at 1 GiB in all.

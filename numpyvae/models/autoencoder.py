@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import LIKELIHOOD, check, checked
-from .layers import Layer, Sequential, dense_stack
+from ..arguments import LIKELIHOOD, check, checked
+from ..nn.layers import Layer, Sequential
+from ..nn.networks import conv_decoder, conv_encoder, dense_decoder, dense_stack
 from .likelihoods import Likelihood, make_likelihood
-from .model import LossTerms, Model, as_noise, dense_decoder
-from .networks import conv_decoder, conv_encoder
+from .model import LossTerms, Model, as_noise
 
 Array = np.ndarray
 
@@ -40,7 +40,7 @@ class Autoencoder(Model):
         model = make_likelihood(likelihood, sigma)
         weights = {"init": init, "rng": rng, "dtype": dtype}
         encoder = dense_stack([n_data, *hidden, n_latent], activation, "identity", **weights)
-        decoder = dense_decoder(n_latent, hidden, n_data, model, activation, **weights)
+        decoder = dense_decoder(n_latent, hidden, n_data, model.outputs_per_pixel, activation, **weights)
         config = {"n_data": n_data, "hidden": hidden, "n_latent": n_latent, "likelihood": likelihood,
                   "activation": activation, "init": init, "sigma": sigma}
         return cls(encoder, decoder, model, dtype, config)

@@ -1,4 +1,4 @@
-"""Encoders and decoders of images, from convolutions and dense layers."""
+"""Builders of networks: encoders and decoders from dense layers, and for images from convolutions."""
 from __future__ import annotations
 
 import math
@@ -6,9 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from .convolution import Conv2d, ConvTranspose2d
-from .layers import Flatten, Layer, Reshape, Sequential, dense_stack
+from .layers import Dense, Flatten, Layer, Reshape, Sequential
 
 HALVING: dict[str, Any] = {"kernel_size": 3, "stride": 2, "padding": 1}    # n pixels become n / 2, rounded up
+
+
+def dense_stack(sizes: Sequence[int], activation: str, last_activation: str, **options: Any) -> Sequential:
+    """Dense layers through the given sizes: (784, 400, 20) makes 784 -> 400 -> 20."""
+    activations = [activation] * (len(sizes) - 2) + [last_activation]
+    return Sequential([Dense(n_in, n_out, f, **options) for n_in, n_out, f in zip(sizes, sizes[1:], activations)])
+
+
+def dense_decoder(n_latent: int, hidden: Sequence[int], n_data: int, outputs_per_pixel: int, activation: str,
+                  **weights: Any) -> Sequential:
+    """From z through the hidden sizes, reversed, to what the likelihood wants for each pixel."""
+    return dense_stack([n_latent, *reversed(hidden), n_data * outputs_per_pixel], activation, "identity", **weights)
 
 
 def conv_encoder(shape: Sequence[int], channels: Sequence[int], sizes: Sequence[int], activation: str,

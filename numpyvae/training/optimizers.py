@@ -5,10 +5,10 @@ from typing import Protocol
 
 import numpy as np
 
-from . import kernels
-from .arguments import check, checked
-from .parameters import Parameters
-from .twin import twin
+from .. import kernels
+from ..arguments import check, checked
+from ..nn.parameters import Parameters
+from ..twin import twin
 
 
 class Optimizer(Protocol):

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import checked
-from .exact import log_sum_exp
-from .functional.gaussian import (gaussian_kl, gaussian_kl_backward, gaussian_log_density,
-                                  gaussian_log_density_backward, reparameterize, reparameterize_backward)
-from .model import LossTerms
+from ..arguments import checked
+from ..exact import log_sum_exp
+from ..functional.gaussian import (gaussian_kl, gaussian_kl_backward, gaussian_log_density,
+                                   gaussian_log_density_backward, reparameterize, reparameterize_backward)
+from ..models.model import LossTerms
 
 Array = np.ndarray
 __all__ = ["dreg", "free_bits", "iwae", "score_function", "sticking_the_landing"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import ANYTHING, all_are, checked, has, one_of
+from ..arguments import ANYTHING, all_are, checked, has, one_of
 from .buffers import aligned
 from .layers import Layer
 

@@ -1,4 +1,4 @@
-"""Arrays that outlive a step, so that training allocates nothing the size of a batch."""
+"""Arrays that outlive a step, so that training allocates nothing the size of a batch; and what leaves them behind."""
 from __future__ import annotations
 
 import math
@@ -42,5 +42,19 @@ class Buffers:
         array = self._handed_out[name] = whole[:shape[0]]
         return array
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Buffers:
-        return Buffers()    # a copied model needs no copy of the scratch
+    def __reduce__(self) -> tuple[type[Buffers], tuple[()]]:
+        return Buffers, ()    # a copied or pickled model needs no copy of the scratch
+
+
+class Part:
+    """What a model is made of: layers and distributions.
+
+    Copied or pickled, a part leaves behind what it keeps from forward to backward.
+
+    kept : the names of those attributes
+    """
+
+    kept: tuple[str, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in self.kept}

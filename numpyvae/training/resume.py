@@ -18,10 +18,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from . import checkpoint
-from .arguments import shown
-from .model import LossTerms
-from .opened import one_line
+from ..arguments import shown
+from ..files import checkpoint
+from ..files.regular import one_line
+from ..models.model import LossTerms
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import checked
-from .model import LossTerms
+from ..arguments import checked
+from ..models.model import LossTerms
+from .batches import Pixels, drawn_once
 from .optimizers import Optimizer
-from .pixels import Pixels, drawn_once
-from .training_state import Interval, Record, TrainingState
+from .resume import Interval, Record, TrainingState
 
 VALIDATION_BATCH = 500
 

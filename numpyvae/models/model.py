@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from . import checkpoint
-from .arguments import checked, one_of, plain, shown
-from .layers import Layer, Sequential, dense_stack
+from ..arguments import checked, one_of, plain, shown
+from ..files import checkpoint
+from ..files.regular import one_line
+from ..nn.layers import Layer
+from ..nn.parameters import Parameters
 from .likelihoods import Likelihood
-from .opened import one_line
-from .parameters import Parameters
 
 Array = np.ndarray
 
@@ -122,13 +122,6 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise ValueError(f"{path} holds weights that are NaN or infinite; train the model anew")
     model.parameters.values[:] = values
     return model.astype(values.dtype)
-
-
-def dense_decoder(n_latent: int, hidden: Iterable[int], n_data: int, likelihood: Likelihood,
-                  activation: str, **weights: Any) -> Sequential:
-    """From z through the hidden sizes, reversed, to what the likelihood wants for each pixel."""
-    sizes = [n_latent, *reversed(list(hidden)), n_data * likelihood.outputs_per_pixel]
-    return dense_stack(sizes, activation, "identity", **weights)
 
 
 def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .functional.pixels import pick_binary_pixels, pick_pixels
-from .arguments import one_of
+from ..arguments import one_of
+from ..functional.pixels import pick_binary_pixels, pick_pixels
 
 BINARIZE = ("none", "dynamic", "static")
 

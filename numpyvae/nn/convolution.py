@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import checked, one_of
+from ..arguments import checked, one_of
+from ..functional.activations import ACTIVATIONS, bias_backward
+from ..functional.affine import add_transposed_matmul, matmul
+from ..functional.convolution import Pair, conv_size, patches, scatter_patches, transposed_size
 from .buffers import Buffers
-from .functional.activations import ACTIVATIONS, bias_backward
-from .functional.affine import add_transposed_matmul, matmul
-from .functional.convolution import Pair, conv_size, patches, scatter_patches, transposed_size
 from .layers import MaybeArray, check_upstream, expect, first_weights
 
 Array = np.ndarray

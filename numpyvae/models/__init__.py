@@ -1,0 +1,1 @@
+"""What is trained: the VAE, its three distributions, and the plain autoencoder."""
