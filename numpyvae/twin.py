@@ -7,7 +7,7 @@
 The body that the reader sees is the reference.  The kernel, a plain function with the same parameters, is compiled
 at its first call and runs instead of the body when kernels are on and every array is float32 (or every one
 float64) and C-contiguous.  Anything else takes the body: so a complex array, and with it the complex-step
-gradient check, needs no special case.
+gradient check, needs no special case.  Without numba kernels are off.
 
 The shapes given to `twin` are checked at every call on both paths, because compiled code checks no bounds.
 """
@@ -15,77 +15,79 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import inspect
 import operator
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
-from .arguments import shown, unmatched
+from .arguments import one_of, shown, unmatched
 from .kernels.jit import jit
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+MaybeArray = Any    # an array, or None where the caller said that it needs none
+
 ANY_SHAPE = "..."
 NUMBERS = {"number": -1e150, "positive number": 1e-150}    # from there to 1e150: a square must not overflow
 PAIRS = {"pair": 0, "positive pair": 1}    # of whole numbers, along the height and the width, and the least of them
+OTHERS: dict[str, tuple[Callable[[Any], bool], str]] = {    # what is no number either: a test, and the words for it
+    "flag": (lambda value: isinstance(value, (bool, np.bool_)), "True or False"), "function": (callable, "a function")}
 COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 layout = operator.attrgetter("shape", "strides", "dtype")    # of an array: all that a call has to look at again
 
 registry: dict[str, "Twin"] = {}    # every twin by module and name, for tests that walk them all
-_kernels = "off" if os.environ.get("NUMPYVAE_KERNELS") == "0" else "on"    # or "everywhere"
-
-
-def kernels_off() -> contextlib.AbstractContextManager[None]:
-    """Run everything inside the `with` block in plain NumPy."""
-    return _set_kernels("off")
-
-
-def kernels_everywhere() -> contextlib.AbstractContextManager[None]:
-    """Inside the `with` block take every kernel, also one that is slower than NumPy and left out otherwise.
-
-    Where kernels are off they stay off.
-    """
-    return _set_kernels("everywhere" if kernels_are_on() else "off")
-
-
-def kernels_are_on() -> bool:
-    return _kernels != "off"
+_kernels_on = os.environ.get("NUMPYVAE_KERNELS") != "0" and importlib.util.find_spec("numba") is not None
 
 
 @contextlib.contextmanager
-def _set_kernels(mode: str) -> Iterator[None]:
-    global _kernels
-    before, _kernels = _kernels, mode
+def kernels_off() -> Iterator[None]:
+    """Run everything inside the `with` block in plain NumPy."""
+    global _kernels_on
+    before, _kernels_on = _kernels_on, False
     try:
         yield
     finally:
-        _kernels = before
+        _kernels_on = before
 
 
-def twin(kernel: Callable[..., Any] | None, *, when: Callable[[], bool] | None = None,
-         writes: tuple[str, ...] = (), wrt: tuple[str, ...] | None = None,
-         **shapes: str) -> Callable[[Callable[P, R]], "Twin[P, R]"]:
+def kernels_are_on() -> bool:
+    return _kernels_on
+
+
+Spec = str | Mapping[str, Any]
+
+
+def is_array(spec: Spec) -> bool:
+    """Whether a parameter that is declared so is an array."""
+    return isinstance(spec, str) and spec not in NUMBERS and spec not in PAIRS and spec not in OTHERS
+
+
+def twin(kernel: Callable[..., Any] | None, *, compiled: bool = True, writes: tuple[str, ...] = (),
+         wrt: tuple[str, ...] | None = None,
+         **shapes: Spec) -> Callable[[Callable[P, R]], "Twin[P, R]"]:
     """Bind a NumPy function to the kernel that computes the same.
 
     kernel : a plain function with the same parameters, from numpyvae.kernels; None for a function that is made of
-             other twins and needs no loops of its own
-    when   : the kernel is taken only while this returns True; always, if None
+             other twins, or that no step spends its time in
+    compiled : False for a kernel that numba does not compile, since it calls BLAS and other twins
     writes : the parameters that are filled with results, and not read unless the docstring says so
     wrt    : the parameters that the function's `_backward` gives gradients for; all its arrays, if None
     shapes : for each parameter its axes ("B Z"; the same letter, the same length; "2D" twice the length of "D"),
              "..." for an array of any shape (the same for all), "number" or "positive number", or "pair" for a
              tuple of two whole numbers of at least 0 ("positive pair": 1).  "uint8: N D" also fixes the dtype,
-             which otherwise is the one floating dtype that all the arrays share
+             which otherwise is the one floating dtype that all the arrays share.  "flag" is True or False,
+             "function" a function, and a dict stands for one of its names.  None is fine where it is the default
 
     The result is called like the function; `.reference` is the function and `.kernel` the plain kernel.
     """
     def bind(reference: Callable[P, R]) -> Twin[P, R]:
-        return Twin(reference, kernel, when, writes, wrt, shapes)
+        return Twin(reference, kernel, compiled, writes, wrt, shapes)
     return bind
 
 
@@ -96,8 +98,8 @@ class Twin(Generic[P, R]):
     does not fit the others and for a number outside its range.
     """
 
-    def __init__(self, reference: Callable[P, R], kernel: Callable[..., Any] | None, when: Callable[[], bool] | None,
-                 writes: tuple[str, ...], wrt: tuple[str, ...] | None, shapes: dict[str, str]):
+    def __init__(self, reference: Callable[P, R], kernel: Callable[..., Any] | None, compiled: bool,
+                 writes: tuple[str, ...], wrt: tuple[str, ...] | None, shapes: dict[str, Spec]):
         functools.update_wrapper(self, reference)
         self.signature = inspect.signature(reference)
         if list(shapes) != list(self.signature.parameters):
@@ -108,21 +110,29 @@ class Twin(Generic[P, R]):
         self.kernel: Any = kernel
         self.shapes = shapes
         self.writes = writes
-        self._when = when
-        self._numbers = {i: NUMBERS[spec] for i, spec in enumerate(shapes.values()) if spec in NUMBERS}
-        self._pairs = [(i, PAIRS[spec]) for i, spec in enumerate(shapes.values()) if spec in PAIRS]
-        self._arrays = [i for i, spec in enumerate(shapes.values()) if spec not in NUMBERS and spec not in PAIRS]
+        self.compiled = compiled
+        self._arrays = [i for i, spec in enumerate(shapes.values()) if is_array(spec)]
+        self._arrays_of = operator.itemgetter(*self._arrays, self._arrays[-1])    # of one array, too, a tuple
+        self._has_arrays_alone = len(self._arrays) == len(shapes)
+        others = [(i, name, spec) for i, (name, spec) in enumerate(shapes.items()) if not is_array(spec)]
+        self._numbers = {i: NUMBERS[spec] for i, _, spec in others if isinstance(spec, str) and spec in NUMBERS}
+        self._pairs = [(i, PAIRS[spec]) for i, _, spec in others if isinstance(spec, str) and spec in PAIRS]
+        self._others = [(i, name, *OTHERS[spec]) for i, name, spec in others
+                        if isinstance(spec, str) and spec in OTHERS]
+        self._names = [(i, name, spec) for i, name, spec in others if not isinstance(spec, str)]
         self.wrt = tuple(list(shapes)[i] for i in self._arrays) if wrt is None else wrt
         self._floats = [i for i in self._arrays if ":" not in list(shapes.values())[i]]
-        self._compiled: Callable[..., Any] | None = None
+        self._compiled: Callable[..., Any] | None = None if compiled else kernel
         self._seen: dict[tuple[Any, ...], bool] = {}    # layouts that fitted -> may the kernel take them?
         registry[f"{reference.__module__}.{reference.__name__}"] = self
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         values: tuple[Any, ...] = args
         if kwargs or len(args) != len(self.shapes):
-            values = self.signature.bind(*args, **kwargs).args
-        arrays = [values[i] for i in self._arrays] if self._numbers or self._pairs else values
+            bound = self.signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            values = bound.args
+        arrays = values if self._has_arrays_alone else self._arrays_of(values)[:-1]
         try:
             compilable = self._seen[tuple(map(layout, arrays))]
         except (AttributeError, KeyError):
@@ -133,9 +143,19 @@ class Twin(Generic[P, R]):
                     self._check_number(i, least, values[i])
             for i, least in self._pairs:
                 self._check_pair(i, least, values[i])
-        if compilable and _kernels != "off" and (self._when is None or _kernels == "everywhere" or self._when()):
+            for i, name, fits, expected in self._others:
+                if not fits(values[i]):
+                    raise TypeError(f"{self.name}: {name} is {shown(values[i])}; expected {expected}")
+            for i, name, known in self._names:
+                if type(values[i]) is not str or values[i] not in known:
+                    one_of(f"{self.name}: {name}", values[i], known)
+        if compilable and _kernels_on:
             return self._run_kernel(values)
         return self.reference(*values)
+
+    def fast(self, *values: Any) -> Any:
+        """The call without a look at the arguments, by a caller who knows that they fit: the kernel if there is one."""
+        return self.reference(*values) if self.kernel is None else self._run_kernel(values)
 
     def _run_kernel(self, values: tuple[Any, ...]) -> R:
         if self._compiled is None:
@@ -158,7 +178,7 @@ class Twin(Generic[P, R]):
         lengths: dict[str, int] = {}
         whole: tuple[str, tuple[int, ...]] | None = None
         for i in self._arrays:
-            (name, spec), value = list(self.shapes.items())[i], args[i]
+            (name, value), spec = (list(self.shapes)[i], args[i]), str(self.shapes[list(self.shapes)[i]])
             if not isinstance(value, np.ndarray) or value.dtype.kind not in ("iu" if ":" in spec else "fc"):
                 kind = spec.split(":")[0] if ":" in spec else "float"
                 raise TypeError(f"{self.name}: {name} is {shown(value)}; expected a NumPy array of {kind}, "
@@ -176,6 +196,8 @@ class Twin(Generic[P, R]):
             expected = unmatched(spec, value.shape, lengths)
             if expected is not None:
                 raise ValueError(f"{self.name}: {name} has shape {value.shape}; expected {expected}")
+        if any(args[i] is None for i in self._arrays):
+            return False
         dtypes = {args[i].dtype for i in self._floats}
         compilable = (self.kernel is not None and len(dtypes) == 1 and dtypes <= set(COMPILED_DTYPES)
                       and all(args[i].flags.c_contiguous for i in self._arrays))

@@ -1,4 +1,5 @@
 """Convolutions against their definition, each other, and PyTorch; the layers and the models that are made of them."""
+import contextlib
 import json
 
 import numpy as np
@@ -13,9 +14,8 @@ from numpyvae.functional.convolution import conv2d, conv2d_backward, conv_transp
 from numpyvae.gradcheck import check_model
 from numpyvae.nn.layers import Flatten, Reshape
 from numpyvae.nn.networks import halved
-from numpyvae.twin import kernels_everywhere
 
-MODES = {"reference": nv.kernels_off, "kernel": kernels_everywhere}
+MODES = {"reference": nv.kernels_off, "kernel": contextlib.nullcontext}
 every_mode = pytest.mark.parametrize("mode", MODES)
 
 positive_pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -107,7 +107,7 @@ def test_kernels_equal_their_references(channels, dtype, tolerance, geometry, se
     x = rng.standard_normal((B, H, W, channels)).astype(dtype)
     windows = rng.standard_normal((B, 3, 2, K, L, channels)).astype(dtype)
     found, expected = [], []
-    for results, mode in ((found, kernels_everywhere), (expected, nv.kernels_off)):
+    for results, mode in ((found, contextlib.nullcontext), (expected, nv.kernels_off)):
         with mode():
             results += [patches(x, np.full_like(windows, np.nan), stride, padding),
                         scatter_patches(windows, np.full_like(x, np.nan), stride, padding)]

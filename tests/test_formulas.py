@@ -1,4 +1,6 @@
 """What a gradient check cannot see: that the function which is differentiated rightly is the right function."""
+import contextlib
+
 import numpy as np
 import pytest
 from scipy import integrate
@@ -10,9 +12,8 @@ from numpyvae.functional.likelihoods import (bernoulli_nll, bernoulli_nll_and_gr
                                              gaussian_learned_nll, gaussian_nll)
 from numpyvae.gradcheck.models import LIKELIHOODS
 from numpyvae.models.likelihoods import Bernoulli
-from numpyvae.twin import kernels_everywhere
 
-both_paths = pytest.mark.parametrize("mode", [nv.kernels_off, kernels_everywhere])
+both_paths = pytest.mark.parametrize("mode", [nv.kernels_off, contextlib.nullcontext])
 
 
 def log_normal(x, mean, sigma):

@@ -58,7 +58,7 @@ def test_biases_start_at_zero_unless_fan_in(rng):
 
 def test_stack_has_its_last_activation_only_at_the_end(rng):
     stack = dense_stack([5, 4, 3, 2], "relu", "identity", rng=rng)
-    assert [layer.activation.name for layer in stack.layers] == ["relu", "relu", "identity"]
+    assert [layer.activation for layer in stack.layers] == ["relu", "relu", "identity"]
 
 
 @pytest.mark.parametrize("arguments, named", [

@@ -1,4 +1,6 @@
 """Likelihoods: do they integrate to one, are their means and draws those of their density, what do they refuse?"""
+import contextlib
+
 import numpy as np
 import pytest
 from scipy import integrate
@@ -49,7 +51,7 @@ def test_extremes_stay_finite(name, dtype):
     if name == "gaussian-learned":
         theta[:, 0] = [-1, 0, 1]    # (x - m)^2 exp(80) is beyond float32 for m = 80, as it should be
     for x in (0.0, 1.0, 128 / 255):
-        for kernels in (nv.kernels_off, nv.twin.kernels_everywhere):
+        for kernels in (nv.kernels_off, contextlib.nullcontext):
             with kernels():
                 nll, dtheta = likelihood.nll_and_grad(np.ones(3, dtype), theta, np.full((3, 1), x, dtype))
                 assert np.isfinite(nll).all() and np.isfinite(dtheta).all()

@@ -8,7 +8,6 @@ import pathlib
 import numpy as np
 import pytest
 
-from numpyvae import kernels_off
 from numpyvae.datasets import digits
 
 # The package exports the function `strokes` under the module's name.
@@ -118,29 +117,11 @@ def test_colour_is_the_grey_digit_in_one_hue(drawn):
     assert pure[:, 0, 0].tolist() == [[200, 0, 0], [0, 200, 0], [0, 0, 200], [200, 0, 200]]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_kernel_draws_as_the_reference_does(rng, dtype):
-    x0, y0, x1, y1 = (rng.uniform(-6, 30, (5, 7)).astype(dtype) for _ in range(4))
-    x1[0], y1[0] = x0[0], y0[0]    # a line without length is a dot
-    radius = np.array([0.8, 1.5, 2.0, 0.0, 4.0], dtype)
-    fast, plain = np.full((5, 23, 19), 7, dtype), np.full((5, 23, 19), 7, dtype)
-    module.draw_lines(x0, y0, x1, y1, radius, fast)
-    module.draw_lines.reference(x0, y0, x1, y1, radius, plain)
-    assert fast.dtype == dtype and np.abs(fast - plain).max() < 100 * np.finfo(dtype).eps
-    assert 0.05 < (plain > 0).mean() < 0.95
-
-
 def test_ink_of_a_straight_edge_is_the_area_it_covers():
     line = [np.array([[v]]) for v in (-9.0, 3.25, 19.0, 3.25)]    # level, through row 3.25
-    ink = module.draw_lines(*line, np.array([1.0]), np.empty((1, 8, 11)))
+    ink = module._draw_lines(*line, np.array([1.0]), np.empty((1, 8, 11)))
     assert ink[0, :, 5] == pytest.approx([0, 0, 0.25, 1, 0.75, 0, 0, 0])    # from 2.25 to 4.25
     assert (ink == ink[:, :, :1]).all()
-
-
-def test_images_are_the_same_within_a_grey_level_without_kernels(drawn):
-    with kernels_off():
-        plain = strokes(300, seed=11)[0]
-    assert np.abs(plain.astype(int) - drawn[0][:300]).max() <= 1
 
 
 @pytest.mark.parametrize("split, n", [("train", 10_000), ("test", 2_000)])

@@ -1,8 +1,9 @@
 """Arguments for any twin, from the shapes that it declares."""
 import numpy as np
 
-from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS
-from numpyvae.twin import ANY_SHAPE, NUMBERS, PAIRS, registry
+from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS, example_of
+from numpyvae.kernels.jit import jit
+from numpyvae.twin import ANY_SHAPE, is_array, registry
 
 LETTERS = "BDZIONPSHWKLCQ"
 READ_TOO = ("y", "values", "mean", "square")    # written over what they hold; any other buffer is filled anew
@@ -16,13 +17,13 @@ def lengths(*sizes):
 
 def arguments(twin, lengths, dtype, rng):
     """One argument for each parameter of a twin, by name; buffers to be written to hold NaN."""
-    if any("K L" in spec for spec in twin.shapes.values()):    # windows have six axes: long ones would fill the memory
+    if any("K L" in spec for spec in twin.shapes.values() if is_array(spec)):    # six axes would fill the memory
         lengths = {letter: min(n, 20 if letter == "C" else 6) for letter, n in lengths.items()}
     made = {}
     pairs = iter(EXAMPLE_PAIRS)
     for name, spec in twin.shapes.items():
-        if spec in NUMBERS or spec in PAIRS:
-            made[name] = 0.7 if spec in NUMBERS else next(pairs)
+        if not is_array(spec):
+            made[name] = example_of(spec, pairs)
             continue
         fixed, _, axes = spec.rpartition(":")
         letters = ["B", "D"] if axes == ANY_SHAPE else axes.split()
@@ -37,11 +38,12 @@ def arguments(twin, lengths, dtype, rng):
             made[name] = rng.standard_normal(shape).astype(dtype)
     if "square" in made:    # Adam's running mean of squares
         made["square"] = np.abs(made["square"])
-    if {"radius", "ink"} <= set(made):
-        for name in ("x0", "y0", "x1", "y1"):
-            made[name] = (made[name] * 3 + 4).astype(dtype)
-        made["radius"] = np.abs(made["radius"])
     return made
+
+
+def compiled(twin):
+    """The kernel as it runs: by numba, but for those that call BLAS."""
+    return jit(twin.kernel) if twin.compiled else twin.kernel
 
 
 def copies(made):
@@ -49,7 +51,8 @@ def copies(made):
 
 
 def as_tuple(result):
-    return result if isinstance(result, tuple) else (result,)
+    """Results as a tuple, without what nobody needed."""
+    return tuple(one for one in result if one is not None) if isinstance(result, tuple) else (result,)
 
 
 def all_twins():

@@ -12,8 +12,6 @@ import pathlib
 import numpy as np
 
 from ..arguments import checked, one_of
-from ..kernels import strokes as kernel
-from ..twin import twin
 from . import digits
 
 SIDE = 28    # pixels: height and width of an image
@@ -82,7 +80,7 @@ def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.nda
         lines = _place(curves[label[block], style[block]] @ controls[block, None], factors[block])
         (x0, y0), (x1, y1) = np.ascontiguousarray(lines.transpose(1, 3, 0, 2), dtype=np.float32)
         ink = np.empty((len(lines), SIDE, SIDE), np.float32)
-        images[block] = np.rint(255 * draw_lines(x0, y0, x1, y1, factors["thickness"][block] / 2, ink))
+        images[block] = np.rint(255 * _draw_lines(x0, y0, x1, y1, factors["thickness"][block] / 2, ink))
     if colour:
         factors["hue"] = 360 * uniform[:, 3]
         images = _in_colour(images, factors["hue"])
@@ -110,10 +108,8 @@ def load_strokes(split: str) -> tuple[np.ndarray, np.ndarray]:
         return frozen[f"{split}_images"], frozen[f"{split}_factors"]
 
 
-@twin(kernel.draw_lines, writes=("ink",), wrt=(),
-      x0="N S", y0="N S", x1="N S", y1="N S", radius="N", ink="N H W")
-def draw_lines(x0: np.ndarray, y0: np.ndarray, x1: np.ndarray, y1: np.ndarray,
-               radius: np.ndarray, ink: np.ndarray) -> np.ndarray:
+def _draw_lines(x0: np.ndarray, y0: np.ndarray, x1: np.ndarray, y1: np.ndarray,
+                radius: np.ndarray, ink: np.ndarray) -> np.ndarray:
     """Draw S straight lines with round ends into each of N images, written to ink: 0 none, 1 full.
 
     x0, y0, x1, y1 : (N, S) columns and rows of the lines' ends, in pixels; radius : (N,) half the thickness;

@@ -4,6 +4,7 @@ from .activations import (relu, relu_backward, sigmoid, sigmoid_backward, softpl
 from .affine import affine, affine_backward
 from .continuous_bernoulli import continuous_bernoulli_nll, continuous_bernoulli_nll_backward
 from .convolution import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
+from .dense import dense, dense_backward
 from .discretized_logistic import discretized_logistic_nll, discretized_logistic_nll_backward
 from .gaussian import gaussian_kl, gaussian_kl_backward, reparameterize, reparameterize_backward
 from .likelihoods import (bernoulli_nll, bernoulli_nll_backward, gaussian_learned_nll, gaussian_learned_nll_backward,
@@ -11,7 +12,8 @@ from .likelihoods import (bernoulli_nll, bernoulli_nll_backward, gaussian_learne
 
 __all__ = ["affine", "affine_backward", "bernoulli_nll", "bernoulli_nll_backward", "continuous_bernoulli_nll",
            "continuous_bernoulli_nll_backward", "conv2d", "conv2d_backward", "conv_transpose2d",
-           "conv_transpose2d_backward", "discretized_logistic_nll", "discretized_logistic_nll_backward", "gaussian_kl",
-           "gaussian_kl_backward", "gaussian_learned_nll", "gaussian_learned_nll_backward", "gaussian_nll",
-           "gaussian_nll_backward", "relu", "relu_backward", "reparameterize", "reparameterize_backward", "sigmoid",
-           "sigmoid_backward", "softplus", "softplus_backward", "tanh", "tanh_backward"]
+           "conv_transpose2d_backward", "dense", "dense_backward", "discretized_logistic_nll",
+           "discretized_logistic_nll_backward", "gaussian_kl", "gaussian_kl_backward", "gaussian_learned_nll",
+           "gaussian_learned_nll_backward", "gaussian_nll", "gaussian_nll_backward", "relu", "relu_backward",
+           "reparameterize", "reparameterize_backward", "sigmoid", "sigmoid_backward", "softplus", "softplus_backward",
+           "tanh", "tanh_backward"]

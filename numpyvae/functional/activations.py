@@ -1,24 +1,26 @@
-"""Activations, element by element, and what a dense layer makes of them.
+"""Activations, element by element, and what layers make of them.
 
-A derivative is written from the activation's *output* y: the layer keeps y anyway, and the input is overwritten.
+Most derivatives are written from the activation's *output* y: a layer has it anyway, and the input may be overwritten.
+Those that cannot be, are written from the input a, which then is kept.
 
-Each pair has two fused companions that a dense layer runs, tested against the pair: `add_bias_f` computes f(a + b)
-in place, and `f_backward_bias` the gradients for a and for the bias in one pass.
+Where kernels are on a layer adds the bias and activates in one pass over memory, and so back: `Activation` holds both
+loops, made for every pair here and tested against it.
 """
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .. import kernels
-from ..twin import twin
+from ..twin import Twin, twin
 
 Array = np.ndarray
+Buffers = Callable[[str, tuple[int, ...], Any], Array]    # name, shape, dtype -> an array to write to
 
 
-@twin(kernels.activations.relu, a="...")
+@twin(None, a="...")
 def relu(a: Array) -> Array:
     """max(a, 0), element by element.
 
@@ -28,25 +30,25 @@ def relu(a: Array) -> Array:
     return np.where(a.real < 0, 0, a)
 
 
-@twin(kernels.activations.relu_backward, dy="...", y="...")
+@twin(None, dy="...", y="...")
 def relu_backward(dy: Array, y: Array) -> Array:
     """dL/da = dL/dy where y > 0, else 0."""
     return np.where(y.real > 0, dy, 0)
 
 
-@twin(kernels.activations.tanh, a="...")
+@twin(None, a="...")
 def tanh(a: Array) -> Array:
     """tanh a = (e^a - e^-a) / (e^a + e^-a), element by element."""
     return np.tanh(a)
 
 
-@twin(kernels.activations.tanh_backward, dy="...", y="...")
+@twin(None, dy="...", y="...")
 def tanh_backward(dy: Array, y: Array) -> Array:
     """dL/da = dL/dy (1 - y^2), since tanh' = 1 - tanh^2.                                   [lesson 2, eq. 2.5]"""
     return dy * (1.0 - y**2)
 
 
-@twin(kernels.activations.sigmoid, a="...")
+@twin(None, a="...")
 def sigmoid(a: Array) -> Array:
     """1 / (1 + e^-a), element by element, finite for every a.
 
@@ -57,7 +59,7 @@ def sigmoid(a: Array) -> Array:
     return np.where(negative, t, 1) / (1.0 + t)
 
 
-@twin(kernels.activations.sigmoid_backward, dy="...", y="...")
+@twin(None, dy="...", y="...")
 def sigmoid_backward(dy: Array, y: Array) -> Array:
     """dL/da = dL/dy y (1 - y).
 
@@ -66,7 +68,7 @@ def sigmoid_backward(dy: Array, y: Array) -> Array:
     return dy * y * (1.0 - y)
 
 
-@twin(kernels.activations.softplus, a="...")
+@twin(None, a="...")
 def softplus(a: Array) -> Array:
     """log(1 + e^a), element by element, finite for every a.
 
@@ -77,7 +79,7 @@ def softplus(a: Array) -> Array:
     return np.where(negative, 0, a) + np.log1p(t)
 
 
-@twin(kernels.activations.softplus_backward, dy="...", y="...")
+@twin(None, dy="...", y="...")
 def softplus_backward(dy: Array, y: Array) -> Array:
     """dL/da = dL/dy (1 - e^-y).
 
@@ -98,78 +100,85 @@ def bias_backward(dy: Array, db: Array) -> Array:
     return np.sum(dy, axis=0, out=db)
 
 
-@twin(kernels.activations.add_bias_relu, writes=("y",), y="B O", b="O")
-def add_bias_relu(y: Array, b: Array) -> Array:
-    """relu(y + b), in place: y (B, O), b (O,)."""
-    y[:] = relu.reference(y + b)
-    return y
+class Activation:
+    """A function of single numbers, its derivative, and what layers run of them where kernels are on.
+
+    f          : a -> y
+    f_backward : dy, y -> da; where it `keeps` the input: dy, a -> da
+    keeps      : what the derivative is written from, the output "y" or the input "a"
+    loops      : f(y + b) in place, and its backward beside the bias's, each in one pass
+
+    `add_bias` and `backward_bias` trust their callers, layers: y, dy, kept (B, O), b, db (O,) have shapes that fit.
+    """
+
+    def __init__(self, name: str, f: Callable[..., Array], f_backward: Callable[..., Array], keeps: str = "y"):
+        self.name, self.f, self.f_backward, self.keeps = name, f, f_backward, keeps
+        self.loops = fused(name, f, f_backward, keeps)
+
+    def forward(self, a: Array) -> tuple[Array, Array]:
+        """f(a), and what its backward wants."""
+        y = self.f(a)
+        return y, a if self.keeps == "a" else y
+
+    def add_bias(self, y: Array, b: Array, buffers: Buffers) -> Array:
+        """f(y + b) is written to y; what its backward wants is returned."""
+        if self.keeps == "y":
+            return self.loops[0].fast(y, b)
+        a = buffers("a", y.shape, y.dtype)
+        self.loops[0].fast(y, b, a)
+        return a
+
+    def backward_bias(self, dy: Array, kept: Array, db: Array, buffers: Buffers) -> Array:
+        """da, the gradient for what the bias was added to; the bias's own is written to db."""
+        return self.loops[1].fast(dy, kept, buffers("da", dy.shape, dy.dtype), db)[0]
 
 
-@twin(kernels.activations.relu_backward_bias, writes=("da", "db"), dy="B O", y="B O", da="B O", db="O")
-def relu_backward_bias(dy: Array, y: Array, da: Array, db: Array) -> tuple[Array, Array]:
-    """The gradient before the activation, written to da, and its sum over the rows, written to db."""
-    da[:] = relu_backward.reference(dy, y)
-    np.sum(da, axis=0, out=db)
-    return da, db
+class Identity(Activation):
+    """None at all: what comes back goes on as it is."""
+
+    def __init__(self) -> None:
+        self.name, self.f, self.f_backward, self.keeps = "identity", lambda a: a, lambda dy, y: dy, "y"
+        self.loops = add_bias, bias_backward
+
+    def backward_bias(self, dy: Array, kept: Array, db: Array, buffers: Buffers) -> Array:
+        bias_backward.fast(dy, db)
+        return dy
 
 
-@twin(kernels.activations.add_bias_tanh, writes=("y",), y="B O", b="O")
-def add_bias_tanh(y: Array, b: Array) -> Array:
-    """tanh(y + b), in place: y (B, O), b (O,)."""
-    y[:] = tanh.reference(y + b)
-    return y
+def fused(name: str, f: Callable[..., Array], f_backward: Callable[..., Array], keeps: str) -> tuple[Twin, Twin]:
+    """The twins add_bias_f and f_backward_bias; where kernels/activations.py has no loops, the bodies do the work."""
+    def add_bias_f(y: Array, b: Array) -> Array:
+        """f(y + b), in place: y (B, O), b (O,)."""
+        y[:] = f(y + b)
+        return y
 
+    def add_bias_f_and_keep(y: Array, b: Array, a: Array) -> Array:
+        """f(y + b), in place, and y + b written to a: y, a (B, O), b (O,)."""
+        np.add(y, b, out=a)
+        y[:] = f(a)
+        return y
 
-@twin(kernels.activations.tanh_backward_bias, writes=("da", "db"), dy="B O", y="B O", da="B O", db="O")
-def tanh_backward_bias(dy: Array, y: Array, da: Array, db: Array) -> tuple[Array, Array]:
-    """The gradient before the activation, written to da, and its sum over the rows, written to db."""
-    da[:] = tanh_backward.reference(dy, y)
-    np.sum(da, axis=0, out=db)
-    return da, db
+    def f_backward_bias(dy: Array, kept: Array, da: Array, db: Array) -> tuple[Array, Array]:
+        """The gradient before the activation, written to da, and its sum over the rows, written to db."""
+        da[:] = f_backward(dy, kept)
+        np.sum(da, axis=0, out=db)
+        return da, db
 
-
-@twin(kernels.activations.add_bias_sigmoid, writes=("y",), y="B O", b="O")
-def add_bias_sigmoid(y: Array, b: Array) -> Array:
-    """sigmoid(y + b), in place: y (B, O), b (O,)."""
-    y[:] = sigmoid.reference(y + b)
-    return y
-
-
-@twin(kernels.activations.sigmoid_backward_bias, writes=("da", "db"), dy="B O", y="B O", da="B O", db="O")
-def sigmoid_backward_bias(dy: Array, y: Array, da: Array, db: Array) -> tuple[Array, Array]:
-    """The gradient before the activation, written to da, and its sum over the rows, written to db."""
-    da[:] = sigmoid_backward.reference(dy, y)
-    np.sum(da, axis=0, out=db)
-    return da, db
-
-
-@twin(kernels.activations.add_bias_softplus, writes=("y",), y="B O", b="O")
-def add_bias_softplus(y: Array, b: Array) -> Array:
-    """softplus(y + b), in place: y (B, O), b (O,)."""
-    y[:] = softplus.reference(y + b)
-    return y
-
-
-@twin(kernels.activations.softplus_backward_bias, writes=("da", "db"), dy="B O", y="B O", da="B O", db="O")
-def softplus_backward_bias(dy: Array, y: Array, da: Array, db: Array) -> tuple[Array, Array]:
-    """The gradient before the activation, written to da, and its sum over the rows, written to db."""
-    da[:] = softplus_backward.reference(dy, y)
-    np.sum(da, axis=0, out=db)
-    return da, db
-
-
-class Activation(NamedTuple):
-    """What a dense layer runs after its matrix product; `backward` is None where da is dy itself."""
-
-    name: str
-    add_bias: Callable[[Array, Array], Array]                                        # y, b -> y, in place
-    backward_bias: Callable[[Array, Array, Array, Array], tuple[Array, Array]] | None    # dy, y, da, db
+    forward_loop, backward_loop = kernels.activations.LOOPS.get(name, (None, None))
+    f_backward_bias.__name__ = f"{name}_backward_bias"
+    backward = twin(backward_loop, writes=("da", "db"), dy="B O", kept="B O", da="B O", db="O")(f_backward_bias)
+    if keeps == "a":
+        add_bias_f_and_keep.__name__ = f"add_bias_{name}"
+        bind = twin(forward_loop, writes=("y", "a"), wrt=("y", "b"), y="B O", b="O", a="B O")
+        return bind(add_bias_f_and_keep), backward
+    add_bias_f.__name__ = f"add_bias_{name}"
+    return twin(forward_loop, writes=("y",), y="B O", b="O")(add_bias_f), backward
 
 
 ACTIVATIONS = {activation.name: activation for activation in (
-    Activation("identity", add_bias, None),
-    Activation("relu", add_bias_relu, relu_backward_bias),
-    Activation("tanh", add_bias_tanh, tanh_backward_bias),
-    Activation("sigmoid", add_bias_sigmoid, sigmoid_backward_bias),
-    Activation("softplus", add_bias_softplus, softplus_backward_bias),
+    Identity(),
+    Activation("relu", relu, relu_backward),
+    Activation("tanh", tanh, tanh_backward),
+    Activation("sigmoid", sigmoid, sigmoid_backward),
+    Activation("softplus", softplus, softplus_backward),
 )}

@@ -7,17 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import kernels
-from ..twin import twin
+from ..twin import MaybeArray, twin
 
 # NumPy's BLAS has two threads and is faster; NUMPYVAE_MATMUL=numba, read at import, lets our own tiles multiply.
 NUMBA_MULTIPLIES = os.environ.get("NUMPYVAE_MATMUL") == "numba"
 
 
-def numba_multiplies() -> bool:
-    return NUMBA_MULTIPLIES
-
-
-@twin(kernels.affine.affine, when=numba_multiplies, x="B I", W="I O", b="O")
+@twin(None, x="B I", W="I O", b="O")
 def affine(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Each row of x times W, plus b.
 
@@ -26,9 +22,10 @@ def affine(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     return x @ W + b
 
 
-@twin(kernels.affine.affine_backward, when=numba_multiplies, dy="B O", x="B I", W="I O")
-def affine_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients for x, W and b, given the gradient for y.
+@twin(None, writes=("dW", "db"), dy="B O", x="B I", W="I O", need_dx="flag", dW="I O", db="O")
+def affine_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray, need_dx: bool = True, dW: np.ndarray | None = None,
+                    db: np.ndarray | None = None) -> tuple[MaybeArray, np.ndarray, np.ndarray]:
+    """Gradients for x, W and b, given the gradient for y; the last two are written to dW and db where these are given.
 
     dy : (B, O), x : (B, I), W : (I, O)  ->  dx : (B, I), dW : (I, O), db : (O,)
 
@@ -37,11 +34,14 @@ def affine_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray) -> tuple[np.nd
     dx_bi = sum_o dy_bo W_io      i.e.  dx = dy W^T                                     [lesson 2, eq. 2.2]
     dW_io = sum_b x_bi dy_bo      i.e.  dW = x^T dy                                     [lesson 2, eq. 2.3]
     db_o  = sum_b dy_bo                                                                 [lesson 2, eq. 2.4]
+
+    Nobody asks how the data should change, so the first layer needs no dx: a third of its work.
     """
-    return dy @ W.T, x.T @ dy, dy.sum(axis=0)
+    dx = dy @ W.T if need_dx else None
+    return dx, np.matmul(x.T, dy, out=dW), np.sum(dy, axis=0, out=db)
 
 
-@twin(kernels.matmul.matmul_tiled, when=numba_multiplies, writes=("out",), wrt=(), a="B I", b="I O", out="B O")
+@twin(kernels.matmul.matmul_tiled, writes=("out",), wrt=(), a="B I", b="I O", out="B O")
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     """a @ b, written to out: a (B, I), b (I, O), out (B, O)."""
     return np.matmul(a, b, out=out)

@@ -31,7 +31,7 @@ def continuous_bernoulli_nll(logits: Array, x: Array) -> Array:
     return np.sum(_log_integral(logits) - logits * x, axis=1)
 
 
-@twin(kernels.continuous_bernoulli.continuous_bernoulli_nll_backward, dnll="B", logits="B D", x="B D")
+@twin(None, dnll="B", logits="B D", x="B D")
 def continuous_bernoulli_nll_backward(dnll: Array, logits: Array, x: Array) -> Array:
     """The gradient for the logits:  mean(a) - x, the mean of the density minus the pixel."""
     return dnll[:, None] * (continuous_bernoulli_mean(logits) - x)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .. import kernels
-from ..twin import twin
+from ..twin import MaybeArray, twin
 
 Array = np.ndarray
 Pair = tuple[int, int]
@@ -73,11 +73,12 @@ def conv2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair) -> Array:
     return np.tensordot(windows, W, 3) + b
 
 
-@twin(None, dy="B P Q O", x="B H W C", W="K L C O", stride="positive pair", padding="pair")
-def conv2d_backward(dy: Array, x: Array, W: Array, stride: Pair, padding: Pair) -> tuple[Array, Array, Array]:
+@twin(None, dy="B P Q O", x="B H W C", W="K L C O", stride="positive pair", padding="pair", need_dx="flag")
+def conv2d_backward(dy: Array, x: Array, W: Array, stride: Pair, padding: Pair,
+                    need_dx: bool = True) -> tuple[MaybeArray, Array, Array]:
     """Gradients for x, W and b, given the gradient for y.
 
-    dy : (B, P, Q, O), x : (B, H, W, C), W : (K, L, C, O)  ->  dx, dW, db, shaped like x, W, b
+    dy : (B, P, Q, O), x : (B, H, W, C), W : (K, L, C, O)  ->  dx, dW, db, shaped like x, W, b; no dx if nobody needs it
 
     With the windows v = patches(x), y_bpqo = b_o + sum_klc v_bpqklc W_klco: an affine map of each window, so
 
@@ -86,10 +87,12 @@ def conv2d_backward(dy: Array, x: Array, W: Array, stride: Pair, padding: Pair) 
     db_o      = sum_bpq dy_bpqo
     """
     windows = patches(x, np.empty((*dy.shape[:3], *W.shape[:3]), x.dtype), stride, padding)
-    dwindows = np.tensordot(dy, W, ((3,), (3,)))
-    dx = scatter_patches(dwindows, np.empty(x.shape, dwindows.dtype), stride, padding)
     dW = np.tensordot(windows, dy, ((0, 1, 2), (0, 1, 2)))
-    return dx, dW, dy.sum(axis=(0, 1, 2))
+    db = dy.sum(axis=(0, 1, 2))
+    if not need_dx:
+        return None, dW, db
+    dwindows = np.tensordot(dy, W, ((3,), (3,)))
+    return scatter_patches(dwindows, np.empty(x.shape, dwindows.dtype), stride, padding), dW, db
 
 
 @twin(None, x="B P Q C", W="K L O C", b="O", stride="positive pair", padding="pair", output_padding="pair")
@@ -118,12 +121,12 @@ def conv_transpose2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair, 
     return scatter_patches(windows, y, stride, padding) + b
 
 
-@twin(None, dy="B H W O", x="B P Q C", W="K L O C", stride="positive pair", padding="pair")
-def conv_transpose2d_backward(dy: Array, x: Array, W: Array, stride: Pair,
-                              padding: Pair) -> tuple[Array, Array, Array]:
+@twin(None, dy="B H W O", x="B P Q C", W="K L O C", stride="positive pair", padding="pair", need_dx="flag")
+def conv_transpose2d_backward(dy: Array, x: Array, W: Array, stride: Pair, padding: Pair,
+                              need_dx: bool = True) -> tuple[MaybeArray, Array, Array]:
     """Gradients for x, W and b, given the gradient for y.
 
-    dy : (B, H, W, O), x : (B, P, Q, C), W : (K, L, O, C)  ->  dx, dW, db, shaped like x, W, b
+    dy : (B, H, W, O), x : (B, P, Q, C), W : (K, L, O, C)  ->  dx, dW, db, shaped like x, W, b; no dx if nobody needs it
 
     y = scatter_patches(v) + b with v_bpqklo = sum_c x_bpqc W_kloc.  The adjoint of the adjoint is the map itself, so
 
@@ -133,8 +136,8 @@ def conv_transpose2d_backward(dy: Array, x: Array, W: Array, stride: Pair,
     db_o      = sum_bij dy_bijo
     """
     dwindows = patches(dy, np.empty((*x.shape[:3], *W.shape[:3]), dy.dtype), stride, padding)
-    dW = np.tensordot(dwindows, x, ((0, 1, 2), (0, 1, 2)))
-    return np.tensordot(dwindows, W, 3), dW, dy.sum(axis=(0, 1, 2))
+    dx = np.tensordot(dwindows, W, 3) if need_dx else None
+    return dx, np.tensordot(dwindows, x, ((0, 1, 2), (0, 1, 2))), dy.sum(axis=(0, 1, 2))
 
 
 def conv_size(size: int, kernel: int, stride: int, padding: int) -> int:

@@ -42,11 +42,11 @@ def discretized_logistic_nll(theta: Array, x: Array) -> Array:
     p, q = (x + HALF_LEVEL - m) * np.exp(-log_s), (x - HALF_LEVEL - m) * np.exp(-log_s)
     above, below = x.real < 1, x.real > 0    # is there a level above, one below?
     width = 2 * HALF_LEVEL * np.exp(-log_s)
-    return np.sum(above * softplus.reference(-p) + below * softplus.reference(q)
+    return np.sum(above * softplus(-p) + below * softplus(q)
                   - (above & below) * np.log(-np.expm1(-width)), axis=1)
 
 
-@twin(kernels.discretized_logistic.discretized_logistic_nll_backward, dnll="B", theta="B 2D", x="B D")
+@twin(None, dnll="B", theta="B 2D", x="B D")
 def discretized_logistic_nll_backward(dnll: Array, theta: Array, x: Array) -> Array:
     """The gradient for theta = [m, log s].
 
@@ -58,7 +58,7 @@ def discretized_logistic_nll_backward(dnll: Array, theta: Array, x: Array) -> Ar
     p, q = (x + HALF_LEVEL - m) * np.exp(-log_s), (x - HALF_LEVEL - m) * np.exp(-log_s)
     above, below = x.real < 1, x.real > 0
     width = 2 * HALF_LEVEL * np.exp(-log_s)
-    dp, dq = above * -sigmoid.reference(-p), below * sigmoid.reference(q)
+    dp, dq = above * -sigmoid(-p), below * sigmoid(q)
     dm = -(dp + dq) * np.exp(-log_s)
     dlog_s = -dp * p - dq * q + (above & below) * width * np.exp(-width) / -np.expm1(-width)
     return dnll[:, None] * np.concatenate([dm, dlog_s], axis=1)
@@ -84,4 +84,4 @@ def discretized_logistic_mean(theta: Array) -> Array:
     """
     m, log_s = np.split(theta, 2, axis=1)
     s = np.exp(log_s)
-    return np.clip(s * (softplus.reference(m / s) - softplus.reference((m - 1) / s)), 0, 1)
+    return np.clip(s * (softplus(m / s) - softplus((m - 1) / s)), 0, 1)

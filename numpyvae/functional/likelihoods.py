@@ -32,13 +32,13 @@ def bernoulli_nll(logits: Array, x: Array) -> Array:
     From the logit a it is finite whatever a is; from the probability y it would be log(0).  A grey pixel x stands
     for the mean of such pixels; the sum is then a cross-entropy and no density.  [Kingma & Welling 2013, app. C.1]
     """
-    return np.sum(softplus.reference(logits) - x * logits, axis=1)
+    return np.sum(softplus(logits) - x * logits, axis=1)
 
 
-@twin(kernels.likelihoods.bernoulli_nll_backward, dnll="B", logits="B D", x="B D")
+@twin(None, dnll="B", logits="B D", x="B D")
 def bernoulli_nll_backward(dnll: Array, logits: Array, x: Array) -> Array:
     """The gradient for the logits:  d/da [ log(1 + e^a) - x a ] = sigmoid(a) - x."""
-    return dnll[:, None] * (sigmoid.reference(logits) - x)
+    return dnll[:, None] * (sigmoid(logits) - x)
 
 
 @twin(kernels.likelihoods.bernoulli_nll_and_grad, writes=("nll", "dlogits"),
@@ -63,7 +63,7 @@ def gaussian_nll(mean: Array, x: Array, sigma: float) -> Array:
     return np.sum(0.5 * ((x - mean) / sigma) ** 2, axis=1) + mean.shape[1] * (np.log(sigma) + HALF_LOG_2_PI)
 
 
-@twin(kernels.likelihoods.gaussian_nll_backward, dnll="B", mean="B D", x="B D", sigma="positive number")
+@twin(None, dnll="B", mean="B D", x="B D", sigma="positive number")
 def gaussian_nll_backward(dnll: Array, mean: Array, x: Array, sigma: float) -> Array:
     """The gradient for the mean:  (m - x) / sigma^2.                                        [lesson 1, eq. 1.3]"""
     return dnll[:, None] * (mean - x) / sigma**2
@@ -93,7 +93,7 @@ def gaussian_learned_nll(theta: Array, x: Array) -> Array:
     return np.sum(0.5 * ((x - mean) ** 2 * np.exp(-logvar) + logvar) + HALF_LOG_2_PI, axis=1)
 
 
-@twin(kernels.likelihoods.gaussian_learned_nll_backward, dnll="B", theta="B 2D", x="B D")
+@twin(None, dnll="B", theta="B 2D", x="B D")
 def gaussian_learned_nll_backward(dnll: Array, theta: Array, x: Array) -> Array:
     """The gradient for theta = [mean, logvar].
 

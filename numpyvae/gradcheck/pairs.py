@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..arguments import Kind, checked
-from ..twin import ANY_SHAPE, NUMBERS, PAIRS, Twin, registry
+from ..functional.dense import new_array
+from ..twin import ANY_SHAPE, NUMBERS, Spec, Twin, is_array, registry
 from .numeric import Array, Gradients, differentiate
 
 SIZES = (4, 7, 5, 3, 6)                  # of the axes, in the order in which they appear
@@ -43,13 +44,14 @@ def check_pair(forward: Twin, backward: Twin, method: str, seed: int = 0) -> Gra
     """The gradients that `backward` gives and those of sum(dy * forward(...)), by the names of the inputs."""
     rng = np.random.default_rng(seed)
     inputs = random_inputs(forward, rng)
-    y = forward(*_copies(inputs))
+    after = dict(zip(inputs, _copies(inputs)))
+    y, kept = kept_by(forward, after)
     dy = rng.standard_normal(y.shape)
-    upstream, *others = backward.shapes
-    known = {upstream: dy, **inputs, "y": y}
-    arguments = [np.full(_buffer_shape(name, y, known), np.nan) if name in backward.writes else known[name]
-                 for name in (upstream, *others)]
-    results = backward(*_copies(dict(zip(backward.shapes, arguments))))
+    known = {**inputs, next(iter(backward.shapes)): dy, "y": y, "kept": kept}
+    arguments = {name: np.full(_buffer_shape(name, y, known), np.nan) if name in backward.writes
+                 else known[name] if name in known else example_of(spec, iter(()))
+                 for name, spec in backward.shapes.items()}
+    results = backward(*_copies(arguments))
     results = results if isinstance(results, tuple) else (results,)
     gradients: Gradients = {}
     if backward.name.endswith("_and_grad"):    # the value comes first; it is checked like a gradient of its own
@@ -60,10 +62,16 @@ def check_pair(forward: Twin, backward: Twin, method: str, seed: int = 0) -> Gra
                   for name, value in inputs.items()}
 
     def loss() -> Any:
-        return np.sum(dy * forward(*_copies(inputs)))
+        return np.sum(dy * kept_by(forward, dict(zip(inputs, _copies(inputs))))[0])
     for name, result in zip(forward.wrt, results, strict=True):
         gradients[name] = (result, differentiate(loss, inputs[name], method))
     return gradients
+
+
+def kept_by(forward: Twin, inputs: dict[str, Any]) -> tuple[Array, Array]:
+    """What a forward twin puts out, and what its backward takes as `kept`: returned too, written to a, or the same."""
+    result = forward(*inputs.values())
+    return result if isinstance(result, tuple) else (result, inputs["a"] if "a" in forward.writes else result)
 
 
 def random_inputs(twin: Twin, rng: np.random.Generator) -> dict[str, Any]:
@@ -71,17 +79,26 @@ def random_inputs(twin: Twin, rng: np.random.Generator) -> dict[str, Any]:
     lengths: dict[str, int] = {}
     inputs: dict[str, Any] = {}
     pairs = iter(EXAMPLE_PAIRS)
-    sizes = IMAGE_SIZES if len(next(iter(twin.shapes.values())).split()) == 4 else SIZES
+    sizes = IMAGE_SIZES if len(str(next(iter(twin.shapes.values()))).split()) == 4 else SIZES
     for name, spec in twin.shapes.items():
-        if spec in NUMBERS or spec in PAIRS:
-            inputs[name] = 0.7 if spec in NUMBERS else next(pairs)
+        if not is_array(spec):
+            inputs[name] = example_of(spec, pairs)
             continue
-        value = rng.standard_normal(shape_of(spec, lengths, sizes))
+        value = rng.standard_normal(shape_of(str(spec), lengths, sizes))
         inputs[name] = value + np.copysign(KINK, value)
     if "b" in inputs and "y" in inputs:    # y + b meets the kink, not y
         inputs["y"] -= inputs["b"]
     put_on_edges(inputs, twin)
     return inputs
+
+
+def example_of(spec: Spec, pairs: Iterator[tuple[int, int]]) -> Any:
+    """A value for a parameter that is no array."""
+    if spec in ("flag", "function"):
+        return True if spec == "flag" else new_array
+    if not isinstance(spec, str):
+        return "tanh"    # of the activations
+    return 0.7 if spec in NUMBERS else next(pairs)
 
 
 def shape_of(spec: str, lengths: dict[str, int], sizes: tuple[int, ...]) -> list[int]:

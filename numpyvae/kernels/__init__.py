@@ -1,6 +1,7 @@
-"""The mathematics of functional/ again, as loops that numba compiles: the same names in the same rooms."""
-from . import (activations, adam, affine, continuous_bernoulli, convolution, discretized_logistic, gaussian,
-               likelihoods, matmul, pixels)
+"""What a step spends its time in, again, as loops that numba compiles: the same names in the same rooms as in
+functional/.  Of likelihoods the value alone is here too: log p(x) by importance sampling spends its time in it."""
+from . import activations, adam, continuous_bernoulli, convolution, discretized_logistic, gaussian, likelihoods
+from . import matmul, pixels
 
-__all__ = ["activations", "adam", "affine", "continuous_bernoulli", "convolution", "discretized_logistic", "gaussian",
+__all__ = ["activations", "adam", "continuous_bernoulli", "convolution", "discretized_logistic", "gaussian",
            "likelihoods", "matmul", "pixels"]

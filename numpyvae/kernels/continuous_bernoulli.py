@@ -23,19 +23,8 @@ def continuous_bernoulli_nll(logits, x):
     return nll
 
 
-def continuous_bernoulli_nll_backward(dnll, logits, x):
-    """dnll[:, None] * (mean(logits) - x)."""
-    dlogits = np.empty_like(logits)
-    for b in range(logits.shape[0]):
-        for d in range(logits.shape[1]):
-            a = logits[b, d]
-            size = abs(a)
-            dlogits[b, d] = dnll[b] * (mean_of(a, size, expm1(-size)) - x[b, d])
-    return dlogits
-
-
 def continuous_bernoulli_nll_and_grad(dnll, logits, x, nll, dlogits):
-    """The two above: one exponential, one logarithm."""
+    """Value and gradient: one exponential, one logarithm."""
     zero, tiny = logits.dtype.type(0), logits.dtype.type(TINY)
     for b in range(logits.shape[0]):
         total, scale = zero, dnll[b]

@@ -25,29 +25,8 @@ def discretized_logistic_nll(theta, x):
     return nll
 
 
-def discretized_logistic_nll_backward(dnll, theta, x):
-    """For m: (sigmoid(-p) - sigmoid(q)) / s; for log s: p sigmoid(-p) - q sigmoid(q) + w e^-w / (1 - e^-w)."""
-    D = x.shape[1]
-    dtheta = np.empty_like(theta)
-    half_level, zero, one = x.dtype.type(HALF_LEVEL), x.dtype.type(0), x.dtype.type(1)
-    for b in range(x.shape[0]):
-        for d in range(D):
-            inverse = exp(-theta[b, D + d])
-            p = (x[b, d] - theta[b, d] + half_level) * inverse
-            q = (x[b, d] - theta[b, d] - half_level) * inverse
-            above = one if x[b, d] < one else zero
-            below = one if x[b, d] > zero else zero
-            width = (half_level + half_level) * inverse
-            v = expm1(-width)
-            dp = above * logistic(-p, exp(-abs(p)))
-            dq = below * logistic(q, exp(-abs(q)))
-            dtheta[b, d] = dnll[b] * (dp - dq) * inverse
-            dtheta[b, D + d] = dnll[b] * (dp * p - dq * q + above * below * width * (one + v) / -v)
-    return dtheta
-
-
 def discretized_logistic_nll_and_grad(dnll, theta, x, nll, dtheta):
-    """The two above: four exponentials for both."""
+    """Value and gradient: four exponentials for both."""
     D = x.shape[1]
     half_level, zero, one = x.dtype.type(HALF_LEVEL), x.dtype.type(0), x.dtype.type(1)
     for b in range(x.shape[0]):

@@ -1,6 +1,7 @@
 """Loops for functional/likelihoods.py, where the formulas are derived.
 
-Each likelihood has three: the value, its gradient, and both in one pass, in which they share their exponentials.
+Each likelihood has two: the value, which log p(x) by importance sampling asks for thousands of times an image, and
+value and gradient in one pass, in which they share their exponentials.
 """
 import numpy as np
 
@@ -21,20 +22,8 @@ def bernoulli_nll(logits, x):
     return nll
 
 
-def bernoulli_nll_backward(dnll, logits, x):
-    """dnll[:, None] * (sigmoid(logits) - x)."""
-    dlogits = np.empty_like(logits)
-    zero, one = logits.dtype.type(0), logits.dtype.type(1)
-    for b in range(logits.shape[0]):
-        for d in range(logits.shape[1]):
-            a = logits[b, d]
-            t = exp(-abs(a))
-            dlogits[b, d] = dnll[b] * ((t if a < zero else one) / (one + t) - x[b, d])
-    return dlogits
-
-
 def bernoulli_nll_and_grad(dnll, logits, x, nll, dlogits):
-    """The two above: one exponential, 8 bytes read and 4 written an element."""
+    """Value and gradient: one exponential, 8 bytes read and 4 written an element."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
     for b in range(logits.shape[0]):
         total, scale = zero, dnll[b]
@@ -61,17 +50,8 @@ def gaussian_nll(mean, x, sigma):
     return nll
 
 
-def gaussian_nll_backward(dnll, mean, x, sigma):
-    """dnll[:, None] * (mean - x) / sigma**2."""
-    dmean = np.empty_like(mean)
-    for b in range(mean.shape[0]):
-        for d in range(mean.shape[1]):
-            dmean[b, d] = dnll[b] * (mean[b, d] - x[b, d]) / (sigma * sigma)
-    return dmean
-
-
 def gaussian_nll_and_grad(dnll, mean, x, sigma, nll, dmean):
-    """The two above in one pass."""
+    """Value and gradient in one pass."""
     half = mean.dtype.type(0.5)
     constant = mean.shape[1] * (np.log(sigma) + mean.dtype.type(HALF_LOG_2_PI))
     for b in range(mean.shape[0]):
@@ -99,22 +79,8 @@ def gaussian_learned_nll(theta, x):
     return nll
 
 
-def gaussian_learned_nll_backward(dnll, theta, x):
-    """For the mean: (mean - x) exp(-logvar); for logvar: (1 - (x - mean)**2 exp(-logvar)) / 2."""
-    D = x.shape[1]
-    dtheta = np.empty_like(theta)
-    half, one = x.dtype.type(0.5), x.dtype.type(1)
-    for b in range(x.shape[0]):
-        for d in range(D):
-            r = x[b, d] - theta[b, d]
-            precision = exp(-theta[b, D + d])
-            dtheta[b, d] = -dnll[b] * r * precision
-            dtheta[b, D + d] = dnll[b] * half * (one - r * r * precision)
-    return dtheta
-
-
 def gaussian_learned_nll_and_grad(dnll, theta, x, nll, dtheta):
-    """The two above: one exponential for both."""
+    """Value and gradient: one exponential for both."""
     D = x.shape[1]
     half, one = x.dtype.type(0.5), x.dtype.type(1)
     constant = D * x.dtype.type(HALF_LOG_2_PI)    # once, not D times: each addition to a large sum rounds

@@ -1,26 +1,28 @@
 """The layers of images, (B, height, width, channels): Conv2d, ConvTranspose2d; the mathematics is in
-functional/convolution.py.
+functional/convolution.py, and where kernels are off it is what runs.
 
-Each is one matrix product for the windows of some images, beside one pass of copying.
+Where they are on, each is one matrix product for the windows of some images, beside one pass of copying.
 """
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..arguments import checked, one_of
-from ..functional.activations import ACTIVATIONS, bias_backward
+from ..functional.activations import ACTIVATIONS
 from ..functional.affine import add_transposed_matmul, matmul
-from ..functional.convolution import Pair, conv_size, patches, scatter_patches, transposed_size
-from .buffers import Buffers
-from .layers import MaybeArray, check_upstream, expect, first_weights
+from ..functional.convolution import (Pair, conv2d, conv2d_backward, conv_size, conv_transpose2d,
+                                      conv_transpose2d_backward, patches, scatter_patches, transposed_size)
+from ..twin import COMPILED_DTYPES, MaybeArray, kernels_are_on
+from .layers import Layer, check_upstream, expect, first_weights
 
 Array = np.ndarray
 
 
-class Convolution:
+class Convolution(Layer):
     """What Conv2d and ConvTranspose2d share: weights, geometry, and the steps that both are made of.
 
     Windows are made for a portion of the batch, small enough that they are still in the cache when the product reads
@@ -34,14 +36,16 @@ class Convolution:
 
     portion = 2**19
 
-    def __init__(self, shape: tuple[int, ...], n_out: int, stride: int | Pair, padding: int | Pair, activation: str,
-                 init: str, rng: np.random.Generator, dtype: Any):
+    def __init__(self, n_in: int, n_out: int, shape: tuple[int, ...], stride: int | Pair, padding: int | Pair,
+                 activation: str, init: str, rng: np.random.Generator, dtype: Any):
+        self.n_in, self.n_out, self.kernel_size, self.init = n_in, n_out, shape[:2], init
         self.stride, self.padding = as_pair(stride), as_pair(padding)
-        self.activation = ACTIVATIONS[one_of("activation", activation, ACTIVATIONS)]
+        self.activation = one_of("activation", activation, ACTIVATIONS)
         K, L, n_third, n_last = shape    # W is stored as (K L third, last); PyTorch counts the fans likewise
-        self.params = first_weights(shape, n_out, K * L * n_third, K * L * n_last, init, rng, dtype)
-        self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
-        self._buffers = Buffers()
+        super().__init__(first_weights(shape, n_out, K * L * n_third, K * L * n_last, init, rng, dtype))
+
+    def _is_compiled(self) -> bool:
+        return kernels_are_on() and self.params["W"].dtype in COMPILED_DTYPES
 
     def _portions(self, small: Array) -> list[slice]:
         """The batch, in portions of as many images each."""
@@ -63,30 +67,38 @@ class Convolution:
         matmul(as_rows(small), as_rows(W).T, out=as_rows(windows, 3))
         scatter_patches(windows, large, self.stride, self.padding)
 
-    def _add_bias(self, y: Array) -> None:
-        """y = activation(y + b), in place; by rows of images, as a loop over one pixel's channels would be short."""
-        self.activation.add_bias(as_rows(y, 2), np.tile(self.params["b"], y.shape[2]))
+    def _add_bias(self, y: Array) -> tuple[Array, Array]:
+        """y = activation(y + b), in place, and what its backward wants; by rows of images, as a loop over one pixel's
+        channels would be short."""
+        bias = np.broadcast_to(self.params["b"], y.shape[2:]).ravel()
+        return y, ACTIVATIONS[self.activation].add_bias(as_rows(y, 2), bias, self._buffers).reshape(y.shape)
 
-    def _before_activation(self, dy: Array, y: Array) -> Array:
+    def _backward_by_pairs(self, dy: Array, dx: MaybeArray, backward: Callable[..., Any], small: Array) -> MaybeArray:
+        """The gradients by the functions that derive them, portion after portion; dx is filled where it is wanted."""
+        da = ACTIVATIONS[self.activation].f_backward(dy, self.stored)
+        for grad in self.grads.values():
+            grad[:] = 0
+        for some in self._portions(small):
+            dx_of_some, dW, db = backward(da[some], self.x[some], self.params["W"], self.stride, self.padding,
+                                          dx is not None)
+            self.grads["W"] += dW
+            self.grads["b"] += db
+            if dx is not None:
+                dx[some] = dx_of_some
+        return dx
+
+    def _before_activation(self, dy: Array) -> Array:
         """The gradient da for what the bias was added to, shaped like dy; db goes to grads.  By rows, too."""
         width, n_out = dy.shape[2:]
         db = self._buffers("db", (width * n_out,), dy.dtype)
-        if self.activation.backward_bias is None:
-            da = dy
-            bias_backward(as_rows(dy, 2), db)
-        else:
-            da = self._buffers("da", y.shape, y.dtype)
-            self.activation.backward_bias(as_rows(dy, 2), as_rows(y, 2), as_rows(da, 2), db)
+        da = ACTIVATIONS[self.activation].backward_bias(as_rows(dy, 2), as_rows(self.stored, 2), db, self._buffers)
         np.sum(db.reshape(width, n_out), axis=0, out=self.grads["b"])
-        return da
+        return da.reshape(dy.shape)
 
     def _add_weight_gradient(self, windows: Array, small: Array) -> None:
         """windows^T small is added to dW."""
         dW = as_rows(self.grads["W"])
         add_transposed_matmul(windows, as_rows(small), dW, self._buffers("dW", dW.shape, dW.dtype))
-
-    x: Array
-    y: Array
 
 
 class Conv2d(Convolution):
@@ -107,19 +119,22 @@ class Conv2d(Convolution):
                  padding: int | Pair = 0, activation: str = "identity", init: str = "fan-in", *,
                  rng: np.random.Generator, dtype: Any = np.float32):
         shape = (*as_pair(kernel_size), n_in, n_out)
-        super().__init__(shape, n_out, stride, padding, activation, init, rng, dtype)
+        super().__init__(n_in, n_out, shape, stride, padding, activation, init, rng, dtype)
 
     def forward(self, x: Array) -> Array:
         """x (B, H, W, n_in) -> y (B, P, Q, n_out)."""
-        W = self.params["W"]
+        W, b = self.params["W"], self.params["b"]
         expect("x", x, ("B", "height", "width", W.shape[2]), W.dtype)
         places = tuple(conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], self.stride, self.padding))
-        y = self._buffers("y", (len(x), *places, W.shape[3]), W.dtype)
-        for some in self._portions(y):
-            matmul(self._windows(x[some], places), as_rows(W), out=as_rows(y[some]))
-        self._add_bias(y)
-        self.x, self.y = x, y
-        return y
+        a, compiled = self._buffers("y", (len(x), *places, W.shape[3]), W.dtype), self._is_compiled()
+        for some in self._portions(a):
+            if compiled:
+                matmul(self._windows(x[some], places), as_rows(W), out=as_rows(a[some]))
+            else:
+                a[some] = conv2d(x[some], W, b, self.stride, self.padding)
+        self.x = x
+        self.y, self.stored = self._add_bias(a) if compiled else ACTIVATIONS[self.activation].forward(a)
+        return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
         """dy (B, P, Q, n_out) -> dx (B, H, W, n_in), or None where nobody needs it.
@@ -128,9 +143,11 @@ class Conv2d(Convolution):
         [derived in functional.conv2d_backward]
         """
         check_upstream(self, dy, need_dx)
-        x, y = self.x, self.y
-        dx = self._buffers("dx", x.shape, y.dtype) if need_dx else None
-        da = self._before_activation(dy, y)
+        x = self.x
+        dx = self._buffers("dx", x.shape, self.y.dtype) if need_dx else None
+        if not self._is_compiled():
+            return self._backward_by_pairs(dy, dx, conv2d_backward, self.y)
+        da = self._before_activation(dy)
         self.grads["W"][:] = 0
         for some in self._portions(da):
             self._add_weight_gradient(self._windows(x[some], da.shape[1:3]), da[some])
@@ -157,23 +174,26 @@ class ConvTranspose2d(Convolution):
                  padding: int | Pair = 0, output_padding: int | Pair = 0, activation: str = "identity",
                  init: str = "fan-in", *, rng: np.random.Generator, dtype: Any = np.float32):
         shape = (*as_pair(kernel_size), n_out, n_in)
-        super().__init__(shape, n_out, stride, padding, activation, init, rng, dtype)
+        super().__init__(n_in, n_out, shape, stride, padding, activation, init, rng, dtype)
         self.output_padding = as_pair(output_padding)
         if any(extra >= step for extra, step in zip(self.output_padding, self.stride)):
             raise ValueError(f"output_padding is {output_padding!r}; expected less than the stride, {stride!r}")
 
     def forward(self, x: Array) -> Array:
         """x (B, P, Q, n_in) -> y (B, H, W, n_out)."""
-        W = self.params["W"]
+        W, b = self.params["W"], self.params["b"]
         expect("x", x, ("B", "height", "width", W.shape[3]), W.dtype)
         sides = tuple(transposed_size(*sizes) for sizes in
                       zip(x.shape[1:3], W.shape[:2], self.stride, self.padding, self.output_padding))
-        y = self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype)
+        a, compiled = self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype), self._is_compiled()
         for some in self._portions(x):
-            self._paint(x[some], y[some])
-        self._add_bias(y)
-        self.x, self.y = x, y
-        return y
+            if compiled:
+                self._paint(x[some], a[some])
+            else:
+                a[some] = conv_transpose2d(x[some], W, b, self.stride, self.padding, self.output_padding)
+        self.x = x
+        self.y, self.stored = self._add_bias(a) if compiled else ACTIVATIONS[self.activation].forward(a)
+        return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
         """dy (B, H, W, n_out) -> dx (B, P, Q, n_in), or None where nobody needs it.
@@ -182,9 +202,11 @@ class ConvTranspose2d(Convolution):
         [derived in functional.conv_transpose2d_backward]
         """
         check_upstream(self, dy, need_dx)
-        x, y, W = self.x, self.y, self.params["W"]
-        dx = self._buffers("dx", x.shape, y.dtype) if need_dx else None
-        da = self._before_activation(dy, y)
+        x, W = self.x, self.params["W"]
+        dx = self._buffers("dx", x.shape, W.dtype) if need_dx else None
+        if not self._is_compiled():
+            return self._backward_by_pairs(dy, dx, conv_transpose2d_backward, x)
+        da = self._before_activation(dy)
         self.grads["W"][:] = 0
         for some in self._portions(x):
             dwindows = self._windows(da[some], x.shape[1:3])

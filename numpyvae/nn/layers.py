@@ -11,29 +11,34 @@ y and dx belong to the layer: they hold until its next forward or backward.  Cop
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from ..arguments import FLAG, SIZES, checked, one_of, shown
-from ..functional.activations import ACTIVATIONS, bias_backward
-from ..functional.affine import matmul, matmul_transposed
-from .buffers import Buffers
+from ..arguments import SIZES, checked, one_of, shown
+from ..functional.activations import ACTIVATIONS
+from ..functional.dense import dense, dense_backward
+from ..twin import MaybeArray
+from .buffers import Buffers, Part
 
 Array = np.ndarray
-MaybeArray = Any    # an Array, or None where the caller said that it needs none
 
 
-class Layer(Protocol):
-    """What the rest of the package asks of a layer."""
+class Layer(Part):
+    """What layers share.  The rest of the package asks for these four alone: a layer of one's own need not inherit."""
 
-    params: dict[str, Array]
-    grads: dict[str, Array]
+    forward: Callable[[Array], Array]
+    backward: Callable[..., MaybeArray]
+    kept = ("x", "y", "stored")
+    x: Array
+    y: Array
+    stored: Array    # what the activation's backward wants: y or its input
 
-    def forward(self, x: Array) -> Array: ...
-
-    def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray: ...
+    def __init__(self, params: dict[str, Array] | None = None):
+        self.params = params or {}
+        self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
+        self._buffers = Buffers()
 
 
 # Each name gives the half-width of a uniform distribution, for weights of n_in inputs and n_out outputs.
@@ -53,11 +58,11 @@ def first_weights(shape: tuple[int, ...], n_biases: int, fan_in: int, fan_out: i
     return {"W": W.astype(dtype), "b": b.astype(dtype)}
 
 
-class Dense:
+class Dense(Layer):
     """y = activation(x W + b).
 
     n_in, n_out : int, the sizes I and O
-    activation  : "identity", "relu", "tanh", "sigmoid" or "softplus"
+    activation  : a name in functional.activations.ACTIVATIONS, such as "relu"
     init        : "fan-in" (W and b uniform within 1/sqrt(I)), "glorot" or "he" (W uniform, b zero)
     rng         : numpy.random.Generator, for the first weights
     params      : W (I, O), b (O,)
@@ -68,63 +73,46 @@ class Dense:
     @checked()
     def __init__(self, n_in: int, n_out: int, activation: str = "identity", init: str = "fan-in", *,
                  rng: np.random.Generator, dtype: Any = np.float32):
-        self.activation = ACTIVATIONS[one_of("activation", activation, ACTIVATIONS)]
-        self.params = first_weights((n_in, n_out), n_out, n_in, n_out, init, rng, dtype)
-        self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
-        self._buffers = Buffers()
+        self.n_in, self.n_out, self.init = n_in, n_out, init
+        self.activation = one_of("activation", activation, ACTIVATIONS)
+        super().__init__(first_weights((n_in, n_out), n_out, n_in, n_out, init, rng, dtype))
 
     def forward(self, x: Array) -> Array:
         """x (B, I) -> y (B, O)."""
         W, b = self.params["W"], self.params["b"]
         expect("x", x, ("B", len(W)), W.dtype)
-        y = self._buffers("y", (len(x), W.shape[1]), W.dtype)
-        matmul(x, W, out=y)
-        self.activation.add_bias(y, b)
-        self.x, self.y = x, y
-        return y
+        self.x = x
+        self.y, self.stored = dense(x, W, b, self.activation, self._buffers)
+        return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
-        """dy (B, O) -> dx (B, I), or None where nobody needs it: the first layer's dx is a third of its work.
-
-        With a = x W + b and da = dy activation'(a):  dW = x^T da,  db = sum of da's rows,  dx = da W^T.
-        [derived in functional.affine_backward]
-        """
+        """dy (B, O) -> dx (B, I), or None where nobody needs it.        [derived in functional.dense_backward]"""
         check_upstream(self, dy, need_dx)
-        x, y, W = self.x, self.y, self.params["W"]
-        dW, db = self.grads["W"], self.grads["b"]
-        if self.activation.backward_bias is None:
-            da = dy
-            bias_backward(da, db)
-        else:
-            da, _ = self.activation.backward_bias(dy, y, self._buffers("da", y.shape, y.dtype), db)
-        matmul(x.T, da, out=dW)
-        if not need_dx:
-            return None
-        return matmul_transposed(da, W, self._buffers("dx", x.shape, W.dtype))
+        dx, _, _ = dense_backward(dy, self.x, self.params["W"], self.stored, self.activation,
+                                  self.grads["W"], self.grads["b"], need_dx, self._buffers)
+        return dx
 
 
-class Reshape:
+class Reshape(Layer):
     """Each row as an array of the given shape, such as an image: (B, D) -> (B, *shape)."""
 
     @checked(shape=SIZES)
     def __init__(self, shape: Sequence[int]):
+        super().__init__()
         self.shape = tuple(shape)
-        self.params: dict[str, Array] = {}
-        self.grads: dict[str, Array] = {}
 
     def forward(self, x: Array) -> Array:
         expect("x", x, ("B", math.prod(self.shape)))
-        self.x_shape = x.shape
         self.y = x.reshape(len(x), *self.shape)
         return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
         """The same numbers, in rows again."""
         check_upstream(self, dy, need_dx)
-        return dy.reshape(self.x_shape) if need_dx else None
+        return dy.reshape(len(dy), -1) if need_dx else None
 
 
-class Flatten:
+class Flatten(Layer):
     """Each image as a row: (B, H, W, C) -> (B, H W C).
 
     groups : the channels' parts; each part's pixels come after the other's.  With 2, where a pixel's channels are its
@@ -133,17 +121,15 @@ class Flatten:
 
     @checked()
     def __init__(self, groups: int = 1):
+        super().__init__()
         self.groups = groups
-        self.params: dict[str, Array] = {}
-        self.grads: dict[str, Array] = {}
-        self._buffers = Buffers()
 
     def forward(self, x: Array) -> Array:
         expect("x", x, ("B", "height", "width", "channels"))
         if x.shape[3] % self.groups:
             raise ValueError(f"x has shape {x.shape}; expected images (B, height, width, channels), the channels in "
                              f"{self.groups} equal groups")
-        self.x_shape = x.shape
+        self.x = x
         self.y = self._moved(x, (len(x), -1, self.groups, x.shape[-1] // self.groups), "y").reshape(len(x), -1)
         return self.y
 
@@ -152,8 +138,8 @@ class Flatten:
         check_upstream(self, dy, need_dx)
         if not need_dx:
             return None
-        channels = self.x_shape[-1] // self.groups
-        return self._moved(dy, (len(dy), self.groups, -1, channels), "dx").reshape(self.x_shape)
+        channels = self.x.shape[-1] // self.groups
+        return self._moved(dy, (len(dy), self.groups, -1, channels), "dx").reshape(self.x.shape)
 
     def _moved(self, x: Array, shape: tuple[int, ...], name: str) -> Array:
         """x in that shape with its two middle axes exchanged, in one piece."""
@@ -165,7 +151,7 @@ class Flatten:
         return out
 
 
-class Concatenate:
+class Concatenate(Layer):
     """What is known beside each row: (B, I) -> (B, I + C), [x, context].
 
     context : (R, C); its R rows stand beside R, 2 R, ... rows of x, again and again.  Set it before forward.
@@ -174,11 +160,9 @@ class Concatenate:
 
     @checked()
     def __init__(self, n_in: int, n_context: int):
+        super().__init__()
         self.n_in, self.n_context = n_in, n_context
         self.context: Array | None = None
-        self.params: dict[str, Array] = {}
-        self.grads: dict[str, Array] = {}
-        self._buffers = Buffers()
 
     def forward(self, x: Array) -> Array:
         expect("x", x, ("B", self.n_in))
@@ -198,7 +182,7 @@ class Concatenate:
         return np.ascontiguousarray(dy[:, :self.n_in]) if need_dx else None
 
 
-class Sequential:
+class Sequential(Part):
     """Layers one after another; with none, the identity."""
 
     @checked()
@@ -212,11 +196,10 @@ class Sequential:
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
         """dx, or None where nobody needs it: then the way back ends at the first layer that has weights."""
-        check_flag("need_dx", need_dx)
         first = 0 if need_dx else next((i for i, layer in enumerate(self.layers) if layer.params), 0)
         dx = dy
         for i, layer in reversed(list(enumerate(self.layers))[first:]):
-            dx = layer.backward(dx, need_dx=need_dx or i > first)
+            dx = layer.backward(dx, need_dx=True if i > first else need_dx)
         return dx
 
     @checked()
@@ -246,16 +229,13 @@ def check_as_many(argument: str, rows: Array, other: str, rows_of_other: Array) 
         raise ValueError(f"{argument} has {len(rows)} rows and {other} {len(rows_of_other)}; expected as many")
 
 
-def check_flag(argument: str, value: Any) -> None:
-    """Raises ValueError where value is neither True nor False: an array of them would be neither, too."""
-    if not FLAG.fits(value):
-        raise ValueError(f"{argument} is {shown(value)}; expected {FLAG.expected}")
-
-
 def check_upstream(layer: Any, dy: Array, need_dx: bool) -> None:
-    """Raises TypeError or ValueError where dy cannot be the gradient of the layer's last output."""
-    check_flag("need_dx", need_dx)
+    """Raises TypeError or ValueError where dy cannot be the gradient of the layer's last output, need_dx no flag."""
+    if not isinstance(need_dx, (bool, np.bool_)):
+        raise ValueError(f"need_dx is {shown(need_dx)}; expected True or False")
     y = getattr(layer, "y", None)
     if y is None:
         raise ValueError("dy came before any x; expected forward(x) before backward(dy)")
-    expect("dy", dy, y.shape, y.dtype)
+    kinds = "fc" if y.dtype.kind == "c" else "f"
+    if not isinstance(dy, np.ndarray) or dy.dtype.kind not in kinds or dy.shape != y.shape:
+        expect("dy", dy, y.shape, y.dtype)    # says what is wrong
