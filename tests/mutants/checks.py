@@ -36,13 +36,15 @@ def checks_of(target: Target) -> Iterator[tuple[str, Callable[[], bool]]]:
 
     Those of the twins that the target is part of come first: they see most mutants, and the rest need not run.
     """
-    method = CENTRAL_DIFFERENCES if target.kind == "kernel" else COMPLEX_STEP
+    methods = {"kernel": [CENTRAL_DIFFERENCES], "layer": [COMPLEX_STEP, CENTRAL_DIFFERENCES]}    # a layer has two paths
     own = [name.removesuffix("_backward") for name in target.twins]
-    for name in own:
-        yield method, functools.partial(gradients_are_right, name, method)
+    runs = [(name, method) for name in all_components() for method in methods.get(target.kind, [COMPLEX_STEP])]
+    for name, method in runs:
+        if name in own:
+            yield method, functools.partial(gradients_are_right, name, method)
     if own and target.kind == "kernel":
         yield "kernel against reference", functools.partial(kernels_equal_references, own)
-    for name in all_components():
+    for name, method in runs:
         if name not in own and target.function.__code__ in run_unmutated().functions[name, method]:
             yield method, functools.partial(gradients_are_right, name, method)
 

@@ -56,16 +56,16 @@ class Mutant(NamedTuple):
 class Source:
     """A function's syntax tree, of which each mutant can be compiled.
 
-    function      : a plain function or a method; one that closes over variables cannot be taken
+    function      : a function or a method, of which a mutant sees the same globals and what it closes over
     after_comment : the comment that begins the backward half, where the function has a forward half too
     arrays        : whether its variables are arrays, which have transposes; in a kernel most are numbers
     """
 
     def __init__(self, function: Callable[..., Any], after_comment: str | None = None, arrays: bool = True):
-        if function.__code__.co_freevars:
-            raise ValueError(f"{function.__qualname__} closes over {function.__code__.co_freevars}; "
-                             "the harness compiles functions of their module's globals alone")
         self.function, self.arrays = function, arrays
+        closed_over = {name: cell.cell_contents
+                       for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ())}
+        self.globals = {**function.__globals__, **closed_over} if closed_over else function.__globals__
         text = textwrap.dedent(inspect.getsource(function))
         self.module = ast.parse(text)
         definition = self.module.body[0]
@@ -90,7 +90,7 @@ class Source:
         finally:
             if mutant is not None:
                 mutant.site.put(mutant.before)
-        exec(code, self.function.__globals__, names)
+        exec(code, self.globals, names)
         return names[self.definition.name]
 
     def mutants(self) -> Iterator[Mutant]:

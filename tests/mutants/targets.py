@@ -18,9 +18,11 @@ from numpyvae import twin as switch
 from numpyvae.gradcheck.layers import layer_examples, parameter_owners, spoil_grads
 from numpyvae.gradcheck.models import model_examples
 from numpyvae.gradcheck.objectives import OBJECTIVES, objective_examples
-from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS, pairs, put_on_edges, shape_of
+from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS, example_of, kept_by, pairs, put_on_edges, shape_of
 from numpyvae.models.likelihoods import make_likelihood
-from numpyvae.twin import NUMBERS, PAIRS, Twin, registry
+from numpyvae.nn.convolution import Convolution
+from numpyvae.nn.layers import Dense
+from numpyvae.twin import Spec, Twin, is_array, kernels_off, registry
 
 SIZES = ((4, 7, 5, 3), (1, 2, 6, 3), (6, 3, 2, 5, 4))    # of a twin's axes, as they appear
 
@@ -57,56 +59,60 @@ def twin_targets() -> Iterator[Target]:
 
 def helper_targets() -> Iterator[Target]:
     users: dict[Any, list[tuple[Twin, Twin]]] = {}
+    places: dict[Any, list[tuple[dict[str, Any], str]]] = {}
     for forward, backward in pairs():
-        for helper in helpers(backward.kernel) if backward.kernel is not None else ():
+        for helper, place in helpers(backward.kernel) if backward.kernel is not None else ():
             users.setdefault(helper, []).append((forward, backward))
+            places.setdefault(helper, []).append(place)
     for helper, twins in users.items():
-        module = inspect.getmodule(helper)
-        yield Target("kernel", helper.__name__, helper,
-                     functools.partial(swapped_attribute, module, helper.__name__),
+        yield Target("kernel", helper.__name__, helper, functools.partial(swapped_globals, places[helper]),
                      [run for pair in twins for run in twin_outcomes(*pair, "kernel")],
                      tuple(backward.name for _, backward in twins))
 
 
-def helpers(kernel: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """The functions of its own file that a kernel calls, and those that they call."""
+def helpers(kernel: Callable[..., Any]) -> Iterator[tuple[Callable[..., Any], tuple[dict[str, Any], str]]]:
+    """The functions of its own file that a kernel calls, and those that they call; with the globals and the name in
+    them by which it finds each: a loop made for one activation has globals of its own."""
     for name in kernel.__code__.co_names:
         helper = kernel.__globals__.get(name)
         if isinstance(helper, types.FunctionType) and helper.__module__ == kernel.__module__:
-            yield helper
+            yield helper, (kernel.__globals__, name)
             yield from helpers(helper)
 
 
 def twin_outcomes(forward: Twin, backward: Twin, kind: str) -> Iterator[Callable[[], Outcome]]:
     def run(arguments):
         copies = [value.copy() if isinstance(value, np.ndarray) else value for value in arguments]
-        return [getattr(backward, kind)(*copies), copies]
+        return [getattr(backward, kind)(*copies), [copy for copy in copies if isinstance(copy, np.ndarray)]]
 
+    flags = [i for i, spec in enumerate(backward.shapes.values()) if spec == "flag"]
     for seed, sizes in enumerate(SIZES):
         for dtype in (np.float64, np.float32):
             arguments = backward_arguments(forward, backward, sizes, dtype, np.random.default_rng(seed))
             yield functools.partial(run, arguments)
+            for i in flags:
+                yield functools.partial(run, [*arguments[:i], False, *arguments[i + 1:]])
 
 
 def backward_arguments(forward: Twin, backward: Twin, sizes: tuple[int, ...], dtype: Any,
                        rng: np.random.Generator) -> list[Any]:
-    """Random arguments for a backward twin; one called y is what the forward twin puts out."""
+    """Random arguments for a backward twin; those called y and kept are what the forward twin puts out."""
     lengths: dict[str, int] = {}
     pairs = iter(EXAMPLE_PAIRS)
 
-    def draw(spec: str) -> Any:
-        if spec in NUMBERS:
-            return dtype(rng.uniform(0.5, 2.0))
-        if spec in PAIRS:
-            return next(pairs)
+    def draw(spec: Spec) -> Any:
+        if not is_array(spec):
+            example = example_of(spec, pairs)
+            return dtype(rng.uniform(0.5, 2.0)) if isinstance(example, float) else example
         return rng.normal(0, 1.5, shape_of(spec, lengths, sizes)).astype(dtype)
 
     arguments = {name: draw(spec) for name, spec in backward.shapes.items()}
     for name in backward.writes:
         arguments[name].fill(np.nan)
     put_on_edges(arguments, forward)
-    if "y" in arguments:
-        arguments["y"] = forward.reference(*[draw(spec) for spec in forward.shapes.values()])
+    if {"y", "kept"} & set(arguments):
+        y, kept = kept_by(forward, {name: draw(spec) for name, spec in forward.shapes.items()})
+        arguments |= {name: value for name, value in (("y", y), ("kept", kept)) if name in arguments}
     return list(arguments.values())
 
 
@@ -162,13 +168,14 @@ def package_classes() -> list[type]:
 
 
 def layer_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
-    def run(make, rows, need_dx):
+    def run(make, rows, need_dx, mode):
         layer, x = make()
         x, rng = x[:rows].copy(), np.random.default_rng(1)
         spoil_grads(layer)
-        dy = rng.standard_normal(layer.forward(x).shape)
-        kept = dy.copy()
-        dx = layer.backward(dy, need_dx)
+        with mode():
+            dy = rng.standard_normal(layer.forward(x).shape)
+            kept = dy.copy()
+            dx = layer.backward(dy, need_dx)
         owners = dict(parameter_owners(layer)).values()
         return [dx, [(owner.grads[key], owner.params[key]) for owner, key in owners], x, dy - kept]
 
@@ -176,7 +183,14 @@ def layer_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
         if issubclass(type(make()[0]), cls):
             for rows in (4, 2):    # two labels stand beside a multiple of two
                 for need_dx in (True, False):
-                    yield functools.partial(run, make, rows, need_dx)
+                    for mode in (kernels_off, contextlib.nullcontext):
+                        yield functools.partial(run, make, rows, need_dx, mode)
+
+
+def activation_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
+    """Layers run what an activation does beside a bias."""
+    yield from layer_outcomes(Dense)
+    yield from layer_outcomes(Convolution)
 
 
 def likelihood_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
@@ -211,7 +225,8 @@ def model_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 # name -> kind, inputs, and the comment that begins the backward half
 BACKWARD_METHODS = {"backward": ("layer", layer_outcomes, None),
                     **{step: ("layer", layer_outcomes, None) for step in
-                       ("_before_activation", "_windows", "_paint", "_add_weight_gradient")},
+                       ("_before_activation", "_backward_by_pairs", "_windows", "_paint", "_add_weight_gradient")},
+                    "backward_bias": ("layer", activation_outcomes, None),
                     "nll_and_grad": ("likelihood", likelihood_outcomes, None),
                     "loss_and_grad": ("model", model_outcomes, "# backward"),
                     "backward_encoder": ("model", model_outcomes, None)}
@@ -227,6 +242,19 @@ def swapped_attribute(owner: Any, name: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, before)
+
+
+@contextlib.contextmanager
+def swapped_globals(places: list[tuple[dict[str, Any], str]], value: Any) -> Iterator[None]:
+    """A helper exchanged wherever a kernel finds it."""
+    before = [names[name] for names, name in places]
+    for names, name in places:
+        names[name] = value
+    try:
+        yield
+    finally:
+        for (names, name), one in zip(places, before):
+            names[name] = one
 
 
 @contextlib.contextmanager
@@ -255,6 +283,6 @@ def plain_python() -> Iterator[None]:
             stack.enter_context(swapped_attribute(twin, "_compiled", twin.kernel))    # None where there is none
         for name in ("empty", "empty_like"):
             stack.enter_context(swapped_attribute(np, name, poisoned(getattr(np, name))))
-        stack.enter_context(swapped_attribute(switch, "_kernels", "on"))    # whatever NUMPYVAE_KERNELS says
+        stack.enter_context(swapped_attribute(switch, "_kernels_on", True))    # whatever NUMPYVAE_KERNELS says
         stack.enter_context(np.errstate(all="ignore"))
         yield
