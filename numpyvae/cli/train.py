@@ -36,7 +36,9 @@ OBJECTIVES = ("elbo", "free_bits", "iwae", "dreg", "sticking_the_landing", "scor
 def add_train(commands: Any) -> None:
     train = commands.add_parser("train", help="train a VAE and write a report",
                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-                                description="Train a VAE; OUT then holds report.html, model.npz and metrics.json.")
+                                description="Train a VAE; OUT then holds report.html, model.npz and metrics.json.",
+                                epilog="NUMPYVAE_KERNELS=0 trains with the functions that the lessons show, in plain "
+                                       "NumPy: a print of your own in one of them prints in every step.")
     train.set_defaults(run=run_train)
     add_data(train)
     model = train.add_argument_group("model")

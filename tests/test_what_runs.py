@@ -1,0 +1,90 @@
+"""What is read is what runs: with kernels off a step executes every function that is derived, with them on the loops."""
+import sys
+
+import numpy as np
+import pytest
+
+import numpyvae as nv
+from numpyvae import functional
+from numpyvae.functional.activations import ACTIVATIONS
+from numpyvae.gradcheck.models import model_examples
+from numpyvae.gradcheck.objectives import objective_examples
+from numpyvae.twin import Twin, kernels_are_on, registry
+
+
+def code_run_by(*steps):
+    """The code objects of all the functions that run."""
+    seen = set()
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, argument: seen.add(frame.f_code))
+    try:
+        for step in steps:
+            step()
+    finally:
+        sys.setprofile(before)
+    return seen
+
+
+def train(model, x):
+    model.loss_and_grad(x, *model.noise(len(x), np.random.default_rng(0)))
+
+
+def steps():
+    """One of every model with every likelihood, one of every activation in both networks, one of IWAE."""
+    for _, make in model_examples():
+        yield lambda make=make: train(*make())
+    rng = np.random.default_rng(0)
+    for name in ACTIVATIONS:
+        for model in (nv.VAE.dense(12, (5,), 2, activation=name, rng=rng),
+                      nv.VAE.conv((3, 4, 1), (2,), 3, 2, activation=name, rng=rng)):
+            yield lambda model=model: train(model, rng.random((3, 12), np.float32))
+    _, _, make = next(example for example in objective_examples() if example[0].startswith("iwae"))
+    vae, x = make()
+    yield lambda: nv.objectives.iwae(vae, x, rng.standard_normal((3, len(x), vae.n_latent)))
+
+
+@pytest.fixture(scope="module")
+def run_without_kernels():
+    with nv.kernels_off():
+        return code_run_by(*steps())
+
+
+def pairs():
+    """Every function with a derivation that `numpyvae.functional` names, and its backward."""
+    names = [name for name in functional.__all__ if f"{name}_backward" in functional.__all__]
+    assert len(names) > 14
+    return [half for name in names for half in (name, f"{name}_backward")]
+
+
+@pytest.mark.parametrize("name", pairs())
+def test_a_training_step_runs_what_the_reader_sees(name, run_without_kernels):
+    assert getattr(functional, name).reference.__code__ in run_without_kernels
+
+
+@pytest.mark.parametrize("name", [name for name in registry if "gaussian" in name and "log_density" in name])
+def test_so_does_a_step_of_iwae(name, run_without_kernels):
+    assert registry[name].reference.__code__ in run_without_kernels
+
+
+@pytest.mark.skipif(not kernels_are_on(), reason="kernels are off")
+def test_with_kernels_on_a_step_runs_loops_and_no_body_that_has_one(monkeypatch):
+    """Compiled code shows no frames, so calls are noted where the switch makes them."""
+    run, bodies = set(), set()
+    kernel_of = Twin._run_kernel
+
+    def note(twin, values):
+        run.add(twin.name)
+        return kernel_of(twin, values)
+    monkeypatch.setattr(Twin, "_run_kernel", note)
+    for twin in registry.values():
+        if twin.kernel is not None:
+            def body(*values, twin=twin, reference=twin.reference):
+                bodies.add(twin.name)
+                return reference(*values)
+            monkeypatch.setattr(twin, "reference", body)
+    for step in steps():
+        step()
+    fused = {twin.name for activation in ACTIVATIONS.values() for twin in activation.loops if twin.kernel is not None}
+    expected = fused | {"dense", "dense_backward", "patches", "scatter_patches", "reparameterize", "gaussian_kl",
+                        "bernoulli_nll_and_grad", "gaussian_log_density_backward"}
+    assert expected <= run and not bodies
