@@ -88,6 +88,22 @@ def softplus_backward(dy: Array, y: Array) -> Array:
     return dy * -np.expm1(-y)
 
 
+@twin(None, a="...")
+def silu(a: Array) -> Array:
+    """a sigmoid(a), element by element.                                                    [Elfwing et al. 2018]"""
+    return a * sigmoid(a)
+
+
+@twin(None, dy="...", a="...")
+def silu_backward(dy: Array, a: Array) -> Array:
+    """dL/da = dL/dy ( s + a s (1 - s) ) with s = sigmoid(a), by the product rule and sigmoid' = s (1 - s).
+
+    silu falls and then rises, so two inputs share an output: the derivative cannot be written from y.
+    """
+    s = sigmoid(a)
+    return dy * (s + a * s * (1.0 - s))
+
+
 @twin(kernels.activations.add_bias, writes=("y",), wrt=("b",), y="B O", b="O")
 def add_bias(y: Array, b: Array) -> Array:
     """y + b, in place: y (B, O), b (O,)."""
@@ -181,4 +197,5 @@ ACTIVATIONS = {activation.name: activation for activation in (
     Activation("tanh", tanh, tanh_backward),
     Activation("sigmoid", sigmoid, sigmoid_backward),
     Activation("softplus", softplus, softplus_backward),
+    Activation("silu", silu, silu_backward, keeps="a"),
 )}
