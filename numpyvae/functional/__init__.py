@@ -1,6 +1,6 @@
 """The mathematics: pure functions in pairs, f and f_backward.  Start reading here, with gaussian.py."""
-from .activations import (relu, relu_backward, sigmoid, sigmoid_backward, silu, silu_backward, softplus,
-                          softplus_backward, tanh, tanh_backward)
+from .activations import (gelu, gelu_backward, relu, relu_backward, sigmoid, sigmoid_backward, silu, silu_backward,
+                          softplus, softplus_backward, tanh, tanh_backward)
 from .affine import affine, affine_backward
 from .continuous_bernoulli import continuous_bernoulli_nll, continuous_bernoulli_nll_backward
 from .convolution import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
@@ -14,6 +14,6 @@ __all__ = ["affine", "affine_backward", "bernoulli_nll", "bernoulli_nll_backward
            "continuous_bernoulli_nll_backward", "conv2d", "conv2d_backward", "conv_transpose2d",
            "conv_transpose2d_backward", "dense", "dense_backward", "discretized_logistic_nll",
            "discretized_logistic_nll_backward", "gaussian_kl", "gaussian_kl_backward", "gaussian_learned_nll",
-           "gaussian_learned_nll_backward", "gaussian_nll", "gaussian_nll_backward", "relu", "relu_backward",
-           "reparameterize", "reparameterize_backward", "sigmoid", "sigmoid_backward", "silu", "silu_backward",
-           "softplus", "softplus_backward", "tanh", "tanh_backward"]
+           "gaussian_learned_nll_backward", "gaussian_nll", "gaussian_nll_backward", "gelu", "gelu_backward", "relu",
+           "relu_backward", "reparameterize", "reparameterize_backward", "sigmoid", "sigmoid_backward", "silu",
+           "silu_backward", "softplus", "softplus_backward", "tanh", "tanh_backward"]

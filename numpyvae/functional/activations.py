@@ -104,6 +104,25 @@ def silu_backward(dy: Array, a: Array) -> Array:
     return dy * (s + a * s * (1.0 - s))
 
 
+@twin(None, a="...")
+def gelu(a: Array) -> Array:
+    """a P(N(0, 1) < a), nearly:  1/2 a (1 + tanh u)  with  u = sqrt(2 / pi) (a + 0.044715 a^3).
+
+    The form with tanh in place of the error function.                       [Hendrycks & Gimpel 2016, section 2]
+    """
+    return 0.5 * a * (1.0 + np.tanh((2 / np.pi) ** 0.5 * (a + 0.044715 * a**3)))
+
+
+@twin(None, dy="...", a="...")
+def gelu_backward(dy: Array, a: Array) -> Array:
+    """dL/da = dL/dy ( 1/2 (1 + t) + 1/2 a (1 - t^2) u' ) with t = tanh u, by the product rule and tanh' = 1 - tanh^2.
+
+    u' = du/da = sqrt(2 / pi) (1 + 3 * 0.044715 a^2)
+    """
+    t = np.tanh((2 / np.pi) ** 0.5 * (a + 0.044715 * a**3))
+    return dy * 0.5 * (1.0 + t + a * (1.0 - t**2) * (2 / np.pi) ** 0.5 * (1.0 + 3 * 0.044715 * a**2))
+
+
 @twin(kernels.activations.add_bias, writes=("y",), wrt=("b",), y="B O", b="O")
 def add_bias(y: Array, b: Array) -> Array:
     """y + b, in place: y (B, O), b (O,)."""
@@ -197,5 +216,6 @@ ACTIVATIONS = {activation.name: activation for activation in (
     Activation("tanh", tanh, tanh_backward),
     Activation("sigmoid", sigmoid, sigmoid_backward),
     Activation("softplus", softplus, softplus_backward),
+    Activation("gelu", gelu, gelu_backward, keeps="a"),
     Activation("silu", silu, silu_backward, keeps="a"),
 )}
