@@ -28,6 +28,8 @@ def bias_backward(dy, db):
     return db
 
 
+ROOT_2_PI, CUBIC = 0.7978845608028654, 0.044715    # of GELU
+
 f = slope = None    # an activation and its derivative: names in the loops below, filled in by `loop_for`
 
 
@@ -36,6 +38,15 @@ def add_bias_f(y, b):
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             y[i, j] = f(y[i, j] + b[j])
+    return y
+
+
+def add_bias_f_and_keep(y, b, a):
+    """a[:] = y + b and y[:] = f(a)."""
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            a[i, j] = y[i, j] + b[j]
+            y[i, j] = f(a[i, j])
     return y
 
 
@@ -88,6 +99,31 @@ def softplus_slope(y):
     return -expm1(-y)
 
 
+def silu(a):
+    return a * sigmoid(a)
+
+
+def silu_slope(a):
+    """s + a s (1 - s), s = sigmoid(a)."""
+    s = sigmoid(a)
+    return s + a * s * (type(a)(1) - s)
+
+
+def gelu(a):
+    """a (1 + tanh u) / 2 with u = sqrt(2 / pi) (a + 0.044715 a^3)."""
+    return type(a)(0.5) * a * (type(a)(1) + tanh(gelu_u(a)))
+
+
+def gelu_slope(a):
+    """(1 + t + a (1 - t^2) u') / 2 with t = tanh(u)."""
+    t, one = tanh(gelu_u(a)), type(a)(1)
+    return type(a)(0.5) * (one + t + a * (one - t * t) * type(a)(ROOT_2_PI) * (one + type(a)(3 * CUBIC) * a * a))
+
+
+def gelu_u(a):
+    return type(a)(ROOT_2_PI) * (a + type(a)(CUBIC) * a * a * a)
+
+
 def loop_for(name, loop, **scalars):
     """The loop under a name of its own, with these functions for its `f` and `slope`.
 
@@ -100,6 +136,9 @@ def loop_for(name, loop, **scalars):
     return made
 
 
-LOOPS = {f.__name__: (loop_for(f"add_bias_{f.__name__}", add_bias_f, f=f),
+LOOPS = {f.__name__: (loop_for(f"add_bias_{f.__name__}", forward, f=f),
                       loop_for(f"{f.__name__}_backward_bias", f_backward_bias, slope=slope))
-         for f, slope in ((relu, relu_slope), (tanh, tanh_slope), (sigmoid, sigmoid_slope), (softplus, softplus_slope))}
+         for f, slope, forward in (
+             (relu, relu_slope, add_bias_f), (tanh, tanh_slope, add_bias_f), (sigmoid, sigmoid_slope, add_bias_f),
+             (softplus, softplus_slope, add_bias_f), (silu, silu_slope, add_bias_f_and_keep),
+             (gelu, gelu_slope, add_bias_f_and_keep))}
