@@ -107,8 +107,8 @@ def two_places() -> list[list[str]]:
     for name, function, arguments in (
             ("windows", patches, (image, cut, (2, 2), (1, 1))),
             ("their gradients put back", scatter_patches, (cut, image, (2, 2), (1, 1))),
-            ("bias and ReLU", relu.add_bias, (rows, rows[0])),
-            ("ReLU and bias, backward", relu.backward_bias, (rows, rows, rows, rows[0]))):
+            ("bias and ReLU", relu.loops[0], (rows, rows[0])),
+            ("ReLU and bias, backward", relu.loops[1], (rows, rows, rows, rows[0]))):
         def at(after_line: int, function: Twin = function, arguments: tuple = arguments) -> Work:
             here = [placed(value, after_line) if isinstance(value, np.ndarray) else value for value in arguments]
             return lambda: function(*here)

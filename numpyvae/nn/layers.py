@@ -196,7 +196,8 @@ class Sequential(Part):
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
         """dx, or None where nobody needs it: then the way back ends at the first layer that has weights."""
-        first = 0 if need_dx else next((i for i, layer in enumerate(self.layers) if layer.params), 0)
+        weighted = (i for i, layer in enumerate(self.layers) if layer.params)
+        first = next(weighted, 0) if need_dx is False else 0
         dx = dy
         for i, layer in reversed(list(enumerate(self.layers))[first:]):
             dx = layer.backward(dx, need_dx=True if i > first else need_dx)
