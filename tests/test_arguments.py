@@ -197,8 +197,7 @@ def valid(name):
     function = SURFACE[name]
     if isinstance(function, Twin):
         given = twin_arguments(function, lengths(4, 3, 2, 5), np.float64, generator())
-        return {**given, **{key: (1, 1) for key, spec in function.shapes.items()
-                          if isinstance(spec, str) and spec in PAIRS}}
+        return given | {key: (1, 1) for key, spec in function.shapes.items() if isinstance(spec, str) and spec in PAIRS}
     others = OTHERWISE.get(name, {})
     made = {}
     for argument in parameters_of(name, function):
