@@ -20,7 +20,6 @@ from numpyvae.gradcheck.models import model_examples
 from numpyvae.gradcheck.objectives import OBJECTIVES, objective_examples
 from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS, example_of, kept_by, pairs, put_on_edges, shape_of
 from numpyvae.models.likelihoods import make_likelihood
-from numpyvae.nn.convolution import Convolution
 from numpyvae.nn.layers import Dense
 from numpyvae.twin import Spec, Twin, is_array, kernels_off, registry
 
@@ -188,9 +187,8 @@ def layer_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 
 
 def activation_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
-    """Layers run what an activation does beside a bias."""
+    """What an activation does beside a bias, as a layer runs it."""
     yield from layer_outcomes(Dense)
-    yield from layer_outcomes(Convolution)
 
 
 def likelihood_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
