@@ -116,20 +116,37 @@ class Kind:
             yield b"GIF89a" + b"\xff" * 100
 
     def forged_headers(self) -> Iterator[bytes]:
-        """Models whose configuration asks for terabytes, or is no configuration."""
-        config = {**self.vae.config}
-        values = io.BytesIO()
-        np.save(values, self.vae.parameters.values)
-        for key in config:
-            for value in (10**9, -1, 0, "x", None, [], [10**6] * 3, [10**5] * 3, 1e308, float("nan"), {}, True, [[]]):
-                header = {"format": 1, "kind": "VAE", "network": "dense", "config": {**config, key: value}}
-                yield zipped([("header", saved(np.frombuffer(json.dumps(header).encode(), np.uint8))),
-                              ("values", values.getvalue())])
-        for text in ('{"format": 1}', "[]", "null", "[" * 100_000, '{"format": 1, "kind": "__class__", "config": {}}'):
-            yield zipped([("header", saved(np.frombuffer(text.encode(), np.uint8))), ("values", values.getvalue())])
+        """Models whose parts, or in format 1 whose configuration, ask for terabytes, or are none."""
+        from numpyvae.models.model import tree_of
+        tree, values = tree_of(self.vae), self.vae.parameters.values
+        config = {"n_data": 30, "hidden": [8], "n_latent": 2, "likelihood": "bernoulli", "activation": "relu",
+                  "beta": 1.0, "init": "fan-in", "sigma": 1.0}
+        odd = (10**9, -1, 0, "x", None, [], [10**6] * 3, [10**5] * 3, 1e308, float("nan"), {}, True, [[]], tree)
+
+        def file(header: Any, array: np.ndarray = values) -> bytes:
+            text = header if isinstance(header, str) else json.dumps(header)
+            return zipped([("header", saved(np.frombuffer(text.encode(), np.uint8))), ("values", saved(array))])
+        for value in odd:
+            yield from (file({"format": 2, "model": changed}) for changed in with_one_changed(tree, value))
+            for key in config:
+                yield file({"format": 1, "kind": "VAE", "network": "dense", "config": {**config, key: value}})
+        for header in ('{"format": 1}', '{"format": 2}', "[]", "null", "[" * 100_000, {"format": 3, "model": tree},
+                       {"format": 1, "kind": "__class__", "config": {}}, {"format": 2, "model": {"part": "__class__"}},
+                       '{"format": 2, "model": ' + '{"part": "Sequential", "layers": [' * 5000):
+            yield file(header)
         for array in (np.full(5, np.nan), np.zeros(0), np.zeros((3, 3)), np.arange(5)):
-            yield zipped([("header", saved(np.frombuffer(json.dumps({"format": 1, "kind": "VAE", "config": config})
-                                                         .encode(), np.uint8))), ("values", saved(array))])
+            yield file({"format": 2, "model": tree}, array)
+            yield file({"format": 1, "kind": "VAE", "config": config}, array)
+
+
+def with_one_changed(tree: Any, value: Any) -> Iterator[Any]:
+    """A tree again and again, each time with another of its leaves or branches exchanged for the value."""
+    yield value
+    if isinstance(tree, dict):
+        yield from ({**tree, key: changed} for key in tree for changed in with_one_changed(tree[key], value))
+    if isinstance(tree, list):
+        for i in range(len(tree)):
+            yield from ([*tree[:i], changed, *tree[i + 1:]] for changed in with_one_changed(tree[i], value))
 
 
 class Evil:

@@ -5,10 +5,10 @@ Read numpyvae.functional first (the mathematics), then numpyvae.models.vae (the 
 from . import datasets, evaluation, exact, functional, gradcheck, museum
 from .examination import Examination, examine
 from .models.autoencoder import Autoencoder
-from .models.conditional import ConditionalVAE
-from .models.full_covariance import FullCovarianceVAE
-from .models.model import LossTerms, load
+from .models.loading import load
+from .models.model import LossTerms
 from .models.vae import VAE
+from .models.variants import ConditionalVAE, FullCovarianceVAE
 from .nn.convolution import Conv2d, ConvTranspose2d
 from .nn.layers import Dense, Flatten, Reshape, Sequential
 from .nn.parameters import Parameters

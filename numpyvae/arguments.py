@@ -1,12 +1,11 @@
 """What an argument may be, and the sentence for one that does not fit.
 
-    @checked(codes="N Z", labels="any: N")
-    def nearest(codes, labels, n, *, rng): ...
+    @checked(codes="N Z", labels="any: N", n=WHOLE)
+    def nearest(codes: Array, labels: Array, n: int, *, rng: np.random.Generator): ...
 
-An array's axes are given as in twin.py: the same letter, the same length.  What else an argument may be its name says,
-and a name means the same in the whole package: MEANINGS has them all, `rng` a Generator, `n` a number of things.
-NumPy's numbers become Python's, which neither overflow nor stay out of JSON.  What runs in every training step calls
-`check`, or looks at its arguments by hand, because binding them costs some microseconds.
+An array's axes are given as in twin.py: the same letter, the same length.  What else an argument may be stands beside
+it, as a Kind; or its annotation says it.  NumPy's numbers become Python's, which neither overflow nor stay out of JSON.
+What runs in every training step looks at its arguments by hand, because binding them costs some microseconds.
 """
 from __future__ import annotations
 
@@ -45,6 +44,13 @@ class Kind(NamedTuple):
     expected: str
     error: type[Exception] = ValueError
     convert: Callable[[Any], Any] = plain
+
+    def check(self, called: str, name: str, value: Any) -> Any:
+        """The value, converted; raises what names the function and the argument, where it does not fit."""
+        value = self.convert(value)
+        if not self.fits(value):
+            raise self.error(f"{called}: {name} is {shown(value)}; expected {self.expected}")
+        return value
 
 
 def is_whole(value: Any, least: int = -LARGEST) -> bool:
@@ -106,8 +112,12 @@ MARGINS = Kind(is_pair(0), "a whole number of at least 0, or a pair of them, alo
 PLACES = Kind(all_are(lambda place: is_whole(place, 0)), "a tuple of dimensions, counted from 0", convert=as_tuple)
 MODEL = Kind(has("parameters", "n_data", "dtype", "loss_and_grad", "noise"),
              "a model, such as VAE.dense makes", TypeError)
-VAE = Kind(has("parameters", "likelihood", "n_latent", "encoder", "decoder", "mu_head", "logvar_head", "decode"),
+VAE = Kind(has("parameters", "likelihood", "n_latent", "encoder", "decoder", "posterior", "prior", "decode"),
            "a VAE, such as VAE.dense makes", TypeError)
+POSTERIOR = Kind(has("n_latent", "forward", "reparameterize", "kl", "backward", "knows_kl_to"),
+                 "a posterior, such as DiagonalGaussian", TypeError)
+PRIOR = Kind(has("sample"), "a prior, such as StandardNormal", TypeError)
+TYPES = Kind(all_are(lambda one: isinstance(one, type), least=0), "a list of classes, such as [MyLayer]", TypeError)
 LAYER = Kind(has("forward", "backward"), "a layer, such as Dense", TypeError)
 LAYERS = Kind(all_are(LAYER.fits, least=0), "a list of layers, such as Dense", TypeError)
 NETWORK = Kind(has("layers", "forward", "backward", "named_layers"), "a Sequential", TypeError)
@@ -115,45 +125,25 @@ LIKELIHOOD = Kind(has("nll", "nll_and_grad", "mean", "outputs_per_pixel", "check
                   "a likelihood, as likelihoods.make_likelihood makes", TypeError)
 PARAMETERS = Kind(has("values", "grads"), "the parameters of a model", TypeError)
 OPTIMIZER = Kind(has("step"), "an optimizer, such as Adam()", TypeError)
-CONFIG = Kind(lambda value: isinstance(value, Mapping) and {"n_latent", "likelihood", "activation"} <= set(value),
-              "a model's configuration, as vae.config holds it", TypeError)
 AXES = Kind(has("plot", "imshow", "transAxes"), "matplotlib's Axes", TypeError)
 MAPPING = Kind(lambda value: isinstance(value, Mapping) and len(value) > 0, "a dict with at least one entry", TypeError)
 RECORDS = Kind(lambda value: isinstance(value, Sequence) and len(value) > 0
                and all(has("epoch", "validation")(record) for record in value),
                "a list of what fit yields, list(fit(...)), with at least one record")
 
-MEANINGS: dict[str, Kind] = {
-    # how much, how many
-    **dict.fromkeys(("n", "n_data", "n_latent", "n_hidden", "n_classes", "n_in", "n_out", "groups", "epochs",
-                     "batch_size", "samples", "columns", "steps", "n_context"), WHOLE),
-    "points": AT_LEAST_2, "warmup": COUNT, "gap": COUNT, "index": COUNT, "seed": SEED,
-    **dict.fromkeys(("lr", "lr_end", "eps", "sigma", "reach"), POSITIVE),
-    **dict.fromkeys(("beta", "minimum"), NOT_NEGATIVE), **dict.fromkeys(("momentum", "beta1", "beta2"), FRACTION),
-    # yes or no, names, files
-    **dict.fromkeys(("pixel_noise", "progress", "colour", "need_dx"), FLAG),
-    **dict.fromkeys(("name", "label", "prefix", "component"), TEXT), "terms": TEXTS,
-    **dict.fromkeys(("path", "data", "data_dir", "checkpoint", "resume"), PATH),
-    **dict.fromkeys(("activation", "init", "likelihood", "network", "split", "checkpoint_every", "decodes_to",
-                     "binarize"), ANYTHING), "method": METHOD,
-    # parts of a model
-    "hidden": SIZES, "channels": CHANNELS, "shape": IMAGE, "kernel_size": STEPS, "stride": STEPS, "padding": MARGINS,
-    "output_padding": MARGINS, "dimensions": PLACES, "dtype": DTYPE, "rng": GENERATOR, "layers": LAYERS, "layer": LAYER,
-    "encoder": NETWORK, "decoder": NETWORK, **dict.fromkeys(("mu_head", "logvar_head"), LAYER), "config": CONFIG,
-    "model": MODEL, "vae": VAE, "parameters": PARAMETERS, "optimizer": OPTIMIZER,
-    # what a caller hands over
-    **dict.fromkeys(("objective", "stop", "loss", "check", "encode", "sample_z", "decode", "gradients",
-                     "sample_x", "batches", "iwae"), FUNCTION),
-    "factors": MAPPING, "records": RECORDS, "ax": AXES,
-}
+# What an annotation says already.  A number's does not: whoever takes one says which numbers.
+TYPES_OF: dict[str, Kind] = {
+    "bool": FLAG, "np.random.Generator": GENERATOR, "str | os.PathLike[str]": PATH, "DTypeLike": DTYPE,
+    "str": ANYTHING,    # looked at in the function, which knows the names to choose from
+    "Function": FUNCTION, "VAE": VAE, "Model": MODEL, "Sequential": NETWORK, "Optimizer": OPTIMIZER, "Axes": AXES}
 
 
-def checked(**special: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def checked(**kinds: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Hold a function's arguments to what they may be before it runs; lists become arrays where axes are given.
 
-    special : a parameter's axes ("N Z", "..." for an array of any shape), or a Kind where the name is not in MEANINGS
-              or means something else here.  Arrays hold finite real numbers, after "numbers: " also NaN, infinity and
-              complex ones, after "any: " anything at all.  None is fine where it is the default
+    kinds : a parameter's Kind, or its axes ("N Z", "..." for an array of any shape): arrays hold finite real numbers,
+            after "numbers: " also NaN, infinity and complex ones, after "any: " anything at all.  A parameter whose
+            annotation is in TYPES_OF needs none.  None is fine where it is the default
 
     The function raises TypeError or ValueError that names it, the argument, what was given and what was expected;
     ValueError also where there is not enough memory for what was asked.
@@ -164,7 +154,8 @@ def checked(**special: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]
         named = {name: parameter for name, parameter in signature.parameters.items()
                  if name not in ("self", "cls") and parameter.kind not in (parameter.VAR_POSITIONAL,
                                                                            parameter.VAR_KEYWORD)}
-        kinds = {name: special[name] if name in special else MEANINGS[name] for name in named}
+        held_to = {name: kinds[name] if name in kinds else kind_of(called, parameter)
+                   for name, parameter in named.items()}
 
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -173,17 +164,15 @@ def checked(**special: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]
             except TypeError:
                 return function(*args, **kwargs)    # Python says it best
             lengths: dict[str, int] = {}
-            given = {name: value for name, value in bound.arguments.items() if name in kinds}
+            given = {name: value for name, value in bound.arguments.items() if name in held_to}
             for name, value in given.items():
-                kind = kinds[name]
+                kind = held_to[name]
                 if value is None and named[name].default is None:
                     continue
                 if isinstance(kind, str):
                     bound.arguments[name] = as_array(called, name, value, kind, lengths)
                 else:
-                    bound.arguments[name] = value = kind.convert(value)
-                    if not kind.fits(value):
-                        raise kind.error(f"{called}: {name} is {shown(value)}; expected {kind.expected}")
+                    bound.arguments[name] = kind.check(called, name, value)
             try:
                 return function(*bound.args, **bound.kwargs)
             except MemoryError:
@@ -193,12 +182,15 @@ def checked(**special: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]
     return bind
 
 
-def check(called: str, **given: Any) -> None:
-    """Hold arguments to their MEANINGS, as `checked` does, at the price of a call."""
-    for name, value in given.items():
-        kind = MEANINGS[name]
-        if not kind.fits(kind.convert(value)):
-            raise kind.error(f"{called}: {name} is {shown(value)}; expected {kind.expected}")
+def kind_of(called: str, parameter: inspect.Parameter) -> Kind:
+    """What a parameter's annotation says that it may be; raises TypeError where it does not."""
+    annotation = str(parameter.annotation).removesuffix(" | None")
+    if annotation.startswith("Callable["):
+        return FUNCTION
+    if annotation not in TYPES_OF:
+        raise TypeError(f"{called} takes {parameter.name}: {annotation}, which does not say what it may be; expected "
+                        f"checked({parameter.name}=...)")
+    return TYPES_OF[annotation]
 
 
 def as_array(called: str, name: str, value: Any, spec: str, lengths: dict[str, int]) -> np.ndarray:

@@ -16,7 +16,7 @@ from numpyvae.nn.convolution import Conv2d, ConvTranspose2d
 from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.gradcheck.layers import layer_classes
 from numpyvae.gradcheck.pairs import kept_by, pairs
-from numpyvae.nn.layers import Concatenate, Dense, Flatten, Reshape
+from numpyvae.nn.layers import Dense, Flatten, Reshape
 from numpyvae.nn.networks import dense_stack
 
 from twins import arguments, as_tuple, copies, lengths
@@ -118,13 +118,6 @@ def layer_makers():
         yield f"ConvTranspose2d({name})", transposed, (2, 2, 3), (4, 3, 2)
     yield "Reshape", lambda rng, dtype=None: Reshape((3, 2)), (6,), (3, 2)
     yield "Flatten", lambda rng, dtype=None: Flatten(2), (2, 3, 4), (24,)
-    yield "Concatenate", beside_one_context, (4,), (7,)
-
-
-def beside_one_context(rng, dtype=None):
-    layer = Concatenate(4, 3)
-    layer.context = rng.standard_normal((1, 3)).astype(dtype)
-    return layer
 
 
 LAYERS = {name: (make, x_shape, dy_shape) for name, make, x_shape, dy_shape in layer_makers()}

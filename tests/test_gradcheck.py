@@ -6,14 +6,14 @@ import pytest
 
 import numpyvae as nv
 from numpyvae import gradcheck as g
+from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.cli import main
 from numpyvae.gradcheck.diagnosis import check_own, diagnose
 from numpyvae.gradcheck.layers import layer_classes, layer_examples
-from numpyvae.gradcheck.models import model_examples
+from numpyvae.gradcheck.models import CONSTRUCTORS, model_examples
 from numpyvae.gradcheck.objectives import OBJECTIVES
 from numpyvae.gradcheck.pairs import pairs
 from numpyvae.nn.layers import Dense
-from numpyvae.models.model import Model
 from numpyvae.twin import registry
 
 
@@ -31,7 +31,8 @@ def test_every_component_is_checked():
     assert not unchecked
     examples = [type(make()[0]) for _, make in layer_examples()]
     assert set(layer_classes()) <= set(examples)
-    networks = {kind + network for kind in Model.kinds for network in ("", ".conv")} - {"ConditionalVAE.conv"}
+    networks = {kind.__name__ + network for kind in CONSTRUCTORS for network in ("", ".conv")}
+    networks = networks - {"ConditionalVAE.conv"} | {"DiagonalByOneSample", "FullByOneSample"}
     assert {name.split("(")[0] for name, _ in model_examples()} == networks
     assert set(nv.objectives.__all__) == set(OBJECTIVES)
 
@@ -50,6 +51,8 @@ def test_differentiate_knows_a_derivative_from_the_book(method, step, rng):
     np.testing.assert_allclose(gradient, np.exp(real) * (np.sin(real) + np.cos(real)),
                                rtol=1e-14 if method == "complex-step" else 1e-8)
 
+
+MODELS = [*(kind.__name__ for kind in CONSTRUCTORS), "DiagonalByOneSample", "FullByOneSample"]
 
 # The checker is checked: wrong gradients, planted into the package.
 
@@ -83,21 +86,21 @@ def test_a_wrong_layer_is_found_in_every_model_that_has_it(monkeypatch):
 
     monkeypatch.setattr(Dense, "backward", without_last_row)
     failed = {row.component for row in g.gradcheck(method="complex-step").failed}
-    models = {name for name in g.components() if name.startswith((*Model.kinds, *OBJECTIVES))}
+    models = {name for name in g.components() if name.startswith((*MODELS, *OBJECTIVES))}
     assert failed == models | {"Dense(identity)"}
 
 
 def test_a_loss_that_is_reported_but_not_trained_is_found(monkeypatch):
     right = nv.VAE.loss_and_grad
 
-    def with_another_mean(self, x, eps):
-        terms = right(self, x, eps)
+    def with_another_mean(self, x, eps, labels=None):
+        terms = right(self, x, eps, labels)
         return terms._replace(loss=terms.nll / x.shape[1] + terms.kl)
 
     monkeypatch.setattr(nv.VAE, "loss_and_grad", with_another_mean)
-    report = g.gradcheck("VAE(bernoulli, beta=1", "complex-step")    # the VAE's, and the conditional one's
+    report = g.gradcheck("VAE(bernoulli, beta=1", "complex-step")    # the VAE's, and those of its other constructors
     assert {row.component.split("(")[0]: row.worst[0] for row in report.failed} == {
-        "VAE": "loss[0]", "ConditionalVAE": "loss[0]"}
+        name: "loss[0]" for name in ("VAE", "FullCovarianceVAE", "ConditionalVAE")}
 
 
 # The command.
@@ -113,7 +116,7 @@ def test_the_command_speaks_json_and_fails(capsys, monkeypatch):
     monkeypatch.setattr(twin, "reference", lambda dkl, mu, logvar: (mu, dkl[:, None] * mu))
     assert main(["gradcheck", "--component", "gaussian_kl", "--json", "--method", "complex-step"]) == 1
     result = json.loads(capsys.readouterr().out)
-    assert result["failed"] == 2 and not result["rows"][0]["ok"]
+    assert result["failed"] == 3 and not result["rows"][0]["ok"]    # full_gaussian_kl and the dimensions' KL use it
 
 
 def test_an_unknown_component_is_named(capsys):
@@ -123,7 +126,7 @@ def test_an_unknown_component_is_named(capsys):
 
 def test_a_notebook_shows_table_and_heat_map():
     page = g.gradcheck("Dense", "complex-step")._repr_html_()
-    assert page.count("<tr>") == 6 and "data:image/png;base64," in page
+    assert page.count("<tr>") == 1 + len(ACTIVATIONS) and "data:image/png;base64," in page
 
 
 # A learner's own.

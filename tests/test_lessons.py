@@ -1,5 +1,6 @@
 """The lessons: notebooks that match their sources and run, claims that hold, exercises that answer."""
 import importlib
+import inspect
 import json
 import os
 import pathlib
@@ -11,9 +12,11 @@ import sys
 import numpy as np
 import pytest
 
+import numpyvae as nv
 from numpyvae.course import Lesson, lesson_07
 from numpyvae.course.check import DONE, NOT_ATTEMPTED, NOT_YET, Check, verdict
 from numpyvae.course.claim import ClaimFailed, claim
+from numpyvae.models.posteriors import DiagonalGaussian
 
 ROOT = pathlib.Path(__file__).parents[1]
 LESSONS = ROOT / "lessons"
@@ -205,6 +208,18 @@ def test_derivation_and_code_are_tied_both_ways():
     assert {number for number, _ in shown} == set(NUMBERS.values())
     for number, call in shown:
         assert re.search(r'"\d+\.\d+"', call), f"lesson {number}: show({call}) names no equation"
+
+
+# What stands where, of lesson 7's eq. 7.3: the gradients that each step gives, in the package's names.
+STEPS = {5: ["dtheta"], 4: ["dz"], 3: ["dmu", "dlogvar"], 2: ["dh"], 1: ["encoder.backward"]}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_line_of_the_backward_pass_stands_in_the_two_functions_that_the_lesson_shows(step):
+    shown = [inspect.getsource(code) for code in (nv.VAE.loss_and_grad, DiagonalGaussian.backward,
+                                                  DiagonalGaussian.backward_heads)]
+    lines = [line for source in shown for line in source.splitlines() if f"step {step}" in line]
+    assert lines and all(any(name in line for line in lines) for name in STEPS[step]), lines
 
 
 # The notebooks, executed

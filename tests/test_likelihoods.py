@@ -41,6 +41,22 @@ def test_the_discretized_logistic_s_levels_sum_to_one_and_have_its_mean(m, log_s
     assert discretized_logistic_mean(theta[:1])[0, 0] == pytest.approx(np.sum(p * levels), abs=1 / 510)
 
 
+@pytest.mark.parametrize("name", [name for name, kind in LIKELIHOODS.items() if kind.support is None])
+def test_a_density_over_all_numbers_integrates_to_one_and_has_its_mean_and_draws(name, rng):
+    likelihood = make_likelihood(name, 0.7)
+    theta = np.array([[0.3] * likelihood.outputs_per_pixel])
+
+    def density(x):
+        return np.exp(-likelihood.nll(theta, np.array([[x]])))[0]
+    assert integrate.quad(density, -np.inf, np.inf)[0] == pytest.approx(1, rel=1e-7)
+    mean = integrate.quad(lambda x: x * density(x), -np.inf, np.inf)[0]
+    assert likelihood.mean(theta)[0, 0] == pytest.approx(mean, rel=1e-6)
+    draws = likelihood.sample(np.repeat(theta, 100_000, axis=0), rng)[:, 0]
+    for x in (-1.0, 0.0, 0.3, 1.0, 2.0):
+        below = integrate.quad(density, -np.inf, x)[0]
+        assert (draws < x).mean() == pytest.approx(below, abs=5 * 0.5 / 100_000**0.5)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_extremes_stay_finite(name, dtype):

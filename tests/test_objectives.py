@@ -109,7 +109,7 @@ def test_every_objective_has_its_exact_gradient():
 def test_without_its_square_dreg_would_be_biased(case):
     """The check sees the difference: v for v^2 in the encoder's weights."""
     vae, x = case
-    found, _ = expected_gradient(lambda *given: objectives._importance_weighted(*given, "no score"), vae, x, 2)
+    found, _ = expected_gradient(lambda *given: objectives._importance_weighted(*given, None, "no score"), vae, x, 2)
     expected, _ = exact_gradient(minus_bound_of_two, vae, x)
     assert np.abs(found - expected).max() > 1e-3 * np.abs(expected).max()
 

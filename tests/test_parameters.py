@@ -20,8 +20,8 @@ def test_values_are_the_layers_own_weights(vae):
     assert vae.encoder.layers[0].params["W"][0, 1] == 1
     vae.decoder.layers[1].params["b"][-1] = -1
     assert vae.parameters.values[-1] == -1
-    assert np.shares_memory(vae.parameters["mu_head.W"], vae.mu_head.params["W"])
-    assert np.shares_memory(vae.parameters.grad("mu_head.W"), vae.mu_head.grads["W"])
+    assert np.shares_memory(vae.parameters["mu_head.W"], vae.posterior.mu_head.params["W"])
+    assert np.shares_memory(vae.parameters.grad("mu_head.W"), vae.posterior.mu_head.grads["W"])
 
 
 def test_locate_names_the_entry(vae):
@@ -42,4 +42,4 @@ def test_a_copy_in_another_dtype_shares_nothing(vae):
     np.testing.assert_array_equal(copy.parameters.values.real, vae.parameters.values)
     copy.parameters.values += 1
     assert not np.allclose(copy.parameters.values.real, vae.parameters.values)
-    assert np.shares_memory(copy.parameters.values, copy.mu_head.params["W"])
+    assert np.shares_memory(copy.parameters.values, copy.posterior.mu_head.params["W"])

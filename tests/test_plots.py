@@ -195,8 +195,7 @@ def test_a_traversal_moves_one_dimension_alone(rng, images, ax):
                                "tanh\n400", "logits\n784"]),
     ((), "gaussian-learned", ["x\n784", "μ\n20", "log σ²\n20", "z\n20", "means,\nlog σ²\n1568"])])
 def test_the_network_shows_every_size_from_left_to_right(hidden, likelihood, boxes, ax):
-    config = {"n_data": 784, "hidden": list(hidden), "n_latent": 20, "likelihood": likelihood, "activation": "tanh"}
-    plots.network(config, ax)
+    plots.network(nv.VAE.dense(784, hidden, 20, likelihood, "tanh", rng=np.random.default_rng(0)), ax)
     texts = [text for text in ax.texts if "\n" in text.get_text()]
     assert sorted(text.get_text() for text in texts) == sorted(boxes)
     at = sorted(texts, key=lambda text: (text.get_position()[0], -text.get_position()[1]))

@@ -236,7 +236,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_write(tmp_path):
     script = """
 import resource, signal, sys
 import numpy as np
-from numpyvae import checkpoint
+from numpyvae.files import checkpoint
 path = sys.argv[1]
 checkpoint.write(path, {"old": True}, {"a": np.zeros(10)})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -5,7 +5,7 @@ from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS, example_of
 from numpyvae.kernels.jit import jit
 from numpyvae.twin import ANY_SHAPE, is_array, registry
 
-LETTERS = "BDZIONPSHWKLCQ"
+LETTERS = "BDZIONPSHWKLCQJ"
 READ_TOO = ("y", "values", "mean", "square")    # written over what they hold; any other buffer is filled anew
 
 

@@ -15,6 +15,7 @@ from IPython.display import display
 import numpyvae as nv
 from numpyvae.course import Lesson
 from numpyvae.functional.activations import sigmoid, softplus
+from numpyvae.models.posteriors import DiagonalGaussian
 from numpyvae.report.plots import BLUE, GREEN, INK, ORANGE
 
 lesson = Lesson(7, DATA)
@@ -59,10 +60,30 @@ rng = np.random.default_rng(7)
 # %% [markdown]
 # ## The code
 #
-# The package's version has the same lines. Its layers keep $x$, $h$ and $g$ for the way back.
+# The package's version has the same lines. Its layers keep $x$, $h$ and $g$ for the way back. A VAE is made of an encoder, a
+# decoder and three distributions: the posterior $q(z|x)$, the prior $p(z)$ and the likelihood $p(x|z)$. Steps 1, 4 and 5 stand
+# here:
+
+# %%
+lesson.show(nv.VAE.forward, "7.1")
 
 # %%
 lesson.show(nv.VAE.loss_and_grad, "7.1", "7.3")
+
+# %% [markdown]
+# Steps 2 and 3 belong to the posterior: it draws $z$, knows its KL, and on the way back it is where the two paths meet.
+
+# %%
+lesson.show(DiagonalGaussian.reparameterize, "7.2")
+
+# %%
+lesson.show(DiagonalGaussian.kl, "7.2")
+
+# %%
+lesson.show(DiagonalGaussian.backward, "7.3")
+
+# %%
+lesson.show(DiagonalGaussian.backward_heads, "7.3")
 
 # %% [markdown]
 # ## One image, every number

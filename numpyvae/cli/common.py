@@ -32,10 +32,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
-def load_run(model: str) -> tuple[Any, str]:
-    """The model of a run, and the run's folder."""
+def load_run(model: str) -> tuple[nv.VAE, str]:
+    """The VAE of a run, and the run's folder."""
     path = os.path.join(model, "model.npz") if os.path.isdir(model) else model
-    return nv.load(path), os.path.dirname(path)
+    vae = nv.load(path)
+    if not isinstance(vae, nv.VAE):
+        raise ValueError(f"{path} holds an {type(vae).__name__}; expected a VAE, as numpyvae train makes")
+    return vae, os.path.dirname(path)
 
 
 def write_json(path: str, content: dict[str, Any]) -> None:

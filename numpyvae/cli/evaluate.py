@@ -52,10 +52,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def measure(vae: Any, data: DataSet, samples: int, n_images: int, binarize: str, seed: int) -> dict[str, Any]:
+def measure(vae: nv.VAE, data: DataSet, samples: int, n_images: int, binarize: str, seed: int) -> dict[str, Any]:
     """Every measure of `numpyvae.evaluation` on a data set's test images, as JSON."""
     binarize = drawn_once(binarize)
-    given, train_given = ((data.test_labels, data.train_labels) if hasattr(vae, "condition") else (None, None))
+    given, train_given = ((data.test_labels, data.train_labels) if vae.n_classes is not None else (None, None))
     rng = np.random.default_rng(seed)
     likelihood = evaluation.log_likelihood(vae, data.test[:n_images], samples, rng=rng, binarize=binarize,
                                            labels=None if given is None else given[:n_images],

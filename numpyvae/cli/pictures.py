@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+import numpyvae as nv
+
 from ..datasets import load_dataset
 from .common import add_common, add_data, add_run, count, load_run, whole
 
@@ -40,13 +42,16 @@ def add_reconstruct(commands: Any) -> None:
 def run_sample(options: argparse.Namespace) -> int:
     """numpyvae sample"""
     vae, folder = load_run(options.model)
-    if hasattr(vae, "condition"):
-        vae.condition(np.arange(options.n) % vae.config["n_classes"] if options.label is None else options.label)
-    elif options.label is not None:
-        raise ValueError(f"--label is {options.label}, but the model was trained without labels; expected no --label, "
-                         "or a model from numpyvae train --conditional")
-    images = vae.sample(options.n, np.random.default_rng(options.seed))
-    images = images.reshape(-1, *vae.config.get("shape", images.shape[1:]))    # a conv model knows its images' shape
+    labels = options.label
+    if vae.n_classes is not None:
+        labels = np.arange(options.n) % vae.n_classes if labels is None else labels
+    elif labels is not None:
+        raise ValueError(f"--label is {labels}, but the model was trained without labels; expected no --label, or a "
+                         "model from numpyvae train --conditional")
+    images = vae.sample(options.n, np.random.default_rng(options.seed), labels=labels)
+    first = next(iter(vae.encoder.layers), None)
+    if isinstance(first, nv.Reshape):    # a conv model knows its images' shape
+        images = images.reshape(-1, *first.shape)
     from ..report import plots
     return _write_picture(plots.image_grid, images, options, os.path.join(folder, "samples.png"))
 
@@ -56,12 +61,13 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     vae, folder = load_run(options.model)
     data = load_dataset(options.data, options.data_dir, options.seed)
     images = data.test[:options.n]
-    if hasattr(vae, "condition"):
+    labels = None
+    if vae.n_classes is not None:
         if data.test_labels is None:
             raise ValueError(f"the model was trained with labels, and {options.data} has none; expected data that has")
-        vae.condition(data.test_labels[:options.n])
+        labels = data.test_labels[:options.n]
     from ..report import plots
-    return _write_picture(lambda images, ax: plots.reconstructions(vae, images, ax=ax), images, options,
+    return _write_picture(lambda images, ax: plots.reconstructions(vae, images, ax=ax, labels=labels), images, options,
                           os.path.join(folder, "reconstructions.png"))
 
 

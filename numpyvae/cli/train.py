@@ -29,7 +29,8 @@ from ..training.batches import BINARIZE
 from ..training.optimizers import OPTIMIZERS
 from .common import add_common, add_data, count, not_negative, positive, say, whole, write_json
 
-RECORDED = ("objective", "samples", "lr", "lr_end", "warmup", "batch_size", "epochs", "binarize", "seed")
+MODEL = ("likelihood", "activation", "beta", "init", "sigma")
+RECORDED = (*MODEL, "objective", "samples", "lr", "lr_end", "warmup", "batch_size", "epochs", "binarize", "seed")
 OBJECTIVES = ("elbo", "free_bits", "iwae", "dreg", "sticking_the_landing", "score_function")
 
 
@@ -62,7 +63,7 @@ def add_train(commands: Any) -> None:
     training.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="how weights are updated")
     training.add_argument("--lr", type=positive, default=1e-3, help="learning rate")
     training.add_argument("--binarize", choices=BINARIZE, default="none",
-                          help="draw pixels as 0 or 1: never, once, or anew in every epoch")
+                          help="draw pixels as 0 or 1: never, anew in every epoch, or once")
     training.add_argument("--objective", choices=OBJECTIVES, default="elbo", help="what the weights are trained on")
     training.add_argument("--samples", type=whole, default=1, metavar="K", help="codes an image, for iwae and dreg")
     training.add_argument("--lr-end", type=positive, default=None, metavar="LR",
@@ -97,9 +98,10 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
     if options.conditional and (labels is None or labels.dtype.kind not in "iu"):
         raise ValueError(f"--conditional needs labels, and {options.data} has none; expected strokes, mnist, or an "
                          ".npz file with whole numbers as labels")
-    vae = _make_vae(options, data.train.shape[1:], rng, labels)
-    configuration = {"data": options.data, "network": vae.network, **vae.config, "optimizer": options.optimizer,
-                     **{name: getattr(options, name) for name in RECORDED}}
+    sizes = _sizes(options, data.train.shape[1:], labels)
+    vae = _make_vae(options, sizes, rng)
+    configuration = {"data": options.data, "network": options.network, **sizes, "n_latent": options.latent,
+                     "optimizer": options.optimizer, **{name: getattr(options, name) for name in RECORDED}}
     model_path, checkpoint = os.path.join(out, "model.npz"), os.path.join(out, "checkpoint.npz")
     resume = checkpoint if options.resume is not None and os.path.exists(checkpoint) else None
     if options.resume is None:
@@ -195,17 +197,12 @@ def _objective(options: argparse.Namespace) -> Any:
     return None if options.objective == "elbo" else getattr(objectives, options.objective)
 
 
-def _make_vae(options: argparse.Namespace, shape: tuple[int, ...], rng: np.random.Generator,
-              labels: np.ndarray | None) -> nv.VAE:
-    """The model that the options ask for, for images of this shape, and for these labels if it is told them."""
-    common = {name: getattr(options, name) for name in ("likelihood", "activation", "beta", "init", "sigma")}
-    common |= {"n_latent": options.latent, "rng": rng}
+def _sizes(options: argparse.Namespace, shape: tuple[int, ...], labels: np.ndarray | None) -> dict[str, Any]:
+    """What the options say of the network's size, for images of this shape, and for these labels if it is told them."""
     if options.network == "dense":
         hidden = [400] if options.hidden is None else options.hidden
-        if labels is not None:
-            return nv.ConditionalVAE.dense(n_data=math.prod(shape), hidden=tuple(hidden),
-                                           n_classes=int(labels.max()) + 1, **common)
-        return nv.VAE.dense(n_data=math.prod(shape), hidden=tuple(hidden), **common)
+        classes = {} if labels is None else {"n_classes": int(labels.max()) + 1}
+        return {"n_data": math.prod(shape), "hidden": hidden, **classes}
     if labels is not None:
         raise ValueError("--conditional and --network conv were given together; expected one of them: the label stands "
                          "beside rows of pixels, which dense layers take")
@@ -216,7 +213,13 @@ def _make_vae(options: argparse.Namespace, shape: tuple[int, ...], rng: np.rando
     if options.hidden is not None and len(options.hidden) != 1:
         raise ValueError(f"--hidden is {options.hidden}; expected one size with --network conv, of its dense layer")
     (n_hidden,) = options.hidden or [256]
-    return nv.VAE.conv(shape=(*picture, 1)[:3], channels=tuple(options.channels), n_hidden=n_hidden, **common)
+    return {"shape": list((*picture, 1)[:3]), "channels": options.channels, "n_hidden": n_hidden}
+
+
+def _make_vae(options: argparse.Namespace, sizes: dict[str, Any], rng: np.random.Generator) -> nv.VAE:
+    make = (nv.VAE.conv if options.network == "conv" else
+            nv.ConditionalVAE.dense if "n_classes" in sizes else nv.VAE.dense)
+    return make(**sizes, n_latent=options.latent, rng=rng, **{name: getattr(options, name) for name in MODEL})
 
 
 def _metrics(records: list[nv.Record], configuration: dict[str, Any]) -> dict[str, Any]:

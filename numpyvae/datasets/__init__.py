@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from ..arguments import checked
+from ..arguments import SEED, checked
 from .files import load_images
 from .idx import read_idx
 from .mnist import mnist
@@ -31,7 +31,7 @@ class DataSet:
     test_factors: np.ndarray | None = None      # the table of true factors, for `strokes`
 
 
-@checked()
+@checked(seed=SEED)
 def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None,
                  seed: int = 0) -> DataSet:
     """The data set called "strokes" or "mnist", or the images in a file or folder.

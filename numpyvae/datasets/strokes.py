@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from ..arguments import checked, one_of
+from ..arguments import SEED, WHOLE, checked, one_of
 from . import digits
 
 SIDE = 28    # pixels: height and width of an image
@@ -38,7 +38,7 @@ FACTORS = [("label", np.int64), ("style", np.int64), ("thickness", np.float32), 
            ("slant", np.float32), ("rotation", np.float32), ("shift_x", np.float32), ("shift_y", np.float32)]
 
 
-@checked()
+@checked(n=WHOLE, seed=SEED)
 def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """n images of digits and the table of their true factors.
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arguments import checked
+from ..arguments import POSITIVE, WHOLE, checked
 
 
-@checked()
+@checked(n=WHOLE, sigma=POSITIVE)
 def two_gaussians(n: int, sigma: float = 0.25, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """n numbers, each from N(-1, sigma^2) or from N(1, sigma^2), a coin decides: x (n, 1), and the part 0 or 1 (n,).
 

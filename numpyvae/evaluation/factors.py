@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..arguments import as_array, checked
+from ..arguments import MAPPING, as_array, checked
 
 Array = np.ndarray
 BINS = 20             # Chen et al. 2018 and Locatello et al. 2019 cut a code into as many
@@ -30,7 +30,7 @@ def nearest_neighbour_accuracy(codes: Array, labels: Array, test_codes: Array, t
     return right / len(test_codes)
 
 
-@checked(codes="N Z")
+@checked(codes="N Z", factors=MAPPING)
 def factor_recovery(codes: Array, factors: Mapping[str, Array]) -> Array:
     """How much of each factor each latent dimension tells: (F, Z), from 0 (nothing) to 1 (all).
 

@@ -1,12 +1,11 @@
 """What a VAE does with its latent dimensions."""
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..arguments import checked
-from ..functional.gaussian import gaussian_kl
+from ..functional.gaussian import gaussian_kl_of_dimensions
+from ..models.vae import VAE
 from ..training.batches import Pixels, drawn_once
 
 Array = np.ndarray
@@ -15,11 +14,11 @@ ACTIVE = 0.01    # variance of the means above which a dimension counts as used 
 
 
 @checked(images="numbers: ...", labels="any: ...")
-def encode_all(vae: Any, images: Array, *, rng: np.random.Generator, binarize: str = "none",
+def encode_all(vae: VAE, images: Array, *, rng: np.random.Generator, binarize: str = "none",
                labels: Array | None = None) -> tuple[Array, Array]:
     """mu and logvar of q(z|x) for every image, both (N, Z); arguments as in numpyvae.fit."""
     pixels = Pixels("images", images, vae, drawn_once(binarize), rng, labels)
-    mus, logvars = zip(*[vae.encode(x) for x in pixels.batches(ROWS_AT_ONCE)])
+    mus, logvars = zip(*[vae.encode(x, **given) for x, given in pixels.batches(ROWS_AT_ONCE)])
     return np.concatenate(mus), np.concatenate(logvars)
 
 
@@ -41,8 +40,7 @@ def kl_per_dimension(mu: Array, logvar: Array) -> Array:
     distortion.                                                                         [Alemi et al. 2018]
     """
     mu, logvar = np.asarray(mu, float), np.asarray(logvar, float)
-    column = (mu.size, 1)
-    return gaussian_kl(mu.reshape(column), logvar.reshape(column)).reshape(mu.shape).mean(axis=0)
+    return gaussian_kl_of_dimensions(mu, logvar).mean(axis=0)
 
 
 @checked(mu="N Z", logvar="N Z")

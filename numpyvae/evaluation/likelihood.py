@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from ..arguments import AT_LEAST_2, checked
-from ..functional.gaussian import gaussian_log_density, reparameterize
+from ..models.posteriors import repeated
+from ..models.vae import VAE
 from ..training.batches import Pixels, drawn_once
 from .cores import a_thread_for_each_core
 
@@ -54,7 +55,7 @@ class LogLikelihood:
 
 
 @checked(samples=AT_LEAST_2, images="numbers: ...", labels="any: ...")
-def log_likelihood(vae: Any, images: Array, samples: int = 5000, *, rng: np.random.Generator, binarize: str = "none",
+def log_likelihood(vae: VAE, images: Array, samples: int = 5000, *, rng: np.random.Generator, binarize: str = "none",
                    labels: Array | None = None, progress: bool = False) -> LogLikelihood:
     """log p(x) of each image by importance sampling, from `samples` draws of q(z|x) each.
 
@@ -69,17 +70,18 @@ def log_likelihood(vae: Any, images: Array, samples: int = 5000, *, rng: np.rand
     pixels = Pixels("images", images, vae, drawn_once(binarize), rng, labels)
     seeds = rng.integers(2**63, size=len(pixels))    # an image's draws are its own, whichever core takes it
     with a_thread_for_each_core() as (threads, cores):
-        idle: queue.SimpleQueue[Pixels] = queue.SimpleQueue()    # a layer's buffers serve one thread
+        idle: queue.SimpleQueue[tuple[VAE, Pixels]] = queue.SimpleQueue()    # a layer's buffers serve one thread
         for _ in range(cores):
-            idle.put(pixels.into(copy.deepcopy(vae)))
+            own = copy.deepcopy(vae)
+            idle.put((own, pixels.into(own)))
 
         def estimate(i: int) -> tuple[float, float, float]:
-            own = idle.get()
+            own, its_pixels = idle.get()
             try:
-                x = own.batch(np.array([i]))
-                return _estimate(_log_weights(own.model, x, samples, np.random.default_rng(seeds[i])))
+                x, given = its_pixels.batch(np.array([i], np.int64))
+                return _estimate(_log_weights(own, x, samples, np.random.default_rng(seeds[i]), **given))
             finally:
-                idle.put(own)
+                idle.put((own, its_pixels))
 
         found = threads.map(estimate, range(len(pixels)))
         return LogLikelihood(*np.array(list(_bar(found, len(pixels)) if progress else found)).T)
@@ -93,19 +95,18 @@ def _estimate(log_w: Array) -> tuple[float, float, float]:
     return top + np.log(mean), w.std() / mean / np.sqrt(len(w)), w.sum()**2 / np.sum(w**2)
 
 
-def _log_weights(vae: Any, x: Array, samples: int, rng: np.random.Generator) -> Array:
-    """log p(x|z) + log p(z) - log q(z|x) of `samples` draws of z for one image: x (1, D) -> (K,)."""
-    mu, logvar = vae.encode(x)
+def _log_weights(vae: VAE, x: Array, samples: int, rng: np.random.Generator, labels: Array | None = None) -> Array:
+    """The logarithms of the weights of `samples` draws of z for one image: x (1, D) -> (K,)."""
+    c = vae.one_hot(labels, 1)
+    q = vae.infer(x, c)
     log_w = np.empty(samples)
     rows_of_x = np.repeat(x, min(samples, ROWS_AT_ONCE), axis=0)
     for start in range(0, samples, ROWS_AT_ONCE):
         n = min(ROWS_AT_ONCE, samples - start)
-        (eps,) = vae.noise(n, rng)
-        mus, logvars = np.repeat(mu, n, axis=0), np.repeat(logvar, n, axis=0)
-        z = reparameterize(mus, logvars, eps)
-        zero = np.zeros_like(z)
-        log_w[start:start + n] = (gaussian_log_density(z, zero, zero) - gaussian_log_density(z, mus, logvars)
-                                  - vae.likelihood.nll(vae.decoder.forward(z), rows_of_x[:n]))
+        (eps,), rows = vae.noise(n, rng), repeated(q, n)
+        z = vae.posterior.reparameterize(rows, eps)
+        theta = vae.generate(z, None if c is None else np.repeat(c, n, axis=0))
+        log_w[start:start + n] = vae.log_weight(rows, z, vae.likelihood.nll(theta, rows_of_x[:n]))
     return log_w
 
 

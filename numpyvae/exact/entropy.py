@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arguments import checked, shown
+from ..arguments import POSITIVE, checked, shown
 
 Array = np.ndarray
 POINTS = 20_001
@@ -22,7 +22,7 @@ def gaussian_entropy(variance: float | Array) -> float:
     return float(np.sum(0.5 * np.log(2 * np.pi * np.e * variance)))
 
 
-@checked(means="K", weights="K")
+@checked(means="K", sigma=POSITIVE, weights="K")
 def mixture_entropy(means: Array, sigma: float, weights: Array | None = None) -> float:
     """Of a mixture of one-dimensional Gaussians with one sigma, in nats, by quadrature: means (K,).
 

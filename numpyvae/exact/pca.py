@@ -19,11 +19,15 @@ VAE find the principal axes themselves.                                         
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
-from ..arguments import POSITIVE, checked
+from ..arguments import POSITIVE, WHOLE, checked
+from ..functional.gaussian import gaussian_kl
+from ..models.likelihoods import Gaussian
+from ..models.posteriors import DiagonalGaussian
+from ..models.priors import StandardNormal
+from ..models.vae import VAE
 
 Array = np.ndarray
 TINY = 1e-12    # an eigenvalue below this share of the largest is rounding
@@ -66,7 +70,7 @@ class ProbabilisticPCA:
             raise ValueError(f"x has shape {x.shape}; expected (N, {len(self.mean)}), as the data had")
 
 
-@checked(x="N D")
+@checked(x="N D", n_latent=WHOLE)
 def probabilistic_pca(x: Array, n_latent: int) -> ProbabilisticPCA:
     """The maximum of the likelihood: x (N, D), Z = n_latent.
 
@@ -106,7 +110,7 @@ def gaussian_log_likelihood(x: Array, mean: Array, covariance: Array) -> Array:
 
 
 @checked(x="N D")
-def solve_linear_vae(vae: Any, x: Array) -> ProbabilisticPCA:
+def solve_linear_vae(vae: VAE, x: Array) -> ProbabilisticPCA:
     """Give a linear VAE the weights that are best for its own sigma and beta; the model they make, for beta = 1.
 
     The VAE is VAE.dense(D, (), Z, "gaussian", sigma=...).  For a sigma that is not the best one, directions with
@@ -115,9 +119,10 @@ def solve_linear_vae(vae: Any, x: Array) -> ProbabilisticPCA:
     so a dimension dies where l_j <= beta sigma^2.
     [Lucas et al. 2019, section 4; lesson 10]
     """
-    check_linear(vae)
+    sigma2 = vae.beta * sigma_of_linear(vae)**2
+    if sigma2 == 0:
+        raise ValueError("the VAE's beta is 0; expected a number above 0: without a KL there is no best variance")
     x = vae.check_data(x).astype(float)
-    sigma2 = vae.beta * vae.likelihood.sigma**2
     mean = x.mean(axis=0)
     values, vectors = np.linalg.eigh((x - mean).T @ (x - mean) / len(x))
     values, vectors = values[::-1], vectors[:, ::-1]
@@ -132,7 +137,7 @@ def solve_linear_vae(vae: Any, x: Array) -> ProbabilisticPCA:
 
 
 @checked(x="N D")
-def linear_loss(vae: Any, x: Array) -> float:
+def linear_loss(vae: VAE, x: Array) -> float:
     """The expected loss of a linear VAE, the integral over z done on paper, in nats per image: x (N, D).
 
     With r = x - b - mu W, what mu leaves unexplained, and s_j^2 the variance of q in dimension j,
@@ -143,19 +148,18 @@ def linear_loss(vae: Any, x: Array) -> float:
 
     and the KL is in closed form as ever.
     """
-    check_linear(vae)
+    sigma = sigma_of_linear(vae)
     x = vae.check_data(x)
     mu, logvar = (np.asarray(part, float) for part in vae.encode(x))
     W, b = (np.asarray(vae.parameters[f"decoder.0.{name}"], float) for name in "Wb")
-    sigma = vae.likelihood.sigma
     spread = np.exp(logvar) @ np.sum(W**2, axis=1)
     nll = (np.sum((x - b - mu @ W)**2, axis=1) + spread) / (2 * sigma**2) + x.shape[1] * (
         np.log(sigma) + 0.5 * np.log(2 * np.pi))
-    kl = 0.5 * np.sum(np.exp(logvar) + mu**2 - 1 - logvar, axis=1)
+    kl = gaussian_kl(mu, logvar)
     return float(np.mean(nll + vae.beta * kl))
 
 
-@checked()
+@checked(n_latent=WHOLE)
 def cubature(n_latent: int) -> Array:
     """2 Z points whose plain mean of f is E[f(eps)], eps ~ N(0, I), for every polynomial f of degree up to 3: (2Z, Z).
 
@@ -167,7 +171,7 @@ def cubature(n_latent: int) -> Array:
     return np.concatenate([points, -points])
 
 
-@checked(beta=POSITIVE)
+@checked(n_data=WHOLE, beta=POSITIVE, sigma=POSITIVE)
 def same_loss_constant(n_data: int, beta: float, sigma: float) -> float:
     """The constant in  L(beta, sigma^2) = beta L(1, beta sigma^2) + constant,  for any Gaussian VAE.
 
@@ -182,8 +186,15 @@ def same_loss_constant(n_data: int, beta: float, sigma: float) -> float:
     return float(0.5 * n_data * (np.log(2 * np.pi * s) - beta * np.log(2 * np.pi * beta * s)))
 
 
-def check_linear(vae: Any) -> None:
-    """Raises ValueError unless the VAE has no hidden layers and a Gaussian likelihood with a chosen sigma."""
-    if vae.config.get("hidden") != [] or vae.likelihood.name != "gaussian":
-        raise ValueError(f"the VAE has hidden layers {vae.config.get('hidden')} and likelihood "
+def sigma_of_linear(vae: VAE) -> float:
+    """The sigma of a linear VAE.
+
+    Raises ValueError unless it is VAE.dense(n_data, (), n_latent, "gaussian", sigma=...), or made like it.
+    """
+    names = [f"{part}.{array}" for part in ("mu_head", "logvar_head", "decoder.0") for array in "Wb"]
+    linear = vae.parameters.names == names and getattr(vae.decoder.layers[0], "activation", "") == "identity"
+    linear = linear and len(vae.decoder.layers) == 1 and vae.n_classes is None and type(vae.prior) is StandardNormal
+    if not linear or not isinstance(vae.posterior, DiagonalGaussian) or not isinstance(vae.likelihood, Gaussian):
+        raise ValueError(f"the VAE has the weights {', '.join(vae.parameters.names)} and likelihood "
                          f"{vae.likelihood.name!r}; expected VAE.dense(n_data, (), n_latent, 'gaussian', sigma=...)")
+    return vae.likelihood.sigma

@@ -11,12 +11,13 @@ the digits.                                                                     
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 
-from ..arguments import checked
+from ..arguments import AT_LEAST_2, POSITIVE, WHOLE, checked, shown
 from ..functional.gaussian import gaussian_log_density
+from ..models.priors import StandardNormal
+from ..models.vae import VAE
 
 Array = np.ndarray
 
@@ -24,7 +25,7 @@ MAX_DIMENSIONS = 2
 ROWS_AT_ONCE = 2000    # grid points whose decoded images are in memory together
 
 
-@checked()
+@checked(n_latent=WHOLE, points=AT_LEAST_2, reach=POSITIVE)
 def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[Array, Array]:
     """A square grid from -reach to reach and the logarithms of its weights: z (N, Z), log_w (N,), N = points^Z.
 
@@ -41,33 +42,48 @@ def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[A
     return z, gaussian_log_density(z, zero, zero) + n_latent * np.log(h)
 
 
-@checked(x="B D")
-def log_joint(vae: Any, x: Array, points: int = 200, reach: float = 6.0) -> tuple[Array, Array]:
-    """log p(x|z_n) + log w_n for every image and every grid point: z (N, Z), (B, N), in nats."""
+@checked(x="B D", points=AT_LEAST_2, reach=POSITIVE, labels="any: ...")
+def log_joint(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
+              labels: Array | None = None) -> tuple[Array, Array]:
+    """log p(x|z_n) + log w_n for every image and every grid point: z (N, Z), (B, N), in nats.
+
+    labels : (B,), or one for all, where the VAE knows classes
+
+    Raises ValueError where the prior is another than N(0, I).
+    """
+    if type(vae.prior) is not StandardNormal:
+        raise ValueError(f"vae has the prior {shown(vae.prior)}; expected StandardNormal, for which the grid is made")
     z, log_w = latent_grid(vae.n_latent, points, reach)
     x = vae.check_data(x)
+    c = vae.one_hot(labels, len(x))
+    # Images of one class share what is decoded.
+    classes = [(None, range(len(x)))] if c is None else [
+        (row, np.flatnonzero((c == row).all(axis=1))) for row in np.unique(c, axis=0)]
     log_px_given_z = np.empty((len(x), len(z)))
     for start in range(0, len(z), ROWS_AT_ONCE):
-        theta = vae.decoder.forward(z[start:start + ROWS_AT_ONCE].astype(vae.dtype)).copy()
-        for b, image in enumerate(x):
-            rows = np.ascontiguousarray(np.broadcast_to(image, (len(theta), len(image))))
-            log_px_given_z[b, start:start + len(theta)] = -vae.likelihood.nll(theta, rows)
+        some = z[start:start + ROWS_AT_ONCE].astype(vae.dtype)
+        for row, images in classes:
+            theta = vae.generate(some, None if row is None else np.tile(row, (len(some), 1))).copy()
+            for b in images:
+                rows = np.ascontiguousarray(np.broadcast_to(x[b], (len(theta), x.shape[1])))
+                log_px_given_z[b, start:start + len(theta)] = -vae.likelihood.nll(theta, rows)
     return z, log_px_given_z + log_w
 
 
-@checked(x="B D")
-def log_likelihood(vae: Any, x: Array, points: int = 200, reach: float = 6.0) -> Array:
+@checked(x="B D", points=AT_LEAST_2, reach=POSITIVE, labels="any: ...")
+def log_likelihood(vae: VAE, x: Array, points: int = 200, reach: float = 6.0, labels: Array | None = None) -> Array:
     """log p(x) of each image by quadrature over the latent grid, in nats: x (B, D) -> (B,)."""
-    return log_sum_exp(log_joint(vae, x, points, reach)[1])
+    return log_sum_exp(log_joint(vae, x, points, reach, labels)[1])
 
 
-@checked(x="B D")
-def posterior(vae: Any, x: Array, points: int = 200, reach: float = 6.0) -> tuple[Array, Array]:
+@checked(x="B D", points=AT_LEAST_2, reach=POSITIVE, labels="any: ...")
+def posterior(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
+              labels: Array | None = None) -> tuple[Array, Array]:
     """p(z|x) on the latent grid: z (N, Z), and the probability of each grid point, rows that sum to 1, (B, N).
 
     p(z|x) = p(x|z) p(z) / p(x), by Bayes' rule.                                                 [lesson 4, eq. 4.1]
     """
-    z, joint = log_joint(vae, x, points, reach)
+    z, joint = log_joint(vae, x, points, reach, labels)
     return z, np.exp(joint - log_sum_exp(joint)[:, None])
 
 

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import ANYTHING, FUNCTION, MAPPING, checked, one_of
+from ..arguments import ANYTHING, FUNCTION, MAPPING, NOT_NEGATIVE, POSITIVE, checked, one_of
+from ..functional.full_gaussian import full_reparameterize
+from ..functional.gaussian import reparameterize
+from ..models.posteriors import DiagonalGaussian, FullGaussian
 from ..models.vae import VAE
 from .gradients import check_gradients
 from .loss import check_finite, check_loss
 from .report import NOT_CHECKED, Examination, Finding
 from .sampling import check_binarisation, check_images, check_noise, check_sampling
-from .subject import Subject
+from .subject import DECODES_TO, Model, Subject, likelihood_of
 from .training import check_batches, check_early_stopping, check_iwae, check_momentum
 
 __all__ = ["Examination", "Finding", "examine"]
@@ -20,14 +23,14 @@ __all__ = ["Examination", "Finding", "examine"]
 Array = np.ndarray
 Function = Callable[..., Any]
 
-DECODES_TO = ("logits", "probabilities", "mean", "mean and logvar")
 MODEL_CHECKS = ("noise", "sampling", "likelihood", "kl", "reduction", "finite", "gradients", "images")
 
 
-@checked(model=ANYTHING, x="numbers: ...", parameters=MAPPING, momentum=FUNCTION, binarize=FUNCTION)
-def examine(model: VAE | None = None, *, x: Array | None = None, encode: Function | None = None,
-            sample_z: Function | None = None, decode: Function | None = None, loss: Function | None = None,
-            decodes_to: str = "logits", sigma: float = 1.0, beta: float = 1.0,
+@checked(model=ANYTHING, x="numbers: ...", labels="any: ...", sigma=POSITIVE, beta=NOT_NEGATIVE, parameters=MAPPING,
+         binarize=FUNCTION, momentum=FUNCTION)
+def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array | None = None,
+            encode: Function | None = None, sample_z: Function | None = None, decode: Function | None = None,
+            loss: Function | None = None, decodes_to: str = "logits", sigma: float = 1.0, beta: float = 1.0,
             gradients: Function | None = None, parameters: Mapping[str, Array] | None = None,
             sample_x: Function | None = None, binarize: Function | None = None, batches: Function | None = None,
             momentum: Function | None = None, stop: Function | None = None, iwae: Function | None = None,
@@ -40,12 +43,14 @@ def examine(model: VAE | None = None, *, x: Array | None = None, encode: Functio
 
     model      : a numpyvae VAE; then only x and rng are needed
     x          : (B, D), some images, of the dtype and the range that the model trains on; a dozen will do
+    labels     : for a conditional numpyvae VAE, the class that all images are told: one, or the first of (B,)
     encode     : x -> mu, logvar, both (B, Z); logvar is log sigma^2
     sample_z   : mu, logvar[, eps] -> z (B, Z)
     decode     : z -> (B, D), what `decodes_to` says
     loss       : x[, eps] -> one number, summed or averaged over the batch: NLL + beta KL
     decodes_to : "logits" or "probabilities" (Bernoulli pixels), "mean" (Gaussian pixels with the given sigma), or
-                 "mean and logvar" (Gaussian pixels, decode gives (B, 2D): first the means)
+                 "mean and logvar" (Gaussian pixels, decode gives (B, 2D): first the means); or what another of our
+                 likelihoods decodes to: "continuous Bernoulli logits", "mean and log scale"
     beta       : the weight of the KL that is meant
     gradients  : x, eps -> {name: array}, of the loss, for `parameters`
     parameters : {name: array}, float32 or float64, in the order of the data; the model must see a change made in
@@ -85,37 +90,48 @@ def examine(model: VAE | None = None, *, x: Array | None = None, encode: Functio
                             "functions, encode=, sample_z=, decode=, loss=")
         if x is None:
             raise ValueError("x is missing; expected some images (B, D) to examine the model with")
-        return examine(**functions_of(model, x), binarize=binarize, batches=batches, momentum=momentum, stop=stop,
-                       iwae=iwae, rng=rng)
-    if encode is None:
+        findings = _checks(_model(model, x, labels, rng))
+    elif encode is None:
         missing = "encode was not given."
         findings = [Finding(name, NOT_CHECKED, missing) for name in MODEL_CHECKS]
     else:
-        subject = Subject(_images(x), encode, sample_z, decode, loss, decodes_to, sigma, beta, gradients, parameters,
-                          sample_x, rng)
-        findings = [check_noise(subject), check_sampling(subject), *check_loss(subject), check_finite(subject),
-                    check_gradients(subject), check_images(subject)]
+        findings = _checks(Subject(_images(x), encode, sample_z, decode, loss, likelihood_of(decodes_to, sigma), beta,
+                                   gradients, parameters, sample_x, rng))
     findings += [check_binarisation(binarize, rng), check_batches(batches), check_momentum(momentum),
                  check_early_stopping(stop), check_iwae(iwae, rng)]
     return Examination(tuple(findings))
 
 
-def functions_of(model: VAE, x: Array) -> dict[str, Any]:
-    """A numpyvae VAE as the arguments of `examine`, in float64: an example of how to write them."""
-    from ..functional.gaussian import reparameterize
+def _checks(subject: Subject) -> list[Finding]:
+    return [check_noise(subject), check_sampling(subject), *check_loss(subject), check_finite(subject),
+            check_gradients(subject), check_images(subject)]
 
-    vae = model.astype(np.float64)
-    likelihood = {"bernoulli": "logits", "gaussian": "mean", "gaussian-learned": "mean and logvar"}
 
+def functions_of(vae: VAE, x: Array, label: Array | None = None) -> dict[str, Any]:
+    """A numpyvae VAE as the arguments of `examine`: an example of how to write them.  Best in float64.
+
+    label : (1,), what all images are told, for a conditional one
+    """
     def gradients(x: Array, eps: Array) -> dict[str, Array]:
-        vae.loss_and_grad(x, eps)
+        vae.loss_and_grad(x, eps, label)
         return {name: vae.parameters.grad(name).copy() for name in vae.parameters.names}
 
-    return {"x": np.asarray(x, dtype=float), "encode": vae.encode, "sample_z": reparameterize,
-            "decode": lambda z: vae.decoder.forward(z).copy(), "loss": vae.loss,
-            "decodes_to": likelihood[vae.likelihood.name], "sigma": vae.config["sigma"], "beta": vae.beta,
-            "gradients": gradients, "parameters": {name: vae.parameters[name] for name in vae.parameters.names},
-            "sample_x": vae.decode}
+    def upright(mu: Array, logvar: Array, eps: Array) -> Array:
+        return full_reparameterize(mu, logvar, np.zeros((*mu.shape, mu.shape[1])), eps)
+
+    sampling = {DiagonalGaussian: reparameterize, FullGaussian: upright}
+    c = vae.one_hot(label, 1)
+    return {"x": np.asarray(x, dtype=float), "encode": lambda x: vae.encode(x, label),
+            "sample_z": sampling.get(type(vae.posterior)),
+            "decode": lambda z: vae.generate(z, None if c is None else np.repeat(c, len(z), axis=0)).copy(),
+            "loss": lambda x, eps: vae.loss(x, eps, label), "beta": vae.beta, "gradients": gradients,
+            "parameters": {name: vae.parameters[name] for name in vae.parameters.names},
+            "sample_x": lambda z: vae.decode(z, label)}
+
+
+def _model(model: VAE, x: Array, labels: Array | None, rng: np.random.Generator) -> Model:
+    vae, label = model.astype(np.float64), None if labels is None else np.ravel(labels)[:1]
+    return Model(**functions_of(vae, x, label), likelihood=vae.likelihood, rng=rng, vae=vae, c=vae.one_hot(label, 1))
 
 
 def _images(x: Array | None) -> Array:

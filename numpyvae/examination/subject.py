@@ -8,13 +8,36 @@ from typing import Any
 
 import numpy as np
 
-from ..functional.activations import sigmoid
-from ..functional.likelihoods import bernoulli_nll, gaussian_learned_nll, gaussian_nll
+from ..functional.gaussian import gaussian_kl
+from ..models.likelihoods import LIKELIHOODS, Likelihood, make_likelihood
+from ..models.posteriors import repeated
+from ..models.vae import VAE
 
 Array = np.ndarray
 Function = Callable[..., Any]
 
 LOG_FLOOR = -100.0    # of a probability that rounding made 0: where PyTorch's binary_cross_entropy cuts off, too
+
+
+class Probabilities(Likelihood):
+    """A Bernoulli decoder that puts out probabilities, as many do: theta in [0, 1]."""
+
+    decodes_to = "probabilities"
+
+    def nll(self, theta: Array, x: Array) -> Array:
+        return -np.sum(x * safe_log(theta) + (1 - x) * safe_log(1 - theta), axis=1)
+
+    def mean(self, theta: Array) -> Array:
+        return theta
+
+
+DECODES_TO = {kind.decodes_to: name for name, kind in LIKELIHOODS.items()} | {Probabilities.decodes_to: None}
+
+
+def likelihood_of(decodes_to: str, sigma: float) -> Likelihood:
+    """What a decoder's output means, by the words of `examine`."""
+    name = DECODES_TO[decodes_to]
+    return Probabilities() if name is None else make_likelihood(name, sigma)
 
 
 @dataclass
@@ -26,8 +49,7 @@ class Subject:
     sample_z: Function | None
     decode: Function | None
     loss: Function | None
-    decodes_to: str
-    sigma: float
+    likelihood: Likelihood
     beta: float
     gradients: Function | None
     parameters: Mapping[str, Array] | None
@@ -68,7 +90,7 @@ class Subject:
         """theta in float64: (B, D), or (B, 2D) for mean and logvar."""
         assert self.decode is not None
         theta = np.asarray(self.decode(z), dtype=float)
-        width = self.x.shape[1] * (2 if self.decodes_to == "mean and logvar" else 1)
+        width = self.x.shape[1] * self.likelihood.outputs_per_pixel
         if theta.shape != (len(z), width):
             raise ValueError(f"decode gives shape {theta.shape} for {len(z)} rows of z; expected {(len(z), width)}, "
                              f"as decodes_to={self.decodes_to!r} asks for")
@@ -82,22 +104,37 @@ class Subject:
             raise ValueError(f"loss gives shape {value.shape}; expected one number: the sum or the mean over the batch")
         return float(value.reshape(()))
 
+    def drawn(self, x: Array, eps: Array | None) -> Array:
+        """z (B, Z) from q(z|x)."""
+        return self.sampled(*self.encoded(x), eps)
+
+    @property
+    def kl_is_known(self) -> bool:
+        """Whether there is a formula for it."""
+        return True
+
+    def kl(self, x: Array) -> Array:
+        """KL(q(z|x) || p(z)) of each row by the formula, (B,)."""
+        mu, logvar = self.encoded(x)
+        return gaussian_kl(mu.astype(float), logvar.astype(float))
+
+    def log_ratios(self, image: Array, n: int) -> Array:
+        """log q(z|x) - log p(z) of n draws of z for one image (1, D): (n,)."""
+        (mu, logvar), eps = self.encoded(image), self.noise((n, self.n_latent))
+        z = mu + np.exp(0.5 * logvar) * eps
+        return 0.5 * np.sum(z**2 - eps**2 - logvar, axis=1)
+
+    @property
+    def decodes_to(self) -> str:
+        return self.likelihood.decodes_to
+
     def nll(self, theta: Array, x: Array) -> Array:
         """-log p(x|z) of each row by the formula, (B,)."""
-        x = x.astype(float)
-        if self.decodes_to == "logits":
-            return bernoulli_nll(theta, x)
-        if self.decodes_to == "probabilities":
-            return -np.sum(x * safe_log(theta) + (1 - x) * safe_log(1 - theta), axis=1)
-        if self.decodes_to == "mean":
-            return gaussian_nll(theta, x, self.sigma)
-        return gaussian_learned_nll(theta, x)
+        return self.likelihood.nll(theta, x.astype(float))
 
     def mean(self, theta: Array) -> Array:
         """E[x|z], (B, D)."""
-        if self.decodes_to == "logits":
-            return sigmoid(theta)
-        return theta[:, :self.x.shape[1]]
+        return self.likelihood.mean(theta)
 
     def noise(self, shape: tuple[int, ...]) -> Array:
         return self.rng.standard_normal(shape)
@@ -108,6 +145,33 @@ class Subject:
         mu, _ = self.encoded(self.x[:1])
         single = bool(np.all(mu.astype(np.float32) == mu))
         return float(np.finfo(np.float32 if single else np.float64).eps)
+
+
+@dataclass
+class Model(Subject):
+    """A numpyvae VAE, in float64.  Its q(z|x) need not be a diagonal Gaussian: draws and KL are the posterior's own."""
+
+    vae: VAE
+    c: Array | None    # the label that every row is told, one-hot (1, C)
+
+    def q(self, x: Array) -> Any:
+        return self.vae.infer(x, None if self.c is None else np.repeat(self.c, len(x), axis=0))
+
+    def drawn(self, x: Array, eps: Array | None) -> Array:
+        noise = self.vae.posterior.noise(len(x), self.rng, self.vae.dtype) if eps is None else eps
+        return self.vae.posterior.reparameterize(self.q(x), noise)
+
+    @property
+    def kl_is_known(self) -> bool:
+        return self.vae.posterior.knows_kl_to(self.vae.prior)
+
+    def kl(self, x: Array) -> Array:
+        return self.vae.posterior.kl(self.q(x), self.vae.prior)
+
+    def log_ratios(self, image: Array, n: int) -> Array:
+        q = repeated(self.q(image), n)
+        z = self.vae.posterior.reparameterize(q, self.vae.posterior.noise(n, self.rng, self.vae.dtype))
+        return self.vae.posterior.log_density(q, z) - self.vae.prior.log_density(z)
 
 
 def takes_noise(function: Function, n_others: int) -> bool:

@@ -11,7 +11,8 @@ import numpy as np
 from .npz import open_npz
 from .regular import one_line
 
-FORMAT = 1
+FORMAT = 2    # 1: a model by its constructor's name and arguments, until numpyvae 0.1.0
+NAMES = ("header", "values", "order", "sums")    # and "optimizer. ...": what else a file holds is not read
 ADVICE = "name the model.npz in the folder of a run, or train a model first"
 
 
@@ -57,13 +58,16 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     Raises FileNotFoundError or another OSError, or ValueError where the file is something else.
     """
     with open_npz(path, ADVICE) as (names, read_array):
-        arrays = {name: read_array(name) for name in names}
+        arrays = {name: read_array(name) for name in names if name in NAMES or name.startswith("optimizer.")}
     try:
         if "header" not in arrays:
             raise ValueError("it has no header")
-        header = json.loads(bytes(arrays.pop("header")))
-        if header["format"] != FORMAT:
-            raise ValueError(f"it has format {header['format']}, this numpyvae reads format {FORMAT}")
+        text = arrays.pop("header")
+        if text.dtype != np.uint8:    # bytes() of a number makes so many zeros
+            raise ValueError(f"its header is {text.dtype}, and no text")
+        header = json.loads(text.tobytes())
+        if type(header["format"]) is not int or not 1 <= header["format"] <= FORMAT:
+            raise ValueError(f"it has format {header['format']!r}, this numpyvae reads up to {FORMAT}: upgrade it")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no file that numpyvae saved ({one_line(error)}); {ADVICE}") from error
     return header, arrays

@@ -1,7 +1,7 @@
 """Activations, element by element, and what layers make of them.
 
 Most derivatives are written from the activation's *output* y: a layer has it anyway, and the input may be overwritten.
-Those that cannot be, are written from the input a, which then is kept.
+Those that cannot be are written from the input a, which is kept then.
 
 Where kernels are on a layer adds the bias and activates in one pass over memory, and so back: `Activation` holds both
 loops, made for every pair here and tested against it.
@@ -143,7 +143,7 @@ class Activation:
     keeps      : what the derivative is written from, the output "y" or the input "a"
     loops      : f(y + b) in place, and its backward beside the bias's, each in one pass
 
-    `add_bias` and `backward_bias` trust their callers, layers: y, dy, kept (B, O), b, db (O,) have shapes that fit.
+    `add_bias` and `backward_bias` do not look at their arguments: y, dy, kept (B, O), b, db (O,).
     """
 
     def __init__(self, name: str, f: Callable[..., Array], f_backward: Callable[..., Array], keeps: str = "y"):
@@ -169,7 +169,7 @@ class Activation:
 
 
 class Identity(Activation):
-    """None at all: what comes back goes on as it is."""
+    """y = a and da = dy."""
 
     def __init__(self) -> None:
         self.name, self.f, self.f_backward, self.keeps = "identity", lambda a: a, lambda dy, y: dy, "y"

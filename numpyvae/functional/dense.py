@@ -1,7 +1,7 @@
 """A dense layer: an affine map and an activation.  Every step of training passes here.
 
-Where kernels are off the bodies run, and they call the pairs.  Where they are on, the products are BLAS's, written to
-arrays that outlive the step, and one loop adds the bias and activates.
+Where kernels are off the bodies below run, and call affine, an activation and their backward.  Where they are on, the
+products are BLAS's, written to arrays that outlive the step, and one loop adds the bias and activates.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = np.ndarray
 
 
 def new_array(name: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """The buffers of somebody who has none."""
+    """`buffers` for a caller who has none: a new array each time."""
     return np.empty(shape, dtype)
 
 
@@ -32,7 +32,7 @@ def dense(x: Array, W: Array, b: Array, activation: str, buffers: Buffers = new_
 
     x : (B, I), W : (I, O), b : (O,)  ->  y, kept : (B, O)
 
-    buffers : a function that gives arrays to write to, by name, shape and dtype; such as a layer's
+    buffers : for the compiled path, a function that gives arrays to write to, by name, shape and dtype, as a layer's
     """
     return ACTIVATIONS[activation].forward(affine(x, W, b))
 

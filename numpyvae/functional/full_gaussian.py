@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..kernels.gaussian import HALF_LOG_2_PI
 from ..twin import twin
 from .gaussian import gaussian_kl, gaussian_kl_backward
 
@@ -55,3 +56,54 @@ def full_gaussian_kl_backward(dkl: Array, mu: Array, logvar: Array, lower: Array
     """Gradients for mu, logvar and lower:  those of gaussian_kl, and dKL/dL_ij = L_ij for j < i."""
     dmu, dlogvar = gaussian_kl_backward(dkl, mu, logvar)
     return dmu, dlogvar, dkl[:, None, None] * np.tril(lower, -1)
+
+
+@twin(None, z="B Z", mu="B Z", logvar="B Z", lower="B Z Z")
+def full_gaussian_log_density(z: Array, mu: Array, logvar: Array, lower: Array) -> Array:
+    """log N(z; mu, L L^T) of each row, in nats:  (B,).
+
+    With the noise e = L^-1 (z - mu) that would have made z, and det(L L^T) = prod exp(logvar_i):
+
+    log N = -1/2 ( |e|^2 + sum_i logvar_i + Z log(2 pi) )
+    """
+    noise = _noise_behind(z, mu, logvar, lower)
+    return -np.sum(0.5 * (noise**2 + logvar) + HALF_LOG_2_PI, axis=1)
+
+
+@twin(None, dlog="B", z="B Z", mu="B Z", logvar="B Z", lower="B Z Z")
+def full_gaussian_log_density_backward(dlog: Array, z: Array, mu: Array, logvar: Array,
+                                       lower: Array) -> tuple[Array, Array, Array, Array]:
+    """Gradients for z, mu, logvar and lower, given the gradient for each row's log density.
+
+    e = L^-1 (z - mu), so de = L^-1 (dz - dmu) - L^-1 dL e.  With g = L^-T e, d(-1/2 |e|^2) = -e^T de is
+
+    -g^T (dz - dmu) + g^T dL e,      i.e.      d/dz = -g      d/dmu = g      d/dL_ij = g_i e_j
+
+    and, as L_ii = exp(logvar_i / 2),      d/dlogvar_i = 1/2 ( L_ii g_i e_i - 1 )
+    """
+    noise = _noise_behind(z, mu, logvar, lower)
+    g = _solve_transposed(_cholesky_factor(logvar, lower), noise)
+    dlogvar = 0.5 * (np.exp(0.5 * logvar) * g * noise - 1.0)
+    dlower = np.tril(g[:, :, None] * noise[:, None, :], -1)
+    dlog = dlog[:, None]
+    return -dlog * g, dlog * g, dlog * dlogvar, dlog[:, :, None] * dlower
+
+
+def _cholesky_factor(logvar: Array, lower: Array) -> Array:
+    return np.tril(lower, -1) + np.exp(0.5 * logvar)[:, :, None] * np.eye(logvar.shape[1], dtype=logvar.dtype)
+
+
+def _noise_behind(z: Array, mu: Array, logvar: Array, lower: Array) -> Array:
+    """e = L^-1 (z - mu), from the first dimension to the last: (B, Z)."""
+    L, noise = _cholesky_factor(logvar, lower), np.zeros_like(z + mu)
+    for i in range(noise.shape[1]):
+        noise[:, i] = (z[:, i] - mu[:, i] - np.sum(L[:, i, :i] * noise[:, :i], axis=1)) / L[:, i, i]
+    return noise
+
+
+def _solve_transposed(L: Array, e: Array) -> Array:
+    """g = L^-T e, from the last dimension to the first: (B, Z)."""
+    g = np.zeros_like(L[:, 0] * e)
+    for i in reversed(range(g.shape[1])):
+        g[:, i] = (e[:, i] - np.sum(L[:, i + 1:, i] * g[:, i + 1:], axis=1)) / L[:, i, i]
+    return g

@@ -67,6 +67,22 @@ def gaussian_kl_backward(dkl: np.ndarray, mu: np.ndarray, logvar: np.ndarray) ->
     return dkl * mu, dkl * 0.5 * (np.exp(logvar) - 1.0)
 
 
+@twin(None, mu="B Z", logvar="B Z")
+def gaussian_kl_of_dimensions(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
+    """The KL of gaussian_kl, each dimension by itself, before they add up: (B, Z), in nats."""
+    column = (mu.size, 1)    # each (b, j) a row of its own
+    return gaussian_kl(mu.reshape(column), logvar.reshape(column)).reshape(mu.shape)
+
+
+@twin(None, dkl="B Z", mu="B Z", logvar="B Z")
+def gaussian_kl_of_dimensions_backward(dkl: np.ndarray, mu: np.ndarray,
+                                       logvar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gradients for mu and logvar, given the gradient for each dimension's KL: dkl, mu, logvar (B, Z)."""
+    column = (mu.size, 1)
+    dmu, dlogvar = gaussian_kl_backward(dkl.ravel(), mu.reshape(column), logvar.reshape(column))
+    return dmu.reshape(mu.shape), dlogvar.reshape(mu.shape)
+
+
 @twin(kernels.gaussian.gaussian_log_density, z="B Z", mu="B Z", logvar="B Z")
 def gaussian_log_density(z: np.ndarray, mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
     """log N(z; mu, diag exp(logvar)) of each row, in nats.

@@ -21,10 +21,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ..arguments import checked, shown
+from ..arguments import METHOD, TEXT, checked, shown
 from ..twin import kernels_are_on, kernels_off
 from .layers import check_layer, layer_examples
-from .models import check_model, model_examples
+from .models import Example, check_model, model_examples
 from .numeric import STEP, TOLERANCE, Array, Gradients, differentiate, relative_errors
 from .objectives import objective_examples
 from .pairs import check_pair, pairs
@@ -34,7 +34,7 @@ __all__ = ["Gradients", "Report", "Row", "STEP", "TOLERANCE", "check_component",
            "check_pair", "components", "differentiate", "gradcheck", "relative_errors"]
 
 
-@checked()
+@checked(component=TEXT, method=METHOD)
 def gradcheck(component: str | None = None, method: str | None = None) -> Report:
     """Check every component of the package, or those whose name contains `component`.
 
@@ -51,7 +51,7 @@ def gradcheck(component: str | None = None, method: str | None = None) -> Report
     return Report([check_component(name, check, method) for name, check in chosen.items() for method in methods])
 
 
-@checked()
+@checked(name=TEXT, method=METHOD)
 def check_component(name: str, check: Callable[[str], Gradients], method: str) -> Row:
     """One row of the report: on the NumPy bodies for the complex step, else on the kernels."""
     with kernels_off() if method == "complex-step" else contextlib.nullcontext():
@@ -71,11 +71,16 @@ def components() -> dict[str, Callable[[str], Gradients]]:
     for name, make_layer in layer_examples():
         found[name] = functools.partial(_check_made, check_layer, make_layer)
     for name, make_model in model_examples():
-        found[name] = functools.partial(_check_made, check_model, make_model)
+        found[name] = functools.partial(_check_example, check_model, make_model)
     for name, check, make_model in objective_examples():
-        found[name] = functools.partial(_check_made, check, make_model)
+        found[name] = functools.partial(_check_example, check, make_model)
     return found
 
 
 def _check_made(check: Callable[..., Gradients], make: Callable[[], tuple[Any, Array]], method: str) -> Gradients:
     return check(*make(), method)
+
+
+def _check_example(check: Callable[..., Gradients], make: Callable[[], Example], method: str) -> Gradients:
+    model, x, given = make()
+    return check(model, x, method, **given)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import checked
+from ..arguments import LAYER, METHOD, SEED, checked
 from ..functional.activations import ACTIVATIONS
 from ..nn import convolution, layers, networks
 from .numeric import Array, Gradients, differentiate
@@ -31,6 +31,12 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
         rng = np.random.default_rng(0)
         return networks.dense_stack([7, 5, 3], "tanh", "relu", rng=rng, dtype=np.float64), rng.standard_normal((4, 7))
 
+    def flattened() -> tuple[Any, Array]:
+        """Its first layer has no weights, and moves what comes back."""
+        rng = np.random.default_rng(0)
+        stack = networks.dense_stack([24, 5, 3], "tanh", "relu", rng=rng, dtype=np.float64)
+        return layers.Sequential([layers.Flatten(2), *stack.layers]), rng.standard_normal((4, 2, 3, 4))
+
     def convolved(make: Any, activation: str) -> tuple[Any, Array]:
         rng = np.random.default_rng(0)
         layer = make(3, 2, (3, 2), (2, 1), (1, 0), activation=activation, rng=rng, dtype=np.float64)
@@ -40,24 +46,19 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
     def reshaped(make: Any, shape: tuple[int, ...]) -> tuple[Any, Array]:
         return make(), np.random.default_rng(0).standard_normal(shape)
 
-    def concatenated() -> tuple[Any, Array]:
-        rng, layer = np.random.default_rng(0), layers.Concatenate(5, 2)
-        layer.context = rng.standard_normal((2, 2))    # for four rows: each stands beside two of them
-        return layer, rng.standard_normal((4, 5))
-
     for activation in ACTIVATIONS:
         yield f"Dense({activation})", functools.partial(dense, activation)
     yield "Sequential", sequential
+    yield "Sequential(Flatten)", flattened
     for cls in (convolution.Conv2d, convolution.ConvTranspose2d):
         for activation in ("identity", "sigmoid"):
             yield f"{cls.__name__}({activation})", functools.partial(convolved, cls, activation)
-    yield "Concatenate", concatenated
     yield "Reshape", functools.partial(reshaped, lambda: layers.Reshape((2, 3, 1)), (4, 6))
     for groups in (1, 2):
         yield f"Flatten({groups})", functools.partial(reshaped, lambda n=groups: layers.Flatten(n), (4, 2, 3, 4))
 
 
-@checked(x="...")
+@checked(layer=LAYER, x="...", method=METHOD, seed=SEED)
 def check_layer(layer: Any, x: Array, method: str, seed: int = 0) -> Gradients:
     """The gradients of a layer for x and for each of its parameters."""
     rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import Kind, checked, shown
+from ..arguments import METHOD, Kind, checked, shown
 
 Array = np.ndarray
 Gradients = dict[str, tuple[Array, Array]]    # name -> (analytic, numeric)
@@ -19,7 +19,7 @@ CHANGEABLE = Kind(lambda x: isinstance(x, np.ndarray) and x.dtype.kind in "fc" a
                   "a NumPy array of floats that can be written, because it is changed and put back", TypeError)
 
 
-@checked(x=CHANGEABLE)
+@checked(x=CHANGEABLE, method=METHOD)
 def differentiate(loss: Callable[[], Any], x: Array, method: str) -> Array:
     """The gradient of loss() for each entry of x, an array that loss reads and that is changed and put back.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import Kind, checked
+from ..arguments import METHOD, SEED, Kind, checked
 from ..functional.dense import new_array
 from ..twin import ANY_SHAPE, NUMBERS, Spec, Twin, is_array, registry
 from .numeric import Array, Gradients, differentiate
@@ -39,7 +39,7 @@ def forward_name(name: str) -> str | None:
     return None
 
 
-@checked(forward=TWIN, backward=TWIN)
+@checked(forward=TWIN, backward=TWIN, method=METHOD, seed=SEED)
 def check_pair(forward: Twin, backward: Twin, method: str, seed: int = 0) -> Gradients:
     """The gradients that `backward` gives and those of sum(dy * forward(...)), by the names of the inputs."""
     rng = np.random.default_rng(seed)
@@ -51,9 +51,12 @@ def check_pair(forward: Twin, backward: Twin, method: str, seed: int = 0) -> Gra
     arguments = {name: np.full(_buffer_shape(name, y, known), np.nan) if name in backward.writes
                  else known[name] if name in known else example_of(spec, iter(()))
                  for name, spec in backward.shapes.items()}
-    results = backward(*_copies(arguments))
+    given = _copies(arguments)
+    results = backward(*given)
     results = results if isinstance(results, tuple) else (results,)
-    gradients: Gradients = {}
+    written = [array for name, array in zip(arguments, given) if name in backward.writes]
+    gradients: Gradients = {f"{name}, as written": (array, result) for name, array, result in
+                            zip(backward.writes, written, results[len(results) - len(written):])}
     if backward.name.endswith("_and_grad"):    # the value comes first; it is checked like a gradient of its own
         gradients["value"] = (results[0], y)
         results = results[1:]

@@ -2,15 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ..arguments import LIKELIHOOD, check, checked
+from ..arguments import CHANNELS, GENERATOR, IMAGE, LIKELIHOOD, POSITIVE, SIZES, WHOLE, checked
 from ..nn.layers import Layer, Sequential
 from ..nn.networks import conv_decoder, conv_encoder, dense_decoder, dense_stack
 from .likelihoods import Likelihood, make_likelihood
-from .model import LossTerms, Model, as_noise
+from .model import LossTerms, Model, as_noise, check_size, n_in
 
 Array = np.ndarray
 
@@ -22,42 +22,37 @@ class Autoencoder(Model):
     """
 
     @checked(likelihood=LIKELIHOOD)
-    def __init__(self, encoder: Sequential, decoder: Sequential, likelihood: Likelihood, dtype: Any,
-                 config: dict[str, Any], network: str = "dense"):
-        self.encoder, self.decoder = encoder, decoder
-        super().__init__(likelihood, config, dtype, network)
+    def __init__(self, encoder: Sequential, decoder: Sequential, likelihood: Likelihood):
+        n_data, n_latent = n_in("encoder", encoder), n_in("decoder", decoder)
+        check_size("decoder", "takes", n_latent, encoder.n_out)
+        check_size("decoder", "puts out", decoder.n_out, n_data * likelihood.outputs_per_pixel)
+        super().__init__(encoder, decoder, likelihood, n_data, n_latent)
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
         yield from self.encoder.named_layers("encoder")
         yield from self.decoder.named_layers("decoder")
 
     @classmethod
-    @checked()
+    @checked(n_data=WHOLE, hidden=SIZES, n_latent=WHOLE, sigma=POSITIVE)
     def dense(cls, n_data: int, hidden: Sequence[int] = (400,), n_latent: int = 20, likelihood: str = "bernoulli",
               activation: str = "relu", init: str = "fan-in", sigma: float = 1.0, *,
-              rng: np.random.Generator, dtype: Any = np.float32) -> Autoencoder:
+              rng: np.random.Generator, dtype: DTypeLike = np.float32) -> Autoencoder:
         """Dense layers n_data -> hidden -> n_latent -> hidden reversed -> n_data; arguments as in VAE.dense."""
-        model = make_likelihood(likelihood, sigma)
-        weights = {"init": init, "rng": rng, "dtype": dtype}
+        pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
         encoder = dense_stack([n_data, *hidden, n_latent], activation, "identity", **weights)
-        decoder = dense_decoder(n_latent, hidden, n_data, model.outputs_per_pixel, activation, **weights)
-        config = {"n_data": n_data, "hidden": hidden, "n_latent": n_latent, "likelihood": likelihood,
-                  "activation": activation, "init": init, "sigma": sigma}
-        return cls(encoder, decoder, model, dtype, config)
+        decoder = dense_decoder(n_latent, hidden, n_data, pixels.outputs_per_pixel, activation, **weights)
+        return cls(encoder, decoder, pixels)
 
     @classmethod
-    @checked()
+    @checked(shape=IMAGE, channels=CHANNELS, n_hidden=WHOLE, n_latent=WHOLE, sigma=POSITIVE)
     def conv(cls, shape: Sequence[int] = (28, 28, 1), channels: Sequence[int] = (32, 64), n_hidden: int = 256,
              n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", init: str = "fan-in",
-             sigma: float = 1.0, *, rng: np.random.Generator, dtype: Any = np.float32) -> Autoencoder:
+             sigma: float = 1.0, *, rng: np.random.Generator, dtype: DTypeLike = np.float32) -> Autoencoder:
         """Convolutions that halve the image, two dense layers, and the same back; arguments as in VAE.conv."""
-        model = make_likelihood(likelihood, sigma)
-        weights = {"init": init, "rng": rng, "dtype": dtype}
+        pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
         encoder = conv_encoder(shape, channels, [n_hidden, n_latent], activation, "identity", **weights)
-        decoder = conv_decoder(n_latent, n_hidden, channels, shape, model.outputs_per_pixel, activation, **weights)
-        config = {"shape": shape, "channels": channels, "n_hidden": n_hidden, "n_latent": n_latent,
-                  "likelihood": likelihood, "activation": activation, "init": init, "sigma": sigma}
-        return cls(encoder, decoder, model, dtype, config, "conv")
+        decoder = conv_decoder(n_latent, n_hidden, channels, shape, pixels.outputs_per_pixel, activation, **weights)
+        return cls(encoder, decoder, pixels)
 
     def loss_and_grad(self, x: Array) -> LossTerms:
         """The loss of a batch x (B, D) in nats per image, and its gradient in `parameters.grads`.
@@ -86,7 +81,8 @@ class Autoencoder(Model):
 
     def noise(self, n: int, rng: np.random.Generator) -> tuple[()]:
         """An autoencoder needs none."""
-        check("noise", n=n, rng=rng)
+        WHOLE.check("noise", "n", n)
+        GENERATOR.check("noise", "rng", rng)
         return ()
 
     def encode(self, x: Array) -> Array:

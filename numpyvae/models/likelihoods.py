@@ -1,90 +1,117 @@
-"""What a decoder's output theta means: a distribution for each pixel.
+"""p(x|z): what a decoder's output theta means, a distribution for each pixel.
 
 Classes with one protocol, so that the model reads the same for each; the mathematics is in functional/.
 theta : (B, outputs_per_pixel * D), x : (B, D).
 """
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
-from ..arguments import checked, one_of
+from ..arguments import POSITIVE, checked, one_of
 from ..functional import continuous_bernoulli, discretized_logistic
 from ..functional import likelihoods as f
 from ..functional.activations import sigmoid
-from ..nn.buffers import Buffers
+from ..nn.buffers import Buffers, Part
 
 Array = np.ndarray
 
 
-class Likelihood(Protocol):
-    """What the model asks of a likelihood."""
+class Likelihood(Part):
+    """What every p(x|z) has.
+
+    name              : what `VAE.dense` and the command line call it
+    outputs_per_pixel : numbers of theta for each of x
+    output_names      : what they are, in a drawing of the network
+    decodes_to        : what theta is, in the words of `examine`
+    support           : where a pixel may lie, (lowest, highest), or None for any finite number
+    levels            : how many values it may have there, evenly spread, or None
+
+    nll(theta, x)                : -log p(x|z) for each row, in nats: (B,)
+    nll_and_grad(dnll, theta, x) : that, and the gradient for theta where row b counts dnll[b] in the loss
+    mean(theta)                  : E[x|z], the picture without pixel noise: (B, D)
+    sample(theta, rng)           : a draw from p(x|z): (B, D)
+    """
 
     name: str
-    outputs_per_pixel: int
-
-    def nll(self, theta: Array, x: Array) -> Array: ...
-
-    def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]: ...
-
-    def mean(self, theta: Array) -> Array: ...
-
-    def sample(self, theta: Array, rng: np.random.Generator) -> Array: ...
-
-    def check(self, x: Array) -> None: ...
-
-
-class Bernoulli:
-    """Each pixel is 1 with probability sigmoid(theta), else 0.  Grey pixels are taken as such probabilities."""
-
-    name = "bernoulli"
     outputs_per_pixel = 1
+    output_names: str
+    decodes_to: str
+    support: tuple[float, float] | None = None
+    levels: int | None = None
 
     def __init__(self) -> None:
         self._buffers = Buffers()
 
+    nll: Callable[[Array, Array], Array]                                     # theta, x -> (B,)
+    nll_and_grad: Callable[[Array, Array, Array], tuple[Array, Array]]       # dnll, theta, x
+    mean: Callable[[Array], Array]                                           # theta -> (B, D)
+    sample: Callable[[Array, np.random.Generator], Array]                    # theta, rng -> (B, D)
+
+    def check(self, x: Array) -> None:
+        """Raises ValueError unless every pixel lies in the support."""
+        if self.support is None:
+            if not np.isfinite(x).all():
+                raise ValueError("x holds NaN or infinity; expected finite pixels: replace or drop them")
+            return
+        low, high = x.real.min(), x.real.max()
+        if not (self.support[0] <= low and high <= self.support[1]):
+            raise ValueError(f"x has pixels from {low:g} to {high:g}; expected {list(self.support)} for a {self.name} "
+                             "decoder: divide bytes by 255, and replace NaN")
+        off = np.abs(x.real - self.on_levels(x.real))
+        if self.levels is not None and not (off < 1e-3 / self.levels).all():
+            last = self.levels - 1
+            raise ValueError(f"x has pixels between the levels 0, 1/{last}, ..., 1; expected those alone for a "
+                             f"{self.name} decoder: give bytes, or bytes / {last}")
+
+    def on_levels(self, x: Array) -> Array:
+        """x moved to the nearest of the levels, where there are some."""
+        return x if self.levels is None else np.rint((self.levels - 1) * x) / (self.levels - 1)
+
+    def _outputs(self, theta: Array) -> tuple[Array, Array]:
+        return self._buffers("nll", (len(theta),), theta.dtype), self._buffers("dtheta", theta.shape, theta.dtype)
+
+
+class Bernoulli(Likelihood):
+    """Each pixel is 1 with probability sigmoid(theta), else 0.  Grey pixels are taken as such probabilities."""
+
+    name = "bernoulli"
+    output_names = decodes_to = "logits"
+    support = (0, 1)
+
     def nll(self, theta: Array, x: Array) -> Array:
-        """-log p(x|z) for each row, in nats: (B,)."""
         return f.bernoulli_nll(theta, x)
 
     def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
-        """The rows' nll (B,) and the gradient for theta, where row b counts dnll[b] in the loss."""
-        return f.bernoulli_nll_and_grad(dnll, theta, x, *_outputs(self._buffers, theta))
+        return f.bernoulli_nll_and_grad(dnll, theta, x, *self._outputs(theta))
 
     def mean(self, theta: Array) -> Array:
-        """E[x|z], the picture without pixel noise: (B, D) in [0, 1]."""
         return sigmoid(theta)
 
     def sample(self, theta: Array, rng: np.random.Generator) -> Array:
-        """A draw from p(x|z), every pixel 0 or 1."""
+        """Every pixel 0 or 1."""
         return (rng.random(theta.shape) < self.mean(theta)).astype(theta.dtype)
 
-    def check(self, x: Array) -> None:
-        """Raises ValueError unless every pixel is within [0, 1]."""
-        low, high = x.real.min(), x.real.max()
-        if not (low >= 0 and high <= 1):
-            raise ValueError(f"x has pixels from {low:g} to {high:g}; expected [0, 1] for a Bernoulli decoder: "
-                             "divide bytes by 255, and replace NaN")
 
-
-class Gaussian:
+class Gaussian(Likelihood):
     """Each pixel is N(theta, sigma^2), with sigma chosen by the user."""
 
     name = "gaussian"
-    outputs_per_pixel = 1
+    output_names = "means"
+    decodes_to = "mean"
 
-    @checked()
+    @checked(sigma=POSITIVE)
     def __init__(self, sigma: float):
+        super().__init__()
         self.sigma = float(sigma)
-        self._buffers = Buffers()
 
     def nll(self, theta: Array, x: Array) -> Array:
         return f.gaussian_nll(theta, x, self.sigma)
 
     def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
-        return f.gaussian_nll_and_grad(dnll, theta, x, self.sigma, *_outputs(self._buffers, theta))
+        return f.gaussian_nll_and_grad(dnll, theta, x, self.sigma, *self._outputs(theta))
 
     def mean(self, theta: Array) -> Array:
         return theta.copy()
@@ -92,24 +119,20 @@ class Gaussian:
     def sample(self, theta: Array, rng: np.random.Generator) -> Array:
         return (theta + self.sigma * rng.standard_normal(theta.shape)).astype(theta.dtype)
 
-    def check(self, x: Array) -> None:
-        _check_finite(x)
 
-
-class GaussianLearned:
+class GaussianLearned(Likelihood):
     """Each pixel is N(mean, exp(logvar)), both put out by the decoder: theta = [mean, logvar]."""
 
     name = "gaussian-learned"
     outputs_per_pixel = 2
-
-    def __init__(self) -> None:
-        self._buffers = Buffers()
+    output_names = "means,\nlog σ²"
+    decodes_to = "mean and logvar"
 
     def nll(self, theta: Array, x: Array) -> Array:
         return f.gaussian_learned_nll(theta, x)
 
     def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
-        return f.gaussian_learned_nll_and_grad(dnll, theta, x, *_outputs(self._buffers, theta))
+        return f.gaussian_learned_nll_and_grad(dnll, theta, x, *self._outputs(theta))
 
     def mean(self, theta: Array) -> Array:
         return theta[:, :theta.shape[1] // 2].copy()
@@ -118,20 +141,20 @@ class GaussianLearned:
         mean, logvar = np.split(theta, 2, axis=1)
         return (mean + np.exp(0.5 * logvar) * rng.standard_normal(mean.shape)).astype(theta.dtype)
 
-    def check(self, x: Array) -> None:
-        _check_finite(x)
 
-
-class ContinuousBernoulli(Bernoulli):
+class ContinuousBernoulli(Likelihood):
     """Each pixel has the density exp(a x) / integral on [0, 1], a = theta: for grey pixels, and a true density."""
 
     name = "continuous-bernoulli"
+    output_names = "logits"
+    decodes_to = "continuous Bernoulli logits"
+    support = (0, 1)
 
     def nll(self, theta: Array, x: Array) -> Array:
         return continuous_bernoulli.continuous_bernoulli_nll(theta, x)
 
     def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
-        return continuous_bernoulli.continuous_bernoulli_nll_and_grad(dnll, theta, x, *_outputs(self._buffers, theta))
+        return continuous_bernoulli.continuous_bernoulli_nll_and_grad(dnll, theta, x, *self._outputs(theta))
 
     def mean(self, theta: Array) -> Array:
         return continuous_bernoulli.continuous_bernoulli_mean(theta)
@@ -143,20 +166,21 @@ class ContinuousBernoulli(Bernoulli):
         return np.clip(np.where(theta < 0, 1 - x, x), 0, 1).astype(theta.dtype)
 
 
-class DiscretizedLogistic:
+class DiscretizedLogistic(Likelihood):
     """Each pixel is one of 256 levels, held by a logistic distribution: theta = [mean, log scale]."""
 
     name = "discretized-logistic"
     outputs_per_pixel = 2
-
-    def __init__(self) -> None:
-        self._buffers = Buffers()
+    output_names = "means,\nlog s"
+    decodes_to = "mean and log scale"
+    support = (0, 1)
+    levels = 256
 
     def nll(self, theta: Array, x: Array) -> Array:
         return discretized_logistic.discretized_logistic_nll(theta, x)
 
     def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
-        return discretized_logistic.discretized_logistic_nll_and_grad(dnll, theta, x, *_outputs(self._buffers, theta))
+        return discretized_logistic.discretized_logistic_nll_and_grad(dnll, theta, x, *self._outputs(theta))
 
     def mean(self, theta: Array) -> Array:
         return discretized_logistic.discretized_logistic_mean(theta)
@@ -165,31 +189,14 @@ class DiscretizedLogistic:
         """A draw of the logistic distribution, mean + scale log(u / (1 - u)), on the nearest level."""
         mean, log_scale = np.split(theta, 2, axis=1)
         x = mean + np.exp(log_scale) * rng.logistic(size=mean.shape)
-        return (np.rint(255 * np.clip(x, 0, 1)) / 255).astype(theta.dtype)
-
-    def check(self, x: Array) -> None:
-        """Raises ValueError unless every pixel is one of the 256 levels."""
-        levels = 255 * x.real
-        if not (np.abs(levels - np.rint(levels)) < 1e-3).all() or not (levels.min() >= 0 and levels.max() <= 255):
-            raise ValueError("x has pixels between the levels 0, 1/255, ..., 1; expected those alone for a discretized "
-                             "logistic decoder: give bytes, or bytes / 255")
+        return self.on_levels(np.clip(x, 0, 1)).astype(theta.dtype)
 
 
-LIKELIHOODS: dict[str, Callable[[float], Likelihood]] = {    # by name, made from sigma, which matters to one alone
-    "bernoulli": lambda sigma: Bernoulli(), "continuous-bernoulli": lambda sigma: ContinuousBernoulli(),
-    "discretized-logistic": lambda sigma: DiscretizedLogistic(), "gaussian": Gaussian,
-    "gaussian-learned": lambda sigma: GaussianLearned()}
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    kind.name: kind for kind in (Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Gaussian, GaussianLearned)}
 
 
 def make_likelihood(name: str, sigma: float) -> Likelihood:
-    """The likelihood of that name; sigma matters to "gaussian" alone."""
-    return LIKELIHOODS[one_of("likelihood", name, LIKELIHOODS)](sigma)
-
-
-def _outputs(buffers: Buffers, theta: Array) -> tuple[Array, Array]:
-    return buffers("nll", (len(theta),), theta.dtype), buffers("dtheta", theta.shape, theta.dtype)
-
-
-def _check_finite(x: Array) -> None:
-    if not np.isfinite(x).all():
-        raise ValueError("x holds NaN or infinity; expected finite pixels: replace or drop them")
+    """The likelihood of that name; sigma goes to those that have one."""
+    kind = LIKELIHOODS[one_of("likelihood", name, LIKELIHOODS)]
+    return kind(**({"sigma": sigma} if "sigma" in inspect.signature(kind).parameters else {}))

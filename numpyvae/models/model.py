@@ -1,18 +1,23 @@
-"""What every model has beside its mathematics: one vector of weights, a dtype, a file."""
+"""What every model has beside its mathematics: one vector of weights, a dtype, a file.
+
+A model is its parts.  A file holds the tree of them, each by the name of its class with its constructor's arguments,
+and one vector of weights; loading.py makes the model again.
+"""
 from __future__ import annotations
 
 import copy
-import math
+import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ..arguments import checked, one_of, plain, shown
+from ..arguments import checked, plain, shown
 from ..files import checkpoint
-from ..files.regular import one_line
-from ..nn.layers import Layer
+from ..nn.buffers import Part
+from ..nn.layers import Layer, Sequential
 from ..nn.parameters import Parameters
 from .likelihoods import Likelihood
 
@@ -27,31 +32,53 @@ class LossTerms(NamedTuple):
     kl: float
 
 
-class Model:
+class Model(Part):
     """The base of VAE and Autoencoder.
 
     parameters : all the weights (see Parameters); the layers see them as views
-    network    : the constructor that made it, "dense" or "conv"
-    config     : the arguments that it was given; a file keeps both, and makes the model again
+    n_classes  : the number of classes of the labels that it is told, or None
     """
 
-    kinds: dict[str, Any] = {}    # subclasses by name, so that a file can say which one it holds
+    not_copied = ("parameters",)    # the layers' own arrays travel, and it is made of them anew
+    n_classes: int | None = None
+    parameters: Parameters
 
-    def __init_subclass__(cls) -> None:
-        Model.kinds[cls.__name__] = cls
+    # What training asks of a model; labels come last where there are classes.
+    noise: Callable[[int, np.random.Generator], tuple[Array, ...]]
+    loss_and_grad: Callable[..., LossTerms]
+    loss_terms: Callable[..., LossTerms]
+    loss: Callable[..., float]
+    encode: Callable[..., Any]
+    decode: Callable[..., Array]
+    reconstruct: Callable[..., Array]
+    beta: float    # of a VAE
 
-    def __init__(self, likelihood: Likelihood, config: dict[str, Any], dtype: Any, network: str):
-        size = {"dense": "n_data", "conv": "shape"}[one_of("network", network, ("dense", "conv"))]
-        if size not in config:
-            raise ValueError(f"network is {network!r}, and config has no {size}; expected that of such a network")
-        self.likelihood, self.network = likelihood, network
-        self.config: dict[str, Any] = {    # as JSON has it: lists, and Python's own numbers
-            name: list(plain(value)) if isinstance(value, tuple) else plain(value) for name, value in config.items()}
-        self.n_data = math.prod(self.config["shape"]) if network == "conv" else self.config["n_data"]
-        self.n_latent = self.config["n_latent"]
-        self.parameters = Parameters(self.named_layers(), dtype)
+    def __init__(self, encoder: Sequential, decoder: Sequential, likelihood: Likelihood, n_data: int, n_latent: int):
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.n_data, self.n_latent = n_data, n_latent
+        layers = list(self.named_layers())
+        for name, layer in layers:
+            if Parameters.holds(layer):
+                raise ValueError(f"{name} belongs to another model; expected a layer of its own: copy.deepcopy(it)")
+        self.parameters = Parameters(layers)
 
-    def named_layers(self) -> Iterable[tuple[str, Layer]]:
+    def __copy__(self) -> Self:
+        """A shallow copy would take the layers from the model."""
+        return copy.deepcopy(self)
+
+    def check_views(self) -> None:
+        """Raises ValueError where a layer's arrays are not views of `parameters`, and so do not train."""
+        for name, layer in self.named_layers():
+            if not self.parameters.sees(name, layer):
+                raise ValueError(f"the weights or gradients of {name} are not those of `parameters`; expected layers "
+                                 "that write into params and grads in place, and a new model where a part is replaced")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """After a copy or a pickle: the weights are one vector again, and the layers see it."""
+        vars(self).update(state)
+        self.parameters = Parameters(list(self.named_layers()))
+
+    def named_layers(self) -> Iterator[tuple[str, Layer]]:
         """The layers with weights, in the order of the data."""
         raise NotImplementedError
 
@@ -61,20 +88,20 @@ class Model:
         return self.parameters.values.dtype
 
     @checked()
-    def astype(self, dtype: Any) -> Self:
+    def astype(self, dtype: DTypeLike) -> Self:
         """A copy of the model with its weights in another dtype."""
         model = copy.deepcopy(self)
-        model.parameters = Parameters(model.named_layers(), dtype)
+        model.parameters = Parameters(list(model.named_layers()), dtype)
         return model
 
     @checked()
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights and configuration to one .npz file, whole or not at all; `numpyvae.load` reads it.
+        """Write the tree of parts and their weights to one .npz file, whole or not at all; `numpyvae.load` reads it.
 
-        Raises OSError where the folder cannot be written.
+        Raises ValueError where a part cannot be written, or has arrays of its own; OSError where the folder cannot.
         """
-        header = {"kind": type(self).__name__, "network": self.network, "config": self.config}
-        checkpoint.write(path, header, {"values": self.parameters.values})
+        self.check_views()
+        checkpoint.write(path, {"model": checked_tree_of(self)}, {"values": self.parameters.values})
 
     def check_data(self, x: Array) -> Array:
         """x as rows of the model's dtype; raises TypeError or ValueError where the model cannot take it."""
@@ -83,45 +110,79 @@ class Model:
         return x
 
 
-class Allowance(np.random.Generator):
-    """A generator for the first weights, for at most as many as a file holds: a forged configuration gets no memory.
+def n_in(argument: str, network: Sequential) -> int:
+    """How many numbers a network takes in a row; raises ValueError where its first layer does not say."""
+    if network.n_in is None:
+        raise ValueError(f"{argument} does not say how many numbers it takes; expected an attribute n_in of its first "
+                         "layer")
+    return network.n_in
 
-    Raises ValueError when asked for more.
+
+def check_size(argument: str, does: str, found: int | None, expected: int | None) -> None:
+    """Raises ValueError where two sizes that are both known differ."""
+    if None not in (found, expected) and found != expected:
+        raise ValueError(f"{argument} {does} {found} numbers in a row; expected {expected}, to fit the other parts")
+
+
+def tree_of(part: Any) -> dict[str, Any]:
+    """A part as JSON: the name of its class, and its constructor's arguments, which it has as attributes.
+
+    {"part": "Dense", "n_in": 784, "n_out": 400, "activation": "relu", "init": "fan-in"};  a class that is not of this
+    package is {"own": ...}.  The weights themselves, and what draws them, are no part of it.
+
+    Raises ValueError where an argument is no attribute, or nothing that JSON can hold.
     """
-
-    def __init__(self, n_weights: int):
-        super().__init__(np.random.PCG64(0))
-        self.n_weights = self.left = n_weights
-
-    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
-        self.left -= math.prod(np.atleast_1d(size).tolist())
-        if self.left < 0:
-            raise ValueError(f"its configuration asks for more than the {self.n_weights} weights that it holds")
-        return super().uniform(low, high, size)
+    kind = type(part)
+    parameters = inspect.signature(kind).parameters.values()
+    return {origin(kind): kind.__name__} | {
+        parameter.name: _written(part, parameter) for parameter in parameters if parameter.name not in ("rng", "dtype")}
 
 
-@checked()
-def load(path: str | os.PathLike[str]) -> Any:
-    """The model that `save` wrote to a file.
+def checked_tree_of(model: Model) -> dict[str, Any]:
+    """The tree, if the same model can be made of it; raises ValueError where a part of one's own comes back another."""
+    from .loading import Maker    # which knows the classes of all models, and so imports this file
+    tree = tree_of(model)
+    own = own_classes(model)
+    if own:
+        again = Maker(list(own), model.dtype)(tree)
+        if tree_of(again) != tree or again.parameters.names != model.parameters.names:
+            raise ValueError(f"{', '.join(sorted(kind.__name__ for kind in own))}: a part made again from its "
+                             "constructor's arguments is another one; expected attributes that keep what was given")
+    return tree
 
-    Raises FileNotFoundError or another OSError, or ValueError where the file is no model that numpyvae saved.
-    """
-    header, arrays = checkpoint.read(path)
-    try:
-        kind = Model.kinds[header["kind"]]
-        make = {"dense": kind.dense, "conv": kind.conv}[header.get("network", "dense")]    # older files do not say
-        values = arrays["values"]
-        model = make(**header["config"], rng=Allowance(values.size))
-        if values.shape != model.parameters.values.shape or values.dtype.kind != "f":
-            raise ValueError(f"it holds {values.shape} weights of {values.dtype}, its configuration asks for "
-                             f"{model.parameters.values.shape} floats")
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{path} is no model that numpyvae saved ({one_line(error)}); train one, or check the "
-                         "path") from error
-    if not np.isfinite(values).all():
-        raise ValueError(f"{path} holds weights that are NaN or infinite; train the model anew")
-    model.parameters.values[:] = values
-    return model.astype(values.dtype)
+
+def own_classes(part: Any) -> set[type]:
+    """The classes in a tree that are not of this package."""
+    found = {type(part)} if origin(type(part)) == "own" else set()
+    for name in inspect.signature(type(part)).parameters:
+        values = getattr(part, name, None)
+        for value in values if isinstance(values, (list, tuple)) else [values]:
+            if type(value).__module__ not in ("builtins", "numpy"):
+                found |= own_classes(value)
+    return found
+
+
+def origin(kind: type) -> str:
+    """What stands before the name of a class in a tree: a class of somebody's own may be called like one of ours."""
+    return "part" if kind.__module__.startswith("numpyvae.") else "own"
+
+
+def _written(part: Any, parameter: inspect.Parameter) -> Any:
+    name, called = parameter.name, type(part).__name__
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or not hasattr(part, name):
+        raise ValueError(f"{called} cannot be saved: its constructor takes {name}, which it has no attribute for; "
+                         f"expected self.{name}, so that a file can make it again")
+
+    def as_json(value: Any) -> Any:
+        if isinstance(value, (tuple, list)):
+            return [as_json(one) for one in value]
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if type(value).__module__ in ("builtins", "numpy"):
+            raise ValueError(f"{called} cannot be saved: its {name} is {shown(value)}; expected numbers, text, parts "
+                             "of a model, or lists of them")
+        return tree_of(value)
+    return as_json(plain(getattr(part, name)))
 
 
 def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:

@@ -1,49 +1,195 @@
-"""The variational autoencoder.  `loss_and_grad` is the whole of it, forward and backward, on one screen."""
+"""The variational autoencoder.  `forward` and `loss_and_grad` are the whole of it, on one screen."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ..arguments import LIKELIHOOD, check, checked
-from ..functional.gaussian import gaussian_kl, gaussian_kl_backward, reparameterize, reparameterize_backward
-from ..nn.layers import Dense, Layer, Sequential, check_as_many, expect
+from ..arguments import (CHANNELS, GENERATOR, IMAGE, LIKELIHOOD, NOT_NEGATIVE, POSITIVE, POSTERIOR, PRIOR, SIZES, WHOLE,
+                         as_array, checked, shown)
+from ..functional.labels import concatenate, concatenate_backward, one_hot
+from ..nn.layers import Layer, Sequential
 from ..nn.networks import conv_decoder, conv_encoder, dense_decoder, dense_stack
 from .likelihoods import Likelihood, make_likelihood
-from .model import LossTerms, Model, as_noise
+from .model import LossTerms, Model, as_noise, check_size, n_in
+from .posteriors import DiagonalGaussian, Posterior
+from .priors import StandardNormal
 
 Array = np.ndarray
 
 
 class VAE(Model):
-    """p(x|z) from a decoder, q(z|x) = N(mu, diag exp(logvar)) from an encoder, p(z) = N(0, I).
+    """p(x|z) from a decoder and a likelihood, q(z|x) from an encoder and a posterior, and the prior p(z).
 
     Trained to minimise, on average over images (B of them in a batch),
 
         loss = -E_q[ log p(x|z) ] + beta KL( q(z|x) || p(z) ),
 
     the negative ELBO for beta = 1, with one z for each image.       [Kingma & Welling 2013, eq. 10; lesson 7, eq. 7.1]
+
+    encoder, decoder : networks, (B, D) -> (B, H) and (B, Z) -> (B, D), or more for a likelihood that asks for more
+    posterior        : q(z|x), such as DiagonalGaussian(H, Z, rng=rng), which takes what the encoder puts out
+    likelihood       : p(x|z), such as likelihoods.Bernoulli()
+    prior            : p(z); N(0, I), if None
+    n_classes        : for a conditional VAE: each image has a label, 0 ... n_classes - 1, which stands one-hot beside
+                       x and z, so the encoder takes D + n_classes numbers and the decoder Z + n_classes
+
+    beta             : the weight of the KL
+
+    Raises TypeError or ValueError where a part is none of its kind, sizes do not fit together, a layer stands in two
+    places or in another model, or no KL is known for posterior and prior.
     """
 
-    @checked(likelihood=LIKELIHOOD)
-    def __init__(self, encoder: Sequential, mu_head: Dense, logvar_head: Dense, decoder: Sequential,
-                 likelihood: Likelihood, beta: float, dtype: Any, config: dict[str, Any], network: str = "dense"):
-        self.encoder, self.mu_head, self.logvar_head, self.decoder = encoder, mu_head, logvar_head, decoder
+    @checked(posterior=POSTERIOR, likelihood=LIKELIHOOD, prior=PRIOR, beta=NOT_NEGATIVE, n_classes=WHOLE)
+    def __init__(self, encoder: Sequential, posterior: Posterior, decoder: Sequential, likelihood: Likelihood,
+                 prior: Any = None, beta: float = 1.0, n_classes: int | None = None):
+        self.posterior, self.n_classes = posterior, n_classes
+        self.prior = StandardNormal(posterior.n_latent) if prior is None else prior
         self.beta = float(beta)
-        super().__init__(likelihood, config, dtype, network)
+        if not (posterior.knows_kl_to(self.prior)
+                or (hasattr(posterior, "log_density") and hasattr(self.prior, "log_density"))):
+            raise ValueError(f"posterior is {shown(posterior)} and prior {shown(self.prior)}, which have no KL; "
+                             "expected a pair with a closed form, or log densities of both")
+        n_labels, n_latent = n_classes or 0, posterior.n_latent
+        taken = n_in("encoder", encoder) if encoder.layers else posterior.n_hidden    # linear: the heads see x
+        check_size("posterior", "takes", getattr(posterior, "n_hidden", None), encoder.n_out)
+        check_size("prior", "has", getattr(self.prior, "n_latent", None), n_latent)
+        check_size("decoder", "takes", decoder.n_in, n_latent + n_labels)
+        check_size("decoder", "puts out", decoder.n_out, (taken - n_labels) * likelihood.outputs_per_pixel)
+        super().__init__(encoder, decoder, likelihood, taken - n_labels, n_latent)
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
         yield from self.encoder.named_layers("encoder")
-        yield "mu_head", self.mu_head
-        yield "logvar_head", self.logvar_head
+        yield from self.posterior.named_heads()
         yield from self.decoder.named_layers("decoder")
 
+    def forward(self, x: Array, eps: Array, c: Array | None = None) -> tuple[Any, Array, Array]:
+        """From an image to what the decoder makes of its code: q(z|x), a draw z from it, theta of p(x|z).
+
+        x (B, D), eps (B, Z) noise from N(0, I), c (B, C) the labels, one-hot, if there are any.
+        """
+        q     = self.infer(x, c)                                        # q(z|x): mu, logvar (B, Z)
+        z     = self.posterior.reparameterize(q, eps)                   # (B, Z)    z = mu + sigma eps, a draw from q
+        theta = self.generate(z, c)                                     # (B, D), or (B, 2D): means and scales
+        return q, z, theta
+
+    def loss_and_grad(self, x: Array, eps: Array, labels: Array | None = None) -> LossTerms:
+        """The loss of a batch, and its gradient in `parameters.grads`.
+
+        x : (B, D) data, eps : (B, Z) noise from N(0, I), labels : (B,) or one for all, where there are classes.
+        The same eps serves forward and backward.  Each line of the backward half is derived in lesson 7, eq. 7.3.
+
+        Raises TypeError or ValueError for a batch that the model cannot take.
+        """
+        x, eps, c = self.check_batch(x, eps, labels)
+        # forward
+        q, z, theta = self.forward(x, eps, c)                           # q(z|x), z (B, Z), theta of p(x|z)
+        dnll        = np.full(len(x), 1 / len(x), x.dtype)              # (B,)      a mean: each row counts 1/B
+        nll, dtheta = self.likelihood.nll_and_grad(dnll, theta, x)      # (B,), like theta
+        kl          = self.posterior.kl(q, self.prior)                  # (B,)      KL( q(z|x) || p(z) )
+        # backward: the same lines, reversed, from step 5 to step 1; dtheta, step 5, came with the nll
+        dz = concatenate_backward(self.decoder.backward(dtheta), z)     # (B, Z)    step 4
+        dh = self.posterior.backward(dz, self.beta * dnll)              # (B, H)    steps 3, 2: through z and the KL
+        self.encoder.backward(dh, need_dx=False)                        # step 1; nobody asks for the data's gradient
+        return mean_terms(nll, kl, self.beta)
+
+    def infer(self, x: Array, c: Array | None = None) -> Any:
+        """q(z|x): what the posterior's heads make of the encoder's h (B, H)."""
+        h = self.encoder.forward(x if c is None else concatenate(x, c))
+        return self.posterior.forward(h)
+
+    def generate(self, z: Array, c: Array | None = None) -> Array:
+        """theta of p(x|z): z (B, Z) -> (B, D), or what the likelihood asks for."""
+        return self.decoder.forward(z if c is None else concatenate(z, c))
+
+    def log_weight(self, q: Any, z: Array, nll: Array) -> Array:
+        """log p(x|z) + log p(z) - log q(z|x) of each row, (B,): the logarithm of an importance weight.
+
+        Its mean under q is the ELBO; the logarithm of the mean weight is log p(x).
+        """
+        return self.prior.log_density(z) - self.posterior.log_density(q, z) - nll
+
+    def loss_terms(self, x: Array, eps: Array, labels: Array | None = None) -> LossTerms:
+        """The loss of a batch and its parts, by the forward half of `loss_and_grad` alone.
+
+        With beta = 1 it is an estimate, from one z for each image, of minus the ELBO.           [lesson 4, eq. 4.4]
+        """
+        x, eps, c = self.check_batch(x, eps, labels)
+        q, _, theta = self.forward(x, eps, c)
+        return mean_terms(self.likelihood.nll(theta, x), self.posterior.kl(q, self.prior), self.beta)
+
+    def loss(self, x: Array, eps: Array, labels: Array | None = None) -> float:
+        """The loss of a batch, in nats per image; complex where the parameters are, for the complex step."""
+        return self.loss_terms(x, eps, labels).loss
+
+    def noise(self, n: int, rng: np.random.Generator) -> tuple[Array]:
+        """What `loss_and_grad` needs beside n images: (eps,), eps (n, Z) from N(0, I)."""
+        WHOLE.check("noise", "n", n)
+        GENERATOR.check("noise", "rng", rng)
+        return (self.posterior.noise(n, rng, self._real),)
+
+    def encode(self, x: Array, labels: Array | None = None) -> tuple[Array, Array]:
+        """The mean and the log variance of each dimension of q(z|x): mu, logvar, both (B, Z)."""
+        x = self.check_data(x)
+        return self.posterior.moments(self.infer(x, self.one_hot(labels, len(x))))
+
+    def decode(self, z: Array, labels: Array | None = None) -> Array:
+        """E[x|z], the picture without pixel noise: (B, Z) -> (B, D)."""
+        z = as_noise("z", z, self.n_latent, self.dtype)
+        return self.likelihood.mean(self.generate(z, self.one_hot(labels, len(z))))
+
+    @checked(n=WHOLE, labels="any: ...")
+    def sample(self, n: int, rng: np.random.Generator, pixel_noise: bool = False, labels: Array | None = None) -> Array:
+        """n new images: z from the prior, then E[x|z], or with pixel_noise a draw from p(x|z).  (n, D)"""
+        c = self.one_hot(labels, n)
+        theta = self.generate(self.prior.sample(n, rng, self._real).astype(self.dtype), c)
+        return self.likelihood.sample(theta, rng) if pixel_noise else self.likelihood.mean(theta)
+
+    def reconstruct(self, x: Array, labels: Array | None = None) -> Array:
+        """Each image encoded to its mean and decoded again: (B, D) -> (B, D)."""
+        return self.decode(self.encode(x, labels)[0], labels)
+
+    def check_batch(self, x: Array, eps: Array, labels: Array | None) -> tuple[Array, Array, Array | None]:
+        """x and eps as rows of the model's dtype, the labels one-hot.
+
+        Raises TypeError or ValueError where they do not go together.
+        """
+        x, eps = self.check_data(x), as_noise("eps", eps, self.n_latent, self.dtype)
+        if len(x) != len(eps):
+            raise ValueError(f"eps has {len(eps)} rows; expected {len(x)}, one for each row of x")
+        return x, eps, self.one_hot(labels, len(x))
+
+    def one_hot(self, labels: Any, n: int) -> Array | None:
+        """The classes of n rows, (n,) or one for all, as (n, n_classes); None where the model knows no classes.
+
+        Raises TypeError or ValueError where they are no whole numbers from 0 to n_classes - 1.
+        """
+        if self.n_classes is None:
+            if labels is not None:
+                raise ValueError(f"labels is {shown(labels)}, and the model knows no classes; expected none, or a "
+                                 "ConditionalVAE")
+            return None
+        if labels is None:
+            raise ValueError(f"labels is None; expected each row's class, 0 to {self.n_classes - 1}, or one for all")
+        labels = np.atleast_1d(as_array("VAE", "labels", labels, "any: ...", {}))
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"labels is {shown(labels)}; expected whole numbers")
+        if labels.shape not in ((n,), (1,)) or labels.min() < 0 or labels.max() >= self.n_classes:
+            raise ValueError(f"labels has shape {labels.shape} and lies from {labels.min(initial=0)} to "
+                             f"{labels.max(initial=0)}; expected ({n},) or one, from 0 to {self.n_classes - 1}")
+        return one_hot(np.broadcast_to(labels, n), self.n_classes, self.dtype)
+
+    @property
+    def _real(self) -> np.dtype:
+        return np.zeros(0, self.dtype).real.dtype
+
     @classmethod
-    @checked()
+    @checked(n_data=WHOLE, hidden=SIZES, n_latent=WHOLE, beta=NOT_NEGATIVE, sigma=POSITIVE)
     def dense(cls, n_data: int, hidden: Sequence[int] = (400,), n_latent: int = 20, likelihood: str = "bernoulli",
               activation: str = "relu", beta: float = 1.0, init: str = "fan-in", sigma: float = 1.0, *,
-              rng: np.random.Generator, dtype: Any = np.float32) -> VAE:
+              rng: np.random.Generator, dtype: DTypeLike = np.float32) -> VAE:
         """Dense layers all the way: n_data -> hidden -> n_latent -> hidden reversed -> n_data.
 
         likelihood : "bernoulli" or "continuous-bernoulli" (pixels in [0, 1]), "discretized-logistic" (bytes / 255),
@@ -54,20 +200,15 @@ class VAE(Model):
 
         Raises TypeError or ValueError that names the argument that does not fit.
         """
-        model = make_likelihood(likelihood, sigma)
-        weights = {"init": init, "rng": rng, "dtype": dtype}
-        encoder = dense_stack([n_data, *hidden], activation, activation, **weights)
-        mu_head, logvar_head = (Dense([n_data, *hidden][-1], n_latent, **weights) for _ in range(2))
-        decoder = dense_decoder(n_latent, hidden, n_data, model.outputs_per_pixel, activation, **weights)
-        config = {"n_data": n_data, "hidden": hidden, "n_latent": n_latent, "likelihood": likelihood,
-                  "activation": activation, "beta": beta, "init": init, "sigma": sigma}
-        return cls(encoder, mu_head, logvar_head, decoder, model, beta, dtype, config)
+        return dense_vae(DiagonalGaussian, n_data, hidden, n_latent, likelihood, activation, beta, init, sigma, rng,
+                         dtype)
 
     @classmethod
-    @checked()
+    @checked(shape=IMAGE, channels=CHANNELS, n_hidden=WHOLE, n_latent=WHOLE, beta=NOT_NEGATIVE, sigma=POSITIVE)
     def conv(cls, shape: Sequence[int] = (28, 28, 1), channels: Sequence[int] = (32, 64), n_hidden: int = 256,
              n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", beta: float = 1.0,
-             init: str = "fan-in", sigma: float = 1.0, *, rng: np.random.Generator, dtype: Any = np.float32) -> VAE:
+             init: str = "fan-in", sigma: float = 1.0, *, rng: np.random.Generator,
+             dtype: DTypeLike = np.float32) -> VAE:
         """Convolutions that halve the image, a dense layer, n_latent, and the same back; x stays rows (B, D).
 
         shape    : of an image, (height, width, channels); x holds such images, each as a row
@@ -76,113 +217,36 @@ class VAE(Model):
 
         Raises TypeError or ValueError that names the argument that does not fit.
         """
-        model = make_likelihood(likelihood, sigma)
-        weights = {"init": init, "rng": rng, "dtype": dtype}
-        encoder = conv_encoder(shape, channels, [n_hidden], activation, activation, **weights)
-        mu_head, logvar_head = (Dense(n_hidden, n_latent, **weights) for _ in range(2))
-        decoder = conv_decoder(n_latent, n_hidden, channels, shape, model.outputs_per_pixel, activation, **weights)
-        config = {"shape": shape, "channels": channels, "n_hidden": n_hidden, "n_latent": n_latent,
-                  "likelihood": likelihood, "activation": activation, "beta": beta, "init": init, "sigma": sigma}
-        return cls(encoder, mu_head, logvar_head, decoder, model, beta, dtype, config, "conv")
+        return conv_vae(DiagonalGaussian, shape, channels, n_hidden, n_latent, likelihood, activation, beta, init,
+                        sigma, rng, dtype)
 
-    def loss_and_grad(self, x: Array, eps: Array) -> LossTerms:
-        """The loss of a batch, and its gradient in `parameters.grads`.
 
-        x : (B, D) data, eps : (B, Z) noise from N(0, I).  The same eps serves forward and backward.
-        Each line of the backward half is derived in lesson 7, eq. 7.3.
+def mean_terms(nll: Array, kl: Array, beta: float) -> LossTerms:
+    """The rows' parts of the loss (B,), averaged over the batch."""
+    mean_nll, mean_kl = nll.sum() / len(nll), kl.sum() / len(kl)
+    terms = LossTerms(mean_nll + beta * mean_kl, mean_nll, mean_kl)
+    return terms if np.iscomplexobj(nll) else LossTerms(*map(float, terms))
 
-        Raises TypeError or ValueError for a batch that the model cannot take.
-        """
-        x, eps = self.check_pair(x, eps)
-        # forward
-        h      = self.encoder.forward(x)                        # (B, H)
-        mu     = self.mu_head.forward(h)                        # (B, Z)
-        logvar = self.logvar_head.forward(h)                    # (B, Z)
-        z      = reparameterize(mu, logvar, eps)                # (B, Z)
-        theta  = self.decoder.forward(z)                        # (B, D), or (B, 2D) where the decoder knows sigma
-        dnll   = np.full(len(x), 1 / len(x), x.dtype)           # (B,)    the loss is a mean: each row counts 1/B
-        nll, dtheta = self.likelihood.nll_and_grad(dnll, theta, x)              # (B,), like theta
-        kl     = gaussian_kl(mu, logvar)                        # (B,)
-        # backward: the same lines, reversed
-        dmu_kl, dlogvar_kl = gaussian_kl_backward(self.beta * dnll, mu, logvar)     # the path through the KL
-        dz                 = self.decoder.backward(dtheta)
-        dmu, dlogvar       = reparameterize_backward(dz, logvar, eps)               # the path through z
-        dmu     += dmu_kl                                       # mu and logvar fork into z and the KL: here they join
-        dlogvar += dlogvar_kl
-        self.backward_encoder(dmu, dlogvar)
-        return self.mean_terms(nll, kl)
 
-    def backward_encoder(self, dmu: Array, dlogvar: Array) -> None:
-        """From the gradients for mu and logvar (B, Z) to those of the encoder's weights."""
-        expect("dmu", dmu, ("B", self.n_latent), self.dtype)
-        expect("dlogvar", dlogvar, ("B", self.n_latent), self.dtype)
-        check_as_many("dmu", dmu, "dlogvar", dlogvar)
-        has_encoder = len(self.encoder.layers) > 0
-        dh = self.mu_head.backward(dmu, need_dx=has_encoder)
-        dh_logvar = self.logvar_head.backward(dlogvar, need_dx=has_encoder)
-        if has_encoder:
-            dh += dh_logvar                                     # h forks into mu and logvar: here it joins
-            self.encoder.backward(dh, need_dx=False)            # nobody asks how the data should change
+def dense_vae(posterior: Any, n_data: int, hidden: Sequence[int], n_latent: int, likelihood: str, activation: str,
+              beta: float, init: str, sigma: float, rng: np.random.Generator, dtype: Any,
+              n_classes: int | None = None) -> VAE:
+    """A VAE of dense layers with a posterior of this class; see VAE.dense."""
+    pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
+    n_labels = n_classes or 0
+    sizes = [n_data + n_labels, *hidden]
+    encoder = dense_stack(sizes, activation, activation, **weights)
+    q = posterior(sizes[-1], n_latent, **weights)
+    decoder = dense_decoder(n_latent + n_labels, hidden, n_data, pixels.outputs_per_pixel, activation, **weights)
+    return VAE(encoder, q, decoder, pixels, beta=beta, n_classes=n_classes)
 
-    def loss_terms(self, x: Array, eps: Array) -> LossTerms:
-        """The loss of a batch and its parts, by the forward half of `loss_and_grad` alone.
 
-        With beta = 1 it is an estimate, from one z for each image, of minus the ELBO.           [lesson 4, eq. 4.4]
-        """
-        x, eps = self.check_pair(x, eps)
-        h = self.encoder.forward(x)
-        mu, logvar = self.mu_head.forward(h), self.logvar_head.forward(h)
-        z = reparameterize(mu, logvar, eps)
-        return self.mean_terms(self.likelihood.nll(self.decoder.forward(z), x), gaussian_kl(mu, logvar))
-
-    def loss(self, x: Array, eps: Array) -> float:
-        """The loss of a batch, in nats per image; complex where the parameters are, for the complex step."""
-        return self.loss_terms(x, eps).loss
-
-    def noise(self, n: int, rng: np.random.Generator) -> tuple[Array]:
-        """What `loss_and_grad` needs beside n images: eps (n, Z) from N(0, I)."""
-        check("noise", n=n, rng=rng)
-        real = np.zeros(0, self.dtype).real.dtype
-        return (rng.standard_normal((n, self.n_latent), dtype=real),)    # type: ignore[call-overload]
-
-    def encode(self, x: Array) -> tuple[Array, Array]:
-        """q(z|x) of each image: mu, logvar, both (B, Z)."""
-        h = self.encoder.forward(self.check_data(x))
-        return self.mu_head.forward(h).copy(), self.logvar_head.forward(h).copy()
-
-    def decode(self, z: Array) -> Array:
-        """E[x|z], the picture without pixel noise: (B, Z) -> (B, D)."""
-        return self.likelihood.mean(self._theta(z))
-
-    @checked()
-    def sample(self, n: int, rng: np.random.Generator, pixel_noise: bool = False) -> Array:
-        """n new images: z from the prior, then E[x|z], or with pixel_noise a draw from p(x|z).  (n, D)"""
-        theta = self._theta(*self.noise(n, rng))
-        return self.likelihood.sample(theta, rng) if pixel_noise else self.likelihood.mean(theta)
-
-    def reconstruct(self, x: Array) -> Array:
-        """Each image encoded to its mean and decoded again: (B, D) -> (B, D)."""
-        return self.decode(self.encode(x)[0])
-
-    def _theta(self, z: Array) -> Array:
-        return self.decoder.forward(as_noise("z", z, self.n_latent, self.dtype))
-
-    def check_pair(self, x: Array, eps: Array) -> tuple[Array, Array]:
-        """x and eps as rows of the model's dtype; raises TypeError or ValueError where they do not go together."""
-        x, eps = self.check_data(x), as_noise("eps", eps, self.n_latent, self.dtype)
-        if len(x) != len(eps):
-            raise ValueError(f"eps has {len(eps)} rows; expected {len(x)}, one for each row of x")
-        return x, eps
-
-    def mean_terms(self, nll: Array, kl: Array) -> LossTerms:
-        """The rows' parts of the loss, averaged over the batch; kl may also be one number for all of them.
-
-        nll : (B,), kl : (B,) or (1,)
-        """
-        expect("nll", nll, ("B",), self.dtype)
-        expect("kl", kl, ("B",), self.dtype)
-        if len(kl) != 1:
-            check_as_many("nll", nll, "kl", kl)
-        mean_nll, mean_kl = nll.sum() / len(nll), kl.sum() / len(kl)
-        terms = LossTerms(mean_nll + self.beta * mean_kl, mean_nll, mean_kl)
-        return terms if np.iscomplexobj(nll) else LossTerms(*map(float, terms))
+def conv_vae(posterior: Any, shape: Sequence[int], channels: Sequence[int], n_hidden: int, n_latent: int,
+             likelihood: str, activation: str, beta: float, init: str, sigma: float, rng: np.random.Generator,
+             dtype: Any) -> VAE:
+    """A VAE of convolutions with a posterior of this class; see VAE.conv."""
+    pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
+    encoder = conv_encoder(shape, channels, [n_hidden], activation, activation, **weights)
+    q = posterior(n_hidden, n_latent, **weights)
+    decoder = conv_decoder(n_latent, n_hidden, channels, shape, pixels.outputs_per_pixel, activation, **weights)
+    return VAE(encoder, q, decoder, pixels, beta=beta)

@@ -51,10 +51,10 @@ class Part:
 
     Copied or pickled, a part leaves behind what it keeps from forward to backward.
 
-    kept : the names of those attributes
+    not_copied : the names of those attributes
     """
 
-    kept: tuple[str, ...] = ()
+    not_copied: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in self.kept}
+        return {name: value for name, value in vars(self).items() if name not in self.not_copied}

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ..arguments import checked, one_of
+from ..arguments import MARGINS, STEPS, WHOLE, checked, one_of
 from ..functional.activations import ACTIVATIONS
 from ..functional.affine import add_transposed_matmul, matmul
 from ..functional.convolution import (Pair, conv2d, conv2d_backward, conv_size, conv_transpose2d,
@@ -75,7 +76,7 @@ class Convolution(Layer):
 
     def _backward_by_pairs(self, dy: Array, dx: MaybeArray, backward: Callable[..., Any], small: Array) -> MaybeArray:
         """The gradients by the functions that derive them, portion after portion; dx is filled where it is wanted."""
-        da = ACTIVATIONS[self.activation].f_backward(dy, self.stored)
+        da = ACTIVATIONS[self.activation].f_backward(dy, self.kept)
         for grad in self.grads.values():
             grad[:] = 0
         for some in self._portions(small):
@@ -91,7 +92,7 @@ class Convolution(Layer):
         """The gradient da for what the bias was added to, shaped like dy; db goes to grads.  By rows, too."""
         width, n_out = dy.shape[2:]
         db = self._buffers("db", (width * n_out,), dy.dtype)
-        da = ACTIVATIONS[self.activation].backward_bias(as_rows(dy, 2), as_rows(self.stored, 2), db, self._buffers)
+        da = ACTIVATIONS[self.activation].backward_bias(as_rows(dy, 2), as_rows(self.kept, 2), db, self._buffers)
         np.sum(db.reshape(width, n_out), axis=0, out=self.grads["b"])
         return da.reshape(dy.shape)
 
@@ -114,10 +115,10 @@ class Conv2d(Convolution):
     ValueError for a wrong argument, or in `forward` where the window is larger than the padded image.
     """
 
-    @checked()
+    @checked(n_in=WHOLE, n_out=WHOLE, kernel_size=STEPS, stride=STEPS, padding=MARGINS)
     def __init__(self, n_in: int, n_out: int, kernel_size: int | Pair, stride: int | Pair = 1,
                  padding: int | Pair = 0, activation: str = "identity", init: str = "fan-in", *,
-                 rng: np.random.Generator, dtype: Any = np.float32):
+                 rng: np.random.Generator, dtype: DTypeLike = np.float32):
         shape = (*as_pair(kernel_size), n_in, n_out)
         super().__init__(n_in, n_out, shape, stride, padding, activation, init, rng, dtype)
 
@@ -133,7 +134,7 @@ class Conv2d(Convolution):
             else:
                 a[some] = conv2d(x[some], W, b, self.stride, self.padding)
         self.x = x
-        self.y, self.stored = self._add_bias(a) if compiled else ACTIVATIONS[self.activation].forward(a)
+        self.y, self.kept = self._add_bias(a) if compiled else ACTIVATIONS[self.activation].forward(a)
         return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
@@ -169,10 +170,10 @@ class ConvTranspose2d(Convolution):
     ValueError for a wrong argument, or in `forward` where the padding leaves nothing.
     """
 
-    @checked()
+    @checked(n_in=WHOLE, n_out=WHOLE, kernel_size=STEPS, stride=STEPS, padding=MARGINS, output_padding=MARGINS)
     def __init__(self, n_in: int, n_out: int, kernel_size: int | Pair, stride: int | Pair = 1,
                  padding: int | Pair = 0, output_padding: int | Pair = 0, activation: str = "identity",
-                 init: str = "fan-in", *, rng: np.random.Generator, dtype: Any = np.float32):
+                 init: str = "fan-in", *, rng: np.random.Generator, dtype: DTypeLike = np.float32):
         shape = (*as_pair(kernel_size), n_out, n_in)
         super().__init__(n_in, n_out, shape, stride, padding, activation, init, rng, dtype)
         self.output_padding = as_pair(output_padding)
@@ -192,7 +193,7 @@ class ConvTranspose2d(Convolution):
             else:
                 a[some] = conv_transpose2d(x[some], W, b, self.stride, self.padding, self.output_padding)
         self.x = x
-        self.y, self.stored = self._add_bias(a) if compiled else ACTIVATIONS[self.activation].forward(a)
+        self.y, self.kept = self._add_bias(a) if compiled else ACTIVATIONS[self.activation].forward(a)
         return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:

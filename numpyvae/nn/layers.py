@@ -3,20 +3,23 @@
 Every layer follows one protocol:
 
     layer.forward(x) -> y          keeps what backward needs on self
-    layer.backward(dy) -> dx       overwrites layer.grads, never dy
+    layer.backward(dy) -> dx       overwrites layer.grads, never dy; None for backward(dy, need_dx=False)
     layer.params, layer.grads      dicts with the same keys
 
 y and dx belong to the layer: they hold until its next forward or backward.  Copy what you want to keep.
 """
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ..arguments import SIZES, checked, one_of, shown
+from ..arguments import LAYERS, SIZES, TEXT, WHOLE, checked, one_of, shown
 from ..functional.activations import ACTIVATIONS
 from ..functional.dense import dense, dense_backward
 from ..twin import MaybeArray
@@ -26,19 +29,23 @@ Array = np.ndarray
 
 
 class Layer(Part):
-    """What layers share.  The rest of the package asks for these four alone: a layer of one's own need not inherit."""
+    """What layers share.  A layer of one's own need not inherit: the package asks for what is listed above alone."""
 
     forward: Callable[[Array], Array]
     backward: Callable[..., MaybeArray]
-    kept = ("x", "y", "stored")
+    not_copied = ("x", "y", "kept", "grads")
     x: Array
     y: Array
-    stored: Array    # what the activation's backward wants: y or its input
+    kept: Array    # what the activation's backward wants: y or its input
 
     def __init__(self, params: dict[str, Array] | None = None):
         self.params = params or {}
         self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
         self._buffers = Buffers()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
 
 
 # Each name gives the half-width of a uniform distribution, for weights of n_in inputs and n_out outputs.
@@ -49,10 +56,35 @@ INITS = {
 }
 
 
+_left: ContextVar[int | None] = ContextVar("weights left", default=None)
+
+
+@contextlib.contextmanager
+def at_most(n_weights: int) -> Iterator[None]:
+    """Inside the block, layers may have at most n_weights weights in all: so a forged file gets no memory.
+
+    A layer that asks for more raises ValueError.
+    """
+    before = _left.set(n_weights)
+    try:
+        yield
+    finally:
+        _left.reset(before)
+
+
+def _count(n_weights: int) -> None:
+    left = _left.get()
+    if left is not None:
+        if n_weights > left:
+            raise ValueError("its parts ask for more weights than it holds")
+        _left.set(left - n_weights)
+
+
 def first_weights(shape: tuple[int, ...], n_biases: int, fan_in: int, fan_out: int, init: str,
                   rng: np.random.Generator, dtype: Any) -> dict[str, Array]:
     """W of that shape and b, for outputs that each sum fan_in inputs and inputs that each reach fan_out outputs."""
     width = INITS[one_of("init", init, INITS)](fan_in, fan_out)
+    _count(math.prod(shape) + n_biases)
     W = rng.uniform(-width, width, shape)
     b = rng.uniform(-width, width, n_biases) if init == "fan-in" else np.zeros(n_biases)
     return {"W": W.astype(dtype), "b": b.astype(dtype)}
@@ -70,9 +102,9 @@ class Dense(Layer):
     Raises TypeError or ValueError that names the argument that does not fit; so do `forward` and `backward`.
     """
 
-    @checked()
+    @checked(n_in=WHOLE, n_out=WHOLE)
     def __init__(self, n_in: int, n_out: int, activation: str = "identity", init: str = "fan-in", *,
-                 rng: np.random.Generator, dtype: Any = np.float32):
+                 rng: np.random.Generator, dtype: DTypeLike = np.float32):
         self.n_in, self.n_out, self.init = n_in, n_out, init
         self.activation = one_of("activation", activation, ACTIVATIONS)
         super().__init__(first_weights((n_in, n_out), n_out, n_in, n_out, init, rng, dtype))
@@ -82,13 +114,13 @@ class Dense(Layer):
         W, b = self.params["W"], self.params["b"]
         expect("x", x, ("B", len(W)), W.dtype)
         self.x = x
-        self.y, self.stored = dense(x, W, b, self.activation, self._buffers)
+        self.y, self.kept = dense(x, W, b, self.activation, self._buffers)
         return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
         """dy (B, O) -> dx (B, I), or None where nobody needs it.        [derived in functional.dense_backward]"""
         check_upstream(self, dy, need_dx)
-        dx, _, _ = dense_backward(dy, self.x, self.params["W"], self.stored, self.activation,
+        dx, _, _ = dense_backward(dy, self.x, self.params["W"], self.kept, self.activation,
                                   self.grads["W"], self.grads["b"], need_dx, self._buffers)
         return dx
 
@@ -100,6 +132,7 @@ class Reshape(Layer):
     def __init__(self, shape: Sequence[int]):
         super().__init__()
         self.shape = tuple(shape)
+        self.n_in = math.prod(self.shape)
 
     def forward(self, x: Array) -> Array:
         expect("x", x, ("B", math.prod(self.shape)))
@@ -119,7 +152,7 @@ class Flatten(Layer):
              mean and its logvar, the row is [mean of all pixels | logvar of all pixels], as likelihoods take it
     """
 
-    @checked()
+    @checked(groups=WHOLE)
     def __init__(self, groups: int = 1):
         super().__init__()
         self.groups = groups
@@ -151,43 +184,22 @@ class Flatten(Layer):
         return out
 
 
-class Concatenate(Layer):
-    """What is known beside each row: (B, I) -> (B, I + C), [x, context].
-
-    context : (R, C); its R rows stand beside R, 2 R, ... rows of x, again and again.  Set it before forward.
-              Nothing is learned here, and backward drops the context's share of the gradient
-    """
-
-    @checked()
-    def __init__(self, n_in: int, n_context: int):
-        super().__init__()
-        self.n_in, self.n_context = n_in, n_context
-        self.context: Array | None = None
-
-    def forward(self, x: Array) -> Array:
-        expect("x", x, ("B", self.n_in))
-        if self.context is None:
-            raise ValueError("no condition is set; call condition(labels) first, so that the model knows the classes")
-        if len(x) % len(self.context):
-            raise ValueError(f"the condition holds {len(self.context)} labels for {len(x)} rows; expected one label, "
-                             "or one for each row")
-        self.y = y = self._buffers("y", (len(x), self.n_in + self.n_context), x.dtype)
-        y[:, :self.n_in] = x
-        y[:, self.n_in:] = np.tile(self.context, (len(x) // len(self.context), 1))
-        return y
-
-    def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
-        """With y = [x, c]:  dx is the first I columns of dy."""
-        check_upstream(self, dy, need_dx)
-        return np.ascontiguousarray(dy[:, :self.n_in]) if need_dx else None
-
-
 class Sequential(Part):
     """Layers one after another; with none, the identity."""
 
-    @checked()
+    @checked(layers=LAYERS)
     def __init__(self, layers: Sequence[Layer]):
         self.layers = list(layers)
+
+    @property
+    def n_in(self) -> int | None:
+        """The numbers in a row of x; None where the first layer does not say."""
+        return getattr(self.layers[0], "n_in", None) if self.layers else None
+
+    @property
+    def n_out(self) -> int | None:
+        """The numbers in a row of y, where the last layer is dense; else None."""
+        return self.layers[-1].n_out if self.layers and isinstance(self.layers[-1], Dense) else None
 
     def forward(self, x: Array) -> Array:
         for layer in self.layers:
@@ -203,7 +215,7 @@ class Sequential(Part):
             dx = layer.backward(dx, need_dx=True if i > first else need_dx)
         return dx
 
-    @checked()
+    @checked(prefix=TEXT)
     def named_layers(self, prefix: str) -> Iterator[tuple[str, Layer]]:
         """prefix.0, prefix.1, ... with their layers."""
         for i, layer in enumerate(self.layers):
@@ -222,12 +234,6 @@ def expect(argument: str, value: Array, shape: tuple[int | str, ...], dtype: Any
             or any([type(n) is not str and n != m for n, m in zip(shape, value.shape)])):
         raise ValueError(f"{argument} has shape {value.shape}; expected ({', '.join(map(str, shape))})"
                          f"{'' if value.size else ', and none of them 0'}")
-
-
-def check_as_many(argument: str, rows: Array, other: str, rows_of_other: Array) -> None:
-    """Raises ValueError where one array has more rows than the other."""
-    if len(rows) != len(rows_of_other):
-        raise ValueError(f"{argument} has {len(rows)} rows and {other} {len(rows_of_other)}; expected as many")
 
 
 def check_upstream(layer: Any, dy: Array, need_dx: bool) -> None:

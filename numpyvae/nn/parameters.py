@@ -1,14 +1,18 @@
 """Every weight of a model in one vector, every gradient in another, both seen through named views."""
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..arguments import ANYTHING, all_are, checked, has, one_of
+from ..arguments import ANYTHING, COUNT, DTYPE, TEXT, all_are, checked, has, one_of
 from .buffers import aligned
 from .layers import Layer
+
+
+_living: weakref.WeakSet[Parameters] = weakref.WeakSet()
 
 
 class Parameters:
@@ -17,19 +21,26 @@ class Parameters:
     values, grads : (P,), the weights and their gradients
     names         : "encoder.0.W", "encoder.0.b", ... in the order in which they lie in the vectors
 
+    dtype : of both; the layers' own, if None
+
     The layers keep working: their `params` and `grads` become views of the two vectors.  So the optimizer is one
     pass, a checkpoint one array, and a gradient check walks one index.  parameters["encoder.0.W"] is the view.
     """
 
-    @checked(named_layers=ANYTHING)
-    def __init__(self, named_layers: Iterable[tuple[str, Layer]], dtype: Any):
+    @checked(named_layers=ANYTHING, dtype=DTYPE)
+    def __init__(self, named_layers: Iterable[tuple[str, Layer]], dtype: Any = None):
         named_layers = list(named_layers) if isinstance(named_layers, (Iterator, tuple, list)) else []
         if not named_layers or not all(all_are(ANYTHING.fits)(pair) and len(pair) == 2 and isinstance(pair[0], str)
                                        and has("params", "grads")(pair[1]) for pair in named_layers):
             raise TypeError("Parameters: named_layers are no pairs of a name and a layer; expected at least one pair")
+        for i, (prefix, layer) in enumerate(named_layers):
+            before = next((name for name, other in named_layers[:i] if other is layer), None)
+            if before is not None and layer.params:
+                raise ValueError(f"Parameters: {prefix} is the same layer as {before}; expected one for each place")
         weights = {f"{prefix}.{name}": weight
                    for prefix, layer in named_layers for name, weight in layer.params.items()}
         self.names = list(weights)
+        dtype = dtype or np.result_type(*weights.values())
         ends = np.cumsum([weight.size for weight in weights.values()])
         self._place = {name: (slice(end - weight.size, end), weight.shape)
                        for (name, weight), end in zip(weights.items(), ends)}
@@ -40,6 +51,18 @@ class Parameters:
             for name in layer.params:
                 layer.params[name] = self._view(self.values, f"{prefix}.{name}")
                 layer.grads[name] = self._view(self.grads, f"{prefix}.{name}")
+        _living.add(self)
+
+    @staticmethod
+    def holds(layer: Layer) -> bool:
+        """Whether a layer's weights lie in the vector of some living Parameters."""
+        return any(np.may_share_memory(weight, other.values) for other in _living for weight in layer.params.values())
+
+    def sees(self, prefix: str, layer: Layer) -> bool:
+        """Whether a layer's arrays are the views that it was given."""
+        return all(f"{prefix}.{name}" in self._place
+                   and np.may_share_memory(weight, self.values) and weight.shape == self[f"{prefix}.{name}"].shape
+                   and np.may_share_memory(layer.grads[name], self.grads) for name, weight in layer.params.items())
 
     def __len__(self) -> int:
         return self.values.size
@@ -48,12 +71,12 @@ class Parameters:
         """The weights called `name`, as a view.  Raises ValueError that lists the names."""
         return self._view(self.values, name)
 
-    @checked()
+    @checked(name=TEXT)
     def grad(self, name: str) -> np.ndarray:
         """The gradient for the weights called `name`, as a view."""
         return self._view(self.grads, name)
 
-    @checked()
+    @checked(index=COUNT)
     def locate(self, index: int) -> tuple[str, tuple[int, ...]]:
         """The name of the array that holds values[index], and the place in it."""
         for name, (where, shape) in self._place.items():

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from ..models.vae import VAE
 from ..version import __version__
 from . import plots
-from .summary import lines
+from .summary import lines, parts_of
 
 Array = np.ndarray
 
@@ -34,7 +35,7 @@ HEADLINES = (
     ("images_per_second", "images per second", "in training", ",.0f"))
 
 
-def write_report(path: str | os.PathLike[str], vae: Any, records: Sequence[Any], images: Array,
+def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any], images: Array,
                  labels: Array | None = None, thickness: Array | None = None, title: str = "A VAE",
                  configuration: dict[str, Any] | None = None, metrics: dict[str, Any] | None = None,
                  evaluation: dict[str, Any] | None = None) -> None:
@@ -46,7 +47,7 @@ def write_report(path: str | os.PathLike[str], vae: Any, records: Sequence[Any],
                     the report does without those panels
     labels        : (N,) the images' classes, or None
     thickness     : (N,) a factor of the images that is known to be true, in pixels, or None
-    configuration : what the run was asked to do; `vae.config` by default
+    configuration : what the run was asked to do; by default the model's parts
     metrics       : what was measured, in place of or beside what the records tell
     evaluation    : what `numpyvae evaluate` measured, for a section of its own
 
@@ -65,14 +66,14 @@ def write_report(path: str | os.PathLike[str], vae: Any, records: Sequence[Any],
     images = np.asarray(images)[rows]
     labels, thickness = (None if known is None else np.asarray(known)[rows] for known in (labels, thickness))
     shape = plots.picture_shape(images.shape[1:])
-    if hasattr(vae, "condition") and labels is None:
+    if vae.n_classes is not None and labels is None:
         raise ValueError("labels is None; expected the images' labels, as the model is conditional")
     if shape is not None:
         images = images.reshape(-1, *shape)
         sections.append(_pictures(vae, images, labels))
     if evaluation is not None:
         sections.append(_evaluation(evaluation))
-    sections += [_latent(vae, images, labels, thickness, shape), _network(vae, configuration or vae.config, metrics)]
+    sections += [_latent(vae, images, labels, thickness, shape), _network(vae, configuration or parts_of(vae), metrics)]
     _write(path, _page(vae, title, metrics, "\n".join(sections)))
 
 
@@ -85,7 +86,7 @@ def _metrics(records: Sequence[Any]) -> dict[str, Any]:
             "images_per_second": statistics.median(record.images_per_second for record in records)}
 
 
-def _page(vae: Any, title: str, metrics: dict[str, Any], sections: str) -> str:
+def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str) -> str:
     numbers = [f"<div><dt>{name}</dt><dd>{metrics[key]:{form}}<small>{unit}</small></dd></div>"
                for key, name, unit, form in HEADLINES if key in metrics]
     lead = (f"A variational autoencoder with {len(vae.parameters):,} weights turns {vae.n_data} numbers into a code "
@@ -95,7 +96,7 @@ def _page(vae: Any, title: str, metrics: dict[str, Any], sections: str) -> str:
                                sections=sections, version=__version__)
 
 
-def _training(vae: Any, records: Sequence[Any]) -> str:
+def _training(vae: VAE, records: Sequence[Any]) -> str:
     late = records[len(records) // 5:]    # the first epochs dwarf what follows
     return _section(
         "Training", "The unit is the nat: what it costs to tell one image, in natural logarithms instead of bits. "
@@ -111,28 +112,28 @@ def _training(vae: Any, records: Sequence[Any]) -> str:
                lambda ax: plots.learning_curves(late, ax, terms=["loss"])))
 
 
-def _given(vae: Any, labels: Array | None, rows: Any = slice(None)) -> Any:
-    """The VAE; a conditional one, told the labels of the rows that come next."""
-    return vae if labels is None or not hasattr(vae, "condition") else vae.condition(labels[rows])
+def _told(vae: VAE, labels: Array | None, rows: Any = slice(None)) -> Any:
+    """The labels of these rows, where the VAE is to be told them."""
+    return None if labels is None or vae.n_classes is None else labels[rows]
 
 
-def _pictures(vae: Any, images: Array, labels: Array | None) -> str:
+def _pictures(vae: VAE, images: Array, labels: Array | None) -> str:
     columns, rows = _grid(images)
     n = columns * rows
-    classes = np.arange(n) % vae.config.get("n_classes", 1)
-    samples = _given(vae, classes).sample(n, np.random.default_rng(0)).reshape(-1, *images.shape[1:])
+    classes = None if vae.n_classes is None else np.arange(n) % vae.n_classes
+    samples = vae.sample(n, np.random.default_rng(0), labels=classes).reshape(-1, *images.shape[1:])
     return _section(
         "What it sees and what it dreams", "",
         _panel("Images and their reconstructions", "Below each image of the test set, what the decoder makes of its "
                "code. What is lost did not fit through the code.",
-               lambda ax: plots.reconstructions(_given(vae, labels, slice(n // 2)), images[:n // 2], ax, columns)),
+               lambda ax: plots.reconstructions(vae, images[:n // 2], ax, columns, _told(vae, labels, slice(n // 2)))),
         _panel("Samples from the prior", "New images: codes drawn from N(0, I), decoded, none chosen by hand. They "
                "are means, so blur is doubt.", lambda ax: plots.image_grid(samples, ax, columns)))
 
 
-def _latent(vae: Any, images: Array, labels: Array | None, thickness: Array | None,
+def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | None,
             shape: tuple[int, ...] | None) -> str:
-    mu, logvar = _given(vae, labels).encode(plots.as_rows(images))
+    mu, logvar = vae.encode(plots.as_rows(images), **plots.given(_told(vae, labels)))
     kl = plots.kl_of_dimensions(mu, logvar)
     largest = np.argsort(-kl, kind="stable").tolist()
 
@@ -157,13 +158,13 @@ def _latent(vae: Any, images: Array, labels: Array | None, thickness: Array | No
     if shape is not None and vae.n_latent == 2:
         n = max(3, min(15, 420 // max(shape[:2])))
         panels.append(_panel("The latent space, decoded", "Codes on a grid, equally likely under the prior, each as "
-                             "its picture.", lambda ax: plots.latent_grid(_given(vae, labels, 0), n, shape, ax)))
+                             "its picture.", lambda ax: plots.latent_grid(vae, n, shape, ax, _told(vae, labels, 0))))
     elif shape is not None:
         columns, rows = _grid(images)
         panels.append(_panel("A walk along single dimensions", "One image's code, with one dimension at a time moved "
                              "from −3 to 3: what changes in a row is what that dimension stands for.",
-                             lambda ax: plots.latent_traversals(_given(vae, labels, 0), images[0],
-                                                                largest[:rows], min(columns, 9), ax)))
+                             lambda ax: plots.latent_traversals(vae, images[0], largest[:rows], min(columns, 9), ax,
+                                                                _told(vae, labels, 0))))
     panels.append(_panel("What each dimension says", f"The KL of each latent dimension; together {kl.sum():.2f} nats. "
                          "A bar near 0 is a dimension that the model leaves unused.",
                          lambda ax: plots.kl_per_dimension(mu, logvar, ax)))
@@ -177,15 +178,15 @@ def _evaluation(result: dict[str, Any]) -> str:
                     "</table></figure>")
 
 
-def _network(vae: Any, configuration: dict[str, Any], metrics: dict[str, Any]) -> str:
+def _network(vae: VAE, configuration: dict[str, Any], metrics: dict[str, Any]) -> str:
     known = {key for key, *_ in HEADLINES}
     more = {key: value for key, value in metrics.items()
             if key not in known and isinstance(value, (int, float, np.number)) and not isinstance(value, bool)}
-    columns = 4 + 2 * len(plots.hidden_layers(vae.config))
+    columns = 3 + len(plots.hidden_layers(vae.encoder)) + len(plots.hidden_layers(vae.decoder))
     drawn = _panel("The network", "The encoder turns an image x into a mean μ and a log variance for each latent "
                    "dimension; z is drawn with noise ε; the decoder turns z into the parameters of each pixel. A "
                    "box's height grows with the logarithm of its size.",
-                   lambda ax: plots.network(vae.config, ax), wide=True, size=(max(9.5, 1.4 * columns), 2.9))
+                   lambda ax: plots.network(vae, ax), wide=True, size=(max(9.5, 1.4 * columns), 2.9))
     tables = [_table("Configuration", configuration)] + ([_table("More numbers", more)] if more else [])
     return _section("How it was made", "", drawn, *tables)
 

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import MODEL, SIZES, Kind, checked, has, one_of, shown
-from ..functional.gaussian import gaussian_kl
-from ..models.likelihoods import LIKELIHOODS
-from ..nn.networks import halved
+from ..arguments import COUNT, MODEL, PLACES, RECORDS, SIZES, TEXT, TEXTS, WHOLE, Kind, checked, has, one_of, shown
+from ..functional.convolution import conv_size, transposed_size
+from ..functional.gaussian import gaussian_kl_of_dimensions
+from ..models.model import Model
+from ..models.vae import VAE
+from ..nn.convolution import Conv2d, ConvTranspose2d
+from ..nn.layers import Reshape, Sequential
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +36,7 @@ MARKERS = "o^sDvP"    # the next ten classes have the same colours and another s
 TERMS = {"loss": ("loss", BLUE), "nll": ("reconstruction (nll)", ORANGE), "kl": ("KL", GREEN)}
 
 
-@checked()
+@checked(records=RECORDS, terms=TEXTS)
 def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Sequence[str] = tuple(TERMS)) -> Axes:
     """The loss and its parts over the epochs: solid in training, dashed in validation.
 
@@ -57,7 +60,7 @@ def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Seque
     return _open_frame(ax)
 
 
-@checked(images="numbers: ...")
+@checked(images="numbers: ...", columns=WHOLE, gap=COUNT)
 def image_grid(images: Array, ax: Axes | None = None, columns: int | None = None, gap: int = 2) -> Axes:
     """Pictures side by side, row by row.
 
@@ -84,17 +87,19 @@ def image_grid(images: Array, ax: Axes | None = None, columns: int | None = None
     return ax
 
 
-@checked(vae=MODEL, images="...")
-def reconstructions(vae: Any, images: Array, ax: Axes | None = None, columns: int = 10) -> Axes:
+@checked(vae=MODEL, images="...", columns=WHOLE, labels="any: ...")
+def reconstructions(vae: Model, images: Array, ax: Axes | None = None, columns: int = 10,
+                    labels: Array | None = None) -> Axes:
     """Images in one row, and below each its reconstruction from the mean of q(z|x); row pair by row pair.
 
     images : as in image_grid
+    labels : (N,), for a conditional VAE
 
     Raises ValueError for images that are no pictures.
     """
     originals = _pictures(images)
     _check_fits("images", images[0], vae)
-    again = _pictures(vae.reconstruct(as_rows(images)).reshape(np.shape(images)))
+    again = _pictures(vae.reconstruct(as_rows(images), **given(labels)).reshape(np.shape(images)))
     columns = min(columns, len(originals))
     starts = range(0, len(originals), columns)
     blank = np.zeros((-len(originals) % columns, *originals.shape[1:]))    # fills the last row
@@ -105,7 +110,7 @@ def reconstructions(vae: Any, images: Array, ax: Axes | None = None, columns: in
     return _label_rows(ax, len(starts) * ["original", "rebuilt"], originals.shape[1])
 
 
-@checked(means="N Z", values="any: N")
+@checked(means="N Z", values="any: N", label=TEXT, dimensions=PLACES)
 def latent_map(means: Array, values: Array | None = None, label: str = "", ax: Axes | None = None,
                dimensions: Sequence[int] = (0, 1)) -> Axes:
     """Where the images lie in the latent space, in two of its dimensions; the dashed circle holds 86 % of the prior.
@@ -144,7 +149,7 @@ def kl_of_dimensions(mu: Array, logvar: Array) -> Array:
 
     A sum over dimensions is the KL term of the loss; near 0, the encoder leaves the dimension unused.
     """
-    return gaussian_kl(mu.reshape(-1, 1), logvar.reshape(-1, 1)).reshape(mu.shape).mean(axis=0)
+    return gaussian_kl_of_dimensions(mu, logvar).mean(axis=0)
 
 
 @checked(mu="B Z", logvar="B Z")
@@ -160,13 +165,15 @@ def kl_per_dimension(mu: Array, logvar: Array, ax: Axes | None = None) -> Axes:
     return _open_frame(ax)
 
 
-@checked(vae=MODEL, shape=SIZES)
-def latent_grid(vae: Any, n: int = 15, shape: Sequence[int] | None = None, ax: Axes | None = None) -> Axes:
+@checked(vae=MODEL, n=WHOLE, shape=SIZES, labels="any: ...")
+def latent_grid(vae: Model, n: int = 15, shape: Sequence[int] | None = None, ax: Axes | None = None,
+                labels: Array | int | None = None) -> Axes:
     """A latent space of two dimensions, decoded on a grid of n x n points that are equally likely under the prior.
 
     The points are quantiles of N(0, 1), so the middle of the space gets most of them.   [Kingma & Welling 2013, fig. 4]
 
-    shape : of a picture, as (height, width) or (height, width, 3), unless it is a square
+    shape  : of a picture, as (height, width) or (height, width, 3), unless it is a square
+    labels : the class to decode, for a conditional VAE
 
     Raises ValueError where the latent space has not two dimensions, or the data are no pictures.
     """
@@ -176,7 +183,7 @@ def latent_grid(vae: Any, n: int = 15, shape: Sequence[int] | None = None, ax: A
     if shape is not None and math.prod(shape) != vae.n_data:
         raise ValueError(f"shape is {shown(shape)}; expected that of a picture with the model's {vae.n_data} numbers")
     right, up = np.meshgrid(quantiles, quantiles[::-1])
-    x = vae.decode(np.column_stack([right.ravel(), up.ravel()]))
+    x = vae.decode(np.column_stack([right.ravel(), up.ravel()]), **given(labels))
     ax = image_grid(x.reshape(-1, *(shape or x.shape[1:])), ax, columns=n, gap=0)
     height, width, _ = _pictures(x[:1].reshape(-1, *(shape or x.shape[1:]))).shape[1:]
     ticks = sorted({0, n // 4, n // 2, n - 1 - n // 4, n - 1})
@@ -186,13 +193,14 @@ def latent_grid(vae: Any, n: int = 15, shape: Sequence[int] | None = None, ax: A
     return ax
 
 
-@checked(image="...")
-def latent_traversals(vae: Any, image: Array, dimensions: Sequence[int], steps: int = 9,
-                      ax: Axes | None = None) -> Axes:
+@checked(image="...", dimensions=PLACES, steps=WHOLE, labels="any: ...")
+def latent_traversals(vae: VAE, image: Array, dimensions: Sequence[int], steps: int = 9, ax: Axes | None = None,
+                      labels: Array | int | None = None) -> Axes:
     """One image's mean decoded again and again, with one latent dimension at a time moved from -3 to 3.
 
     image      : (height, width), (height, width, 1 or 3), or (D,)
     dimensions : one row of pictures for each
+    labels     : the image's class, for a conditional VAE
 
     Raises ValueError for an image that is no picture.
     """
@@ -200,11 +208,11 @@ def latent_traversals(vae: Any, image: Array, dimensions: Sequence[int], steps: 
     if max(dimensions) >= vae.n_latent:
         raise ValueError(f"dimensions is {shown(dimensions)}; expected some of 0 to {vae.n_latent - 1}")
     values = np.linspace(-3, 3, steps)
-    mu, _ = vae.encode(as_rows(image[None]))
+    mu, _ = vae.encode(as_rows(image[None]), **given(labels))
     z = np.repeat(mu, len(dimensions) * steps, axis=0).reshape(len(dimensions), steps, -1)
     for row, dimension in enumerate(dimensions):
         z[row, :, dimension] = values
-    x = vae.decode(z.reshape(-1, vae.n_latent))
+    x = vae.decode(z.reshape(-1, vae.n_latent), **given(labels))
     ax = image_grid(x.reshape(-1, *image.shape), ax, columns=steps)
     height, width, _ = _pictures(image[None]).shape[1:]
     ax.set_xticks([(width - 1) / 2 + i * (width + 2) for i in (0, steps // 2, steps - 1)],
@@ -214,18 +222,11 @@ def latent_traversals(vae: Any, image: Array, dimensions: Sequence[int], steps: 
 
 
 @checked()
-def network(config: dict[str, Any], ax: Axes | None = None) -> Axes:
-    """The network as boxes with their sizes; a box's height grows with the logarithm of its size.
-
-    config : of a VAE, as `vae.config` has it
-    """
-    hidden, n_latent = hidden_layers(config), config["n_latent"]
-    n_data = config["n_data"] if "n_data" in config else math.prod(config["shape"])
-    outputs = {"bernoulli": "logits", "continuous-bernoulli": "logits", "gaussian": "means",
-               "gaussian-learned": "means,\nlog σ²", "discretized-logistic": "means,\nlog s"}[config["likelihood"]]
-    n_theta = n_data * LIKELIHOODS[config["likelihood"]](1.0).outputs_per_pixel
-    encoder = [(n_data, "x"), *hidden]
-    decoder = [*reversed(hidden), (n_theta, outputs)]
+def network(vae: VAE, ax: Axes | None = None) -> Axes:
+    """The network as boxes with their sizes; a box's height grows with the logarithm of its size."""
+    n_latent, pixels = vae.n_latent, vae.likelihood
+    encoder = [(vae.n_data, "x"), *hidden_layers(vae.encoder)]
+    decoder = [*hidden_layers(vae.decoder)[:-1], (vae.n_data * pixels.outputs_per_pixel, pixels.output_names)]
     ax = _axes(ax)
     at, half = len(encoder), _half_height(n_latent)
     top = max(_half_height(size) for size, _ in [*encoder, *decoder]) + 0.1
@@ -251,14 +252,33 @@ def network(config: dict[str, Any], ax: Axes | None = None) -> Axes:
     return ax
 
 
-def hidden_layers(config: dict[str, Any]) -> list[tuple[int, str]]:
-    """The size of each hidden layer of a model's encoder, and what is written below its box."""
-    activation = config["activation"]
-    if "hidden" in config:
-        return [(size, activation) for size in config["hidden"]]
-    images = [(*halved(config["shape"], n), channels) for n, channels in enumerate(config["channels"], 1)]
-    return [(math.prod(image), "×".join(map(str, image)) + f"\n{activation}") for image in images] + [
-        (config["n_hidden"], activation)]
+def hidden_layers(network: Sequential) -> list[tuple[int, str]]:
+    """The size of what each layer with weights puts out, and what is written below its box."""
+    boxes: list[tuple[int, str]] = []
+    image: tuple[int, ...] = ()
+    for layer in network.layers:
+        activation = getattr(layer, "activation", type(layer).__name__)
+        if isinstance(layer, Reshape):
+            image = layer.shape
+            if boxes:    # what came before it is drawn as the images that it becomes
+                boxes[-1] = (boxes[-1][0], f"{_times(image)}\n{boxes[-1][1]}")
+        elif isinstance(layer, (Conv2d, ConvTranspose2d)):
+            image = (*_sides(layer, image), layer.n_out)
+            boxes.append((math.prod(image), f"{_times(image)}\n{activation}"))
+        elif layer.params:
+            boxes.append((getattr(layer, "n_out", boxes[-1][0] if boxes else 0), activation))
+    return boxes
+
+
+def _sides(layer: Conv2d | ConvTranspose2d, image: tuple[int, ...]) -> list[int]:
+    sizes = zip(image, layer.kernel_size, layer.stride, layer.padding)
+    if isinstance(layer, Conv2d):
+        return [conv_size(*side) for side in sizes]
+    return [transposed_size(*side, extra) for side, extra in zip(sizes, layer.output_padding)]
+
+
+def _times(image: tuple[int, ...]) -> str:
+    return "×".join(map(str, image))
 
 
 @checked(report=REPORT)
@@ -290,6 +310,11 @@ def picture_tag(draw: Any, size: tuple[float, float], alt: str) -> str:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=100)
     return f'<img alt="{alt}" src="data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}">'
+
+
+def given(labels: Any) -> dict[str, Any]:
+    """labels= for a model that knows classes; nothing for one that does not."""
+    return {} if labels is None else {"labels": labels}
 
 
 def as_rows(images: Array) -> Array:
@@ -330,7 +355,7 @@ def _pictures(images: Array) -> Array:
     return rgba
 
 
-def _check_fits(argument: str, image: Array, model: Any) -> None:
+def _check_fits(argument: str, image: Array, model: Model) -> None:
     if image.dtype != np.uint8 and image.dtype.kind != "f":
         raise TypeError(f"{argument} has dtype {image.dtype}; expected uint8, or floats as the model takes them")
     if image.size != model.n_data:

@@ -5,6 +5,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..arguments import Kind, checked
+from ..models.vae import VAE
+from ..nn.layers import Sequential
+
+
+def parts_of(vae: VAE) -> dict[str, Any]:
+    """What a VAE is made of, for a table."""
+    def layers(network: Sequential) -> str:
+        named = [f"{type(layer).__name__} {getattr(layer, 'n_out', '')} {getattr(layer, 'activation', '')}"
+                 for layer in network.layers if layer.params]
+        return ", ".join(" ".join(name.split()) for name in named) or "none"
+    return {"n_data": vae.n_data, "encoder": layers(vae.encoder), "posterior": type(vae.posterior).__name__,
+            "n_latent": vae.n_latent, "prior": type(vae.prior).__name__, "decoder": layers(vae.decoder),
+            "likelihood": vae.likelihood.name, "beta": vae.beta}
+
 
 RESULT = Kind(lambda value: isinstance(value, Mapping) and "log_likelihood" in value and "elbo" in value,
               "what numpyvae evaluate stored in evaluation.json", TypeError)

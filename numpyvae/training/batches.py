@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arguments import one_of
 from ..functional.pixels import pick_binary_pixels, pick_pixels
+from ..models.model import Model
 
 BINARIZE = ("none", "dynamic", "static")
 
@@ -23,12 +24,12 @@ class Pixels:
 
     argument : what the caller calls the images, for messages
     binarize : "none", "dynamic" or "static"; see training.fit
-    labels   : (N,) for a model with a condition, which then holds for each batch
+    labels   : (N,) for a conditional model, which is given those of each batch
 
     Raises TypeError or ValueError where the model cannot take them.
     """
 
-    def __init__(self, argument: str, images: np.ndarray, model: Any, binarize: str, rng: np.random.Generator,
+    def __init__(self, argument: str, images: np.ndarray, model: Model, binarize: str, rng: np.random.Generator,
                  labels: np.ndarray | None = None):
         images = np.asarray(images)
         if images.ndim < 2 or len(images) == 0:
@@ -55,16 +56,14 @@ class Pixels:
     def __len__(self) -> int:
         return len(self.images)
 
-    def into(self, model: Any) -> Pixels:
+    def into(self, model: Model) -> Pixels:
         """The same images on their way into another model of the same shape, such as a copy of this one."""
         other = copy.copy(self)
         other.model, other._x = model, np.empty_like(self._x)
         return other
 
-    def batch(self, rows: np.ndarray) -> np.ndarray:
-        """The images of these rows, as the model's numbers; overwritten by the next batch."""
-        if self.labels is not None:
-            self.model.condition(self.labels[rows])
+    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The images of these rows as the model's numbers, overwritten by the next batch; and labels=, if there are."""
         if len(self._x) < len(rows):
             self._x = np.empty((len(rows), self.images.shape[1]), self.model.dtype)
         x = self._x[:len(rows)]
@@ -74,19 +73,19 @@ class Pixels:
             pick_binary_pixels(self.images, rows, self.rng.integers(0, 255, x.shape, np.uint8), x)
         else:
             pick_pixels(self.images, rows, x)
-        return x
+        return x, {} if self.labels is None else {"labels": self.labels[rows]}
 
-    def batches(self, size: int) -> Iterator[np.ndarray]:
+    def batches(self, size: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """All the images in their order, `size` at once."""
         for start in range(0, len(self), size):
-            yield self.batch(np.arange(start, min(start + size, len(self))))
+            yield self.batch(np.arange(start, min(start + size, len(self)), dtype=np.int64))
 
 
-def _check_labels(argument: str, labels: Any, n: int, model: Any) -> np.ndarray | None:
-    if (labels is None) == hasattr(model, "condition"):
-        raise ValueError(f"{argument} are {'missing' if labels is None else 'given'}, and {type(model).__name__} "
-                         f"{'needs' if labels is None else 'knows no'} condition; expected labels with a "
-                         "ConditionalVAE, and with it alone")
+def _check_labels(argument: str, labels: Any, n: int, model: Model) -> np.ndarray | None:
+    if (labels is None) == (getattr(model, "n_classes", None) is not None):
+        raise ValueError(f"{argument} are {'missing' if labels is None else 'given'}, and the model "
+                         f"{'has' if labels is None else 'knows no'} classes; expected labels with a ConditionalVAE, "
+                         "and with it alone")
     if labels is None:
         return None
     labels = np.asarray(labels)

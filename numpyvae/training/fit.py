@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import checked
-from ..models.model import LossTerms
+from ..arguments import COUNT, POSITIVE, WHOLE, checked
+from ..models.model import LossTerms, Model
 from .batches import Pixels, drawn_once
 from .optimizers import Optimizer
 from .resume import Interval, Record, TrainingState
@@ -20,15 +20,18 @@ from .resume import Interval, Record, TrainingState
 VALIDATION_BATCH = 500
 
 
-@checked(images="numbers: ...", labels="any: ...", validation="numbers: ...", validation_labels="any: ...")
-def fit(model: Any, images: np.ndarray, *, optimizer: Optimizer, epochs: int, batch_size: int,
+@checked(images="numbers: ...", epochs=WHOLE, batch_size=WHOLE, labels="any: ...", validation="numbers: ...",
+         validation_labels="any: ...", samples=WHOLE, lr_end=POSITIVE, warmup=COUNT)
+def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, batch_size: int,
         rng: np.random.Generator, labels: np.ndarray | None = None, validation: np.ndarray | None = None,
         validation_labels: np.ndarray | None = None, binarize: str = "none",
         objective: Callable[..., LossTerms] | None = None, samples: int = 1, lr_end: float | None = None,
         warmup: int = 0, checkpoint: str | os.PathLike[str] | None = None, checkpoint_every: str = "1 minute",
         resume: str | os.PathLike[str] | None = None, stop: Callable[[], bool] = lambda: False,
         progress: bool = False) -> Iterator[Record]:
-    """Train a model; nothing happens until the records are asked for, one by one.
+    """Train a model, epoch by epoch, as the records are asked for.
+
+    At once the arguments are checked, `resume` is read, and static binary pixels are drawn.
 
     images, validation : (N, ...) uint8, or floats as the model takes them
     labels             : (N,) whole numbers, for a ConditionalVAE; validation_labels likewise
@@ -49,14 +52,15 @@ def fit(model: Any, images: np.ndarray, *, optimizer: Optimizer, epochs: int, ba
     drawn once unless binarize is "none".
 
     Raises ValueError or TypeError that names the argument that does not fit, and FloatingPointError in the step in
-    which the loss stops being a finite number, the weights are then those before that step; or after the epoch where
+    which the loss stops being a finite number: the weights are then those before that step; or after the epoch where
     the loss of the validation images does.
     """
     if warmup and not hasattr(model, "beta"):
         raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
     settings = {"epochs": int(epochs), "batch_size": int(batch_size), "binarize": binarize, "samples": int(samples),
                 "objective": name_of(objective), "lr_end": lr_end, "warmup": int(warmup)}
-    state = TrainingState.begin(model, optimizer, rng, settings, images)
+    in_a_file = checkpoint is not None or resume is not None
+    state = TrainingState.begin(model, optimizer, rng, settings, images, in_a_file)
     if resume is not None:
         state.resume(resume)
     train = Pixels("images", images, model, binarize, rng, labels)
@@ -86,20 +90,22 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
     yield from state.records
     for epoch in range(len(state.records) + 1, epochs + 1):
         if state.position == 0:
-            state.order = rng.permutation(len(train))
+            state.order = rng.permutation(len(train)).astype(np.int64)    # int32 on WebAssembly
         start = time.perf_counter() - state.seconds
         batches = range(state.position, len(train), batch_size)
         with schedule, np.errstate(over="ignore", invalid="ignore"):    # a loss that is no number is reported once
             for position in _bar(batches, f"epoch {epoch}/{epochs}") if progress else batches:
                 rows = state.order[position:position + batch_size]
                 schedule.set((epoch - 1) * steps + position // batch_size)
-                x = train.batch(rows)
-                terms = loss_and_grad(x, *draw(len(rows), rng))
+                x, given = train.batch(rows)
+                terms = loss_and_grad(x, *draw(len(rows), rng), **given)
                 if not math.isfinite(terms.loss):
                     raise FloatingPointError(
                         f"the loss is {terms.loss} in epoch {epoch}, step {position // batch_size + 1}, and the first "
-                        f"array that is not finite is {first_not_finite(model, x)}; expected a finite loss: try a "
-                        "smaller lr, or look at the data for outliers")
+                        f"array that is not finite is {first_not_finite(model, x, **given)}; expected a finite loss: "
+                        "try a smaller lr, or look at the data for outliers")
+                if state.position == 0 and isinstance(model, Model):    # does every layer write where it should?
+                    model.check_views()
                 optimizer.step(model.parameters)
                 state.sums += len(rows) * np.array(terms)
                 state.position = position + len(rows)
@@ -122,7 +128,7 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
 class Schedule:
     """How the learning rate falls and beta grows; inside its `with` block, for the optimizer and the model."""
 
-    def __init__(self, model: Any, optimizer: Any, steps: int, lr_end: float | None, warmup_steps: int):
+    def __init__(self, model: Model, optimizer: Any, steps: int, lr_end: float | None, warmup_steps: int):
         self.model, self.optimizer, self.steps, self.warmup_steps = model, optimizer, steps, warmup_steps
         self.ratio = None if lr_end is None else lr_end / optimizer.lr
 
@@ -146,26 +152,26 @@ class Schedule:
 
 
 @checked(images="numbers: ...", labels="any: ...")
-def evaluate_loss(model: Any, images: np.ndarray, *, rng: np.random.Generator, binarize: str = "none",
+def evaluate_loss(model: Model, images: np.ndarray, *, rng: np.random.Generator, binarize: str = "none",
                   labels: np.ndarray | None = None) -> LossTerms:
     """The mean loss over images and its parts, in nats per image, one z for each; arguments as in fit."""
     return mean_loss(model, Pixels("images", images, model, binarize, rng, labels), rng)
 
 
-def mean_loss(model: Any, pixels: Pixels, rng: np.random.Generator) -> LossTerms:
+def mean_loss(model: Model, pixels: Pixels, rng: np.random.Generator) -> LossTerms:
     sums = np.zeros(3)
     with np.errstate(over="ignore", invalid="ignore"):    # the result says so
-        for x in pixels.batches(VALIDATION_BATCH):
-            sums += len(x) * np.array(model.loss_terms(x, *model.noise(len(x), rng)))
+        for x, given in pixels.batches(VALIDATION_BATCH):
+            sums += len(x) * np.array(model.loss_terms(x, *model.noise(len(x), rng), **given))
     return LossTerms(*(sums / len(pixels)).tolist())
 
 
-def first_not_finite(model: Any, x: np.ndarray) -> str:
+def first_not_finite(model: Model, x: np.ndarray, **given: np.ndarray) -> str:
     """The name of the first array on the way from a batch to the loss that holds a NaN or an infinity."""
     weight = model.parameters.first_not_finite()
     if weight is not None:
         return f"the weight {weight}"
-    codes = model.encode(x)
+    codes = model.encode(x, **given)
     for name, array in zip(("mu", "logvar"), codes if isinstance(codes, tuple) else (codes,)):
         if not np.isfinite(array).all():
             return f"the encoder's {name}"
@@ -181,7 +187,7 @@ def name_of(objective: Callable[..., LossTerms] | None) -> str:
     return getattr(objective, "__name__", type(objective).__name__)
 
 
-def _noise(model: Any, samples: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray]:
+def _noise(model: Model, samples: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """eps for an objective: (n, Z), or (samples, n, Z) where it takes several samples an image."""
     if samples == 1:
         return model.noise(n, rng)

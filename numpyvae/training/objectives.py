@@ -1,7 +1,8 @@
 """What else a VAE can be trained with, and other ways to a gradient of the same loss.
 
-Each function takes (vae, x, eps), leaves a gradient in `vae.parameters.grads` and returns the loss; what it is an
-unbiased estimate of stands in its docstring.  `numpyvae.fit` trains with any of them: fit(..., objective=iwae).
+Each function takes (vae, x, eps), and labels where the VAE is told them, leaves a gradient in `vae.parameters.grads`
+and returns the loss; what it is an unbiased estimate of stands in its docstring.  `numpyvae.fit` trains with any of
+them: fit(..., objective=iwae).
 
 eps is (B, Z), or (K, B, Z) where an objective takes K samples for each image.
 """
@@ -11,18 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import checked
+from ..arguments import NOT_NEGATIVE, checked
 from ..exact import log_sum_exp
-from ..functional.gaussian import (gaussian_kl, gaussian_kl_backward, gaussian_log_density,
-                                   gaussian_log_density_backward, reparameterize, reparameterize_backward)
-from ..models.model import LossTerms
+from ..functional.labels import concatenate_backward
+from ..models.model import LossTerms, as_noise
+from ..models.posteriors import joined, repeated, summed
+from ..models.vae import VAE, mean_terms
 
 Array = np.ndarray
 __all__ = ["dreg", "free_bits", "iwae", "score_function", "sticking_the_landing"]
 
 
-@checked(x="numbers: ...", eps="...")
-def free_bits(vae: Any, x: Array, eps: Array, minimum: float = 0.1) -> LossTerms:
+@checked(x="numbers: ...", eps="...", minimum=NOT_NEGATIVE, labels="any: ...")
+def free_bits(vae: VAE, x: Array, eps: Array, minimum: float = 0.1, labels: Array | None = None) -> LossTerms:
     """The loss with a KL term that counts no less than `minimum` nats in each latent dimension.
 
         loss = mean_b nll_b + beta sum_j max( minimum, mean_b KL_bj )
@@ -31,32 +33,32 @@ def free_bits(vae: Any, x: Array, eps: Array, minimum: float = 0.1) -> LossTerms
     not die before the decoder has learned to use it.  The gradient is unbiased for the expectation of this loss over
     eps, the batch being given.                                               [Kingma et al. 2016, appendix C.8]
 
-    Raises ValueError where minimum is negative.
+    Raises ValueError where minimum is negative, or no KL of single dimensions is known for posterior and prior.
     """
-    x, eps = vae.check_pair(x, eps)
+    if not vae.posterior.knows_kl_to(vae.prior) or not hasattr(vae.posterior, "kl_of_dimensions"):
+        raise ValueError(f"vae has a {type(vae.posterior).__name__} and a {type(vae.prior).__name__}, for which no KL "
+                         "of single dimensions is known; expected a DiagonalGaussian or a FullGaussian, and a "
+                         "StandardNormal")
+    x, eps, c = vae.check_batch(x, eps, labels)
     # forward
-    h      = vae.encoder.forward(x)                                             # (B, H)
-    mu     = vae.mu_head.forward(h)                                             # (B, Z)
-    logvar = vae.logvar_head.forward(h)                                         # (B, Z)
-    z      = reparameterize(mu, logvar, eps)                                    # (B, Z)
-    theta  = vae.decoder.forward(z)                                             # (B, D)
+    q, z, theta = vae.forward(x, eps, c)                                        # q(z|x); z (B, Z); theta (B, D)
     dnll   = np.full(len(x), 1 / len(x), x.dtype)                               # (B,)
     nll, dtheta = vae.likelihood.nll_and_grad(dnll, theta, x)                   # (B,), like theta
-    column = (mu.size, 1)                                                       # each (b, j) a row of its own
-    kl     = gaussian_kl(mu.reshape(column), logvar.reshape(column)).reshape(mu.shape)    # (B, Z)
-    counts = kl.mean(axis=0).real > minimum                                     # (Z,)
-    terms  = vae.mean_terms(nll, np.where(counts, kl.mean(axis=0), minimum).sum(keepdims=True))
+    kl     = vae.posterior.kl_of_dimensions(q).mean(axis=0)                     # (Z,)
+    counts = kl.real > minimum                                                  # (Z,)
+    terms  = mean_terms(nll, np.where(counts, kl, minimum).sum(keepdims=True), vae.beta)
     # backward
     dkl    = (vae.beta * counts * dnll[:, None]).astype(x.dtype)                # (B, Z)
-    dmu_kl, dlogvar_kl = gaussian_kl_backward(dkl.ravel(), mu.reshape(column), logvar.reshape(column))
-    dz     = vae.decoder.backward(dtheta)
-    dmu, dlogvar = reparameterize_backward(dz, logvar, eps)
-    vae.backward_encoder(dmu + dmu_kl.reshape(mu.shape), dlogvar + dlogvar_kl.reshape(mu.shape))
+    dz     = concatenate_backward(vae.decoder.backward(dtheta), z)              # (B, Z)
+    dq_z   = vae.posterior.reparameterize_backward(dz, q, eps)                  # the path through z
+    dq_kl  = vae.posterior.kl_of_dimensions_backward(dkl, q)                    # the path through the KL
+    vae.encoder.backward(vae.posterior.backward_heads(joined(dq_z, dq_kl)), need_dx=False)
     return terms
 
 
-@checked(x="numbers: ...", eps="...", baseline="...")
-def score_function(vae: Any, x: Array, eps: Array, baseline: Array | float = 0.0) -> LossTerms:
+@checked(x="numbers: ...", eps="...", baseline="...", labels="any: ...")
+def score_function(vae: VAE, x: Array, eps: Array, baseline: Array | float = 0.0,
+                   labels: Array | None = None) -> LossTerms:
     """The ordinary loss, its gradient for the encoder without a derivative of the decoder ("REINFORCE").
 
         d/dphi E_q[f(z)] = int f(z) dq(z)/dphi dz = E_q[ f(z) d log q(z) / dphi ]
@@ -67,31 +69,30 @@ def score_function(vae: Any, x: Array, eps: Array, baseline: Array | float = 0.0
     baseline : a number, or one for each image (B,), in nats
 
     The decoder's gradient is the ordinary one.  The encoder's comes from nll times the score of q(z|x), and, as ever,
-    from the KL, which is known in closed form.       [Williams 1992; Mnih & Gregor 2014; lesson 6, eq. 6.2]
+    from the KL, which has to be known in closed form.  [Williams 1992; Mnih & Gregor 2014; lesson 6, eq. 6.2]
     """
-    x, eps = vae.check_pair(x, eps)
+    if not vae.posterior.knows_kl_to(vae.prior):
+        raise ValueError(f"vae has a {type(vae.posterior).__name__} and a {type(vae.prior).__name__}, whose KL has no "
+                         "closed form; expected a pair whose KL has one, such as DiagonalGaussian and StandardNormal")
+    x, eps, c = vae.check_batch(x, eps, labels)
     if np.shape(baseline) not in ((), (len(x),)):
         raise ValueError(f"baseline has shape {np.shape(baseline)}; expected a number, or ({len(x)},), one an image")
     # forward, as in VAE.loss_and_grad
-    h      = vae.encoder.forward(x)                                             # (B, H)
-    mu     = vae.mu_head.forward(h)                                             # (B, Z)
-    logvar = vae.logvar_head.forward(h)                                         # (B, Z)
-    z      = reparameterize(mu, logvar, eps)                                    # (B, Z) only a draw here: no gradient
-    theta  = vae.decoder.forward(z)                                             # (B, D)
+    q, z, theta = vae.forward(x, eps, c)                                        # z is only a draw here: no gradient
     dnll   = np.full(len(x), 1 / len(x), x.dtype)                               # (B,)
     nll, dtheta = vae.likelihood.nll_and_grad(dnll, theta, x)                   # (B,), like theta
-    kl     = gaussian_kl(mu, logvar)                                            # (B,)
+    kl     = vae.posterior.kl(q, vae.prior)                                     # (B,)
     # backward
     vae.decoder.backward(dtheta)                                                # what comes out for z is not used
     weight = ((nll - baseline) * dnll).astype(x.dtype)                          # (B,)
-    _, dmu, dlogvar    = gaussian_log_density_backward(weight, z, mu, logvar)
-    dmu_kl, dlogvar_kl = gaussian_kl_backward(vae.beta * dnll, mu, logvar)
-    vae.backward_encoder(dmu + dmu_kl, dlogvar + dlogvar_kl)
-    return vae.mean_terms(nll, kl)
+    _, dq  = vae.posterior.log_density_backward(weight, q, z)                   # the score, weighted
+    dq_kl  = vae.posterior.kl_backward(vae.beta * dnll, q)
+    vae.encoder.backward(vae.posterior.backward_heads(joined(dq, dq_kl)), need_dx=False)
+    return mean_terms(nll, kl, vae.beta)
 
 
-@checked(x="numbers: ...", eps="...")
-def iwae(vae: Any, x: Array, eps: Array) -> LossTerms:
+@checked(x="numbers: ...", eps="...", labels="any: ...")
+def iwae(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTerms:
     """Minus the importance-weighted bound, from K samples an image.                    [Burda et al. 2016, eq. 8]
 
         loss = -mean_b log 1/K sum_k w_bk,        w_bk = p(x_b|z_bk) p(z_bk) / q(z_bk|x_b)
@@ -100,13 +101,13 @@ def iwae(vae: Any, x: Array, eps: Array) -> LossTerms:
     expectation:  d/dlog w_bk of log 1/K sum w = w_bk / sum_k w_bk =: v_bk, the normalised weight, so
 
         dloss = -1/B sum_b sum_k v_bk dlog w_bk,         and dlog w reaches the encoder by two ways: through z, and
-                                                        through the mu and logvar in log q (the score).
+                                                        through the parameters of q in log q (the score).
     """
-    return _importance_weighted(vae, x, eps, "iwae")
+    return _importance_weighted(vae, x, eps, labels, "iwae")
 
 
-@checked(x="numbers: ...", eps="...")
-def sticking_the_landing(vae: Any, x: Array, eps: Array) -> LossTerms:
+@checked(x="numbers: ...", eps="...", labels="any: ...")
+def sticking_the_landing(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTerms:
     """The ELBO from one sample, its gradient without the score term.                   [Roeder et al. 2017, eq. 7]
 
         d log w / dphi = (d log w / dz)(dz / dphi) - d log q(z|x) / dphi, z held
@@ -116,11 +117,11 @@ def sticking_the_landing(vae: Any, x: Array, eps: Array) -> LossTerms:
 
     Raises ValueError for more than one sample: with K > 1 the score is not zero on average; `dreg` is the remedy.
     """
-    return _importance_weighted(vae, x, eps, "sticking_the_landing")
+    return _importance_weighted(vae, x, eps, labels, "sticking_the_landing")
 
 
-@checked(x="numbers: ...", eps="...")
-def dreg(vae: Any, x: Array, eps: Array) -> LossTerms:
+@checked(x="numbers: ...", eps="...", labels="any: ...")
+def dreg(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTerms:
     """The loss of `iwae`, its encoder's gradient doubly reparameterised.               [Tucker et al. 2019, eq. 8]
 
     The score term of iwae is itself the score-function estimate of something that depends on z; writing that as a
@@ -131,46 +132,45 @@ def dreg(vae: Any, x: Array, eps: Array) -> LossTerms:
     and with the v_k of the path that is there already  v_k - (v_k - v_k^2) = v_k^2.  Unbiased for iwae's gradient;
     its signal does not drown in noise as K grows.  The decoder's gradient is iwae's.
     """
-    return _importance_weighted(vae, x, eps, "dreg")
+    return _importance_weighted(vae, x, eps, labels, "dreg")
 
 
-def _importance_weighted(vae: Any, x: Array, eps: Array, estimator: str) -> LossTerms:
+def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, estimator: str) -> LossTerms:
     """Forward and backward of the three above, which differ in two lines of the backward half."""
-    x, eps, K, B = _check_samples(vae, x, eps, estimator)                       # eps (K B, Z), sample by sample
+    x, eps, c, K, B = _check_samples(vae, x, eps, labels, estimator)            # eps (K B, Z), sample by sample
     # forward
-    h      = vae.encoder.forward(x)                                             # (B, H)
-    mu     = np.tile(vae.mu_head.forward(h), (K, 1))                            # (K B, Z)
-    logvar = np.tile(vae.logvar_head.forward(h), (K, 1))                        # (K B, Z)
-    z      = reparameterize(mu, logvar, eps)                                    # (K B, Z)
-    theta  = vae.decoder.forward(z)                                             # (K B, D)
+    q      = repeated(vae.infer(x, c), K)                                       # q(z|x): K B rows
+    z      = vae.posterior.reparameterize(q, eps)                               # (K B, Z)
+    theta  = vae.generate(z, None if c is None else np.tile(c, (K, 1)))         # (K B, D)
     ones   = np.ones(K * B, x.dtype)                                            # (K B,)   weighted below
     nll, dtheta = vae.likelihood.nll_and_grad(ones, theta, np.tile(x, (K, 1)))  # (K B,), like theta
-    zero   = np.zeros_like(z)
-    log_w  = gaussian_log_density(z, zero, zero) - gaussian_log_density(z, mu, logvar) - nll    # (K B,)
-    log_w  = log_w.reshape(K, B)
+    log_w  = vae.log_weight(q, z, nll).reshape(K, B)
     bound  = log_sum_exp(log_w.T) - np.log(K)                                   # (B,)
     v      = np.exp(log_w - bound) / K                                          # (K, B)   sums to 1 over K
     part   = np.sum(v * nll.reshape(K, B), axis=0)                              # (B,)     v's mean of nll
-    terms  = vae.mean_terms(part, -bound - part)
+    terms  = mean_terms(part, -bound - part, vae.beta)
     # backward
     weight = (v / B).ravel().astype(x.dtype)                                    # (K B,)   dloss = -weight dlog w
     dtheta *= weight[:, None]
-    dz     = vae.decoder.backward(dtheta)
-    dz    += gaussian_log_density_backward(-weight, z, zero, zero)[0]           # through log p(z)
-    dz_q, dmu_q, dlogvar_q = gaussian_log_density_backward(weight, z, mu, logvar)
+    dz     = concatenate_backward(vae.decoder.backward(dtheta), z)              # (K B, Z)
+    dz     = dz + vae.prior.log_density_backward(-weight, z)                    # through log p(z)
+    dz_q, dq_score = vae.posterior.log_density_backward(weight, q, z)
     dz    += dz_q                                                               # through the z in log q
     if estimator == "dreg":
         dz *= v.reshape(-1, 1).astype(x.dtype)                                  # v^2 in all
-    dmu, dlogvar = reparameterize_backward(dz, logvar, eps)
+    dq     = vae.posterior.reparameterize_backward(dz, q, eps)
     if estimator == "iwae":
-        dmu += dmu_q                                                            # the score
-        dlogvar += dlogvar_q
-    vae.backward_encoder(dmu.reshape(K, B, -1).sum(axis=0), dlogvar.reshape(K, B, -1).sum(axis=0))
+        dq = joined(dq, dq_score)
+    vae.encoder.backward(vae.posterior.backward_heads(summed(dq, K)), need_dx=False)
     return terms
 
 
-def _check_samples(vae: Any, x: Array, eps: Array, estimator: str) -> tuple[Array, Array, int, int]:
-    """x, eps as rows, the numbers of samples and of images; raises ValueError where they do not go together."""
+def _check_samples(vae: VAE, x: Array, eps: Array, labels: Array | None,
+                   estimator: str) -> tuple[Array, Array, Any, int, int]:
+    """x, eps as rows, the labels one-hot, the numbers of samples and of images.
+
+    Raises ValueError where they do not go together.
+    """
     if vae.beta != 1:
         raise ValueError(f"the model's beta is {vae.beta:g}; expected 1: a bound on log p(x) has no other weight")
     x, eps = vae.check_data(x), np.asarray(eps)
@@ -181,5 +181,5 @@ def _check_samples(vae: Any, x: Array, eps: Array, estimator: str) -> tuple[Arra
     if len(samples) > 1 and estimator == "sticking_the_landing":
         raise ValueError(f"eps has {len(samples)} samples; expected one: without the score the gradient of a bound "
                          "of several samples is biased; dreg is the remedy")
-    _, rows = vae.check_pair(np.tile(x, (len(samples), 1)), samples.reshape(-1, vae.n_latent))
-    return x, rows, len(samples), len(x)
+    rows = as_noise("eps", samples.reshape(-1, vae.n_latent), vae.n_latent, vae.dtype)
+    return x, rows, vae.one_hot(labels, len(x)), len(samples), len(x)

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from .. import kernels
-from ..arguments import check, checked
+from ..arguments import PARAMETERS, FRACTION, POSITIVE, checked
 from ..nn.parameters import Parameters
 from ..twin import twin
 
@@ -20,13 +20,13 @@ class Optimizer(Protocol):
 class SGD:
     """w <- w - lr g."""
 
-    @checked()
+    @checked(lr=POSITIVE)
     def __init__(self, lr: float = 1e-2):
         self.lr = float(lr)
 
     def step(self, parameters: Parameters) -> None:
         """Update parameters.values by parameters.grads."""
-        check("step", parameters=parameters)
+        PARAMETERS.check("step", "parameters", parameters)
         parameters.values -= self.lr * parameters.grads
 
 
@@ -36,7 +36,7 @@ class Momentum:
     [Polyak 1964, in the form of Sutskever et al. 2013]
     """
 
-    @checked()
+    @checked(lr=POSITIVE, momentum=FRACTION)
     def __init__(self, lr: float = 1e-2, momentum: float = 0.9):
         self.lr = float(lr)
         self.momentum = float(momentum)
@@ -44,7 +44,7 @@ class Momentum:
 
     def step(self, parameters: Parameters) -> None:
         """Update parameters.values by parameters.grads."""
-        check("step", parameters=parameters)
+        PARAMETERS.check("step", "parameters", parameters)
         if self.velocity is None:
             self.velocity = np.zeros_like(parameters.values)
         self.velocity *= self.momentum
@@ -63,7 +63,7 @@ class Adam:
     [Kingma & Ba 2015, algorithm 1]  An m or s of at most 1e-34 counts as zero; kernels/adam.py has the reason.
     """
 
-    @checked()
+    @checked(lr=POSITIVE, beta1=FRACTION, beta2=FRACTION, eps=POSITIVE)
     def __init__(self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8):
         self.lr = float(lr)
         self.beta1, self.beta2 = float(beta1), float(beta2)
@@ -74,7 +74,7 @@ class Adam:
 
     def step(self, parameters: Parameters) -> None:
         """Update parameters.values by parameters.grads."""
-        check("step", parameters=parameters)
+        PARAMETERS.check("step", "parameters", parameters)
         if self.mean is None or self.square is None:
             self.mean, self.square = np.zeros_like(parameters.values), np.zeros_like(parameters.values)
         self.t += 1

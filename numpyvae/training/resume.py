@@ -21,7 +21,8 @@ import numpy as np
 from ..arguments import shown
 from ..files import checkpoint
 from ..files.regular import one_line
-from ..models.model import LossTerms
+from ..models.loading import in_todays_format
+from ..models.model import LossTerms, Model, checked_tree_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Record:
 class TrainingState:
     """model, optimizer and rng are the caller's; the rest says which epoch is under way and how far it has come."""
 
-    model: Any
+    model: Model
+    tree: dict[str, Any]            # of the model's parts, before a schedule changes beta; {} if nothing is saved
     optimizer: Any
     rng: np.random.Generator
     settings: dict[str, Any]        # fit's arguments that a run has to be resumed with
@@ -67,11 +69,12 @@ class TrainingState:
     saved_rng: dict[str, Any] | None = None
 
     @classmethod
-    def begin(cls, model: Any, optimizer: Any, rng: np.random.Generator, settings: dict[str, Any],
-              images: Any) -> Self:
-        """The state before the first step."""
-        return cls(model, optimizer, rng, settings, dict(rng.bit_generator.state), np.asarray(images),
-                   getattr(optimizer, "lr", None), np.zeros(0, np.int64), 0, np.zeros(3), 0.0, [])
+    def begin(cls, model: Model, optimizer: Any, rng: np.random.Generator, settings: dict[str, Any], images: Any,
+              in_a_file: bool = True) -> Self:
+        """The state before the first step; in_a_file: whether it is to be saved or resumed."""
+        return cls(model, checked_tree_of(model) if in_a_file else {}, optimizer, rng, settings,
+                   dict(rng.bit_generator.state), np.asarray(images), getattr(optimizer, "lr", None),
+                   np.zeros(0, np.int64), 0, np.zeros(3), 0.0, [])
 
     @functools.cached_property
     def images_identity(self) -> list[Any]:
@@ -98,8 +101,7 @@ class TrainingState:
                                      "gradients: try a smaller lr, or look at the data for outliers")
         numbers, arrays = _split(vars(self.optimizer))
         header = {
-            "kind": type(self.model).__name__, "network": self.model.network, "config": self.model.config,
-            "training": {
+            "model": self.tree, "training": {
                 "settings": self.settings, "images": self.images_identity, "position": self.position,
                 "seconds": self.seconds,
                 "optimizer": {"kind": type(self.optimizer).__name__, **numbers, "lr": self.lr}, "versions": versions(),
@@ -119,7 +121,8 @@ class TrainingState:
         try:
             saved = header["training"]
             records = [Record.from_json(record) for record in saved["records"]]
-            self._check_same_run(header)
+            header, arrays = in_todays_format(header, arrays)
+            self._check_same_run(saved, header["model"])
             numbers, _ = _split(vars(self.optimizer))
             moments = {name.removeprefix("optimizer."): array for name, array in arrays.items()
                        if name.startswith("optimizer.")}
@@ -131,6 +134,11 @@ class TrainingState:
                     or (len(order) and not np.array_equal(np.sort(order), np.arange(n_images)))
                     or not set(moments) <= set(vars(self.optimizer))):
                 raise ValueError("its arrays do not fit this model and these images")
+            optimizer = {**{name: type(value)(saved["optimizer"][name]) for name, value in numbers.items()}, **moments}
+            position, seconds, written_with = saved["position"], float(saved["seconds"]), dict(saved["versions"])
+            if type(position) is not int or order.dtype != np.int64 or sums.dtype != float or (
+                    0 < position and len(order) != n_images):
+                raise ValueError("it does not say where the run stands")
             self.rng.bit_generator.state = saved["rng"]    # raises where it is no state
             self.rng.bit_generator.state = self.first_rng = saved["first_rng"]
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -139,12 +147,12 @@ class TrainingState:
         except ValueError as error:
             raise ValueError(f"{path} cannot be resumed: {one_line(error)}") from error
         self.model.parameters.values[:] = values
-        for name, value in {**{key: saved["optimizer"][key] for key in numbers}, **moments}.items():
+        for name, value in optimizer.items():
             setattr(self.optimizer, name, value)
         self.order, self.sums, self.records = order, sums, records
-        self.position, self.seconds, self.saved_rng = int(saved["position"]), float(saved["seconds"]), saved["rng"]
-        differing = [f"{name} {saved['versions'].get(name)} then, {version} now"
-                     for name, version in versions().items() if saved["versions"].get(name) != version]
+        self.position, self.seconds, self.saved_rng = position, seconds, saved["rng"]
+        differing = [f"{name} {written_with.get(name)} then, {version} now"
+                     for name, version in versions().items() if written_with.get(name) != version]
         if differing:
             warnings.warn(f"{path} was written with {'; '.join(differing)}: the run goes on, but equal to an "
                           "uninterrupted one only to rounding, not bit for bit", stacklevel=3)
@@ -154,13 +162,12 @@ class TrainingState:
         if self.saved_rng is not None:
             self.rng.bit_generator.state = self.saved_rng
 
-    def _check_same_run(self, header: dict[str, Any]) -> None:
-        saved = header["training"]
+    def _check_same_run(self, saved: dict[str, Any], tree: dict[str, Any]) -> None:
         numbers, _ = _split(vars(self.optimizer))
-        now = {"the model": [type(self.model).__name__, self.model.network, self.model.config],
+        now = {"the model": self.tree,
                "the images": self.images_identity,
                "the optimizer": {"kind": type(self.optimizer).__name__, **numbers, "t": None}, **self.settings}
-        then = {"the model": [header["kind"], header.get("network", "dense"), header["config"]],
+        then = {"the model": tree,
                 "the images": saved["images"],
                 "the optimizer": {**saved["optimizer"], "t": None}, **saved["settings"]}
         for name, value in now.items():

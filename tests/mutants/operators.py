@@ -63,9 +63,8 @@ class Source:
 
     def __init__(self, function: Callable[..., Any], after_comment: str | None = None, arrays: bool = True):
         self.function, self.arrays = function, arrays
-        closed_over = {name: cell.cell_contents
-                       for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ())}
-        self.globals = {**function.__globals__, **closed_over} if closed_over else function.__globals__
+        self.closed_over = {name: cell.cell_contents    # __class__ among them, where a method calls super()
+                            for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ())}
         text = textwrap.dedent(inspect.getsource(function))
         self.module = ast.parse(text)
         definition = self.module.body[0]
@@ -73,6 +72,7 @@ class Source:
         if ast.get_docstring(definition) is not None:
             del definition.body[0]
         definition.decorator_list, definition.returns = [], None
+        definition.name = f"mutated_{definition.name}"    # a method may call a function of its own name
         arguments = [node for node in ast.walk(definition.args) if isinstance(node, ast.arg)]
         for argument in arguments:
             argument.annotation = None
@@ -85,13 +85,16 @@ class Source:
         if mutant is not None:
             mutant.site.put(mutant.after)
         names: dict[str, Any] = {}
+        around = ast.parse(f"def make({', '.join(self.closed_over)}):\n    return {self.definition.name}")
+        assert isinstance(around.body[0], ast.FunctionDef)
+        around.body[0].body[:0] = self.module.body
         try:
-            code = compile(ast.fix_missing_locations(self.module), f"<{self.function.__qualname__}>", "exec")
+            code = compile(ast.fix_missing_locations(around), f"<{self.function.__qualname__}>", "exec")
         finally:
             if mutant is not None:
                 mutant.site.put(mutant.before)
-        exec(code, self.globals, names)
-        return names[self.definition.name]
+        exec(code, self.function.__globals__, names)
+        return names["make"](**self.closed_over)
 
     def mutants(self) -> Iterator[Mutant]:
         """Every mutant of all statements; or, where a comment begins the backward half, of those after it

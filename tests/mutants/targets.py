@@ -19,6 +19,7 @@ from numpyvae.gradcheck.layers import layer_examples, parameter_owners, spoil_gr
 from numpyvae.gradcheck.models import model_examples
 from numpyvae.gradcheck.objectives import OBJECTIVES, objective_examples
 from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS, example_of, kept_by, pairs, put_on_edges, shape_of
+from numpyvae.models import posteriors
 from numpyvae.models.likelihoods import make_likelihood
 from numpyvae.nn.layers import Dense
 from numpyvae.twin import Spec, Twin, is_array, kernels_off, registry
@@ -43,7 +44,7 @@ class Target(NamedTuple):
 @functools.cache
 def targets() -> list[Target]:
     """Every backward pass of the package."""
-    return [*twin_targets(), *helper_targets(), *method_targets(), *objective_targets()]
+    return [*twin_targets(), *helper_targets(), *method_targets(), *gradient_sum_targets(), *objective_targets()]
 
 
 # Twins: the reference, the kernel, and what the kernel calls.
@@ -120,10 +121,22 @@ def backward_arguments(forward: Twin, backward: Twin, sizes: tuple[int, ...], dt
 def method_targets() -> Iterator[Target]:
     for cls in package_classes():
         for name, (kind, outcomes, after_comment) in BACKWARD_METHODS.items():
-            if name in vars(cls):
+            if issubclass(cls, posteriors.Posterior):
+                kind, outcomes = "posterior", posterior_outcomes
+            if inspect.isfunction(vars(cls).get(name)):
                 yield Target(kind, f"{cls.__name__}.{name}", vars(cls)[name],
                              functools.partial(swapped_attribute, cls, name), list(outcomes(cls)),
                              after_comment=after_comment)
+
+
+def gradient_sum_targets() -> Iterator[Target]:
+    """What adds up gradients for q, where each module finds it."""
+    for function in (posteriors.joined, posteriors.summed):
+        name = function.__name__
+        yield Target("model", name, function,
+                     functools.partial(swapped_globals, [(vars(module), name) for module in (posteriors, objectives)
+                                                         if hasattr(module, name)]),
+                     [*posterior_outcomes(posteriors.Posterior), *objective_outcomes("iwae")])
 
 
 def objective_targets() -> Iterator[Target]:
@@ -142,12 +155,12 @@ def objective_targets() -> Iterator[Target]:
 
 def objective_outcomes(name: str) -> Iterator[Callable[[], Outcome]]:
     def run(make, samples):
-        vae, x = make()
+        vae, x, given = make()
         vae.parameters.grads.fill(np.nan)
         eps = np.random.default_rng(1).standard_normal((*samples, len(x), vae.n_latent))
-        return [getattr(objectives, name)(vae, x, eps), vae.parameters.grads, vae.parameters.values, x, eps]
+        return [getattr(objectives, name)(vae, x, eps, **given), vae.parameters.grads, vae.parameters.values, x, eps]
     for example, _, make in objective_examples():
-        if example.startswith(f"{name}(bernoulli"):
+        if example.startswith(f"{name}(") and "bernoulli, " in example:
             yield functools.partial(run, make, (3,) if name in ("iwae", "dreg") else ())
 
 
@@ -203,21 +216,32 @@ def likelihood_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 
 
 def model_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
-    def run(make):
-        model, x = make()
-        model.parameters.grads.fill(np.nan)
-        inputs = [x, *model.noise(len(x), np.random.default_rng(1))]
-        return [model.loss_and_grad(*inputs), model.parameters.grads, model.parameters.values, inputs]
-
     def make_with(hidden, rows):
         rng = np.random.default_rng(2)
-        return cls.dense(7, hidden, 3, "gaussian", "tanh", rng=rng, dtype=np.float64), rng.random((rows, 7))
+        return cls.dense(7, hidden, 3, "gaussian", "tanh", rng=rng, dtype=np.float64), rng.random((rows, 7)), {}
 
     for name, make in model_examples():
-        if name.startswith(cls.__name__):
-            yield functools.partial(run, make)
+        if type(make().model) is cls:
+            yield functools.partial(run_step, make)
     for hidden, rows in (((), 1), ((5, 6), 8)):
-        yield functools.partial(run, functools.partial(make_with, hidden, rows))
+        yield functools.partial(run_step, functools.partial(make_with, hidden, rows))
+
+
+def posterior_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
+    """A step of each VAE with such a posterior, and of each objective: some methods are asked by objectives alone."""
+    for name, make in model_examples():
+        posterior = getattr(make().model, "posterior", None)
+        if isinstance(posterior, cls) and "bernoulli, beta=4" in name:
+            yield functools.partial(run_step, make)
+    for name in OBJECTIVES:
+        yield from objective_outcomes(name)
+
+
+def run_step(make: Callable[[], Any]) -> Outcome:
+    model, x, given = make()
+    model.parameters.grads.fill(np.nan)
+    inputs = [x, *model.noise(len(x), np.random.default_rng(1))]
+    return [model.loss_and_grad(*inputs, **given), model.parameters.grads, model.parameters.values, inputs]
 
 
 # name -> kind, inputs, and the comment that begins the backward half
@@ -227,7 +251,9 @@ BACKWARD_METHODS = {"backward": ("layer", layer_outcomes, None),
                     "backward_bias": ("layer", activation_outcomes, None),
                     "nll_and_grad": ("likelihood", likelihood_outcomes, None),
                     "loss_and_grad": ("model", model_outcomes, "# backward"),
-                    "backward_encoder": ("model", model_outcomes, None)}
+                    **{step: ("posterior", posterior_outcomes, None) for step in
+                       ("backward_heads", "reparameterize_backward", "kl_backward", "kl_of_dimensions_backward",
+                        "log_density_backward")}}
 
 
 # Swapping in and out.
