@@ -13,6 +13,7 @@ from .gaussian import (gaussian_kl, gaussian_kl_backward, gaussian_kl_of_dimensi
 from .labels import concatenate, concatenate_backward
 from .likelihoods import (bernoulli_nll, bernoulli_nll_backward, gaussian_learned_nll, gaussian_learned_nll_backward,
                           gaussian_nll, gaussian_nll_backward)
+from .student_t import student_t_nll, student_t_nll_backward
 
 __all__ = ["affine", "affine_backward", "bernoulli_nll", "bernoulli_nll_backward", "concatenate",
            "concatenate_backward", "continuous_bernoulli_nll", "continuous_bernoulli_nll_backward", "conv2d",
@@ -24,4 +25,4 @@ __all__ = ["affine", "affine_backward", "bernoulli_nll", "bernoulli_nll_backward
            "gaussian_learned_nll_backward", "gaussian_log_density", "gaussian_log_density_backward", "gaussian_nll",
            "gaussian_nll_backward", "gelu", "gelu_backward", "relu", "relu_backward", "reparameterize",
            "reparameterize_backward", "sigmoid", "sigmoid_backward", "silu", "silu_backward", "softplus",
-           "softplus_backward", "tanh", "tanh_backward"]
+           "softplus_backward", "student_t_nll", "student_t_nll_backward", "tanh", "tanh_backward"]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arguments import POSITIVE, checked, one_of
-from ..functional import continuous_bernoulli, discretized_logistic
+from ..functional import continuous_bernoulli, discretized_logistic, student_t
 from ..functional import likelihoods as f
 from ..functional.activations import sigmoid
 from ..nn.buffers import Buffers, Part
@@ -142,6 +142,31 @@ class GaussianLearned(Likelihood):
         return (mean + np.exp(0.5 * logvar) * rng.standard_normal(mean.shape)).astype(theta.dtype)
 
 
+class StudentT(Likelihood):
+    """Each pixel is Student's t around theta, with the scale sigma and 4 degrees of freedom: for data with outliers."""
+
+    name = "student-t"
+    output_names = "means"
+    decodes_to = "mean of Student's t"
+
+    @checked(sigma=POSITIVE)
+    def __init__(self, sigma: float):
+        super().__init__()
+        self.sigma = float(sigma)
+
+    def nll(self, theta: Array, x: Array) -> Array:
+        return student_t.student_t_nll(theta, x, self.sigma)
+
+    def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
+        return student_t.student_t_nll_and_grad(dnll, theta, x, self.sigma, *self._outputs(theta))
+
+    def mean(self, theta: Array) -> Array:
+        return theta.copy()
+
+    def sample(self, theta: Array, rng: np.random.Generator) -> Array:
+        return (theta + self.sigma * rng.standard_t(student_t.DEGREES, theta.shape)).astype(theta.dtype)
+
+
 class ContinuousBernoulli(Likelihood):
     """Each pixel has the density exp(a x) / integral on [0, 1], a = theta: for grey pixels, and a true density."""
 
@@ -193,7 +218,8 @@ class DiscretizedLogistic(Likelihood):
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
-    kind.name: kind for kind in (Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Gaussian, GaussianLearned)}
+    kind.name: kind for kind in (Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Gaussian, GaussianLearned,
+                                 StudentT)}
 
 
 def make_likelihood(name: str, sigma: float) -> Likelihood:

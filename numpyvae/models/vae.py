@@ -193,7 +193,7 @@ class VAE(Model):
         """Dense layers all the way: n_data -> hidden -> n_latent -> hidden reversed -> n_data.
 
         likelihood : "bernoulli" or "continuous-bernoulli" (pixels in [0, 1]), "discretized-logistic" (bytes / 255),
-                     "gaussian" with the given sigma, or "gaussian-learned"
+                     "gaussian" or "student-t" with the given sigma, or "gaussian-learned"
         activation : of the hidden layers; see Dense, also for init
         hidden     : sizes of the encoder's hidden layers; () makes the model linear
         rng        : draws the first weights
