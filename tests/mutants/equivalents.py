@@ -94,7 +94,9 @@ ROWS = [
     Row("(Dense|Sequential|Reshape|Flatten|Conv.*).backward|.*_backward",
         r"^(x 1.0005|sign|transpose): need_dx",
         "only true or false is read"),
-    Row("Sequential.backward", r"^(dropped term|constant): .* in: first = |^(x 1.0005|sign|wrong variable): first  ->",
+    Row("Sequential.backward",
+        r"^(dropped term|constant): .* in: first = |^(x 1.0005|sign|wrong variable): first  ->"
+        r"|^wrong variable: need_dx  ->  (dy|weighted) .* in: first = ",
         "a dx is computed that nobody reads"),
     Row(".*loss_and_grad|free_bits|score_function|importance_weighted",
         r"^dropped argument: .*need_dx=|^constant: False  ->  True .*need_dx=False",
