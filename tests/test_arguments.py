@@ -148,8 +148,9 @@ VALID = {    # by the argument's name
 OTHERWISE = {    # where a name means something else, or has to fit the rest
     **{f"VAE.{name}": {"eps": lambda: batch(6, 2)} for name in ("loss", "loss_and_grad", "loss_terms", "check_batch")},
     **{f"training.objectives.{name}": {"eps": lambda: batch(6, 2)} for name in nv.objectives.__all__},
-    **{kind: {"likelihood": lambda: make_likelihood("bernoulli", 1.0)} for kind in ("VAE", "Autoencoder")},
     "VAE": {"likelihood": lambda: make_likelihood("bernoulli", 1.0), "n_classes": lambda: None},
+    "Autoencoder": {"likelihood": lambda: make_likelihood("bernoulli", 1.0),
+                    "encoder": lambda: model(nv.Autoencoder).encoder},
     "Dense.backward": {"dy": lambda: batch(6, 5)}, "Sequential.backward": {"dy": lambda: batch(6, 5)},
     "Conv2d.forward": {"x": lambda: batch(2, 30).reshape(2, 6, 5, 1)},
     "Conv2d.backward": {"dy": lambda: batch(2, 24).reshape(2, 4, 3, 2)},

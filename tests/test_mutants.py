@@ -127,7 +127,7 @@ def test_the_command_counts_and_passes(tmp_path, capsys):
     assert command.main(["--target", "softplus_slope", "--json", str(tmp_path / "counts.json")]) == 0
     counts = json.loads((tmp_path / "counts.json").read_text())
     assert counts["failures"] == []
-    assert counts["mutants"] == sum(counts["verdicts"].values()) >= 9
+    assert counts["mutants"] == sum(counts["verdicts"].values()) >= 8
     assert f"{counts['mutants']} mutants" in capsys.readouterr().out
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import ANYTHING, COUNT, DTYPE, TEXT, all_are, checked, has, one_of
+from ..arguments import ANYTHING, COUNT, DTYPE, LAYER, TEXT, all_are, checked, has, one_of
 from .buffers import aligned
 from .layers import Layer
 
@@ -58,6 +58,7 @@ class Parameters:
         """Whether a layer's weights lie in the vector of some living Parameters."""
         return any(np.may_share_memory(weight, other.values) for other in _living for weight in layer.params.values())
 
+    @checked(prefix=TEXT, layer=LAYER)
     def sees(self, prefix: str, layer: Layer) -> bool:
         """Whether a layer's arrays are the views that it was given."""
         return all(f"{prefix}.{name}" in self._place
