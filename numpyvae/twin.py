@@ -36,7 +36,8 @@ ANY_SHAPE = "..."
 NUMBERS = {"number": -1e150, "positive number": 1e-150}    # from there to 1e150: a square must not overflow
 PAIRS = {"pair": 0, "positive pair": 1}    # of whole numbers, along the height and the width, and the least of them
 OTHERS: dict[str, tuple[Callable[[Any], bool], str]] = {    # what is no number either: a test, and the words for it
-    "flag": (lambda value: isinstance(value, (bool, np.bool_)), "True or False"), "function": (callable, "a function")}
+    "flag": (lambda value: type(value) is bool or type(value) is np.bool_, "True or False"),
+    "function": (callable, "a function")}
 COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 layout = operator.attrgetter("shape", "strides", "dtype")    # of an array: all that a call has to look at again
@@ -112,7 +113,8 @@ class Twin(Generic[P, R]):
         self.writes = writes
         self.compiled = compiled
         self._arrays = [i for i, spec in enumerate(shapes.values()) if is_array(spec)]
-        self._arrays_of = operator.itemgetter(*self._arrays, self._arrays[-1])    # of one array, too, a tuple
+        picked = operator.itemgetter(*self._arrays)
+        self._arrays_of = picked if len(self._arrays) > 1 else lambda values: (picked(values),)
         self._has_arrays_alone = len(self._arrays) == len(shapes)
         others = [(i, name, spec) for i, (name, spec) in enumerate(shapes.items()) if not is_array(spec)]
         self._numbers = {i: NUMBERS[spec] for i, _, spec in others if isinstance(spec, str) and spec in NUMBERS}
@@ -132,7 +134,7 @@ class Twin(Generic[P, R]):
             bound = self.signature.bind(*args, **kwargs)
             bound.apply_defaults()
             values = bound.args
-        arrays = values if self._has_arrays_alone else self._arrays_of(values)[:-1]
+        arrays = values if self._has_arrays_alone else self._arrays_of(values)
         try:
             compilable = self._seen[tuple(map(layout, arrays))]
         except (AttributeError, KeyError):

@@ -60,8 +60,9 @@ class Likelihood(Part):
         if not (self.support[0] <= low and high <= self.support[1]):
             raise ValueError(f"x has pixels from {low:g} to {high:g}; expected {list(self.support)} for a {self.name} "
                              "decoder: divide bytes by 255, and replace NaN")
-        off = np.abs(x.real - self.on_levels(x.real))
-        if self.levels is not None and not (off < 1e-3 / self.levels).all():
+        if self.levels is None:
+            return
+        if not (np.abs(x.real - self.on_levels(x.real)) < 1e-3 / self.levels).all():
             last = self.levels - 1
             raise ValueError(f"x has pixels between the levels 0, 1/{last}, ..., 1; expected those alone for a "
                              f"{self.name} decoder: give bytes, or bytes / {last}")
