@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
+from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.models.likelihoods import LIKELIHOODS
 
 MODELS = {"VAE": nv.VAE, "FullCovarianceVAE": nv.FullCovarianceVAE, "Autoencoder": nv.Autoencoder}
@@ -133,3 +134,18 @@ def test_numbers_too_small_for_float32_do_no_harm(mode, x):
     vae.parameters.values[:] = 1e-42
     with mode():
         assert is_finite(vae, x)
+
+
+@every_mode
+@every_dtype
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_an_activation_and_its_slope_are_finite_for_any_input(activation, dtype, mode):
+    """The slope of each lies between -1 and 2, also where a square or a cube of the input has overflowed."""
+    layer = nv.Dense(1, 1, activation, rng=np.random.default_rng(0), dtype=dtype)
+    layer.params["W"][:], layer.params["b"][:] = 1, 0
+    sizes = 10.0 ** np.arange(-30, 31)
+    x = np.concatenate([-sizes, sizes])[:, None].astype(dtype)
+    with mode(), np.errstate(over="ignore"):
+        assert np.isfinite(layer.forward(x)).all()
+        dx = layer.backward(np.ones_like(x))
+    assert (-1 <= dx).all() and (dx <= 2).all()

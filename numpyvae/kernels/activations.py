@@ -115,7 +115,8 @@ def gelu(a):
 
 
 def gelu_slope(a):
-    """(1 + t + a (1 - t^2) u') / 2 with t = tanh(u)."""
+    """(1 + t + a (1 - t^2) u') / 2 with t = tanh(u), which is 1 or -1 beyond 20."""
+    a = type(a)(20) if a > type(a)(20) else type(a)(-20) if a < type(a)(-20) else a
     t, one = tanh(gelu_u(a)), type(a)(1)
     return type(a)(0.5) * (one + t + a * (one - t * t) * type(a)(ROOT_2_PI) * (one + type(a)(3 * CUBIC) * a * a))
 
