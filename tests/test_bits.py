@@ -1,7 +1,7 @@
 """One seed, one hash: in fresh processes, with kernels from the cache or anew.  More: `python -m benchmarks.bits`."""
 import pytest
 
-from benchmarks.bits import NETWORKS, TOLERANCE, compare
+from benchmarks.bits import NETWORKS, ROUNDING, compare
 
 
 @pytest.mark.slow
@@ -10,5 +10,4 @@ def test_one_seed_gives_one_hash(network, tmp_path):
     found = compare(network, 3, tmp_path)
     assert found["hashes"] == {found["cold"]}
     assert found["other seed"] not in found["hashes"]
-    for name, bound in TOLERANCE.items():
-        assert found["threads"][name] < bound, name
+    assert max(found["threads"]["float64"].values()) < ROUNDING    # another number of threads changes nothing else
