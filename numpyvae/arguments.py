@@ -70,6 +70,11 @@ def has(*attributes: str) -> Callable[[Any], bool]:
     return lambda value: not isinstance(value, type) and all(hasattr(value, name) for name in attributes)
 
 
+def protocol(words: str, *attributes: str) -> Kind:
+    """What somebody's own class may stand for: the words say all that it has to have."""
+    return Kind(has(*attributes), f"{words}, with {', '.join(attributes)}", TypeError)
+
+
 def is_pair(least: int) -> Callable[[Any], bool]:
     return lambda value: is_whole(value, least) or (all_are(lambda n: is_whole(n, least))(value) and len(value) == 2)
 
@@ -114,15 +119,17 @@ MODEL = Kind(has("parameters", "n_data", "dtype", "loss_and_grad", "noise"),
              "a model, such as VAE.dense makes", TypeError)
 VAE = Kind(has("parameters", "likelihood", "n_latent", "encoder", "decoder", "posterior", "prior", "decode"),
            "a VAE, such as VAE.dense makes", TypeError)
-POSTERIOR = Kind(has("n_latent", "forward", "reparameterize", "kl", "backward", "knows_kl_to"),
-                 "a posterior, such as DiagonalGaussian", TypeError)
-PRIOR = Kind(has("sample"), "a prior, such as StandardNormal", TypeError)
+POSTERIOR = protocol("a posterior, such as DiagonalGaussian", "n_latent", "noise", "forward", "backward_heads",
+                     "reparameterize", "reparameterize_backward", "knows_kl_to", "kl", "backward", "moments",
+                     "named_heads")
+PRIOR = protocol("a prior, such as StandardNormal", "n_latent", "sample")
 TYPES = Kind(all_are(lambda one: isinstance(one, type), least=0), "a list of classes, such as [MyLayer]", TypeError)
-LAYER = Kind(has("forward", "backward"), "a layer, such as Dense", TypeError)
-LAYERS = Kind(all_are(LAYER.fits, least=0), "a list of layers, such as Dense", TypeError)
+LAYER = protocol("a layer, such as Dense", "forward", "backward")    # which a network has, too
+LAYERS = Kind(all_are(has("forward", "backward", "params", "grads"), least=0),
+              "a list of layers, such as Dense, each with forward, backward, params, grads", TypeError)
 NETWORK = Kind(has("layers", "forward", "backward", "named_layers"), "a Sequential", TypeError)
-LIKELIHOOD = Kind(has("nll", "nll_and_grad", "mean", "outputs_per_pixel", "check"),
-                  "a likelihood, as likelihoods.make_likelihood makes", TypeError)
+LIKELIHOOD = protocol("a likelihood, such as likelihoods.Bernoulli()", "outputs_per_pixel", "check", "nll",
+                      "nll_and_grad", "mean", "sample")
 PARAMETERS = Kind(has("values", "grads"), "the parameters of a model", TypeError)
 OPTIMIZER = Kind(has("step"), "an optimizer, such as Adam()", TypeError)
 AXES = Kind(has("plot", "imshow", "transAxes"), "matplotlib's Axes", TypeError)

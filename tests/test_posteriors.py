@@ -87,19 +87,14 @@ class Laplace(TwoHeads):
         dmu = dlog[:, None] * np.sign(z - q.mu) * np.exp(-q.log_scale)
         return -dmu, Parameters(dmu, dlog[:, None] * (np.abs(z - q.mu) * np.exp(-q.log_scale) - 1))
 
-    def kl(self, q, prior):
+    def closed_form_kl(self, q):
         """E[log q] = -1 - log 2b;  E[z^2] = mu^2 + 2 b^2."""
-        self.prior = prior
         return np.sum(0.5 * (q.mu**2 + 2 * np.exp(2 * q.log_scale)) + 0.5 * np.log(2 * np.pi) - 1 - np.log(2)
                       - q.log_scale, axis=1)
 
-    def kl_backward(self, dkl, q):
+    def closed_form_kl_backward(self, dkl, q):
         dkl = dkl[:, None]
         return Parameters(dkl * q.mu, dkl * (2 * np.exp(2 * q.log_scale) - 1))
-
-    def backward(self, dz, dkl):
-        return self.backward_heads(joined(self.reparameterize_backward(dz, self.q, self.eps),
-                                          self.kl_backward(dkl, self.q)))
 
     def moments(self, q):
         return q.mu.copy(), np.log(2) + 2 * q.log_scale
@@ -164,7 +159,7 @@ def test_objectives_that_need_a_closed_form_ask_for_it(x):
     with pytest.raises(ValueError, match="a LogNormal and a StandardNormal, whose KL has no closed form; expected"):
         nv.objectives.score_function(vae, x, np.zeros((4, 2)))
     for pair in "LogNormal", "Laplace", "Diagonal, Laplace":
-        with pytest.raises(ValueError, match="for which no KL of single dimensions is known; expected"):
+        with pytest.raises(ValueError, match="whose KL of single dimensions has no closed form; expected"):
             nv.objectives.free_bits(make(pair), x, np.zeros((4, 2)))
 
 
@@ -264,9 +259,18 @@ def test_log_p_is_the_same_by_quadrature_and_by_weights_whatever_q(rng):
 
 def test_a_pair_without_any_kl_is_refused(rng):
     class Implicit(TwoHeads):
-        reparameterize = LogNormal.reparameterize
+        reparameterize, reparameterize_backward = LogNormal.reparameterize, LogNormal.reparameterize_backward
+        moments = LogNormal.moments
     with pytest.raises(ValueError, match="posterior is a Implicit and prior a StandardNormal, which have no KL; exp"):
         nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng)]), Implicit(5, 2, rng=rng),
+               nv.Sequential([nv.Dense(2, 6, rng=rng)]), Bernoulli())
+
+
+def test_a_posterior_that_lacks_a_method_is_refused_when_the_model_is_made(rng):
+    class Unfinished(TwoHeads):
+        reparameterize, log_density = LogNormal.reparameterize, LogNormal.log_density
+    with pytest.raises(TypeError, match="posterior is a Unfinished; expected a posterior.*, with n_latent, .*moments"):
+        nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng)]), Unfinished(5, 2, rng=rng),
                nv.Sequential([nv.Dense(2, 6, rng=rng)]), Bernoulli())
 
 

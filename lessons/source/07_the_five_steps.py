@@ -71,13 +71,14 @@ lesson.show(nv.VAE.forward, "7.1")
 lesson.show(nv.VAE.loss_and_grad, "7.1", "7.3")
 
 # %% [markdown]
-# Steps 2 and 3 belong to the posterior: it draws $z$, knows its KL, and on the way back it is where the two paths meet.
+# Steps 2 and 3 belong to the posterior. It draws $z$; its `kl` is the closed form, as the prior is $N(0, I)$; and on the way back
+# it is where the two paths meet.
 
 # %%
 lesson.show(DiagonalGaussian.reparameterize, "7.2")
 
 # %%
-lesson.show(DiagonalGaussian.kl, "7.2")
+lesson.show(DiagonalGaussian.closed_form_kl, "7.2")
 
 # %%
 lesson.show(DiagonalGaussian.backward, "7.3")

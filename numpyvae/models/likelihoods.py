@@ -96,26 +96,31 @@ class Bernoulli(Likelihood):
         return (rng.random(theta.shape) < self.mean(theta)).astype(theta.dtype)
 
 
-class Gaussian(Likelihood):
-    """Each pixel is N(theta, sigma^2), with sigma chosen by the user."""
+class LocationScale(Likelihood):
+    """Each pixel is theta + sigma times a draw from a density of mean 0, with sigma chosen by the user."""
 
-    name = "gaussian"
     output_names = "means"
-    decodes_to = "mean"
 
     @checked(sigma=POSITIVE)
     def __init__(self, sigma: float):
         super().__init__()
         self.sigma = float(sigma)
 
+    def mean(self, theta: Array) -> Array:
+        return theta.copy()
+
+
+class Gaussian(LocationScale):
+    """Each pixel is N(theta, sigma^2)."""
+
+    name = "gaussian"
+    decodes_to = "mean"
+
     def nll(self, theta: Array, x: Array) -> Array:
         return f.gaussian_nll(theta, x, self.sigma)
 
     def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
         return f.gaussian_nll_and_grad(dnll, theta, x, self.sigma, *self._outputs(theta))
-
-    def mean(self, theta: Array) -> Array:
-        return theta.copy()
 
     def sample(self, theta: Array, rng: np.random.Generator) -> Array:
         return (theta + self.sigma * rng.standard_normal(theta.shape)).astype(theta.dtype)
@@ -143,26 +148,17 @@ class GaussianLearned(Likelihood):
         return (mean + np.exp(0.5 * logvar) * rng.standard_normal(mean.shape)).astype(theta.dtype)
 
 
-class StudentT(Likelihood):
+class StudentT(LocationScale):
     """Each pixel is Student's t around theta, with the scale sigma and 4 degrees of freedom: for data with outliers."""
 
     name = "student-t"
-    output_names = "means"
     decodes_to = "mean of Student's t"
-
-    @checked(sigma=POSITIVE)
-    def __init__(self, sigma: float):
-        super().__init__()
-        self.sigma = float(sigma)
 
     def nll(self, theta: Array, x: Array) -> Array:
         return student_t.student_t_nll(theta, x, self.sigma)
 
     def nll_and_grad(self, dnll: Array, theta: Array, x: Array) -> tuple[Array, Array]:
         return student_t.student_t_nll_and_grad(dnll, theta, x, self.sigma, *self._outputs(theta))
-
-    def mean(self, theta: Array) -> Array:
-        return theta.copy()
 
     def sample(self, theta: Array, rng: np.random.Generator) -> Array:
         return (theta + self.sigma * rng.standard_t(student_t.DEGREES, theta.shape)).astype(theta.dtype)

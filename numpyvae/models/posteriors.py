@@ -32,12 +32,12 @@ Array = np.ndarray
 
 
 class Posterior(Part):
-    """What every q(z|x) has if it does not define it: noise, and a KL from one sample where no closed form is known.
+    """What every q(z|x) has: noise, and the KL, in closed form where one is known and else from one sample.
 
     DiagonalGaussian, below, is the posterior of the usual VAE.  One of your own defines, as it does, what stands here
     without a body.
 
-    closed_forms : the priors for which it knows the KL in closed form, and defines kl and backward itself
+    closed_forms : the priors for which it knows the KL in closed form
     """
 
     not_copied = ("q", "eps", "z", "prior")
@@ -58,7 +58,8 @@ class Posterior(Part):
     moments: Callable[[Any], tuple[Array, Array]]
     named_heads: Callable[[], Iterator[tuple[str, Layer]]]
     # Where the KL is known in closed form
-    kl_backward: Callable[[Array, Any], Any]
+    closed_form_kl: Callable[[Any], Array]
+    closed_form_kl_backward: Callable[[Array, Any], Any]
     kl_of_dimensions: Callable[[Any], Array]
     kl_of_dimensions_backward: Callable[[Array, Any], Any]
 
@@ -71,14 +72,22 @@ class Posterior(Part):
         return rng.standard_normal((n, self.n_latent), dtype=dtype)    # type: ignore[arg-type]
 
     def kl(self, q: Any, prior: Any) -> Array:
-        """log q(z|x) - log p(z) at the z last drawn, (B,): KL(q || p) = E_q[ log q - log p ] from one sample."""
+        """KL(q || p(z)) of each row, (B,): its closed form, else E_q[ log q - log p ] from one sample, the last z."""
         self.prior = prior
+        if self.knows_kl_to(prior):
+            return self.closed_form_kl(q)
         return self.log_density(q, self.z) - prior.log_density(self.z)
 
     def backward(self, dz: Array, dkl: Array) -> Array:
-        """dz (B, Z), dkl (B,) -> dh (B, H), where the KL is `kl`'s one sample: z and q meet in log q(z|x)."""
-        dz_q, dq_kl = self.log_density_backward(dkl, self.q, self.z)
-        dz = dz + dz_q - self.prior.log_density_backward(dkl, self.z)
+        """dz (B, Z), dkl (B,) -> dh (B, H): the path through z and the path through the KL join.
+
+        Where the KL is one sample it holds z too, and its share of dz is added.
+        """
+        if self.knows_kl_to(self.prior):
+            dq_kl = self.closed_form_kl_backward(dkl, self.q)
+        else:
+            dz_kl, dq_kl = self.log_density_backward(dkl, self.q, self.z)
+            dz = dz + dz_kl - self.prior.log_density_backward(dkl, self.z)
         dq_z = self.reparameterize_backward(dz, self.q, self.eps)
         return self.backward_heads(joined(dq_z, dq_kl))
 
@@ -111,11 +120,8 @@ class DiagonalGaussian(Posterior):
         self.z = reparameterize(q.mu, q.logvar, eps)
         return self.z
 
-    def kl(self, q: Diagonal, prior: Any) -> Array:
-        """KL(q || N(0, I)) of each row: (B,), in closed form.                                  [lesson 7, eq. 7.2]"""
-        if not self.knows_kl_to(prior):
-            return super().kl(q, prior)
-        self.prior = prior
+    def closed_form_kl(self, q: Diagonal) -> Array:
+        """KL(q || N(0, I)) of each row: (B,).                                                  [lesson 7, eq. 7.2]"""
         return gaussian_kl(q.mu, q.logvar)
 
     def backward(self, dz: Array, dkl: Array) -> Array:
@@ -153,7 +159,7 @@ class DiagonalGaussian(Posterior):
         dz, dmu, dlogvar = gaussian_log_density_backward(dlog, z, q.mu, q.logvar)
         return dz, Diagonal(dmu, dlogvar)
 
-    def kl_backward(self, dkl: Array, q: Diagonal) -> Diagonal:
+    def closed_form_kl_backward(self, dkl: Array, q: Diagonal) -> Diagonal:
         """The path through the closed form of the KL alone."""
         return Diagonal(*gaussian_kl_backward(dkl, q.mu, q.logvar))
 
@@ -212,20 +218,9 @@ class FullGaussian(Posterior):
         self.z = full_reparameterize(*q, eps)
         return self.z
 
-    def kl(self, q: Full, prior: Any) -> Array:
-        """KL(q || N(0, I)) of each row: (B,), in closed form."""
-        if not self.knows_kl_to(prior):
-            return super().kl(q, prior)
-        self.prior = prior
+    def closed_form_kl(self, q: Full) -> Array:
+        """KL(q || N(0, I)) of each row: (B,)."""
         return full_gaussian_kl(*q)
-
-    def backward(self, dz: Array, dkl: Array) -> Array:
-        """dz (B, Z), dkl (B,) -> dh (B, H): the path through z and the path through the KL join."""
-        if not self.knows_kl_to(self.prior):
-            return super().backward(dz, dkl)
-        dq_z = self.reparameterize_backward(dz, self.q, self.eps)
-        dq_kl = self.kl_backward(dkl, self.q)
-        return self.backward_heads(joined(dq_z, dq_kl))
 
     def backward_heads(self, dq: Full) -> Array:
         """dmu, dlogvar (B, Z), dlower (B, Z, Z) -> dh (B, H).  h forks into three heads: here it joins."""
@@ -249,7 +244,7 @@ class FullGaussian(Posterior):
         dz, *dq = full_gaussian_log_density_backward(dlog, z, *q)
         return dz, Full(*dq)
 
-    def kl_backward(self, dkl: Array, q: Full) -> Full:
+    def closed_form_kl_backward(self, dkl: Array, q: Full) -> Full:
         """The path through the closed form of the KL alone."""
         return Full(*full_gaussian_kl_backward(dkl, *q))
 

@@ -35,10 +35,7 @@ def free_bits(vae: VAE, x: Array, eps: Array, minimum: float = 0.1, labels: Arra
 
     Raises ValueError where minimum is negative, or no KL of single dimensions is known for posterior and prior.
     """
-    if not vae.posterior.knows_kl_to(vae.prior) or not hasattr(vae.posterior, "kl_of_dimensions"):
-        raise ValueError(f"vae has a {type(vae.posterior).__name__} and a {type(vae.prior).__name__}, for which no KL "
-                         "of single dimensions is known; expected a DiagonalGaussian or a FullGaussian, and a "
-                         "StandardNormal")
+    _expect_closed_form(vae, "kl_of_dimensions", "KL of single dimensions")
     x, eps, c = vae.check_batch(x, eps, labels)
     # forward
     q, z, theta = vae.forward(x, eps, c)                                        # q(z|x); z (B, Z); theta (B, D)
@@ -71,9 +68,7 @@ def score_function(vae: VAE, x: Array, eps: Array, baseline: Array | float = 0.0
     The decoder's gradient is the ordinary one.  The encoder's comes from nll times the score of q(z|x), and, as ever,
     from the KL, which has to be known in closed form.  [Williams 1992; Mnih & Gregor 2014; lesson 6, eq. 6.2]
     """
-    if not vae.posterior.knows_kl_to(vae.prior):
-        raise ValueError(f"vae has a {type(vae.posterior).__name__} and a {type(vae.prior).__name__}, whose KL has no "
-                         "closed form; expected a pair whose KL has one, such as DiagonalGaussian and StandardNormal")
+    _expect_closed_form(vae, "closed_form_kl", "KL")
     x, eps, c = vae.check_batch(x, eps, labels)
     if np.shape(baseline) not in ((), (len(x),)):
         raise ValueError(f"baseline has shape {np.shape(baseline)}; expected a number, or ({len(x)},), one an image")
@@ -86,7 +81,7 @@ def score_function(vae: VAE, x: Array, eps: Array, baseline: Array | float = 0.0
     vae.decoder.backward(dtheta)                                                # what comes out for z is not used
     weight = ((nll - baseline) * dnll).astype(x.dtype)                          # (B,)
     _, dq  = vae.posterior.log_density_backward(weight, q, z)                   # the score, weighted
-    dq_kl  = vae.posterior.kl_backward(vae.beta * dnll, q)
+    dq_kl  = vae.posterior.closed_form_kl_backward(vae.beta * dnll, q)
     vae.encoder.backward(vae.posterior.backward_heads(joined(dq, dq_kl)), need_dx=False)
     return mean_terms(nll, kl, vae.beta)
 
@@ -163,6 +158,14 @@ def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, e
         dq = joined(dq, dq_score)
     vae.encoder.backward(vae.posterior.backward_heads(summed(dq, K)), need_dx=False)
     return terms
+
+
+def _expect_closed_form(vae: VAE, method: str, quantity: str) -> None:
+    """Raises ValueError where posterior and prior have no closed form of this, by that method of the posterior."""
+    if not vae.posterior.knows_kl_to(vae.prior) or not hasattr(vae.posterior, method):
+        raise ValueError(f"vae has a {type(vae.posterior).__name__} and a {type(vae.prior).__name__}, whose {quantity} "
+                         "has no closed form; expected a pair that has one, such as DiagonalGaussian and "
+                         "StandardNormal")
 
 
 def _check_samples(vae: VAE, x: Array, eps: Array, labels: Array | None,

@@ -252,8 +252,8 @@ BACKWARD_METHODS = {"backward": ("layer", layer_outcomes, None),
                     "nll_and_grad": ("likelihood", likelihood_outcomes, None),
                     "loss_and_grad": ("model", model_outcomes, "# backward"),
                     **{step: ("posterior", posterior_outcomes, None) for step in
-                       ("backward_heads", "reparameterize_backward", "kl_backward", "kl_of_dimensions_backward",
-                        "log_density_backward")}}
+                       ("backward_heads", "reparameterize_backward", "closed_form_kl_backward",
+                        "kl_of_dimensions_backward", "log_density_backward")}}
 
 
 # Swapping in and out.
