@@ -12,7 +12,7 @@ import numpyvae as nv
 from numpyvae.gradcheck.models import check_model
 from numpyvae.gradcheck.objectives import BOUNDS, check_score_function
 from numpyvae.models.likelihoods import Bernoulli
-from numpyvae.models.posteriors import DiagonalGaussian, FullGaussian, Posterior, joined, repeated, summed
+from numpyvae.models.posteriors import DiagonalGaussian, FullGaussian, Posterior, repeated, summed
 from numpyvae.models.priors import StandardNormal
 
 
