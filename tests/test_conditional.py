@@ -120,3 +120,10 @@ def test_the_command_line_trains_draws_and_measures(tmp_path, monkeypatch, capsy
     assert "from 0 to 9" in capsys.readouterr().err
     assert main(["train", "--conditional", "--network", "conv", *small, "--out", "other"]) == 1
     assert "expected one of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("labels", [np.full(60, 3), np.full(60, -1), np.zeros(60)])
+def test_labels_that_are_no_classes_are_refused_before_the_first_step(labels, rng):
+    vae = nv.ConditionalVAE.dense(4, n_classes=3, hidden=(5,), n_latent=2, rng=rng)
+    with pytest.raises((TypeError, ValueError), match="labels .*expected"):
+        nv.fit(vae, rng.random((60, 4)), labels=labels, optimizer=nv.Adam(), epochs=1, batch_size=20, rng=rng)

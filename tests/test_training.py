@@ -171,3 +171,25 @@ def test_a_platform_of_32_bits_trains_the_same(rng):
         list(nv.fit(vae, images, optimizer=nv.Adam(), epochs=2, batch_size=8, rng=generator))
         return vae.parameters.values
     np.testing.assert_array_equal(train(On32Bits(np.random.PCG64(3))), train(np.random.Generator(np.random.PCG64(3))))
+
+
+@pytest.mark.parametrize("options, message", [
+    (dict(samples=3), "samples is 3, and the model's own loss takes one; expected an objective"),
+    (dict(validation_labels=np.zeros(50, int)), "validation_labels came without images; expected validation"),
+])
+def test_an_argument_without_effect_is_refused(options, message, vae, images, rng):
+    with pytest.raises(ValueError, match=message):
+        nv.fit(vae, images, optimizer=nv.Adam(), epochs=1, batch_size=8, rng=rng, **options)
+
+
+def test_a_checkpoint_holds_the_beta_that_the_caller_set_between_two_epochs(vae, images, rng, tmp_path):
+    run = nv.fit(vae, images, optimizer=nv.Adam(), epochs=2, batch_size=8, rng=rng, checkpoint=tmp_path / "run.npz")
+    next(run)
+    vae.beta = 0.5
+    list(run)
+    assert nv.load(tmp_path / "run.npz").beta == 0.5
+
+
+def test_a_schedule_leaves_the_beta_in_a_checkpoint_alone(vae, images, rng, tmp_path):
+    fit(vae, images, rng, warmup=2, checkpoint=tmp_path / "run.npz", checkpoint_every="1 steps")
+    assert nv.load(tmp_path / "run.npz").beta == 1

@@ -34,10 +34,11 @@ def active_units(mu: Array) -> Array:
 
 @checked(mu="N Z", logvar="N Z")
 def kl_per_dimension(mu: Array, logvar: Array) -> Array:
-    """The KL term of each latent dimension, averaged over the images, in nats: (N, Z) -> (Z,).
+    """The KL of each latent dimension by itself to N(0, 1), averaged over the images, in nats: (N, Z) -> (Z,).
 
-    Their sum is the rate, what q(z|x) tells of x, and the mean nll the distortion; minus the ELBO is rate plus
-    distortion.                                                                         [Alemi et al. 2018]
+    Near 0, the encoder leaves the dimension unused.  Where q's dimensions are independent, as a DiagonalGaussian's are,
+    the sum is the rate, what q(z|x) tells of x: minus the ELBO is the rate plus the distortion, the mean nll.  A tilted
+    q has a higher rate.                                                                [Alemi et al. 2018]
     """
     mu, logvar = np.asarray(mu, float), np.asarray(logvar, float)
     return gaussian_kl_of_dimensions(mu, logvar).mean(axis=0)

@@ -117,8 +117,8 @@ def gelu(a: Array) -> Array:
 def gelu_backward(dy: Array, a: Array) -> Array:
     """dL/da = dL/dy ( 1/2 (1 + t) + 1/2 a (1 - t^2) u' ) with t = tanh u, by the product rule and tanh' = 1 - tanh^2.
 
-    u' = du/da = sqrt(2 / pi) (1 + 3 * 0.044715 a^2).  Beyond |a| = 20 t is 1 or -1 in every digit, and a^2 may overflow:
-    the slope is that at 20.
+    u' = du/da = sqrt(2 / pi) (1 + 3 * 0.044715 a^2).  Beyond |a| = 20 t is 1 or -1 in every digit, and a^2 may
+    overflow: the slope is that at 20.
     """
     a = np.where(a.real > 20, 20, np.where(a.real < -20, -20, a))
     t = np.tanh((2 / np.pi) ** 0.5 * (a + 0.044715 * a**3))

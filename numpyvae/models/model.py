@@ -51,7 +51,8 @@ class Model(Part):
     encode: Callable[..., Any]
     decode: Callable[..., Array]
     reconstruct: Callable[..., Array]
-    beta: float    # of a VAE
+    beta: float                      # of a VAE
+    one_hot: Callable[..., Any]      # of a VAE
 
     def __init__(self, encoder: Sequential, decoder: Sequential, likelihood: Likelihood, n_data: int, n_latent: int):
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..evaluation.latents import kl_per_dimension
 from ..models.vae import VAE
 from ..version import __version__
 from . import plots
@@ -127,14 +128,14 @@ def _pictures(vae: VAE, images: Array, labels: Array | None) -> str:
         _panel("Images and their reconstructions", "Below each image of the test set, what the decoder makes of its "
                "code. What is lost did not fit through the code.",
                lambda ax: plots.reconstructions(vae, images[:n // 2], ax, columns, _told(vae, labels, slice(n // 2)))),
-        _panel("Samples from the prior", "New images: codes drawn from N(0, I), decoded, none chosen by hand. They "
+        _panel("Samples from the prior", "New images: codes drawn from p(z), decoded, none chosen by hand. They "
                "are means, so blur is doubt.", lambda ax: plots.image_grid(samples, ax, columns)))
 
 
 def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | None,
             shape: tuple[int, ...] | None) -> str:
     mu, logvar = vae.encode(plots.as_rows(images), **plots.given(_told(vae, labels)))
-    kl = plots.kl_of_dimensions(mu, logvar)
+    kl = kl_per_dimension(mu, logvar)
     largest = np.argsort(-kl, kind="stable").tolist()
 
     def latent_map(title: str, hint: str, values: Array | None, label: str, which: str, ranks: Array) -> str:
@@ -165,8 +166,8 @@ def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | No
                              "from −3 to 3: what changes in a row is what that dimension stands for.",
                              lambda ax: plots.latent_traversals(vae, images[0], largest[:rows], min(columns, 9), ax,
                                                                 _told(vae, labels, 0))))
-    panels.append(_panel("What each dimension says", f"The KL of each latent dimension; together {kl.sum():.2f} nats. "
-                         "A bar near 0 is a dimension that the model leaves unused.",
+    panels.append(_panel("What each dimension says", "The KL of each latent dimension by itself, "
+                         f"{kl.sum():.2f} nats in all. A bar near 0 is a dimension that the model leaves unused.",
                          lambda ax: plots.kl_per_dimension(mu, logvar, ax)))
     return _section("The latent space", "", *panels)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arguments import COUNT, MODEL, PLACES, RECORDS, SIZES, TEXT, TEXTS, WHOLE, Kind, checked, has, one_of, shown
+from ..evaluation import latents
 from ..functional.convolution import conv_size, transposed_size
-from ..functional.gaussian import gaussian_kl_of_dimensions
 from ..models.model import Model
 from ..models.vae import VAE
 from ..nn.convolution import Conv2d, ConvTranspose2d
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = np.ndarray
-__all__ = ["gradient_errors", "image_grid", "kl_of_dimensions", "kl_per_dimension", "latent_grid", "latent_map",
+__all__ = ["gradient_errors", "image_grid", "kl_per_dimension", "latent_grid", "latent_map",
            "latent_traversals", "learning_curves", "network", "reconstructions"]
 
 REPORT = Kind(has("rows", "failed"), "what gradcheck returns", TypeError)
@@ -144,18 +144,9 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
 
 
 @checked(mu="B Z", logvar="B Z")
-def kl_of_dimensions(mu: Array, logvar: Array) -> Array:
-    """What each latent dimension costs, in nats, on average over images: (B, Z), (B, Z) -> (Z,).
-
-    A sum over dimensions is the KL term of the loss; near 0, the encoder leaves the dimension unused.
-    """
-    return gaussian_kl_of_dimensions(mu, logvar).mean(axis=0)
-
-
-@checked(mu="B Z", logvar="B Z")
 def kl_per_dimension(mu: Array, logvar: Array, ax: Axes | None = None) -> Axes:
-    """Bars of `kl_of_dimensions`, the largest first; mu, logvar : (B, Z), what `encode` gives."""
-    kl = kl_of_dimensions(mu, logvar)
+    """Bars of `evaluation.kl_per_dimension`, the largest first; mu, logvar : (B, Z), what `encode` gives."""
+    kl = latents.kl_per_dimension(mu, logvar)
     order = np.argsort(-kl, kind="stable")
     ax = _axes(ax)
     ax.bar(np.arange(len(kl)), kl[order], color=GREEN)

@@ -57,6 +57,11 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     """
     if warmup and not hasattr(model, "beta"):
         raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
+    if samples > 1 and objective is None:
+        raise ValueError(f"samples is {samples}, and the model's own loss takes one; expected an objective that takes "
+                         "several, such as objectives.iwae")
+    if validation_labels is not None and validation is None:
+        raise ValueError("validation_labels came without images; expected validation beside them")
     settings = {"epochs": int(epochs), "batch_size": int(batch_size), "binarize": binarize, "samples": int(samples),
                 "objective": name_of(objective), "lr_end": lr_end, "warmup": int(warmup)}
     in_a_file = checkpoint is not None or resume is not None
@@ -90,7 +95,7 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
     yield from state.records
     for epoch in range(len(state.records) + 1, epochs + 1):
         if state.position == 0:
-            state.order = rng.permutation(len(train)).astype(np.int64)    # int32 on WebAssembly
+            state.begin_epoch(len(train))
         start = time.perf_counter() - state.seconds
         batches = range(state.position, len(train), batch_size)
         with schedule, np.errstate(over="ignore", invalid="ignore"):    # a loss that is no number is reported once

@@ -54,7 +54,7 @@ class TrainingState:
     """model, optimizer and rng are the caller's; the rest says which epoch is under way and how far it has come."""
 
     model: Model
-    tree: dict[str, Any]            # of the model's parts, before a schedule changes beta; {} if nothing is saved
+    tree: dict[str, Any]            # of the model's parts, with beta as no schedule has it; {} if nothing is saved
     optimizer: Any
     rng: np.random.Generator
     settings: dict[str, Any]        # fit's arguments that a run has to be resumed with
@@ -81,6 +81,12 @@ class TrainingState:
         """Shape and checksum of the images: only a run that is saved or resumed needs them read through."""
         images = np.ascontiguousarray(self.images)
         return [list(images.shape), zlib.crc32(images.data) if images.dtype.kind in "uf" else 0]
+
+    def begin_epoch(self, n_images: int) -> None:
+        """Draw an order of the images; between two epochs the caller may have changed the model's beta."""
+        self.order = self.rng.permutation(n_images).astype(np.int64)    # int32 on WebAssembly
+        if self.tree:
+            self.tree = checked_tree_of(self.model)
 
     def end_epoch(self, n_images: int, validation: LossTerms | None) -> Record:
         """Close the epoch's record; the next epoch begins at its first image."""
