@@ -117,7 +117,7 @@ class Kind:
 
     def forged_headers(self) -> Iterator[bytes]:
         """Models whose parts, or in format 1 whose configuration, ask for terabytes, or are none."""
-        from numpyvae.models.model import tree_of
+        from numpyvae.models.tree import tree_of
         tree, values = tree_of(self.vae), self.vae.parameters.values
         config = {"n_data": 30, "hidden": [8], "n_latent": 2, "likelihood": "bernoulli", "activation": "relu",
                   "beta": 1.0, "init": "fan-in", "sigma": 1.0}

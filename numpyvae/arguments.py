@@ -106,6 +106,8 @@ DTYPE = Kind(is_float_dtype, "np.float32, np.float64 or complex", TypeError)
 FUNCTION = Kind(callable, "a function", TypeError)
 SIZES = Kind(all_are(lambda size: is_whole(size, 1), least=0), "a tuple of whole numbers of at least 1, such as (400,)",
              convert=as_tuple)
+SHAPE = Kind(lambda value: SIZES.fits(value) and len(value) < 64, "whole numbers of at least 1, for at most 63 axes",
+             convert=as_tuple)    # NumPy's arrays have 64 axes, and the batch is the first
 CHANNELS = Kind(all_are(lambda size: is_whole(size, 1)), "each convolution's channels as a tuple, such as (32, 64)",
                 convert=as_tuple)
 IMAGE = Kind(lambda value: all_are(lambda size: is_whole(size, 1))(value) and len(value) == 3,
@@ -119,9 +121,10 @@ MODEL = Kind(has("parameters", "n_data", "dtype", "loss_and_grad", "noise"),
              "a model, such as VAE.dense makes", TypeError)
 VAE = Kind(has("parameters", "likelihood", "n_latent", "encoder", "decoder", "posterior", "prior", "decode"),
            "a VAE, such as VAE.dense makes", TypeError)
-POSTERIOR = protocol("a posterior, such as DiagonalGaussian", "n_latent", "noise", "forward", "backward_heads",
-                     "reparameterize", "reparameterize_backward", "knows_kl_to", "kl", "backward", "moments",
-                     "named_heads")
+POSTERIOR = protocol("a posterior, such as DiagonalGaussian", "n_hidden", "n_latent", "noise", "forward",
+                     "backward_heads", "reparameterize", "reparameterize_backward", "knows_kl_to", "kl", "backward",
+                     "moments", "named_heads")
+has_density = has("log_density", "log_density_backward")
 PRIOR = protocol("a prior, such as StandardNormal", "n_latent", "sample")
 TYPES = Kind(all_are(lambda one: isinstance(one, type), least=0), "a list of classes, such as [MyLayer]", TypeError)
 LAYER = protocol("a layer, such as Dense", "forward", "backward")    # which a network has, too

@@ -12,7 +12,7 @@ from numpyvae.cli import main
 from numpyvae.nn.convolution import Conv2d, ConvTranspose2d
 from numpyvae.functional.convolution import conv2d, conv2d_backward, conv_transpose2d, patches, scatter_patches
 from numpyvae.gradcheck import check_model
-from numpyvae.models.model import tree_of
+from numpyvae.models.tree import tree_of
 from numpyvae.nn.layers import Flatten, Reshape
 from numpyvae.nn.networks import halved
 

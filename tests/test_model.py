@@ -7,7 +7,7 @@ import pytest
 
 import numpyvae as nv
 from numpyvae.files import checkpoint
-from numpyvae.models.model import tree_of
+from numpyvae.models.tree import tree_of
 
 
 @pytest.fixture(params=["VAE", "Autoencoder"])

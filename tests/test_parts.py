@@ -1,6 +1,10 @@
 """A model is its parts: composed by hand, copied, pickled, saved and loaded, it is the same, and one that trains."""
 import copy
+import datetime
+import enum
+import functools
 import json
+import pathlib
 import pickle
 import tracemalloc
 
@@ -9,13 +13,13 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
+from numpyvae.arguments import plain
 from numpyvae.files import checkpoint
 from numpyvae.gradcheck.models import DiagonalByOneSample, FullByOneSample, model_examples
 from numpyvae.models.likelihoods import Bernoulli, Gaussian
-from numpyvae.models.loading import DEEPEST, MOST_PARTS
-from numpyvae.models.model import tree_of
 from numpyvae.models.posteriors import DiagonalGaussian
 from numpyvae.models.priors import StandardNormal
+from numpyvae.models.tree import DEEPEST, MOST, tree_of
 
 EXAMPLES = {name: make for name, make in model_examples() if "beta=0" not in name}
 
@@ -279,7 +283,9 @@ def vae_of(**parts):
     (vae_of(encoder={"part": "Sequential", "layers": [{
         "part": "Conv2d", "n_in": 10**4, "n_out": 10**4, "kernel_size": [999, 999], "stride": 1, "padding": 0,
         "activation": "relu", "init": "he"}]}), "more weights than it holds"),
-    (vae_of(encoder={"part": "Sequential", "layers": [{"part": "Flatten", "groups": 1}] * MOST_PARTS}), "a tree of"),
+    (vae_of(encoder={"part": "Sequential", "layers": [{"part": "Flatten", "groups": 1}] * MOST}), "a tree of"),
+    (vae_of(encoder={"part": "Sequential", "layers": [{"part": "Reshape", "shape": [2**31 - 1] * MOST}]}), "a tree of"),
+    (vae_of(encoder={"part": "Sequential", "layers": [{"part": "Reshape", "shape": [2**31 - 1] * 64}]}), "63 axes"),
     (vae_of(encoder=nested(DEEPEST + 1)), f"a tree of more than {DEEPEST} floors"),
     (vae_of(encoder={"part": "__import__"}), "'__import__', which is not known here"),
     (vae_of(encoder={"part": "Sequential", "layers": "Dense"}), "layers is"),
@@ -313,7 +319,7 @@ def test_a_newer_format_asks_for_an_upgrade(rng, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "FORMAT", 3)
     composed(rng).save(tmp_path / "model.npz")
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="format 3, this numpyvae reads up to 2: upgrade"):
+    with pytest.raises(ValueError, match="format 3, and this numpyvae reads up to 2; upgrade"):
         nv.load(tmp_path / "model.npz")
 
 
@@ -339,3 +345,141 @@ def test_a_tree_is_json_of_names_and_numbers(rng):
     tree = tree_of(nv.VAE.conv((5, 4, 1), (2,), np.int64(4), 2, rng=rng))
     assert json.loads(json.dumps(tree)) == tree
     assert tree["posterior"] == {"part": "DiagonalGaussian", "n_hidden": 4, "n_latent": 2, "init": "fan-in"}
+
+
+# What somebody's own parts hold beside their weights
+
+class Residual:
+    """y = x + inner(x): a layer around one of ours, whose weights are its own."""
+
+    def __init__(self, inner):
+        self.inner, self.n_in = inner, inner.n_in
+        self.params, self.grads = inner.params, inner.grads
+
+    def forward(self, x):
+        self.y = x + self.inner.forward(x)
+        return self.y
+
+    def backward(self, dy, need_dx=True):
+        return dy + self.inner.backward(dy)
+
+
+def vae_with(layer, rng):
+    return nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng), layer]), DiagonalGaussian(5, 2, rng=rng),
+                  nv.Sequential([nv.Dense(2, 6, rng=rng)]), Gaussian(0.5))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda vae: pickle.loads(pickle.dumps(vae)),
+                                    lambda vae: vae.astype(np.float32)])
+def test_a_layer_around_one_of_ours_trains_in_a_copy_too(copied, rng):
+    vae, images = vae_with(Residual(nv.Dense(5, 5, "tanh", rng=rng)), rng), rng.random((8, 6), np.float32)
+    again = copied(vae)
+    before = again.parameters["encoder.1.W"].copy()
+    np.testing.assert_array_equal(trained(again, images), trained(vae, images))
+    assert (again.parameters["encoder.1.W"] != before).all()
+    assert nv.examine(vae, x=images, rng=rng)["gradients"].verdict == "ok"
+
+
+class Statistics:
+    """Divides by what it has seen on average: a number that changes, and is no weight."""
+
+    def __init__(self, n_in):
+        self.n_in, self.mean_size, self.params, self.grads = n_in, np.ones(n_in), {}, {}
+
+    def forward(self, x):
+        self.mean_size = 0.9 * self.mean_size + 0.1 * np.abs(x).mean(axis=0)
+        return (x / self.mean_size).astype(x.dtype)
+
+    def backward(self, dy, need_dx=True):
+        return (dy / self.mean_size).astype(dy.dtype)
+
+
+class RandomFeatures:
+    """A fixed matrix that nobody trains, and that no file holds."""
+
+    def __init__(self, n_in, *, rng):
+        self.n_in, self.matrix, self.params, self.grads = n_in, rng.standard_normal((n_in, n_in), np.float32), {}, {}
+
+    def forward(self, x):
+        return x @ self.matrix
+
+    def backward(self, dy, need_dx=True):
+        return dy @ self.matrix.T
+
+
+class Hidden:
+    """Holds a layer of ours whose weights it does not show."""
+
+    def __init__(self, n_in, *, rng):
+        self.n_in, self.inner, self.params, self.grads = n_in, nv.Dense(n_in, n_in, rng=rng), {}, {}
+
+    def forward(self, x):
+        return self.inner.forward(x)
+
+    def backward(self, dy, need_dx=True):
+        return self.inner.backward(dy)
+
+
+class Among:
+    """Takes anything, to see what can be written."""
+
+    def __init__(self, given):
+        self.given, self.params, self.grads = given, {}, {}
+
+    def forward(self, x):
+        return x
+
+    def backward(self, dy, need_dx=True):
+        return dy
+
+
+@pytest.mark.parametrize("layer, words", [
+    (Statistics, "Statistics cannot be saved: its mean_size is .*made again it is another; expected .* in params"),
+    (lambda n: RandomFeatures(n, rng=np.random.default_rng(1)), "RandomFeatures cannot be saved: its matrix is"),
+    (lambda n: Hidden(n, rng=np.random.default_rng(1)), "Hidden cannot be saved: made again, .*more weights"),
+    *[(functools.partial(lambda value, n: Among(value), value), "Among cannot be saved: its given is .*; expected numb")
+      for value in (pathlib.Path("x"), np.dtype("f4"), np.zeros(3), datetime.date(2026, 1, 1), print,
+                    np.random.default_rng(0), enum.Enum("Colour", "red").red)],
+])
+def test_what_a_file_cannot_hold_is_refused_when_it_is_saved(layer, words, rng, tmp_path):
+    vae = vae_with(layer(5), rng)
+    vae.encoder.layers[1].forward(rng.random((4, 5), np.float32))
+    with pytest.raises(ValueError, match=words) as refused:
+        vae.save(tmp_path / "model.npz")
+    assert "\n" not in str(refused.value) and not (tmp_path / "model.npz").exists()
+
+
+def test_a_part_that_holds_itself_is_refused(rng, tmp_path):
+    layer = Among(None)
+    layer.given = layer
+    with pytest.raises(ValueError, match="a part of it holds itself"):
+        vae_with(layer, rng).save(tmp_path / "model.npz")
+
+
+@pytest.mark.parametrize("given", [(1, 2), [1, 2], [(1,), []], ((1, (2.5, "x")),), np.int64(3),
+                                   [np.float32(0.5)], True])
+def test_what_a_constructor_was_given_comes_back_as_it_was(given, rng, tmp_path):
+    vae_with(Among(given), rng).save(tmp_path / "model.npz")
+    again = nv.load(tmp_path / "model.npz", parts=[Among]).encoder.layers[1].given
+    assert again == given and type(again) is type(plain(given))
+
+
+def test_a_complex_model_is_refused_when_it_is_saved(rng, tmp_path):
+    with pytest.raises(ValueError, match="dtype is complex128; expected float32 or float64: save vae.astype"):
+        nv.VAE.dense(4, (3,), 2, rng=rng).astype(complex).save(tmp_path / "model.npz")
+
+
+def test_a_subclass_makes_models_of_its_own_class_and_comes_back(rng, tmp_path):
+    class Louder(nv.VAE):
+        """Somebody's VAE."""
+    for vae in (Louder.dense(4, (3,), 2, rng=rng), Louder.conv((4, 4, 1), (2,), 3, 2, rng=rng)):
+        assert type(vae) is Louder
+        vae.save(tmp_path / "model.npz")
+        assert type(nv.load(tmp_path / "model.npz", parts=[Louder])) is Louder
+
+
+def test_one_layer_in_two_places_is_refused_also_without_weights(rng):
+    once = Among(0)
+    with pytest.raises(ValueError, match="encoder.2 is the same layer as encoder.1"):
+        nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng), once, once]), DiagonalGaussian(5, 2, rng=rng),
+               nv.Sequential([nv.Dense(2, 6, rng=rng)]), Gaussian(0.5))

@@ -269,7 +269,7 @@ def test_a_pair_without_any_kl_is_refused(rng):
 def test_a_posterior_that_lacks_a_method_is_refused_when_the_model_is_made(rng):
     class Unfinished(TwoHeads):
         reparameterize, log_density = LogNormal.reparameterize, LogNormal.log_density
-    with pytest.raises(TypeError, match="posterior is a Unfinished; expected a posterior.*, with n_latent, .*moments"):
+    with pytest.raises(TypeError, match="posterior is a Unfinished; expected a posterior.*, with n_hidden, .*moments"):
         nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng)]), Unfinished(5, 2, rng=rng),
                nv.Sequential([nv.Dense(2, 6, rng=rng)]), Bernoulli())
 

@@ -115,8 +115,33 @@ def test_other_images_are_noticed(images, tmp_path):
     path = tmp_path / "checkpoint.npz"
     with pytest.raises(KeyboardInterrupt):
         train(images, checkpoint=path, stop=after(5))
-    with pytest.raises(ValueError, match="the images was"):
+    with pytest.raises(ValueError, match="the images: checksum was"):
         train(images[::-1], resume=path)
+
+
+@pytest.mark.parametrize("name", ["labels", "validation images", "validation labels"])
+def test_other_labels_and_validation_images_are_noticed(name, images, tmp_path):
+    labels = np.arange(50) % 3
+    data = {"labels": labels, "validation images": images[:9], "validation labels": labels[:9]}
+
+    def run(data, **options):
+        given = {name.removesuffix(" images").replace(" ", "_"): value for name, value in data.items()}
+        return train(images, kind=nv.ConditionalVAE, **given, **options)
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(KeyboardInterrupt):
+        run(data, checkpoint=path, stop=after(5))
+    with pytest.raises(ValueError, match=f"the {name}: checksum was"):
+        run(data | {name: data[name][::-1]}, resume=path)
+
+
+def test_the_place_where_two_models_differ_is_named(images, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(KeyboardInterrupt):
+        train(images, checkpoint=path, stop=after(5))
+    model, optimizer, options = new_run(images)
+    other = nv.VAE.dense(12, (6,), 2, activation="tanh", rng=np.random.default_rng(7))
+    with pytest.raises(ValueError, match="the model: encoder: layers: 0: activation was 'relu' and is 'tanh'"):
+        nv.fit(other, images, **options, resume=path)
 
 
 @pytest.mark.parametrize("text", ["", "0 steps", "often", "5 hours", "-1 minutes", None])
@@ -194,7 +219,7 @@ def save_with_a_crash(monkeypatch, state, path, at):
 
 def test_a_crash_at_any_step_of_a_save_leaves_a_checkpoint(images, tmp_path, monkeypatch):
     model, optimizer, options = new_run(images)
-    state = TrainingState.begin(model, optimizer, options["rng"], {}, images)
+    state = TrainingState.begin(model, optimizer, options["rng"], {}, {"images": images})
     path = tmp_path / "checkpoint.npz"
     optimizer.step(model.parameters)
     state.save(path)
@@ -215,7 +240,7 @@ def test_a_crash_at_any_step_of_a_save_leaves_a_checkpoint(images, tmp_path, mon
 
 def test_a_full_disk_says_so_and_the_old_checkpoint_stands(images, tmp_path, monkeypatch):
     model, optimizer, options = new_run(images)
-    state = TrainingState.begin(model, optimizer, options["rng"], {}, images)
+    state = TrainingState.begin(model, optimizer, options["rng"], {}, {"images": images})
     path = tmp_path / "checkpoint.npz"
     state.save(path)
     before = path.read_bytes()
@@ -254,7 +279,7 @@ assert checkpoint.read(path)[0]["old"]
 
 def test_weights_that_are_no_numbers_are_not_saved(images, tmp_path):
     model, optimizer, options = new_run(images)
-    state = TrainingState.begin(model, optimizer, options["rng"], {}, images)
+    state = TrainingState.begin(model, optimizer, options["rng"], {}, {"images": images})
     path = tmp_path / "checkpoint.npz"
     state.save(path)
     before = path.read_bytes()

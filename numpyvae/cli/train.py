@@ -53,7 +53,8 @@ def add_train(commands: Any) -> None:
     model.add_argument("--latent", type=whole, default=20, metavar="N", help="latent dimensions")
     model.add_argument("--likelihood", choices=list(LIKELIHOODS), default="bernoulli",
                        help="what the decoder's output means")
-    model.add_argument("--sigma", type=positive, default=1.0, help="pixels' standard deviation, for gaussian")
+    model.add_argument("--sigma", type=positive, default=1.0,
+                       help="of a pixel: the standard deviation for gaussian, the scale for student-t")
     model.add_argument("--beta", type=not_negative, default=1.0, help="weight of the KL term")
     model.add_argument("--activation", choices=list(ACTIVATIONS), default="relu", help="of the hidden layers")
     model.add_argument("--init", choices=list(INITS), default="fan-in", help="how the first weights are drawn")

@@ -207,14 +207,11 @@ def _likelihood_finding(subject: Subject, nll: str, kl: str, fits: list[Fit]) ->
                 f"{fit.n}, with NLL = -log p(x|z) by its formula from decode: within {fit.off:.1f} standard errors.")
     if nll != RIGHT:
         return Finding("likelihood", WRONG, evidence.replace("by its formula", "by a wrong formula"), nll + ".")
-    if subject.decodes_to == "mean" and _is(fit.c / fit.a, _gaussian_constant(subject), fit.error[2] / fit.a):
+    pixels = subject.likelihood
+    if isinstance(pixels, Gaussian) and _is(fit.c / fit.a, -subject.x.shape[1] * (np.log(pixels.sigma) + HALF_LOG_2_PI),
+                                            fit.error[2] / fit.a):
         evidence += " D log(sigma sqrt(2 pi)) is left out: training is the same, but the loss is no log density."
     return Finding("likelihood", OK, evidence)
-
-
-def _gaussian_constant(subject: Subject) -> float:
-    assert isinstance(subject.likelihood, Gaussian)
-    return float(-subject.x.shape[1] * (np.log(subject.likelihood.sigma) + HALF_LOG_2_PI))
 
 
 def _kl_finding(subject: Subject, measured: list[Measurement], kl: str, fits: list[Fit]) -> Finding:

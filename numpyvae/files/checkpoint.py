@@ -66,8 +66,12 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
         if text.dtype != np.uint8:    # bytes() of a number makes so many zeros
             raise ValueError(f"its header is {text.dtype}, and no text")
         header = json.loads(text.tobytes())
-        if type(header["format"]) is not int or not 1 <= header["format"] <= FORMAT:
-            raise ValueError(f"it has format {header['format']!r}, this numpyvae reads up to {FORMAT}: upgrade it")
+        number = header["format"]
+        if type(number) is not int or number < 1:
+            raise ValueError(f"its format is {one_line(repr(number))}")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no file that numpyvae saved ({one_line(error)}); {ADVICE}") from error
+    if number > FORMAT:
+        raise ValueError(f"{path} has format {number}, and this numpyvae reads up to {FORMAT}; upgrade numpyvae, which "
+                         "a newer version wrote it with")
     return header, arrays

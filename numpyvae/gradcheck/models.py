@@ -59,7 +59,7 @@ def model_examples() -> Iterator[tuple[str, Callable[[], Example]]]:
             yield f"{kind.__name__}.conv({likelihood})", functools.partial(
                 make, kind.conv, ((3, 4, 1), (2, 3), 4, 3), 2, {"likelihood": likelihood})
     for posterior in (DiagonalByOneSample, FullByOneSample):
-        build = functools.partial(dense_vae, posterior, 7, (5,), 3, "bernoulli", beta=4.0, init="fan-in")
+        build = functools.partial(dense_vae, VAE, posterior, 7, (5,), 3, "bernoulli", beta=4.0, init="fan-in")
         yield f"{posterior.__name__}(bernoulli, beta=4)", functools.partial(make, build, (), 4, {})
 
 

@@ -37,8 +37,8 @@ class Likelihood(Part):
 
     name: str
     outputs_per_pixel = 1
-    output_names: str
-    decodes_to: str
+    output_names = "parameters"
+    decodes_to = "parameters of p(x|z)"
     support: tuple[float, float] | None = None
     levels: int | None = None
 

@@ -1,7 +1,6 @@
 """A model made again from the file that holds its tree of parts and its weights."""
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,16 +14,16 @@ from ..nn.convolution import Conv2d, ConvTranspose2d
 from ..nn.layers import Dense, Flatten, Reshape, Sequential, at_most
 from .autoencoder import Autoencoder
 from .likelihoods import LIKELIHOODS
-from .model import Model, origin, tree_of
+from .model import Model
 from .posteriors import DiagonalGaussian, FullGaussian
 from .priors import StandardNormal
+from .tree import Maker, tree_of
 from .vae import VAE
 from .variants import ConditionalVAE, FullCovarianceVAE
 
-PARTS: dict[str, type] = {kind.__name__: kind for kind in (
+PARTS: tuple[type, ...] = (
     VAE, Autoencoder, DiagonalGaussian, FullGaussian, StandardNormal, *LIKELIHOODS.values(),
-    Sequential, Dense, Conv2d, ConvTranspose2d, Reshape, Flatten)}
-DEEPEST, MOST_PARTS = 30, 1000    # of a tree: a model has six floors, lists counted, and a few dozen parts
+    Sequential, Dense, Conv2d, ConvTranspose2d, Reshape, Flatten)
 
 
 @checked(parts=TYPES)
@@ -41,7 +40,7 @@ def load(path: str | os.PathLike[str], parts: Sequence[type] = ()) -> Any:
         header, arrays = in_todays_format(header, arrays)
         values = arrays["values"]
         with at_most(_size(values)):
-            model = Maker(parts, values.dtype)(header["model"])
+            model = Maker([*parts, *PARTS], values.dtype)(header["model"])
         if not isinstance(model, Model):
             raise ValueError(f"its outermost part is a {type(model).__name__}, which is no model")
         if values.size != len(model.parameters):
@@ -59,32 +58,6 @@ def _size(values: np.ndarray) -> int:
     if values.ndim != 1 or values.dtype.kind != "f":
         raise ValueError(f"it holds weights {values.shape} of {values.dtype}, and no vector of floats")
     return values.size
-
-
-class Maker:
-    """From a tree, as `tree_of` writes it, to the part, its weights drawn at random."""
-
-    def __init__(self, own: Sequence[type], dtype: np.dtype):
-        self.known = {(origin(kind), kind.__name__): kind for kind in (*own, *PARTS.values())}
-        self.dtype, self.made = dtype, 0
-
-    def __call__(self, tree: Any, depth: int = 1) -> Any:
-        self.made += isinstance(tree, dict)
-        if depth > DEEPEST or self.made > MOST_PARTS:
-            raise ValueError(f"it is a tree of more than {DEEPEST} floors or {MOST_PARTS} parts")
-        if not isinstance(tree, dict):
-            return [self(one, depth + 1) for one in tree] if isinstance(tree, list) else tree
-        (key, name), *arguments = tree.items()
-        kind = self.known.get((key, name)) if isinstance(name, str) else None
-        if kind is None:
-            hint = f": give its class, numpyvae.load(path, parts=[{name}])" if key == "own" else ""
-            raise ValueError(f"it holds a part called {name!r}, which is not known here{hint}")
-        given = {argument: self(value, depth + 1) for argument, value in arguments}
-        takes = inspect.signature(kind).parameters
-        if not set(given) <= set(takes):
-            raise ValueError(f"its {name} has {', '.join(set(given) - set(takes))}, which a {name} does not take")
-        drawing = {"rng": np.random.default_rng(0), "dtype": self.dtype}
-        return kind(**given, **{argument: value for argument, value in drawing.items() if argument in takes})
 
 
 # Files of numpyvae 0.1.0, whose format had the number 1: the name of a constructor, and its arguments

@@ -1,12 +1,11 @@
 """What every model has beside its mathematics: one vector of weights, a dtype, a file.
 
 A model is its parts.  A file holds the tree of them, each by the name of its class with its constructor's arguments,
-and one vector of weights; loading.py makes the model again.
+and one vector of weights; tree.py writes and reads it.
 """
 from __future__ import annotations
 
 import copy
-import inspect
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Self
@@ -14,12 +13,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..arguments import checked, plain, shown
+from ..arguments import checked, shown
 from ..files import checkpoint
 from ..nn.buffers import Part
 from ..nn.layers import Layer, Sequential
 from ..nn.parameters import Parameters
 from .likelihoods import Likelihood
+from .tree import checked_tree_of
 
 Array = np.ndarray
 
@@ -99,9 +99,13 @@ class Model(Part):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the tree of parts and their weights to one .npz file, whole or not at all; `numpyvae.load` reads it.
 
-        Raises ValueError where a part cannot be written, or has arrays of its own; OSError where the folder cannot.
+        Raises ValueError where a part cannot be made again from what is written; OSError where the folder cannot be
+        written to.
         """
         self.check_views()
+        if self.dtype.kind == "c":
+            raise ValueError(f"the model's dtype is {self.dtype}; expected float32 or float64: save "
+                             "vae.astype(np.float64)")
         checkpoint.write(path, {"model": checked_tree_of(self)}, {"values": self.parameters.values})
 
     def check_data(self, x: Array) -> Array:
@@ -123,67 +127,6 @@ def check_size(argument: str, does: str, found: int | None, expected: int | None
     """Raises ValueError where two sizes that are both known differ."""
     if None not in (found, expected) and found != expected:
         raise ValueError(f"{argument} {does} {found} numbers in a row; expected {expected}, to fit the other parts")
-
-
-def tree_of(part: Any) -> dict[str, Any]:
-    """A part as JSON: the name of its class, and its constructor's arguments, which it has as attributes.
-
-    {"part": "Dense", "n_in": 784, "n_out": 400, "activation": "relu", "init": "fan-in"};  a class that is not of this
-    package is {"own": ...}.  The weights themselves, and what draws them, are no part of it.
-
-    Raises ValueError where an argument is no attribute, or nothing that JSON can hold.
-    """
-    kind = type(part)
-    parameters = inspect.signature(kind).parameters.values()
-    return {origin(kind): kind.__name__} | {
-        parameter.name: _written(part, parameter) for parameter in parameters if parameter.name not in ("rng", "dtype")}
-
-
-def checked_tree_of(model: Model) -> dict[str, Any]:
-    """The tree, if the same model can be made of it; raises ValueError where a part of one's own comes back another."""
-    from .loading import Maker    # which knows the classes of all models, and so imports this file
-    tree = tree_of(model)
-    own = own_classes(model)
-    if own:
-        again = Maker(list(own), model.dtype)(tree)
-        if tree_of(again) != tree or again.parameters.names != model.parameters.names:
-            raise ValueError(f"{', '.join(sorted(kind.__name__ for kind in own))}: a part made again from its "
-                             "constructor's arguments is another one; expected attributes that keep what was given")
-    return tree
-
-
-def own_classes(part: Any) -> set[type]:
-    """The classes in a tree that are not of this package."""
-    found = {type(part)} if origin(type(part)) == "own" else set()
-    for name in inspect.signature(type(part)).parameters:
-        values = getattr(part, name, None)
-        for value in values if isinstance(values, (list, tuple)) else [values]:
-            if type(value).__module__ not in ("builtins", "numpy"):
-                found |= own_classes(value)
-    return found
-
-
-def origin(kind: type) -> str:
-    """What stands before the name of a class in a tree: a class of somebody's own may be called like one of ours."""
-    return "part" if kind.__module__.startswith("numpyvae.") else "own"
-
-
-def _written(part: Any, parameter: inspect.Parameter) -> Any:
-    name, called = parameter.name, type(part).__name__
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or not hasattr(part, name):
-        raise ValueError(f"{called} cannot be saved: its constructor takes {name}, which it has no attribute for; "
-                         f"expected self.{name}, so that a file can make it again")
-
-    def as_json(value: Any) -> Any:
-        if isinstance(value, (tuple, list)):
-            return [as_json(one) for one in value]
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return value
-        if type(value).__module__ in ("builtins", "numpy"):
-            raise ValueError(f"{called} cannot be saved: its {name} is {shown(value)}; expected numbers, text, parts "
-                             "of a model, or lists of them")
-        return tree_of(value)
-    return as_json(plain(getattr(part, name)))
 
 
 def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:

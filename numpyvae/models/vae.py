@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..arguments import (CHANNELS, GENERATOR, IMAGE, LIKELIHOOD, NOT_NEGATIVE, POSITIVE, POSTERIOR, PRIOR, SIZES, WHOLE,
-                         as_array, checked, shown)
+                         as_array, checked, has_density, shown)
 from ..functional.labels import concatenate, concatenate_backward, one_hot
 from ..nn.layers import Layer, Sequential
 from ..nn.networks import conv_decoder, conv_encoder, dense_decoder, dense_stack
@@ -48,14 +48,13 @@ class VAE(Model):
         self.posterior, self.n_classes = posterior, n_classes
         self.prior = StandardNormal(posterior.n_latent) if prior is None else prior
         self.beta = float(beta)
-        if not (posterior.knows_kl_to(self.prior)
-                or (hasattr(posterior, "log_density") and hasattr(self.prior, "log_density"))):
+        if not (posterior.knows_kl_to(self.prior) or (has_density(posterior) and has_density(self.prior))):
             raise ValueError(f"posterior is {shown(posterior)} and prior {shown(self.prior)}, which have no KL; "
-                             "expected a pair with a closed form, or log densities of both")
+                             "expected a pair with a closed form, or log_density and log_density_backward of both")
         n_labels, n_latent = n_classes or 0, posterior.n_latent
         taken = n_in("encoder", encoder) if encoder.layers else posterior.n_hidden    # linear: the heads see x
-        check_size("posterior", "takes", getattr(posterior, "n_hidden", None), encoder.n_out)
-        check_size("prior", "has", getattr(self.prior, "n_latent", None), n_latent)
+        check_size("posterior", "takes", posterior.n_hidden, encoder.n_out)
+        check_size("prior", "has", self.prior.n_latent, n_latent)
         check_size("decoder", "takes", decoder.n_in, n_latent + n_labels)
         check_size("decoder", "puts out", decoder.n_out, (taken - n_labels) * likelihood.outputs_per_pixel)
         super().__init__(encoder, decoder, likelihood, taken - n_labels, n_latent)
@@ -91,7 +90,7 @@ class VAE(Model):
         kl          = self.posterior.kl(q, self.prior)                  # (B,)      KL( q(z|x) || p(z) )
         # backward: the same lines, reversed, from step 5 to step 1; dtheta, step 5, came with the nll
         dz = concatenate_backward(self.decoder.backward(dtheta), z)     # (B, Z)    step 4
-        dh = self.posterior.backward(dz, self.beta * dnll)              # (B, H)    steps 3, 2: through z and the KL
+        dh = self.posterior.backward(dz, self.beta * dnll)              # (B, H)    steps 3, 2, in DiagonalGaussian
         self.encoder.backward(dh, need_dx=False)                        # step 1; nobody asks for the data's gradient
         return mean_terms(nll, kl, self.beta)
 
@@ -189,7 +188,7 @@ class VAE(Model):
     @checked(n_data=WHOLE, hidden=SIZES, n_latent=WHOLE, beta=NOT_NEGATIVE, sigma=POSITIVE)
     def dense(cls, n_data: int, hidden: Sequence[int] = (400,), n_latent: int = 20, likelihood: str = "bernoulli",
               activation: str = "relu", beta: float = 1.0, init: str = "fan-in", sigma: float = 1.0, *,
-              rng: np.random.Generator, dtype: DTypeLike = np.float32) -> VAE:
+              rng: np.random.Generator, dtype: DTypeLike = np.float32) -> Self:
         """Dense layers all the way: n_data -> hidden -> n_latent -> hidden reversed -> n_data.
 
         likelihood : "bernoulli" or "continuous-bernoulli" (pixels in [0, 1]), "discretized-logistic" (bytes / 255),
@@ -200,15 +199,15 @@ class VAE(Model):
 
         Raises TypeError or ValueError that names the argument that does not fit.
         """
-        return dense_vae(DiagonalGaussian, n_data, hidden, n_latent, likelihood, activation, beta, init, sigma, rng,
-                         dtype)
+        return dense_vae(cls, DiagonalGaussian, n_data, hidden, n_latent, likelihood, activation, beta, init, sigma,
+                         rng, dtype)
 
     @classmethod
     @checked(shape=IMAGE, channels=CHANNELS, n_hidden=WHOLE, n_latent=WHOLE, beta=NOT_NEGATIVE, sigma=POSITIVE)
     def conv(cls, shape: Sequence[int] = (28, 28, 1), channels: Sequence[int] = (32, 64), n_hidden: int = 256,
              n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", beta: float = 1.0,
              init: str = "fan-in", sigma: float = 1.0, *, rng: np.random.Generator,
-             dtype: DTypeLike = np.float32) -> VAE:
+             dtype: DTypeLike = np.float32) -> Self:
         """Convolutions that halve the image, a dense layer, n_latent, and the same back; x stays rows (B, D).
 
         shape    : of an image, (height, width, channels); x holds such images, each as a row
@@ -217,8 +216,11 @@ class VAE(Model):
 
         Raises TypeError or ValueError that names the argument that does not fit.
         """
-        return conv_vae(DiagonalGaussian, shape, channels, n_hidden, n_latent, likelihood, activation, beta, init,
+        return conv_vae(cls, DiagonalGaussian, shape, channels, n_hidden, n_latent, likelihood, activation, beta, init,
                         sigma, rng, dtype)
+
+
+SomeVAE = TypeVar("SomeVAE", bound=VAE)
 
 
 def mean_terms(nll: Array, kl: Array, beta: float) -> LossTerms:
@@ -228,25 +230,25 @@ def mean_terms(nll: Array, kl: Array, beta: float) -> LossTerms:
     return terms if np.iscomplexobj(nll) else LossTerms(*map(float, terms))
 
 
-def dense_vae(posterior: Any, n_data: int, hidden: Sequence[int], n_latent: int, likelihood: str, activation: str,
-              beta: float, init: str, sigma: float, rng: np.random.Generator, dtype: Any,
-              n_classes: int | None = None) -> VAE:
-    """A VAE of dense layers with a posterior of this class; see VAE.dense."""
+def dense_vae(kind: type[SomeVAE], posterior: Any, n_data: int, hidden: Sequence[int], n_latent: int, likelihood: str,
+              activation: str, beta: float, init: str, sigma: float, rng: np.random.Generator, dtype: Any,
+              n_classes: int | None = None) -> SomeVAE:
+    """A VAE of dense layers with a posterior of this class, as VAE, or as somebody's subclass; see VAE.dense."""
     pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
     n_labels = n_classes or 0
     sizes = [n_data + n_labels, *hidden]
     encoder = dense_stack(sizes, activation, activation, **weights)
     q = posterior(sizes[-1], n_latent, **weights)
     decoder = dense_decoder(n_latent + n_labels, hidden, n_data, pixels.outputs_per_pixel, activation, **weights)
-    return VAE(encoder, q, decoder, pixels, beta=beta, n_classes=n_classes)
+    return kind(encoder, q, decoder, pixels, beta=beta, n_classes=n_classes)
 
 
-def conv_vae(posterior: Any, shape: Sequence[int], channels: Sequence[int], n_hidden: int, n_latent: int,
-             likelihood: str, activation: str, beta: float, init: str, sigma: float, rng: np.random.Generator,
-             dtype: Any) -> VAE:
-    """A VAE of convolutions with a posterior of this class; see VAE.conv."""
+def conv_vae(kind: type[SomeVAE], posterior: Any, shape: Sequence[int], channels: Sequence[int], n_hidden: int,
+             n_latent: int, likelihood: str, activation: str, beta: float, init: str, sigma: float,
+             rng: np.random.Generator, dtype: Any) -> SomeVAE:
+    """The same of convolutions; see VAE.conv."""
     pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
     encoder = conv_encoder(shape, channels, [n_hidden], activation, activation, **weights)
     q = posterior(n_hidden, n_latent, **weights)
     decoder = conv_decoder(n_latent, n_hidden, channels, shape, pixels.outputs_per_pixel, activation, **weights)
-    return VAE(encoder, q, decoder, pixels, beta=beta)
+    return kind(encoder, q, decoder, pixels, beta=beta)

@@ -29,8 +29,8 @@ class ConditionalVAE:
               activation: str = "relu", beta: float = 1.0, init: str = "fan-in", sigma: float = 1.0, *,
               n_classes: int = 10, rng: np.random.Generator, dtype: DTypeLike = np.float32) -> VAE:
         """As VAE.dense, for labels 0 ... n_classes - 1."""
-        return dense_vae(DiagonalGaussian, n_data, hidden, n_latent, likelihood, activation, beta, init, sigma, rng,
-                         dtype, n_classes)
+        return dense_vae(VAE, DiagonalGaussian, n_data, hidden, n_latent, likelihood, activation, beta, init, sigma,
+                         rng, dtype, n_classes)
 
 
 class FullCovarianceVAE:
@@ -42,7 +42,8 @@ class FullCovarianceVAE:
               activation: str = "relu", beta: float = 1.0, init: str = "fan-in", sigma: float = 1.0, *,
               rng: np.random.Generator, dtype: DTypeLike = np.float32) -> VAE:
         """As VAE.dense, for at least two latent dimensions."""
-        return dense_vae(FullGaussian, n_data, hidden, n_latent, likelihood, activation, beta, init, sigma, rng, dtype)
+        return dense_vae(VAE, FullGaussian, n_data, hidden, n_latent, likelihood, activation, beta, init, sigma, rng,
+                         dtype)
 
     @staticmethod
     @checked(shape=IMAGE, channels=CHANNELS, n_hidden=WHOLE, n_latent=WHOLE, beta=NOT_NEGATIVE, sigma=POSITIVE)
@@ -51,5 +52,5 @@ class FullCovarianceVAE:
              init: str = "fan-in", sigma: float = 1.0, *, rng: np.random.Generator,
              dtype: DTypeLike = np.float32) -> VAE:
         """As VAE.conv, for at least two latent dimensions."""
-        return conv_vae(FullGaussian, shape, channels, n_hidden, n_latent, likelihood, activation, beta, init, sigma,
-                        rng, dtype)
+        return conv_vae(VAE, FullGaussian, shape, channels, n_hidden, n_latent, likelihood, activation, beta, init,
+                        sigma, rng, dtype)

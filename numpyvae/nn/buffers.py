@@ -46,6 +46,17 @@ class Buffers:
         return Buffers, ()    # a copied or pickled model needs no copy of the scratch
 
 
+class Gradients(dict[str, np.ndarray]):
+    """Gradients by name.  A copy or a pickle has their shapes, and zeros: the next step overwrites them anyway."""
+
+    def __reduce__(self) -> Any:
+        return zeros, ({name: (value.shape, value.dtype) for name, value in self.items()},)
+
+
+def zeros(layouts: dict[str, tuple[tuple[int, ...], Any]]) -> Gradients:
+    return Gradients({name: np.zeros(shape, dtype) for name, (shape, dtype) in layouts.items()})
+
+
 class Part:
     """What a model is made of: layers and distributions.
 

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..arguments import LAYERS, SIZES, TEXT, WHOLE, checked, one_of, shown
+from ..arguments import LAYERS, SHAPE, TEXT, WHOLE, checked, one_of, shown
 from ..functional.activations import ACTIVATIONS
 from ..functional.dense import dense, dense_backward
 from ..twin import MaybeArray
-from .buffers import Buffers, Part
+from .buffers import Buffers, Gradients, Part
 
 Array = np.ndarray
 
@@ -33,19 +33,15 @@ class Layer(Part):
 
     forward: Callable[[Array], Array]
     backward: Callable[..., MaybeArray]
-    not_copied = ("x", "y", "kept", "grads")
+    not_copied = ("x", "y", "kept")
     x: Array
     y: Array
     kept: Array    # what the activation's backward wants: y or its input
 
     def __init__(self, params: dict[str, Array] | None = None):
         self.params = params or {}
-        self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
+        self.grads = Gradients({name: np.zeros_like(value) for name, value in self.params.items()})
         self._buffers = Buffers()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self.grads = {name: np.zeros_like(value) for name, value in self.params.items()}
 
 
 # Each name gives the half-width of a uniform distribution, for weights of n_in inputs and n_out outputs.
@@ -128,7 +124,7 @@ class Dense(Layer):
 class Reshape(Layer):
     """Each row as an array of the given shape, such as an image: (B, D) -> (B, *shape)."""
 
-    @checked(shape=SIZES)
+    @checked(shape=SHAPE)
     def __init__(self, shape: Sequence[int]):
         super().__init__()
         self.shape = tuple(shape)

@@ -35,7 +35,7 @@ class Parameters:
             raise TypeError("Parameters: named_layers are no pairs of a name and a layer; expected at least one pair")
         for i, (prefix, layer) in enumerate(named_layers):
             before = next((name for name, other in named_layers[:i] if other is layer), None)
-            if before is not None and layer.params:
+            if before is not None:    # also without weights: it keeps one x for the way back, and not two
                 raise ValueError(f"Parameters: {prefix} is the same layer as {before}; expected one for each place")
         weights = {f"{prefix}.{name}": weight
                    for prefix, layer in named_layers for name, weight in layer.params.items()}

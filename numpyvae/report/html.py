@@ -166,7 +166,7 @@ def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | No
                              "from −3 to 3: what changes in a row is what that dimension stands for.",
                              lambda ax: plots.latent_traversals(vae, images[0], largest[:rows], min(columns, 9), ax,
                                                                 _told(vae, labels, 0))))
-    panels.append(_panel("What each dimension says", "The KL of each latent dimension by itself, "
+    panels.append(_panel("What each dimension says", "The KL of each latent dimension by itself to N(0, 1), "
                          f"{kl.sum():.2f} nats in all. A bar near 0 is a dimension that the model leaves unused.",
                          lambda ax: plots.kl_per_dimension(mu, logvar, ax)))
     return _section("The latent space", "", *panels)

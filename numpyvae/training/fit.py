@@ -65,7 +65,8 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     settings = {"epochs": int(epochs), "batch_size": int(batch_size), "binarize": binarize, "samples": int(samples),
                 "objective": name_of(objective), "lr_end": lr_end, "warmup": int(warmup)}
     in_a_file = checkpoint is not None or resume is not None
-    state = TrainingState.begin(model, optimizer, rng, settings, images, in_a_file)
+    data = {"images": images, "labels": labels, "validation images": validation, "validation labels": validation_labels}
+    state = TrainingState.begin(model, optimizer, rng, settings, data, in_a_file)
     if resume is not None:
         state.resume(resume)
     train = Pixels("images", images, model, binarize, rng, labels)

@@ -35,7 +35,7 @@ def free_bits(vae: VAE, x: Array, eps: Array, minimum: float = 0.1, labels: Arra
 
     Raises ValueError where minimum is negative, or no KL of single dimensions is known for posterior and prior.
     """
-    _expect_closed_form(vae, "kl_of_dimensions", "KL of single dimensions")
+    _check_closed_form(vae, "kl_of_dimensions", "KL of single dimensions")
     x, eps, c = vae.check_batch(x, eps, labels)
     # forward
     q, z, theta = vae.forward(x, eps, c)                                        # q(z|x); z (B, Z); theta (B, D)
@@ -68,7 +68,7 @@ def score_function(vae: VAE, x: Array, eps: Array, baseline: Array | float = 0.0
     The decoder's gradient is the ordinary one.  The encoder's comes from nll times the score of q(z|x), and, as ever,
     from the KL, which has to be known in closed form.  [Williams 1992; Mnih & Gregor 2014; lesson 6, eq. 6.2]
     """
-    _expect_closed_form(vae, "closed_form_kl", "KL")
+    _check_closed_form(vae, "closed_form_kl", "KL")
     x, eps, c = vae.check_batch(x, eps, labels)
     if np.shape(baseline) not in ((), (len(x),)):
         raise ValueError(f"baseline has shape {np.shape(baseline)}; expected a number, or ({len(x)},), one an image")
@@ -160,7 +160,7 @@ def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, e
     return terms
 
 
-def _expect_closed_form(vae: VAE, method: str, quantity: str) -> None:
+def _check_closed_form(vae: VAE, method: str, quantity: str) -> None:
     """Raises ValueError where posterior and prior have no closed form of this, by that method of the posterior."""
     if not vae.posterior.knows_kl_to(vae.prior) or not hasattr(vae.posterior, method):
         raise ValueError(f"vae has a {type(vae.posterior).__name__} and a {type(vae.prior).__name__}, whose {quantity} "

@@ -22,7 +22,8 @@ from ..arguments import shown
 from ..files import checkpoint
 from ..files.regular import one_line
 from ..models.loading import in_todays_format
-from ..models.model import LossTerms, Model, checked_tree_of
+from ..models.model import LossTerms, Model
+from ..models.tree import checked_tree_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ class TrainingState:
     rng: np.random.Generator
     settings: dict[str, Any]        # fit's arguments that a run has to be resumed with
     first_rng: dict[str, Any]       # the generator when fit was called; static binary pixels are drawn from it
-    images: np.ndarray              # of training, as fit was given them
+    data: dict[str, Any]            # what fit was given: images, labels, and those of validation
     lr: Any                         # the optimizer's before any schedule
     order: np.ndarray               # of the images in this epoch
     position: int                   # how many of them are done
@@ -69,24 +70,25 @@ class TrainingState:
     saved_rng: dict[str, Any] | None = None
 
     @classmethod
-    def begin(cls, model: Model, optimizer: Any, rng: np.random.Generator, settings: dict[str, Any], images: Any,
-              in_a_file: bool = True) -> Self:
+    def begin(cls, model: Model, optimizer: Any, rng: np.random.Generator, settings: dict[str, Any],
+              data: dict[str, Any], in_a_file: bool = True) -> Self:
         """The state before the first step; in_a_file: whether it is to be saved or resumed."""
         return cls(model, checked_tree_of(model) if in_a_file else {}, optimizer, rng, settings,
-                   dict(rng.bit_generator.state), np.asarray(images), getattr(optimizer, "lr", None),
+                   dict(rng.bit_generator.state), data, getattr(optimizer, "lr", None),
                    np.zeros(0, np.int64), 0, np.zeros(3), 0.0, [])
 
     @functools.cached_property
-    def images_identity(self) -> list[Any]:
-        """Shape and checksum of the images: only a run that is saved or resumed needs them read through."""
-        images = np.ascontiguousarray(self.images)
-        return [list(images.shape), zlib.crc32(images.data) if images.dtype.kind in "uf" else 0]
+    def identities(self) -> dict[str, dict[str, Any]]:
+        """Shape and checksum of the data: only a run that is saved or resumed needs them read through."""
+        arrays = {name: np.ascontiguousarray(value) for name, value in self.data.items() if value is not None}
+        return {name: {"shape": list(array.shape),
+                       "checksum": zlib.crc32(array.data) if array.dtype.kind in "uif" else 0}
+                for name, array in arrays.items()}
 
     def begin_epoch(self, n_images: int) -> None:
-        """Draw an order of the images; between two epochs the caller may have changed the model's beta."""
+        """Draw an order of the images."""
         self.order = self.rng.permutation(n_images).astype(np.int64)    # int32 on WebAssembly
-        if self.tree:
-            self.tree = checked_tree_of(self.model)
+        self._look_at_the_model()
 
     def end_epoch(self, n_images: int, validation: LossTerms | None) -> Record:
         """Close the epoch's record; the next epoch begins at its first image."""
@@ -94,7 +96,13 @@ class TrainingState:
         record = Record(len(self.records) + 1, loss, nll, kl, validation, self.seconds, n_images / self.seconds)
         self.records.append(record)
         self.position, self.sums, self.seconds = 0, np.zeros(3), 0.0
+        self._look_at_the_model()
         return record
+
+    def _look_at_the_model(self) -> None:
+        """Between two epochs the caller may have changed its beta, and a part of one's own what no file can hold."""
+        if self.tree:
+            self.tree = checked_tree_of(self.model)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one .npz file, which `numpyvae.load` reads too: as the model in training.
@@ -108,7 +116,7 @@ class TrainingState:
         numbers, arrays = _split(vars(self.optimizer))
         header = {
             "model": self.tree, "training": {
-                "settings": self.settings, "images": self.images_identity, "position": self.position,
+                "settings": self.settings, "data": self.identities, "position": self.position,
                 "seconds": self.seconds,
                 "optimizer": {"kind": type(self.optimizer).__name__, **numbers, "lr": self.lr}, "versions": versions(),
                 "first_rng": self.first_rng, "rng": dict(self.rng.bit_generator.state),
@@ -133,7 +141,7 @@ class TrainingState:
             moments = {name.removeprefix("optimizer."): array for name, array in arrays.items()
                        if name.startswith("optimizer.")}
             values, order, sums = arrays["values"], arrays["order"], arrays["sums"]
-            n_images = len(self.images)
+            n_images = len(self.data["images"])
             if (any(a.shape != self.model.parameters.values.shape or a.dtype != self.model.dtype
                     or not np.isfinite(a).all() for a in (values, *moments.values()))
                     or sums.shape != (3,) or not 0 <= saved["position"] <= n_images
@@ -170,16 +178,19 @@ class TrainingState:
 
     def _check_same_run(self, saved: dict[str, Any], tree: dict[str, Any]) -> None:
         numbers, _ = _split(vars(self.optimizer))
+        data = saved["data"] if "data" in saved else {    # version 0.1.0 knew its images alone
+            "images": dict(zip(("shape", "checksum"), saved["images"]))}
         now = {"the model": self.tree,
-               "the images": self.images_identity,
+               **{f"the {name}": self.identities.get(name) for name in data},
                "the optimizer": {"kind": type(self.optimizer).__name__, **numbers, "t": None}, **self.settings}
         then = {"the model": tree,
-                "the images": saved["images"],
+                **{f"the {name}": value for name, value in data.items()},
                 "the optimizer": {**saved["optimizer"], "t": None}, **saved["settings"]}
         for name, value in now.items():
             if value != then[name]:
-                raise ValueError(f"{name} was {_short(then[name])} and is {_short(value)}; expected the same, so that "
-                                 "the run goes on as it began")
+                place, before, today = _difference(name, then[name], value)
+                raise ValueError(f"{place} was {_short(before)} and is {_short(today)}; expected the same, so that the "
+                                 "run goes on as it began")
 
 
 class Interval:
@@ -220,6 +231,17 @@ def _split(attributes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.nda
     """An optimizer's numbers, and its arrays."""
     arrays = {name: value for name, value in attributes.items() if isinstance(value, np.ndarray)}
     return {name: value for name, value in attributes.items() if isinstance(value, (int, float))}, arrays
+
+
+def _difference(place: str, then: Any, now: Any) -> tuple[str, Any, Any]:
+    """Where two trees differ first, as "the model: encoder: layers: 0", and what stands there in each."""
+    if isinstance(then, dict) and isinstance(now, dict) and list(then) == list(now):
+        pairs = list(zip(then, then.values(), now.values()))
+    elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        pairs = list(zip(range(len(then)), then, now))
+    else:
+        return place, then, now
+    return next(_difference(f"{place}: {name}", a, b) for name, a, b in pairs if a != b)
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,154 @@
+"""A model as a tree of its parts, which JSON can hold: each by the name of its class and its constructor's arguments.
+
+    {"part": "Dense", "n_in": 784, "n_out": 400, "activation": "relu", "init": "fan-in"}
+
+A class that is not of this package is {"own": ...}, a tuple {"tuple": [...]}.  The weights themselves, and what draws
+them, are no part of it.
+"""
+from __future__ import annotations
+
+import enum
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..arguments import plain, shown
+from ..nn.layers import at_most
+
+DEEPEST, MOST = 30, 5_000    # of a tree: a model has six floors, lists counted, and some hundred numbers
+NOT_PARTS = sys.stdlib_module_names | {"numpy"}    # modules whose objects are values
+
+
+def tree_of(part: Any) -> dict[str, Any]:
+    """The tree of a part.
+
+    Raises ValueError where an argument is no attribute, or nothing that JSON can hold.
+    """
+    kind = type(part)
+    return {origin(kind): kind.__name__} | {name: _written(part, name) for name in arguments_of(kind)
+                                            if name not in ("rng", "dtype")}
+
+
+def arguments_of(kind: type) -> list[str]:
+    """The names of a constructor's arguments; raises ValueError where it takes any number of them."""
+    parameters = inspect.signature(kind).parameters.values()
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise ValueError(f"{kind.__name__} cannot be saved: its constructor takes *{parameter.name}; expected each "
+                             "argument by its name, so that a file can make it again")
+    return [parameter.name for parameter in parameters]
+
+
+def origin(kind: type) -> str:
+    """What stands before the name of a class in a tree: a class of somebody's own may be called like one of ours."""
+    return "part" if kind.__module__.startswith("numpyvae.") else "own"
+
+
+def is_part(value: Any) -> bool:
+    """Whether a value is an object with a tree of its own."""
+    return type(value).__module__.split(".")[0] not in NOT_PARTS and not isinstance(value, enum.Enum)
+
+
+def _written(part: Any, name: str) -> Any:
+    called = type(part).__name__
+    if not hasattr(part, name):
+        raise ValueError(f"{called} cannot be saved: its constructor takes {name}, which it has no attribute for; "
+                         f"expected self.{name}, so that a file can make it again")
+
+    def as_json(value: Any) -> Any:
+        value = plain(value)
+        if isinstance(value, tuple):
+            return {"tuple": [as_json(one) for one in value]}
+        if isinstance(value, list):
+            return [as_json(one) for one in value]
+        if value is None or type(value) in (bool, int, float, str):
+            return value
+        if not is_part(value):
+            raise ValueError(f"{called} cannot be saved: its {name} is {shown(value)}; expected numbers, text, parts "
+                             "of a model, or lists of them")
+        return tree_of(value)
+    return as_json(getattr(part, name))
+
+
+class Maker:
+    """From a tree to the part, its weights drawn at random.
+
+    classes : those that may stand in it; of two with one name the later counts
+    """
+
+    def __init__(self, classes: Sequence[type], dtype: np.dtype):
+        self.known = {(origin(kind), kind.__name__): kind for kind in classes}
+        self.dtype, self.made = dtype, 0
+
+    def __call__(self, tree: Any, depth: int = 1) -> Any:
+        self.made += 1
+        if depth > DEEPEST or self.made > MOST:
+            raise ValueError(f"it is a tree of more than {DEEPEST} floors or {MOST:,} parts and numbers")
+        if isinstance(tree, list):
+            return [self(one, depth + 1) for one in tree]
+        if not isinstance(tree, dict):
+            return tree
+        (key, name), *arguments = tree.items()
+        if key == "tuple" and isinstance(name, list):
+            return tuple(self(name, depth))
+        kind = self.known.get((key, name)) if isinstance(name, str) else None
+        if kind is None:
+            hint = f": give its class, numpyvae.load(path, parts=[{name}])" if key == "own" else ""
+            raise ValueError(f"it holds a part called {name!r}, which is not known here{hint}")
+        given = {argument: self(value, depth + 1) for argument, value in arguments}
+        takes = inspect.signature(kind).parameters
+        if not set(given) <= set(takes):
+            raise ValueError(f"its {name} has {', '.join(set(given) - set(takes))}, which a {name} does not take")
+        drawing = {"rng": np.random.default_rng(0), "dtype": self.dtype}
+        return kind(**given, **{argument: value for argument, value in drawing.items() if argument in takes})
+
+
+def checked_tree_of(model: Any) -> dict[str, Any]:
+    """The tree of a model, if the same model can be made of it: parts of one's own are made again and compared.
+
+    Raises ValueError where one cannot be made, or comes back another.
+    """
+    try:
+        tree = tree_of(model)
+        parts = list(parts_of(model))
+    except RecursionError:
+        raise ValueError(f"{type(model).__name__} cannot be saved: a part of it holds itself; expected a tree of "
+                         "parts") from None
+    own = [part for part in parts if origin(type(part)) == "own"]
+    if own:
+        names = ", ".join(sorted({type(part).__name__ for part in own}))
+        try:
+            with at_most(len(model.parameters)):
+                again = Maker([type(part) for part in parts], model.dtype)(tree)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{names} cannot be saved: made again, {error}") from error
+        if tree_of(again) != tree or again.parameters.names != model.parameters.names:
+            raise ValueError(f"{names}: a part made again from its constructor's arguments is another one; expected "
+                             "attributes that keep what was given")
+        for part, other in zip(parts, parts_of(again)):
+            if origin(type(part)) == "own":
+                _check_alike(part, other)
+    return tree
+
+
+def parts_of(part: Any) -> Iterator[Any]:
+    """A part and all parts below it, in the order of the tree."""
+    yield part
+    for name in arguments_of(type(part)):
+        value = getattr(part, name, None)
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if is_part(one):
+                yield from parts_of(one)
+
+
+def _check_alike(part: Any, again: Any) -> None:
+    """Raises ValueError where the constructor leaves something other than what the part holds now, weights apart."""
+    scratch = {"params", "grads", *getattr(part, "not_copied", ())}
+    for name, value in vars(again).items():
+        now: Any = getattr(part, name, None)
+        if name not in scratch and isinstance(value, (np.ndarray, int, float, str)) and not np.array_equal(now, value):
+            raise ValueError(f"{type(part).__name__} cannot be saved: its {name} is {shown(now)}, and made again it is "
+                             "another; expected what changes, or is drawn, in params, which a file keeps")
