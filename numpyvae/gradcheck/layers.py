@@ -50,6 +50,7 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
         yield f"Dense({activation})", functools.partial(dense, activation)
     yield "Sequential", sequential
     yield "Sequential(Flatten)", flattened
+    yield "Sequential()", functools.partial(reshaped, lambda: layers.Sequential([]), (4, 6))
     for cls in (convolution.Conv2d, convolution.ConvTranspose2d):
         for activation in ("identity", "sigmoid"):
             yield f"{cls.__name__}({activation})", functools.partial(convolved, cls, activation)

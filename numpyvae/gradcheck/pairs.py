@@ -116,7 +116,9 @@ def shape_of(spec: str, lengths: dict[str, int], sizes: tuple[int, ...]) -> list
 
 def put_on_edges(inputs: dict[str, Any], forward: Twin) -> None:
     """Where a likelihood takes another branch: pixels of 0 and 1, logits at 0, near it and far from it, a pixel at
-    its mean."""
+    its mean.  And far out on both sides of an activation."""
+    if "a" in inputs:
+        inputs["a"].flat[:2] = -25, 25
     if "x" in inputs and "x" not in forward.wrt:
         inputs["x"].flat[:2] = 0, 1
         if "logits" in inputs:

@@ -33,8 +33,8 @@ ROWS = [
         "the other array has as many columns"),
 
     Row("relu_backward.*|relu_slope", r"^x 1.0005: (y|kept)", "only y's sign is read"),
-    Row("gelu_backward", r"^(constant: 20  ->  (21|40)|x 1.0005: a.real|comparison: a.real|order: t = ).* a = np.where",
-        "from 20 on, and well before, the slope is 1 or 0 in every digit"),
+    Row("gelu_backward", r" in: a = np.where|^order: t = ", "from 20 on, and well before, the slope is 1 or 0 in every "
+        "digit, until a square overflows: tests/test_extremes.py looks there"),
     Row("tanh_backward.*", r"^sign: (y|kept)", "only y squared is read"),
     Row(".*_slope", r"type\(\w+\)", "only the type of the number is read"),
 
@@ -96,6 +96,7 @@ ROWS = [
     Row("(Dense|Sequential|Reshape|Flatten|Conv.*).backward|.*_backward",
         r"^(x 1.0005|sign|transpose): need_dx",
         "only true or false is read"),
+    Row("Sequential.backward", r"^wrong variable: dx  ->  dy .* if self.layers", "without layers dx is dy"),
     Row("Sequential.backward",
         r"^(dropped term|constant): .* in: first = |^(x 1.0005|sign|wrong variable): first  ->"
         r"|^wrong variable: (need_dx  ->  (dy|weighted) .* in: first = |i  ->  need_dx .* in: weighted = )",
