@@ -72,6 +72,6 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no file that numpyvae saved ({one_line(error)}); {ADVICE}") from error
     if number > FORMAT:
-        raise ValueError(f"{path} has format {number}, and this numpyvae reads up to {FORMAT}; upgrade numpyvae, which "
-                         "a newer version wrote it with")
+        raise ValueError(f"{path} has format {number}, and this numpyvae reads up to {FORMAT}; upgrade numpyvae: a "
+                         "newer version wrote it")
     return header, arrays

@@ -123,7 +123,7 @@ def checked_tree_of(model: Any) -> dict[str, Any]:
         try:
             with at_most(len(model.parameters)):
                 again = Maker([type(part) for part in parts], model.dtype)(tree)
-        except (ValueError, TypeError) as error:
+        except Exception as error:    # somebody's own code
             raise ValueError(f"{names} cannot be saved: made again, {error}") from error
         if tree_of(again) != tree or again.parameters.names != model.parameters.names:
             raise ValueError(f"{names}: a part made again from its constructor's arguments is another one; expected "
