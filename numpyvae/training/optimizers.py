@@ -82,6 +82,9 @@ class Adam:
              1 - self.beta1**self.t, 1 - self.beta2**self.t, self.eps)
 
 
+BLOCK = 2**15    # weights at once: what NumPy puts down between two operations then stays in the cache
+
+
 @twin(kernels.adam.adam, writes=("values", "mean", "square"), wrt=(), values="P", grads="P", mean="P", square="P",
       lr="number", rate1="number", rate2="number", correction1="number", correction2="number", eps="number")
 def adam(values: np.ndarray, grads: np.ndarray, mean: np.ndarray, square: np.ndarray, lr: float,
@@ -90,11 +93,14 @@ def adam(values: np.ndarray, grads: np.ndarray, mean: np.ndarray, square: np.nda
 
     values, grads, mean, square : (P,)
     """
-    mean += rate1 * (grads - mean)
-    square += rate2 * (grads**2 - square)
-    for average in (mean, square):
-        average[abs(average) <= kernels.adam.NEGLIGIBLE] = 0
-    values -= lr / correction1 * mean / (np.sqrt(square / correction2) + eps)
+    for i in range(0, values.size, BLOCK):
+        some = slice(i, i + BLOCK)
+        g, m, s = grads[some], mean[some], square[some]
+        m += rate1 * (g - m)
+        s += rate2 * (g**2 - s)
+        for average in (m, s):
+            average[abs(average) <= kernels.adam.NEGLIGIBLE] = 0
+        values[some] -= lr / correction1 * m / (np.sqrt(s / correction2) + eps)
     return values
 
 
