@@ -362,4 +362,6 @@ check.tally()
 # - The VAE's codes fill the prior, so draws from it decode to digits. The autoencoder's do not.
 # - The means group what looks alike, without labels. The decoder's picture is a mean, not a sample.
 #
+# All of it fits into one file, NumPy alone: `examples/vae_in_100_lines.py`. You can read every line of it now.
+#
 # Still wrong: the loss is a *bound*. How likely are the images really? That is lesson 8.
