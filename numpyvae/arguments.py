@@ -124,6 +124,7 @@ VAE = Kind(has("parameters", "likelihood", "n_latent", "encoder", "decoder", "po
 POSTERIOR = protocol("a posterior, such as DiagonalGaussian", "n_hidden", "n_latent", "noise", "forward",
                      "backward_heads", "reparameterize", "reparameterize_backward", "knows_kl_to", "kl", "backward",
                      "moments", "named_heads")
+has_closed_form = has("closed_form_kl", "closed_form_kl_backward")
 has_density = has("log_density", "log_density_backward")
 PRIOR = protocol("a prior, such as StandardNormal", "n_latent", "sample")
 TYPES = Kind(all_are(lambda one: isinstance(one, type), least=0), "a list of classes, such as [MyLayer]", TypeError)

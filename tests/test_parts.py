@@ -7,6 +7,7 @@ import json
 import pathlib
 import pickle
 import tracemalloc
+from typing import NamedTuple
 
 import joblib
 import numpy as np
@@ -185,7 +186,7 @@ class Doubling(Scale):
 def test_a_part_that_would_come_back_another_is_refused_when_saved(rng, tmp_path):
     vae = nv.VAE(nv.Sequential([Doubling(6), nv.Dense(6, 4, rng=rng)]), DiagonalGaussian(4, 2, rng=rng),
                  nv.Sequential([nv.Dense(2, 6, rng=rng)]), Bernoulli())
-    with pytest.raises(ValueError, match="Doubling: a part made again from its constructor's arguments is another one"):
+    with pytest.raises(ValueError, match="Doubling cannot be saved: made again .* it is not the same"):
         vae.save(tmp_path / "model.npz")
 
 
@@ -420,6 +421,54 @@ class Hidden:
         return self.inner.backward(dy)
 
 
+class Plain:
+    """Passes on what it is given."""
+
+    def __init__(self, n_in):
+        self.n_in, self.params, self.grads = n_in, {}, {}
+
+    def forward(self, x):
+        return x
+
+    def backward(self, dy, need_dx=True):
+        return dy
+
+
+class Unlike(Plain):
+    """Draws numbers where nobody looks at once: in a dict, in a list, of NumPy's own type."""
+
+    def __init__(self, n_in):
+        super().__init__(n_in)
+        self.drawn = {"scales": [np.float32(np.random.default_rng().random())]}
+
+
+class Raising(Plain):
+    """Cannot be made a second time."""
+
+    made: list[int] = []
+
+    def __init__(self, n_in):
+        super().__init__(n_in)
+        if self.made:
+            raise KeyError("again\nand again")
+        self.made.append(1)
+
+
+class Harmless(Plain):
+    """Holds what changes and matters to nobody, and numbers that are no numbers."""
+
+    not_copied = ("calls",)
+
+    def __init__(self, n_in):
+        super().__init__(n_in)
+        self.calls, self.last, self.x = 0, float("nan"), None
+        self.table = np.linspace(0, 1, n_in, dtype=np.float32)
+
+    def forward(self, x):
+        self.calls, self.x = self.calls + 1, x
+        return x
+
+
 class Among:
     """Takes anything, to see what can be written."""
 
@@ -434,9 +483,11 @@ class Among:
 
 
 @pytest.mark.parametrize("layer, words", [
-    (Statistics, "Statistics cannot be saved: its mean_size is .*made again it is another; expected .* in params"),
+    (Statistics, "Statistics cannot be saved: its mean_size is .*expected it in params.* not_copied"),
     (lambda n: RandomFeatures(n, rng=np.random.default_rng(1)), "RandomFeatures cannot be saved: its matrix is"),
-    (lambda n: Hidden(n, rng=np.random.default_rng(1)), "Hidden cannot be saved: made again, .*more weights"),
+    (Unlike, "Unlike cannot be saved: its drawn is"),
+    (Raising, "Raising cannot be saved: .*it says KeyError..again"),
+    (lambda n: Hidden(n, rng=np.random.default_rng(1)), "Hidden cannot be saved: when it is made .*more weights"),
     *[(functools.partial(lambda value, n: Among(value), value), "Among cannot be saved: its given is .*; expected numb")
       for value in (pathlib.Path("x"), np.dtype("f4"), np.zeros(3), datetime.date(2026, 1, 1), print,
                     np.random.default_rng(0), enum.Enum("Colour", "red").red)],
@@ -483,3 +534,82 @@ def test_one_layer_in_two_places_is_refused_also_without_weights(rng):
     with pytest.raises(ValueError, match="encoder.2 is the same layer as encoder.1"):
         nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng), once, once]), DiagonalGaussian(5, 2, rng=rng),
                nv.Sequential([nv.Dense(2, 6, rng=rng)]), Gaussian(0.5))
+
+
+def test_a_hidden_layer_is_refused_also_where_another_part_leaves_room_for_its_weights(rng, tmp_path):
+    encoder = nv.Sequential([nv.Dense(6, 5, rng=rng), Hidden(5, rng=np.random.default_rng(1))])
+    decoder = nv.Sequential([*[Scale(2) for _ in range(20)], nv.Dense(2, 6, rng=rng)])
+    vae = nv.VAE(encoder, DiagonalGaussian(5, 2, rng=rng), decoder, Gaussian(0.5))
+    with pytest.raises(ValueError, match="Hidden cannot be saved: its inner is"):
+        vae.save(tmp_path / "model.npz")
+
+
+def test_what_changes_without_a_loss_is_no_reason_to_refuse(rng, tmp_path):
+    vae = vae_with(Harmless(5), rng)
+    vae.encode(rng.random((3, 6)))
+    for model in (vae, vae.astype(np.float64)):
+        model.save(tmp_path / "model.npz")
+        assert nv.load(tmp_path / "model.npz", parts=[Harmless]).dtype == model.dtype
+
+
+def test_two_classes_of_one_name_are_refused(rng, tmp_path):
+    other = type("Plain", (Plain,), {})
+    vae = nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng), Plain(5), other(5)]), DiagonalGaussian(5, 2, rng=rng),
+                 nv.Sequential([nv.Dense(2, 6, rng=rng)]), Gaussian(0.5))
+    with pytest.raises(ValueError, match="two classes are called Plain; expected another name"):
+        vae.save(tmp_path / "model.npz")
+
+
+def test_a_model_of_more_parts_than_load_makes_is_refused_when_it_is_saved(rng, tmp_path):
+    with pytest.raises(ValueError, match="VAE cannot be saved: it has 5,0.. parts and numbers.*expected at most 5,000"):
+        nv.VAE.dense(6, (2,) * 500, 2, rng=rng).save(tmp_path / "model.npz")
+    nv.VAE.dense(6, (2,) * 400, 2, rng=rng).save(tmp_path / "model.npz")
+    nv.load(tmp_path / "model.npz")
+
+
+class NamedPrior(NamedTuple):
+    """A prior that is a tuple, too."""
+
+    n_latent: int
+
+    def sample(self, n, rng, dtype):
+        return rng.standard_normal((n, self.n_latent)).astype(dtype)
+
+    def log_density(self, z):
+        return StandardNormal(self.n_latent).log_density(z)
+
+    def log_density_backward(self, dlog, z):
+        return StandardNormal(self.n_latent).log_density_backward(dlog, z)
+
+
+def test_a_part_that_is_a_named_tuple_comes_back_as_one(rng, tmp_path):
+    vae = nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng)]), DiagonalGaussian(5, 2, rng=rng),
+                 nv.Sequential([nv.Dense(2, 6, rng=rng)]), Gaussian(0.5), prior=NamedPrior(2))
+    vae.save(tmp_path / "model.npz")
+    assert type(nv.load(tmp_path / "model.npz", parts=[NamedPrior]).prior) is NamedPrior
+
+
+class Block(Plain):
+    """Two layers of ours in one, with their weights in a dict of its own: training would not reach them."""
+
+    def __init__(self, n_in, *, rng):
+        super().__init__(n_in)
+        self.inner = [nv.Dense(n_in, n_in, rng=rng) for _ in range(2)]
+        self.params = {f"{i}.{name}": weight
+                       for i, one in enumerate(self.inner) for name, weight in one.params.items()}
+        self.grads = {f"{i}.{name}": grad for i, one in enumerate(self.inner) for name, grad in one.grads.items()}
+
+
+class Alias(Plain):
+    """Keeps its weights under a second name."""
+
+    def __init__(self, n_in):
+        super().__init__(n_in)
+        self.g = np.ones(n_in, np.float32)
+        self.params, self.grads = {"g": self.g}, {"g": np.zeros(n_in, np.float32)}
+
+
+@pytest.mark.parametrize("layer, name", [(lambda n: Block(n, rng=np.random.default_rng(0)), "inner"), (Alias, "g")])
+def test_weights_that_training_would_not_reach_are_refused(layer, name, rng):
+    with pytest.raises(ValueError, match=f"encoder.1 keeps weights in {name}, beside params, where training does not"):
+        vae_with(layer(5), rng)

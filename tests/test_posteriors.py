@@ -12,7 +12,7 @@ import numpyvae as nv
 from numpyvae.gradcheck.models import check_model
 from numpyvae.gradcheck.objectives import BOUNDS, check_score_function
 from numpyvae.models.likelihoods import Bernoulli
-from numpyvae.models.posteriors import DiagonalGaussian, FullGaussian, Posterior, repeated, summed
+from numpyvae.models.posteriors import Diagonal, DiagonalGaussian, FullGaussian, Posterior, repeated, summed
 from numpyvae.models.priors import StandardNormal
 
 
@@ -272,6 +272,48 @@ def test_a_posterior_that_lacks_a_method_is_refused_when_the_model_is_made(rng):
     with pytest.raises(TypeError, match="posterior is a Unfinished; expected a posterior.*, with n_hidden, .*moments"):
         nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng)]), Unfinished(5, 2, rng=rng),
                nv.Sequential([nv.Dense(2, 6, rng=rng)]), Bernoulli())
+
+
+def test_a_closed_form_that_is_named_and_missing_is_said_when_the_model_is_made(rng):
+    class Promising(LogNormal):
+        closed_forms = (StandardNormal,)
+    with pytest.raises(TypeError, match="names StandardNormal in closed_forms; expected closed_form_kl and"):
+        nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng)]), Promising(5, 2, rng=rng),
+               nv.Sequential([nv.Dense(2, 6, rng=rng)]), Bernoulli())
+
+
+class Wide(StandardNormal):
+    """N(0, 4 I)."""
+
+    def sample(self, n, rng, dtype):
+        return 2 * super().sample(n, rng, dtype)
+
+    def log_density(self, z):
+        return super().log_density(z / 2) - self.n_latent * np.log(2)
+
+    def log_density_backward(self, dlog, z):
+        return super().log_density_backward(dlog, z / 2) / 2
+
+
+class ToWide(DiagonalGaussian):
+    """Knows its KL to Wide alone: N(mu / 2, sigma^2 / 4) to N(0, I), as a KL does not change with the scale."""
+
+    closed_forms = (Wide,)
+
+    def closed_form_kl(self, q):
+        return super().closed_form_kl(Diagonal(q.mu / 2, q.logvar - 2 * np.log(2)))
+
+    def closed_form_kl_backward(self, dkl, q):
+        dmu, dlogvar = super().closed_form_kl_backward(dkl, Diagonal(q.mu / 2, q.logvar - 2 * np.log(2)))
+        return Diagonal(dmu / 2, dlogvar)
+
+
+def test_a_subclass_s_own_closed_form_has_its_own_gradient(rng):
+    vae = nv.VAE(nv.Sequential([nv.Dense(6, 5, "tanh", rng=rng, dtype=np.float64)]),
+                 ToWide(5, 2, rng=rng, dtype=np.float64),
+                 nv.Sequential([nv.Dense(2, 6, rng=rng, dtype=np.float64)]), Bernoulli(), prior=Wide(2))
+    for analytic, numeric in check_model(vae, rng.random((4, 6)), "complex-step").values():
+        np.testing.assert_allclose(analytic, numeric, atol=1e-12)
 
 
 def test_rows_repeat_sample_by_sample_and_their_gradients_add_up(rng):

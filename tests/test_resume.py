@@ -134,6 +134,21 @@ def test_other_labels_and_validation_images_are_noticed(name, images, tmp_path):
         run(data | {name: data[name][::-1]}, resume=path)
 
 
+def test_validation_that_was_not_there_before_is_noticed(images, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(KeyboardInterrupt):
+        train(images, checkpoint=path, stop=after(5))
+    with pytest.raises(ValueError, match="the validation images was None and is"):
+        train(images, resume=path, validation=images[:7])
+
+
+def test_labels_of_another_integer_type_are_the_same_labels(images, tmp_path):
+    path, labels = tmp_path / "checkpoint.npz", np.arange(50) % 3
+    with pytest.raises(KeyboardInterrupt):
+        train(images, kind=nv.ConditionalVAE, labels=labels, checkpoint=path, stop=after(5))
+    train(images, kind=nv.ConditionalVAE, labels=labels.astype(np.int32), resume=path)
+
+
 def test_the_place_where_two_models_differ_is_named(images, tmp_path):
     path = tmp_path / "checkpoint.npz"
     with pytest.raises(KeyboardInterrupt):

@@ -1,7 +1,7 @@
 """What every model has beside its mathematics: one vector of weights, a dtype, a file.
 
 A model is its parts.  A file holds the tree of them, each by the name of its class with its constructor's arguments,
-and one vector of weights; tree.py writes and reads it.
+and one vector of weights; tree.py writes and reads the tree.
 """
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Model(Part):
     decode: Callable[..., Array]
     reconstruct: Callable[..., Array]
     beta: float                      # of a VAE
-    one_hot: Callable[..., Any]      # of a VAE
+    check_labels: Callable[..., Any]    # of a VAE
 
     def __init__(self, encoder: Sequential, decoder: Sequential, likelihood: Likelihood, n_data: int, n_latent: int):
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood

@@ -131,9 +131,8 @@ class DiagonalGaussian(Posterior):
         """
         if not self.knows_kl_to(self.prior):
             return super().backward(dz, dkl)
-        mu, logvar = self.q                                                         # (B, Z)
-        dmu_z,  dlogvar_z  = reparameterize_backward(dz, logvar, self.eps)          # (B, Z)  the path through z
-        dmu_kl, dlogvar_kl = gaussian_kl_backward(dkl, mu, logvar)                  # (B, Z)  the path through the KL
+        dmu_z,  dlogvar_z  = self.reparameterize_backward(dz, self.q, self.eps)     # (B, Z)  the path through z
+        dmu_kl, dlogvar_kl = self.closed_form_kl_backward(dkl, self.q)              # (B, Z)  the path through the KL
         dmu     = dmu_z     + dmu_kl                                                # (B, Z)  step 3
         dlogvar = dlogvar_z + dlogvar_kl                                            # (B, Z)  step 3
         return self.backward_heads(Diagonal(dmu, dlogvar))

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..arguments import plain, shown
+from ..files.regular import one_line
+from ..nn.buffers import Buffers
 from ..nn.layers import at_most
 
 DEEPEST, MOST = 30, 5_000    # of a tree: a model has six floors, lists counted, and some hundred numbers
@@ -37,8 +39,9 @@ def arguments_of(kind: type) -> list[str]:
     parameters = inspect.signature(kind).parameters.values()
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise ValueError(f"{kind.__name__} cannot be saved: its constructor takes *{parameter.name}; expected each "
-                             "argument by its name, so that a file can make it again")
+            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
+            raise ValueError(f"{kind.__name__} cannot be saved: its constructor takes {stars}{parameter.name}; "
+                             "expected each argument by its name, so that a file can make it again")
     return [parameter.name for parameter in parameters]
 
 
@@ -49,7 +52,10 @@ def origin(kind: type) -> str:
 
 def is_part(value: Any) -> bool:
     """Whether a value is an object with a tree of its own."""
-    return type(value).__module__.split(".")[0] not in NOT_PARTS and not isinstance(value, enum.Enum)
+    if isinstance(value, (enum.Enum, type)):
+        return False
+    return (type(value).__module__.split(".")[0] not in NOT_PARTS
+            or any(hasattr(value, name) for name in ("forward", "nll", "log_density")))    # from a file called code.py
 
 
 def _written(part: Any, name: str) -> Any:
@@ -60,9 +66,9 @@ def _written(part: Any, name: str) -> Any:
 
     def as_json(value: Any) -> Any:
         value = plain(value)
-        if isinstance(value, tuple):
+        if type(value) is tuple:
             return {"tuple": [as_json(one) for one in value]}
-        if isinstance(value, list):
+        if type(value) is list:
             return [as_json(one) for one in value]
         if value is None or type(value) in (bool, int, float, str):
             return value
@@ -109,46 +115,96 @@ class Maker:
 def checked_tree_of(model: Any) -> dict[str, Any]:
     """The tree of a model, if the same model can be made of it: parts of one's own are made again and compared.
 
-    Raises ValueError where one cannot be made, or comes back another.
+    Raises ValueError where one cannot be made, or comes back different.
     """
     try:
         tree = tree_of(model)
         parts = list(parts_of(model))
     except RecursionError:
-        raise ValueError(f"{type(model).__name__} cannot be saved: a part of it holds itself; expected a tree of "
-                         "parts") from None
-    own = [part for part in parts if origin(type(part)) == "own"]
+        raise ValueError(f"{type(model).__name__} cannot be saved: a part of it holds itself, or its parts are nested "
+                         "too deep; expected a tree of parts") from None
+    if _size(tree) > MOST:
+        raise ValueError(f"{type(model).__name__} cannot be saved: it has {_size(tree):,} parts and numbers beside its "
+                         f"weights; expected at most {MOST:,}")
+    own = {type(part).__name__: type(part) for part in parts if origin(type(part)) == "own"}
     if own:
-        names = ", ".join(sorted({type(part).__name__ for part in own}))
-        try:
-            with at_most(len(model.parameters)):
-                again = Maker([type(part) for part in parts], model.dtype)(tree)
-        except Exception as error:    # somebody's own code
-            raise ValueError(f"{names} cannot be saved: made again, {error}") from error
-        if tree_of(again) != tree or again.parameters.names != model.parameters.names:
-            raise ValueError(f"{names}: a part made again from its constructor's arguments is another one; expected "
-                             "attributes that keep what was given")
+        again = _made_again(model, tree, parts, ", ".join(sorted(own)))
         for part, other in zip(parts, parts_of(again)):
+            if type(part) is not type(other):
+                raise ValueError(f"two classes are called {type(part).__name__}; expected another name for one of them")
             if origin(type(part)) == "own":
                 _check_alike(part, other)
     return tree
+
+
+def _made_again(model: Any, tree: dict[str, Any], parts: list[Any], names: str) -> Any:
+    """The model made of its tree, with its weights."""
+    try:
+        with at_most(len(model.parameters)):
+            again = Maker([type(part) for part in parts], model.dtype)(tree)
+        alike = tree_of(again) == tree and again.parameters.names == model.parameters.names
+    except Exception as error:    # somebody's own code
+        raise ValueError(f"{names} cannot be saved: when it is made again, it says {one_line(repr(error))}; expected a "
+                         "constructor that takes what its attributes hold") from error
+    if not alike:
+        raise ValueError(f"{names} cannot be saved: made again from its constructor's arguments it is not the same; "
+                         "expected attributes that keep what was given")
+    again.parameters.values[:] = model.parameters.values
+    return again
 
 
 def parts_of(part: Any) -> Iterator[Any]:
     """A part and all parts below it, in the order of the tree."""
     yield part
     for name in arguments_of(type(part)):
-        value = getattr(part, name, None)
-        for one in value if isinstance(value, (list, tuple)) else [value]:
+        value: Any = getattr(part, name, None)
+        for one in value if type(value) in (list, tuple) else [value]:
             if is_part(one):
                 yield from parts_of(one)
 
 
+def _size(tree: Any) -> int:
+    """What `Maker` will count."""
+    if isinstance(tree, dict):
+        return 1 + sum(map(_size, list(tree.values())[1:])) if "tuple" not in tree else 1 + _size(tree["tuple"])
+    return 1 + sum(map(_size, tree)) if isinstance(tree, list) else 1
+
+
 def _check_alike(part: Any, again: Any) -> None:
-    """Raises ValueError where the constructor leaves something other than what the part holds now, weights apart."""
-    scratch = {"params", "grads", *getattr(part, "not_copied", ())}
-    for name, value in vars(again).items():
-        now: Any = getattr(part, name, None)
-        if name not in scratch and isinstance(value, (np.ndarray, int, float, str)) and not np.array_equal(now, value):
-            raise ValueError(f"{type(part).__name__} cannot be saved: its {name} is {shown(now)}, and made again it is "
-                             "another; expected what changes, or is drawn, in params, which a file keeps")
+    """Raises ValueError where the constructor leaves something other than what the part holds now."""
+    for name, value in _state(again).items():
+        now = getattr(part, name, None)
+        if not _is_alike(now, value, set()):
+            raise ValueError(f"{type(part).__name__} cannot be saved: its {name} is {shown(now)}, and a file would "
+                             f"bring it back as {shown(value)}; expected it in params, which a file keeps, or its name "
+                             "in not_copied, if nothing is lost with it")
+
+
+def _state(part: Any) -> dict[str, Any]:
+    """The attributes of an object, without scratch."""
+    scratch = {"grads", *getattr(part, "not_copied", ())}
+    return {name: value for name, value in getattr(part, "__dict__", {}).items() if name not in scratch}
+
+
+def _is_alike(now: Any, again: Any, seen: set[int]) -> bool:
+    """Whether two values are equal, looked through as deep as they go; what is None at first may become anything."""
+    if again is None or id(again) in seen:
+        return True
+    seen.add(id(again))
+    if isinstance(again, (np.ndarray, np.number, int, float)):
+        if not isinstance(now, (np.ndarray, np.number, int, float)):
+            return False
+        now, again = np.asarray(now), np.asarray(again)
+        return np.array_equal(now, again.astype(now.dtype), equal_nan=now.dtype.kind in "fc")
+    if isinstance(again, (str, bytes)):
+        return bool(now == again)
+    if isinstance(again, (list, tuple)):
+        return type(now) is type(again) and len(now) == len(again) and all(
+            _is_alike(a, b, seen) for a, b in zip(now, again))
+    if isinstance(again, dict):
+        return isinstance(now, dict) and list(now) == list(again) and all(
+            _is_alike(now[key], value, seen) for key, value in again.items())
+    if not is_part(again) or isinstance(again, Buffers):
+        return True
+    return type(now) is type(again) and all(
+        _is_alike(getattr(now, name, None), value, seen) for name, value in _state(again).items())

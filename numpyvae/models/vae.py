@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..arguments import (CHANNELS, GENERATOR, IMAGE, LIKELIHOOD, NOT_NEGATIVE, POSITIVE, POSTERIOR, PRIOR, SIZES, WHOLE,
-                         as_array, checked, has_density, shown)
+                         as_array, checked, has_closed_form, has_density, shown)
 from ..functional.labels import concatenate, concatenate_backward, one_hot
 from ..nn.layers import Layer, Sequential
 from ..nn.networks import conv_decoder, conv_encoder, dense_decoder, dense_stack
@@ -48,7 +48,11 @@ class VAE(Model):
         self.posterior, self.n_classes = posterior, n_classes
         self.prior = StandardNormal(posterior.n_latent) if prior is None else prior
         self.beta = float(beta)
-        if not (posterior.knows_kl_to(self.prior) or (has_density(posterior) and has_density(self.prior))):
+        closed = posterior.knows_kl_to(self.prior)
+        if closed and type(posterior).kl is Posterior.kl and not has_closed_form(posterior):
+            raise TypeError(f"posterior is {shown(posterior)}, which names {type(self.prior).__name__} in "
+                            "closed_forms; expected closed_form_kl and closed_form_kl_backward beside it")
+        if not (closed or (has_density(posterior) and has_density(self.prior))):
             raise ValueError(f"posterior is {shown(posterior)} and prior {shown(self.prior)}, which have no KL; "
                              "expected a pair with a closed form, or log_density and log_density_backward of both")
         n_labels, n_latent = n_classes or 0, posterior.n_latent
@@ -165,6 +169,11 @@ class VAE(Model):
 
         Raises TypeError or ValueError where they are no whole numbers from 0 to n_classes - 1.
         """
+        known = self.check_labels(labels, n)
+        return None if known is None or self.n_classes is None else one_hot(known, self.n_classes, self.dtype)
+
+    def check_labels(self, labels: Any, n: int) -> Array | None:
+        """The classes of n rows as (n,), or None; raises as one_hot does."""
         if self.n_classes is None:
             if labels is not None:
                 raise ValueError(f"labels is {shown(labels)}, and the model knows no classes; expected none, or a "
@@ -178,7 +187,7 @@ class VAE(Model):
         if labels.shape not in ((n,), (1,)) or labels.min() < 0 or labels.max() >= self.n_classes:
             raise ValueError(f"labels has shape {labels.shape} and lies from {labels.min(initial=0)} to "
                              f"{labels.max(initial=0)}; expected ({n},) or one, from 0 to {self.n_classes - 1}")
-        return one_hot(np.broadcast_to(labels, n), self.n_classes, self.dtype)
+        return np.broadcast_to(labels, n)
 
     @property
     def _real(self) -> np.dtype:

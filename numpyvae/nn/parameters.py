@@ -15,6 +15,13 @@ from .layers import Layer
 _living: weakref.WeakSet[Parameters] = weakref.WeakSet()
 
 
+def _arrays_in(value: Any) -> list[Any]:
+    """An array, those of a layer, and those of the layers or arrays in a list."""
+    if isinstance(value, (list, tuple)):
+        return [array for one in value for array in _arrays_in(one)]
+    return [*value.params.values(), *value.grads.values()] if has("params", "grads")(value) else [value]
+
+
 class Parameters:
     """The weights of several layers, moved into one flat vector.
 
@@ -47,10 +54,17 @@ class Parameters:
         self.values, self.grads = (aligned((int(ends[-1]),), dtype) for _ in range(2))
         self.values[:] = np.concatenate([weight.ravel() for weight in weights.values()])
         self.grads[:] = 0
+        left = {id(array): array for _, layer in named_layers
+                for array in (*layer.params.values(), *layer.grads.values())}
         for prefix, layer in named_layers:
             for name in layer.params:
                 layer.params[name] = self._view(self.values, f"{prefix}.{name}")
                 layer.grads[name] = self._view(self.grads, f"{prefix}.{name}")
+        for prefix, layer in named_layers:
+            for name, value in getattr(layer, "__dict__", {}).items():
+                if any(id(array) in left for array in _arrays_in(value)):
+                    raise ValueError(f"Parameters: {prefix} keeps weights in {name}, beside params, where training "
+                                     "does not reach them; expected a forward that reads self.params")
         _living.add(self)
 
     @staticmethod

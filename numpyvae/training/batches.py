@@ -91,7 +91,7 @@ def _check_labels(argument: str, labels: Any, n: int, model: Model) -> np.ndarra
     labels = np.asarray(labels)
     if labels.shape != (n,):
         raise ValueError(f"{argument} have shape {labels.shape}; expected ({n},), one for each image")
-    model.one_hot(labels, n)    # raises where one is no class of the model's
+    model.check_labels(labels, n)
     return labels
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import NOT_NEGATIVE, checked
+from ..arguments import NOT_NEGATIVE, checked, has
 from ..exact import log_sum_exp
 from ..functional.labels import concatenate_backward
 from ..models.model import LossTerms, as_noise
@@ -162,7 +162,7 @@ def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, e
 
 def _check_closed_form(vae: VAE, method: str, quantity: str) -> None:
     """Raises ValueError where posterior and prior have no closed form of this, by that method of the posterior."""
-    if not vae.posterior.knows_kl_to(vae.prior) or not hasattr(vae.posterior, method):
+    if not vae.posterior.knows_kl_to(vae.prior) or not has(method, f"{method}_backward")(vae.posterior):
         raise ValueError(f"vae has a {type(vae.posterior).__name__} and a {type(vae.prior).__name__}, whose {quantity} "
                          "has no closed form; expected a pair that has one, such as DiagonalGaussian and "
                          "StandardNormal")

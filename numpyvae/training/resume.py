@@ -80,7 +80,8 @@ class TrainingState:
     @functools.cached_property
     def identities(self) -> dict[str, dict[str, Any]]:
         """Shape and checksum of the data: only a run that is saved or resumed needs them read through."""
-        arrays = {name: np.ascontiguousarray(value) for name, value in self.data.items() if value is not None}
+        arrays = {name: np.ascontiguousarray(value, np.int64 if name.endswith("labels") else None)
+                  for name, value in self.data.items() if value is not None}
         return {name: {"shape": list(array.shape),
                        "checksum": zlib.crc32(array.data) if array.dtype.kind in "uif" else 0}
                 for name, array in arrays.items()}
@@ -100,7 +101,7 @@ class TrainingState:
         return record
 
     def _look_at_the_model(self) -> None:
-        """Between two epochs the caller may have changed its beta, and a part of one's own what no file can hold."""
+        """Between two epochs the caller may have changed beta."""
         if self.tree:
             self.tree = checked_tree_of(self.model)
 
@@ -109,6 +110,7 @@ class TrainingState:
 
         Raises FloatingPointError where a weight is not finite, and leaves the last good checkpoint as it is.
         """
+        checked_tree_of(self.model)    # a part of one's own may by now hold something that no file can
         weight = self.model.parameters.first_not_finite()
         if weight is not None:
             raise FloatingPointError(f"the weight {weight} is not finite after the last step; expected finite "
@@ -178,13 +180,15 @@ class TrainingState:
 
     def _check_same_run(self, saved: dict[str, Any], tree: dict[str, Any]) -> None:
         numbers, _ = _split(vars(self.optimizer))
-        data = saved["data"] if "data" in saved else {    # version 0.1.0 knew its images alone
-            "images": dict(zip(("shape", "checksum"), saved["images"]))}
+        if "data" in saved:
+            data, names = saved["data"], list(dict.fromkeys([*saved["data"], *self.identities]))
+        else:    # version 0.1.0 knew its images alone
+            data, names = {"images": dict(zip(("shape", "checksum"), saved["images"]))}, ["images"]
         now = {"the model": self.tree,
-               **{f"the {name}": self.identities.get(name) for name in data},
+               **{f"the {name}": self.identities.get(name) for name in names},
                "the optimizer": {"kind": type(self.optimizer).__name__, **numbers, "t": None}, **self.settings}
         then = {"the model": tree,
-                **{f"the {name}": value for name, value in data.items()},
+                **{f"the {name}": data.get(name) for name in names},
                 "the optimizer": {**saved["optimizer"], "t": None}, **saved["settings"]}
         for name, value in now.items():
             if value != then[name]:
