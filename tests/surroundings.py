@@ -3,6 +3,8 @@
     python -m tests.surroundings read-only    package, environment and home cannot be written; no network
     python -m tests.surroundings narrow       in a terminal of 30 columns
 
+Only the tests of what reads, writes, compiles and prints run there; with --whole all tests do.
+
 Uses the Python that runs it and what that has installed: `pip uninstall numba` first, and the second is one without.
 Linux only: the first is made of namespaces, which some machines keep for root.
 """
@@ -23,11 +25,13 @@ import termios
 ROOT = pathlib.Path(__file__).parents[1]
 MAIN_JOB = [sys.executable, "-m", "numpyvae", "train", "--epochs", "1", "--hidden", "50", "--out"]
 TESTS = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
+MEET_THEM = [f"tests/test_{name}.py" for name in
+             ("cli", "files", "format_1", "gradcheck", "layers", "model", "parts", "report", "training", "what_runs")]
 NO_CACHE = "no folder for compiled kernels can be written"
 COLUMNS = 30
 
 
-def read_only() -> None:
+def read_only(tests: list[str]) -> None:
     """Ask for namespaces of our own, in which this file goes on with `inside_read_only`."""
     with tempfile.TemporaryDirectory() as scratch:
         for folder in ("home", "tmp"):
@@ -36,10 +40,10 @@ def read_only() -> None:
                        if not name.startswith(("XDG_", "NUMBA_", "MPLCONFIG", "PYTHONPYCACHE"))}
         environment |= {"HOME": f"{scratch}/home", "TMPDIR": f"{scratch}/tmp"}
         subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "--net", sys.executable, "-m",
-                        "tests.surroundings", "inside-read-only"], cwd=ROOT, env=environment, check=True)
+                        "tests.surroundings", "inside-read-only", *tests], cwd=ROOT, env=environment, check=True)
 
 
-def inside_read_only() -> None:
+def inside_read_only(tests: list[str]) -> None:
     """Mount what shall not be written as read-only; the only network is this machine itself."""
     for folder in (sys.prefix, ROOT, os.environ["HOME"]):
         subprocess.run(["mount", "--bind", folder, folder], check=True)
@@ -51,7 +55,7 @@ def inside_read_only() -> None:
     print(done.stderr)
     if done.stderr.count(NO_CACHE) != 1:
         raise RuntimeError(f"expected one line with {NO_CACHE!r}")
-    subprocess.run(TESTS, check=True)
+    subprocess.run([*TESTS, *tests], check=True)
 
 
 def start_loopback() -> None:
@@ -61,9 +65,9 @@ def start_loopback() -> None:
         fcntl.ioctl(control, set_flags, struct.pack("16sh22x", b"lo", up))
 
 
-def narrow() -> None:
+def narrow(tests: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        for command in ([*MAIN_JOB, f"{scratch}/run"], TESTS):
+        for command in ([*MAIN_JOB, f"{scratch}/run"], [*TESTS, *tests]):
             if code := in_a_terminal(command):
                 raise subprocess.CalledProcessError(code, command)
 
@@ -87,4 +91,7 @@ SURROUNDINGS = {"read-only": read_only, "inside-read-only": inside_read_only, "n
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.surroundings", description=__doc__.split("\n")[0])
     parser.add_argument("surroundings", choices=SURROUNDINGS)
-    SURROUNDINGS[parser.parse_args().surroundings]()
+    parser.add_argument("tests", nargs="*", default=MEET_THEM, help="files of tests")
+    parser.add_argument("--whole", action="store_true", help="all tests")
+    options = parser.parse_args()
+    SURROUNDINGS[options.surroundings](["tests"] if options.whole else options.tests)
