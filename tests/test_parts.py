@@ -469,23 +469,30 @@ class Harmless(Plain):
         return x
 
 
-class Among:
+class Among(Plain):
     """Takes anything, to see what can be written."""
 
     def __init__(self, given):
         self.given, self.params, self.grads = given, {}, {}
 
-    def forward(self, x):
-        return x
 
-    def backward(self, dy, need_dx=True):
-        return dy
+class Uneven(Plain):
+    """Starts with the same number twice, of which one changes."""
+
+    def __init__(self, n_in):
+        super().__init__(n_in)
+        self.counts = [5, 5]
+
+    def forward(self, x):
+        self.counts[1] += 1
+        return x
 
 
 @pytest.mark.parametrize("layer, words", [
     (Statistics, "Statistics cannot be saved: its mean_size is .*expected it in params.* not_copied"),
     (lambda n: RandomFeatures(n, rng=np.random.default_rng(1)), "RandomFeatures cannot be saved: its matrix is"),
     (Unlike, "Unlike cannot be saved: its drawn is"),
+    (Uneven, "Uneven cannot be saved: its counts is"),
     (Raising, "Raising cannot be saved: .*it says KeyError..again"),
     (lambda n: Hidden(n, rng=np.random.default_rng(1)), "Hidden cannot be saved: when it is made .*more weights"),
     *[(functools.partial(lambda value, n: Among(value), value), "Among cannot be saved: its given is .*; expected numb")

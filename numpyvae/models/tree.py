@@ -123,10 +123,11 @@ def checked_tree_of(model: Any) -> dict[str, Any]:
     except RecursionError:
         raise ValueError(f"{type(model).__name__} cannot be saved: a part of it holds itself, or its parts are nested "
                          "too deep; expected a tree of parts") from None
-    if _size(tree) > MOST:
-        raise ValueError(f"{type(model).__name__} cannot be saved: it has {_size(tree):,} parts and numbers beside its "
+    size = _size(tree)
+    if size > MOST:
+        raise ValueError(f"{type(model).__name__} cannot be saved: it has {size:,} parts and numbers beside its "
                          f"weights; expected at most {MOST:,}")
-    own = {type(part).__name__: type(part) for part in parts if origin(type(part)) == "own"}
+    own = {type(part).__name__ for part in parts if origin(type(part)) == "own"}
     if own:
         again = _made_again(model, tree, parts, ", ".join(sorted(own)))
         for part, other in zip(parts, parts_of(again)):
@@ -166,7 +167,7 @@ def parts_of(part: Any) -> Iterator[Any]:
 def _size(tree: Any) -> int:
     """What `Maker` will count."""
     if isinstance(tree, dict):
-        return 1 + sum(map(_size, list(tree.values())[1:])) if "tuple" not in tree else 1 + _size(tree["tuple"])
+        tree = [value for key, value in tree.items() if key not in ("part", "own")]
     return 1 + sum(map(_size, tree)) if isinstance(tree, list) else 1
 
 
@@ -186,11 +187,14 @@ def _state(part: Any) -> dict[str, Any]:
     return {name: value for name, value in getattr(part, "__dict__", {}).items() if name not in scratch}
 
 
-def _is_alike(now: Any, again: Any, seen: set[int]) -> bool:
-    """Whether two values are equal, looked through as deep as they go; what is None at first may become anything."""
-    if again is None or id(again) in seen:
+def _is_alike(now: Any, again: Any, seen: set[tuple[int, int]]) -> bool:
+    """Whether two values are equal, looked through as deep as they go; what is None at first may become anything.
+
+    seen : pairs that are being looked at already, as an object may hold itself
+    """
+    if again is None or (id(now), id(again)) in seen:
         return True
-    seen.add(id(again))
+    seen.add((id(now), id(again)))
     if isinstance(again, (np.ndarray, np.number, int, float)):
         if not isinstance(now, (np.ndarray, np.number, int, float)):
             return False
