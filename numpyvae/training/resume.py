@@ -89,7 +89,8 @@ class TrainingState:
     def begin_epoch(self, n_images: int) -> None:
         """Draw an order of the images."""
         self.order = self.rng.permutation(n_images).astype(np.int64)    # int32 on WebAssembly
-        self._look_at_the_model()
+        if self.tree:    # since the last epoch the caller may have changed beta
+            self.tree = checked_tree_of(self.model)
 
     def end_epoch(self, n_images: int, validation: LossTerms | None) -> Record:
         """Close the epoch's record; the next epoch begins at its first image."""
@@ -97,13 +98,7 @@ class TrainingState:
         record = Record(len(self.records) + 1, loss, nll, kl, validation, self.seconds, n_images / self.seconds)
         self.records.append(record)
         self.position, self.sums, self.seconds = 0, np.zeros(3), 0.0
-        self._look_at_the_model()
         return record
-
-    def _look_at_the_model(self) -> None:
-        """Between two epochs the caller may have changed beta."""
-        if self.tree:
-            self.tree = checked_tree_of(self.model)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one .npz file, which `numpyvae.load` reads too: as the model in training.
