@@ -1,4 +1,4 @@
-"""The same bits: one seed in fresh processes, with other threads, with and without compiled kernels in the cache.
+"""The same bits: one seed in fresh processes, with other thread counts, with and without cached kernels.
 
     python -m benchmarks.bits
 """
@@ -31,7 +31,7 @@ records = list(nv.fit(vae, images, optimizer=nv.Adam(), epochs=2, batch_size=128
 numbers = np.array([[record.loss, record.nll, record.kl] for record in records])
 np.savez(sys.argv[4], weights=vae.parameters.values, numbers=numbers, samples=vae.sample(10, rng))
 """
-ROUNDING = 1e-12    # 1 against 2 BLAS threads in float64, of the largest number
+ROUNDING = 1e-12    # 1 against 2 BLAS threads in float64, relative to the largest number
 NETWORKS = {"dense": dict(n_data=784, hidden=(400,), n_latent=20), "conv": dict(n_latent=16)}
 
 
@@ -53,12 +53,12 @@ def hashed(arrays: dict[str, np.ndarray]) -> str:
 
 
 def difference(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, float]:
-    """Of the losses and the weights, relative to the largest."""
+    """The largest difference in losses and in weights, relative to the largest value."""
     return {name: float(np.abs(a[name] - b[name]).max() / np.abs(a[name]).max()) for name in ("numbers", "weights")}
 
 
 def compare(network: str, count: int, folder: pathlib.Path) -> dict[str, Any]:
-    """`count` processes of one seed; one beside two BLAS threads; kernels from the cache and compiled anew."""
+    """`count` processes with one seed; one BLAS thread against two; cached kernels against newly compiled ones."""
     threads = {dtype: difference(*(trained(network, folder, dtype=dtype, OPENBLAS_NUM_THREADS=n) for n in "12"))
                for dtype in ("float32", "float64")}
     hashes = {hashed(trained(network, folder, OPENBLAS_NUM_THREADS="2")) for _ in range(count)}

@@ -4,7 +4,7 @@
     python -m benchmarks.burda iwae --samples 5      train with the importance-weighted bound
 
 A run takes from half an hour to hours.  It writes its progress to runs/burda-.../progress.txt and a checkpoint every
-minute; the same command goes on where it was stopped.
+minute; the same command resumes it.
 
 As in the paper: 784-200-200-50-200-200-784, tanh, Glorot's initial weights, the output's bias at the logit of the mean
 training image, pixels binarised anew at random in every epoch, Adam with beta1 0.9, beta2 0.999, eps 1e-4; test NLL
@@ -40,7 +40,7 @@ def make_vae(images: np.ndarray, rng: np.random.Generator) -> nv.VAE:
 
 
 def train(objective: str, samples: int, epochs: int, seed: int, folder: pathlib.Path) -> tuple[nv.VAE, list[nv.Record]]:
-    """Train, or go on training; the model and its records."""
+    """Train, or resume training; returns the model and its records."""
     (images, _), (test, _) = nv.datasets.mnist("train"), nv.datasets.mnist("test")
     rng = np.random.default_rng(seed)
     vae = make_vae(images, rng)
@@ -58,7 +58,7 @@ def train(objective: str, samples: int, epochs: int, seed: int, folder: pathlib.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train a row of the IWAE paper's table 1, or go on.")
+    parser = argparse.ArgumentParser(description="Train a row of the IWAE paper's table 1, or resume it.")
     parser.add_argument("objective", choices=["vae", "iwae"])
     parser.add_argument("--samples", type=int, default=1, help="k, for iwae")
     parser.add_argument("--epochs", type=int, default=1200)
@@ -85,7 +85,7 @@ def evaluate(vae: nv.VAE, records: list[nv.Record], options: argparse.Namespace)
 
 
 def write_results() -> None:
-    """A row for each run that has ended, in runs/."""
+    """A row for each finished run in runs/."""
     runs = [json.loads(path.read_text()) for path in sorted(pathlib.Path("runs").glob("burda-*/result.json"))]
     rows = [[f"{run['objective'].upper()} k={run['samples']}", PAPER.get((run["objective"], run["samples"]), "–"),
              f"{run['nll']:.2f} ± {run['standard_error']:.2f} ({run['active_units']})", f"{run['test_elbo']:.2f}",

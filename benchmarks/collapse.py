@@ -15,10 +15,10 @@ SPREAD = 0.25
 
 
 def train_without_noise(vae: nv.VAE, x: np.ndarray, steps: int = 20_000, lr: float = 0.1) -> None:
-    """Adam on full batches in float64, the learning rate falling a thousandfold; for eps the points of exact.cubature,
+    """Adam on full batches in float64, the learning rate falling a thousandfold; eps are the points of exact.cubature,
     at which a linear VAE's sampled loss is the expected one.
 
-    The weights find the subspace soon; most steps are for the axes in it, on which the loss hardly depends.
+    The weights soon find the subspace; most steps are spent on the axes in it, on which the loss hardly depends.
     [Lucas et al. 2019; Bao et al. 2020]
     """
     points = exact.cubature(vae.n_latent)
@@ -48,7 +48,7 @@ def two_gaussians() -> str:
 
 
 def data_sets() -> dict[str, np.ndarray]:
-    """Gaussian data, and the digits' pixels that vary, shrunk to 7 x 7."""
+    """Gaussian data, and digits shrunk to 7 x 7, only the pixels that vary."""
     rng = np.random.default_rng(1)
     mixing = rng.standard_normal((10, 10)) * np.linspace(1.5, 0.2, 10)[:, None]
     digits, _ = nv.datasets.strokes(1000, seed=1)

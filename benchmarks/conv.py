@@ -3,7 +3,7 @@
     python -m benchmarks.conv
 
 28 x 28 images through 32 and 64 channels, stride 2, a dense layer of 256, latent 16, batch 128; float32, forward +
-backward + Adam, turn by turn, each in a process of its own.  Without the extra `bench` (torch) only the floor is
+backward + Adam, in turn, each in a process of its own.  Without the extra `bench` (torch) only the floor is
 measured.
 """
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     NUMPYVAE_DATA=<folder of MNIST> python -m benchmarks.epoch
 
-Beside it PyTorch with its DataLoader doing the same (extra `bench`), and the epoch's matrix products alone.
+Compared with PyTorch and its DataLoader doing the same (extra `bench`), and with the epoch's matrix products alone.
 """
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     python -m benchmarks.estimators
 
 A VAE on MNIST, early in training and later, and one fixed batch: the gradient for the encoder is estimated again and
-again with new noise.  Of each estimator the total variance, the sum over the encoder's weights, against the
+again with new noise.  For each estimator: the total variance, summed over the encoder's weights, relative to the
 reparameterised one's; and how far the means lie apart, in standard errors: they estimate the same number.
 """
 from __future__ import annotations
@@ -24,7 +24,7 @@ Estimator = Callable[[nv.VAE, np.ndarray, np.ndarray], Any]
 
 def mean_and_variance(vae: nv.VAE, x: np.ndarray, estimate: Estimator, k: int,
                       rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Of the encoder's gradient over DRAWS draws of noise: its mean, and the sum of its entries' variances."""
+    """The mean of the encoder's gradient over DRAWS draws of noise, and the sum of its entries' variances."""
     names = [name for name in vae.parameters.names if not name.startswith("decoder")]
     total, squares = 0.0, 0.0
     for _ in range(DRAWS):
@@ -36,7 +36,7 @@ def mean_and_variance(vae: nv.VAE, x: np.ndarray, estimate: Estimator, k: int,
 
 
 def baseline_of(vae: nv.VAE, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each image's mean nll, from other noise: independent of the draws it is taken from."""
+    """Each image's mean nll, from other noise: independent of the draws it is subtracted from."""
     draws = []
     for _ in range(50):
         mu, logvar = vae.encode(x)
@@ -46,7 +46,7 @@ def baseline_of(vae: nv.VAE, x: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def compare(vae: nv.VAE, x: np.ndarray, rng: np.random.Generator) -> list[list[str]]:
-    """A row for each estimator; the first of each bound is the yardstick of the others."""
+    """A row for each estimator; the first of each bound is the yardstick for the others."""
     baseline = baseline_of(vae, x, rng)
     families: list[dict[str, tuple[Estimator, int]]] = [
         {"ELBO: reparameterised": (nv.VAE.loss_and_grad, 1),

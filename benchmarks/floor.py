@@ -28,7 +28,7 @@ def matrix_products(hidden: Sequence[int], n_latent: int, batch: int, n_data: in
 
 
 def conv_products(batch: int) -> Callable[[], None]:
-    """The same for VAE.conv's default: a convolution's rows are its windows, a transposed one's its smaller pixels."""
+    """The same for VAE.conv's default: a convolution's rows are its windows, a transposed one's its input pixels."""
     large, small = 14 * 14 * batch, 7 * 7 * batch
     return products([(large, 3 * 3, 32), (small, 3 * 3 * 32, 64), (batch, 7 * 7 * 64, 256), *2 * [(batch, 256, 16)],
                      (batch, 16, 256), (batch, 256, 7 * 7 * 64), (small, 64, 3 * 3 * 32), (large, 32, 3 * 3)], 1)
@@ -61,7 +61,7 @@ def training_step(hidden: Sequence[int], n_latent: int, batch: int, n_data: int 
 
 
 def step_of(vae: nv.VAE, batch: int, rng: np.random.Generator) -> Callable[[], None]:
-    """The same for a model at hand, on random black-and-white images."""
+    """The same for a given model, on random black-and-white images."""
     optimizer = nv.Adam(1e-3)
     x = (rng.random((batch, vae.n_data)) < 0.5).astype(np.float32)
     eps = rng.standard_normal((batch, vae.n_latent), dtype=np.float32)

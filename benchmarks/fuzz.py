@@ -1,9 +1,9 @@
-"""A coverage-guided fuzzer on every reader of files: atheris looks for bytes that reach new lines.
+"""A coverage-guided fuzzer for every reader of files: atheris searches for bytes that reach new lines of code.
 
     pip install -e ".[fuzz]"
     python -m benchmarks.fuzz --minutes 10
 
-A file that is neither read nor refused in one line of ours is kept in fuzz/ and ends the run; make it a test.
+A file that is neither read nor refused with our one-line message ends the run and is kept in fuzz/; make it a test.
 """
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ import numpy as np
 from .hostile import KINDS, Kind, saved, zipped
 from .results import table, write_section
 
-MEGABYTES = 1024        # of memory, over which a run is a crash: Python, NumPy and the fuzzer itself need 200
+MEGABYTES = 1024        # of memory; more is a crash: Python, NumPy and the fuzzer itself need 200
 FOUND = pathlib.Path("fuzz")
 
 
 class Target:
-    """One input of the fuzzer: a byte that says which reader, whether what follows is packed first, and that."""
+    """One input of the fuzzer: a byte that says which reader, and whether to pack the rest first; then the rest."""
 
     def __init__(self, folder: pathlib.Path):
         self.kind = Kind(folder)
@@ -41,7 +41,7 @@ class Target:
             self.members = [(name.removesuffix(".npy"), archive.read(name)) for name in archive.namelist()]
 
     def seeds(self) -> list[bytes]:
-        """Good files, as they are and unpacked."""
+        """Good files, both as they are and unpacked."""
         raw = [bytes([i]) + content for i, name in enumerate(KINDS) for content in self.good[name]]
         packed = {"gzip": self.good["idx"], "npz": self.good["npy"], "model": [self.header(self.good["model"][0])],
                   "checkpoint": [bytes([i]) + content for i, (_, content) in enumerate(self.members)]}
@@ -52,7 +52,7 @@ class Target:
             return bytes(np.load(io.BytesIO(member.read())))
 
     def packed(self, name: str, content: bytes) -> bytes:
-        """Checksums would hide from the fuzzer what lies behind them, so it mutates what is inside."""
+        """Checksums would hide what lies behind them from the fuzzer, so it mutates the unpacked content."""
         if name == "gzip":
             return gzip.compress(content, 1)
         if name == "npz":
@@ -67,7 +67,7 @@ class Target:
         return content
 
     def __call__(self, data: bytes) -> None:
-        """Raises what a reader must not: anything but a sentence in one line."""
+        """Raises whatever a reader must not: anything but a one-line message."""
         if not data:
             return
         name = KINDS[data[0] % len(KINDS)]
@@ -81,11 +81,11 @@ class Target:
 
 
 def fuzz(options: argparse.Namespace) -> None:
-    """In this process, until the time is over or a file does harm."""
+    """Fuzz in this process, until time is up or a file does harm."""
     import atheris
     warnings.simplefilter("ignore")
     with atheris.instrument_imports(include=["numpyvae"]):
-        import numpyvae  # noqa: F401  (and with it the readers, which are what is looked at)
+        import numpyvae  # noqa: F401  (and with it the readers, which are instrumented)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as corpus:
         target = Target(pathlib.Path(folder))
         for i, seed in enumerate(target.seeds()):
@@ -107,7 +107,7 @@ def main() -> int:
     FOUND.mkdir(exist_ok=True)
     arguments = [sys.executable, "-m", "benchmarks.fuzz", "--here", "--minutes", str(options.minutes), "--seed",
                  str(options.seed)]
-    environment = {**os.environ, "NUMPYVAE_KERNELS": "0"}    # numba cannot compile what counts its own lines
+    environment = {**os.environ, "NUMPYVAE_KERNELS": "0"}    # numba cannot compile instrumented code
     done = subprocess.run(arguments, stderr=subprocess.PIPE, text=True, env=environment)
     stats = dict(re.findall(r"stat::(\w+):\s+(\d+)", done.stderr))
     if done.returncode or not stats:

@@ -1,8 +1,8 @@
-"""How well the gradients are proven: the checks' errors, and the mutants that the checks have killed.
+"""How well the gradients are verified: the checks' errors, and the mutants that the checks have killed.
 
     python -m benchmarks.gradients
 
-Also renews the table in the README.
+Also updates the table in the README.
 """
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.hostile --count 10000
 
-Every kind of file is read in a process of its own, so that its peak memory is its own.
+Every kind of file is read in a process of its own, so that its peak memory can be measured.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ import numpy as np
 
 from .results import table, write_section
 
-CAP = 64 * 2**20    # bytes of memory beyond what the process had: the files are of a few kB
+CAP = 64 * 2**20    # bytes of memory beyond what the process already used: the files are a few kB
 
 
 class Kind:
@@ -107,7 +107,7 @@ class Kind:
                 for code in (8, 9, 11, 14, 7, 255):
                     forged = struct.pack(f">BBBB{len(lengths)}I", 0, 0, code, len(lengths), *lengths)
                     yield forged if name == "idx" else gzip.compress(forged)
-            packer, block = zlib.compressobj(9, wbits=31), bytes(2**20)    # never in memory at once, as it must not be
+            packer, block = zlib.compressobj(9, wbits=31), bytes(2**20)    # never whole in memory, nor may it be
             yield b"".join([packer.compress(struct.pack(">BBBBI", 0, 0, 8, 1, 1000)),
                             *(packer.compress(block) for _ in range(100)), packer.flush()])
         else:
@@ -116,7 +116,7 @@ class Kind:
             yield b"GIF89a" + b"\xff" * 100
 
     def forged_headers(self) -> Iterator[bytes]:
-        """Models whose parts, or in format 1 whose configuration, ask for terabytes, or are none."""
+        """Models whose parts (in format 1, whose configuration) ask for terabytes, or are nothing of the kind."""
         from numpyvae.models.tree import tree_of
         tree, values = tree_of(self.vae), self.vae.parameters.values
         config = {"n_data": 30, "hidden": [8], "n_latent": 2, "likelihood": "bernoulli", "activation": "relu",
@@ -140,7 +140,7 @@ class Kind:
 
 
 def with_one_changed(tree: Any, value: Any) -> Iterator[Any]:
-    """A tree again and again, each time with another of its leaves or branches exchanged for the value."""
+    """Copies of a tree, each with a different leaf or branch replaced by the value."""
     yield value
     if isinstance(tree, dict):
         yield from ({**tree, key: changed} for key in tree for changed in with_one_changed(tree[key], value))
@@ -150,7 +150,7 @@ def with_one_changed(tree: Any, value: Any) -> Iterator[Any]:
 
 
 class Evil:
-    """What a pickle may do: here it leaves a file behind, which nothing may."""
+    """What a pickle could do: this one leaves a file behind, which must never happen."""
 
     def __init__(self, path: str):
         self.path = path
@@ -202,7 +202,7 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def read_all(name: str, count: int, seed: int) -> dict[str, Any]:
-    """In this process: every forged file and `count` mutated ones; what became of them."""
+    """Read every forged file and `count` mutated ones in this process; returns what became of them."""
     import resource
     import warnings
     warnings.simplefilter("ignore")

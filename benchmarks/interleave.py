@@ -1,6 +1,6 @@
 """Times that can be compared on a machine whose speed drifts: A B C A B C ..., and ratios within each round.
 
-A turn is a short block of runs, not one run.  A round counts where the two cores were near each other before it and
+A turn is a short block of runs, not one run.  A round counts if the two cores were near each other before and
 after it (distance.py).
 """
 from __future__ import annotations
@@ -21,15 +21,15 @@ T = TypeVar("T")
 Run = Callable[[], object]
 Turns = Mapping[str, Callable[[], float]]    # each returns the seconds that a run takes
 
-REST = 0.1            # seconds before a turn: threads that have worked stay awake for some time, and keep a core
-WAKING = 0.1          # seconds that a turn runs before it counts, until the scheduler has spread the threads
-BLOCK = 0.1           # seconds that count, at least
-FEWEST = 3            # runs that count, at least
-PATIENCE = 5          # as many times the rounds asked for are run before those with distant cores count as well
+REST = 0.1            # seconds before a turn: threads that have just worked stay awake for a while and occupy a core
+WAKING = 0.1          # seconds that a turn runs uncounted, until the scheduler has spread the threads
+BLOCK = 0.1           # least number of counted seconds
+FEWEST = 3            # least number of counted runs
+PATIENCE = 5          # after this many times the requested rounds, those with distant cores count as well
 
 
 def block(run: Run) -> float:
-    """A turn for works of milliseconds: seconds a run, the median over a block of them."""
+    """A turn for workloads of milliseconds: seconds per run, the median over a block of runs."""
     time.sleep(REST)
     awake = time.perf_counter() + WAKING
     while time.perf_counter() < awake:
@@ -41,13 +41,13 @@ def block(run: Run) -> float:
 
 
 def single(run: Run) -> float:
-    """A turn for works of seconds: one run."""
+    """A turn for workloads of seconds: one run."""
     time.sleep(REST)
     return _seconds(run)
 
 
 def interleave(work: Mapping[str, Run], rounds: int = 20) -> dict[str, np.ndarray]:
-    """Run the works in turn, in this process; for each the seconds a run takes, one number for each round."""
+    """Run the workloads in turn, in this process; returns the seconds per run of each, one number per round."""
     turns = {name: functools.partial(block, run) for name, run in work.items()}
     one_round(turns)    # compiles and warms up
     return by_name(near_rounds(lambda: one_round(turns), rounds))
@@ -55,10 +55,10 @@ def interleave(work: Mapping[str, Run], rounds: int = 20) -> dict[str, np.ndarra
 
 def interleave_apart(makers: Mapping[str, Callable[[], Run]], rounds: int = 20,
                      turn: Callable[[Run], float] = block, starts: int = 1) -> dict[str, np.ndarray]:
-    """The same, each work in a process of its own, where its maker is called.
+    """The same, each workload in a process of its own, where its maker is called.
 
-    starts : how often the processes are started, each time for so many rounds: a work may be faster in one process
-             than in the next
+    starts : how often the processes are started, each time for that many rounds: a workload may be faster in one
+             process than in the next
     """
     found: list[dict[str, float]] = []
     for _ in range(starts):
@@ -69,9 +69,9 @@ def interleave_apart(makers: Mapping[str, Callable[[], Run]], rounds: int = 20,
 
 @contextlib.contextmanager
 def apart(makers: Mapping[str, Callable[[], Run]], turn: Callable[[Run], float] = block) -> Iterator[Turns]:
-    """Turns of works that have a process each, warmed up.
+    """Turns of workloads that have a process each, warmed up.
 
-    In one process the frameworks' threads get in each other's way: beside NumPy's a step of PyTorch took 8 ms in place
+    In one process the frameworks' threads get in each other's way: beside NumPy's a step of PyTorch took 8 ms instead
     of 3.6.
     """
     context = multiprocessing.get_context("spawn")
@@ -90,13 +90,13 @@ def apart(makers: Mapping[str, Callable[[], Run]], turn: Callable[[Run], float] 
 
 
 def near_rounds(run_round: Callable[[], T], rounds: int) -> list[T]:
-    """The results of so many rounds with the cores near each other; where they hardly ever are, of all rounds."""
+    """The results of this many rounds with the cores near each other; if they hardly ever are, of all rounds."""
     near, far = rounds_by_distance(run_round, lambda near, far: near == rounds or near + far == PATIENCE * rounds)
     return near if len(near) == rounds else near + far
 
 
 def rounds_by_distance(run_round: Callable[[], T], enough: Callable[[int, int], bool]) -> tuple[list[T], list[T]]:
-    """Rounds with the cores near each other, and rounds without, until there are `enough` of both."""
+    """Rounds with the cores near each other, and rounds with them apart, until there are `enough` of both."""
     near: list[T] = []
     far: list[T] = []
     while not enough(len(near), len(far)):
@@ -109,12 +109,12 @@ def rounds_by_distance(run_round: Callable[[], T], enough: Callable[[int, int], 
 
 
 def one_round(turns: Turns) -> dict[str, float]:
-    """A turn of each work."""
+    """A turn of each workload."""
     return {name: turn() for name, turn in turns.items()}
 
 
 def by_name(rounds: list[dict[str, float]]) -> dict[str, np.ndarray]:
-    """For each work its seconds in all the rounds."""
+    """Each workload's seconds in all the rounds."""
     return {name: np.array([each[name] for each in rounds]) for name in rounds[0]}
 
 
@@ -137,7 +137,7 @@ def _seconds(run: Run) -> float:
 
 
 def _serve(connection: Connection, make: Callable[[], Run], turn: Callable[[Run], float]) -> None:
-    """In the work's own process: a turn for every question, until nobody is left to ask."""
+    """In the workload's own process: a turn for every request, until the other end is closed."""
     run = make()
     with contextlib.suppress(EOFError):
         while True:

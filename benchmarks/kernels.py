@@ -1,4 +1,4 @@
-"""Each fused kernel beside the same lines in plain NumPy, and the bytes that it moves beside what memory can do.
+"""Each fused kernel against the same lines in plain NumPy, and the bytes it moves against what memory can deliver.
 
     python -m benchmarks.kernels
 """
@@ -22,7 +22,7 @@ from .interleave import interleave, ratio, spread
 from .results import table, write_section
 
 Work = Callable[[], object]
-NUMPY_BEGINS = 16    # bytes after a line of the cache: where arrays begin that NumPy gets from the system
+NUMPY_BEGINS = 16    # bytes past a cache line, where arrays begin that NumPy gets from the system
 B, D, Z, P = 128, 784, 20, 652_824    # batch, pixels, latent, weights of 784-400-20-400-784
 
 
@@ -73,7 +73,7 @@ def adam_step() -> tuple[Work, Work, int]:
 
 
 def beside_its_reference(function: Twin, *arguments: object) -> tuple[Work, Work, int]:
-    """A kernel beside the NumPy function that stands for it in the package; each array is read or written once."""
+    """A kernel against the NumPy function that it replaces in the package; each array is read or written once."""
     moved = sum(array.nbytes for array in arguments if isinstance(array, np.ndarray))
     return lambda: function(*arguments), lambda: function.reference(*arguments), moved
 
@@ -86,14 +86,14 @@ def loss_and_gradient(function: Twin, outputs_per_pixel: int) -> tuple[Work, Wor
 
 
 def windows(function: Twin) -> tuple[Work, Work, int]:
-    """Of the second convolution of VAE.conv: 3 x 3 pixels at every second one of 14 x 14, with 32 channels."""
+    """The windows of VAE.conv's second convolution: 3 x 3 pixels at every second one of 14 x 14, with 32 channels."""
     image, cut = normal(B, 14, 14, 32), normal(B, 7, 7, 3, 3, 32)
     arguments = (image, cut) if function is patches else (cut, image)
     return beside_its_reference(function, *arguments, (2, 2), (1, 1))
 
 
 def placed(array: np.ndarray, after_line: int) -> np.ndarray:
-    """A copy that begins so many bytes after a line of the cache."""
+    """A copy that begins that many bytes past a cache line."""
     raw = aligned((array.nbytes + LINE,), np.uint8)
     place = raw[after_line:after_line + array.nbytes].view(array.dtype).reshape(array.shape)
     place[:] = array
@@ -101,7 +101,7 @@ def placed(array: np.ndarray, after_line: int) -> np.ndarray:
 
 
 def two_places() -> list[list[str]]:
-    """What a convolution's kernels lose on arrays that begin where NumPy's do; 32 images, a portion of a batch."""
+    """What a convolution's kernels lose on arrays that begin where NumPy's do; 32 images, a chunk of a batch."""
     relu, image, cut, rows = ACTIVATIONS["relu"], normal(32, 14, 14, 32), normal(32, 7, 7, 3, 3, 32), normal(224, 448)
     found = []
     for name, function, arguments in (

@@ -1,4 +1,4 @@
-"""A training process, killed at random again and again; what is resumed ends with the bits of one left in peace.
+"""A training process, killed at random and resumed, ends bit for bit as an undisturbed one, again and again.
 
     python -m benchmarks.kills --count 200
 """
@@ -35,26 +35,26 @@ def write_images(folder: str | os.PathLike[str]) -> None:
 
 
 def command(out: str) -> list[str]:
-    """A run of 100 epochs that spends about half of its time in saves; in the folder of the images."""
+    """A run of 100 epochs that spends about half of its time saving; to be started in the folder of the images."""
     return [sys.executable, "-m", "numpyvae", "train", "--data", "images.npy", "--hidden", "16", "--latent", "2",
             "--epochs", "100", "--batch-size", "16", "--binarize", "dynamic", "--checkpoint-every", "5 steps",
             "--out", out]
 
 
 def run(arguments: list[str]) -> None:
-    """Raises RuntimeError with the process's last words where it fails."""
+    """Raises RuntimeError with the process's last output if it fails."""
     done = subprocess.run(arguments, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)} exited with {done.returncode}: {done.stderr}")
 
 
 def resume(out: str) -> None:
-    """Go on, or begin where the process died before it had noted what it was to do."""
+    """Resume, or start over if the process died before it had recorded its options."""
     run([*command(out)[:4], "--resume", out] if os.path.exists(f"{out}/run.json") else command(out))
 
 
 def digest(out: str) -> str:
-    """Of the last checkpoint: weights, moments, the random generator and the losses of every epoch."""
+    """The digest of the last checkpoint: weights, moments, the random generator and the losses of every epoch."""
     header, arrays = checkpoint.read(os.path.join(out, "checkpoint.npz"))
     found = hashlib.sha256()
     for name in sorted(arrays):
@@ -66,7 +66,7 @@ def digest(out: str) -> str:
 
 
 def whole_run() -> float:
-    """One run that nobody kills, in the folder whole/; the seconds that it took with kernels from the cache."""
+    """One undisturbed run, in the folder whole/; returns the seconds that it took with cached kernels."""
     run(command("cold"))
     start = time.perf_counter()
     run(command("whole"))
@@ -74,11 +74,11 @@ def whole_run() -> float:
 
 
 def kill_and_resume(count: int, seconds: float, seed: int) -> Iterator[tuple[str, str]]:
-    """For each of `count` runs: where it was killed, within these seconds, and the digest it ended with at last."""
+    """For each of `count` runs: where it was killed, within these seconds, and its final digest."""
     rng = np.random.default_rng(seed)
     for i in range(count):
         out, code = f"run{i}", 0
-        while code == 0:    # it had ended before the signal came: again
+        while code == 0:    # it had ended before the signal came: try again
             shutil.rmtree(out, ignore_errors=True)
             process = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(rng.uniform(0, seconds))

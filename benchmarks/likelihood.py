@@ -1,8 +1,8 @@
-"""log p(x) by 5000 importance samples an image: ours beside PyTorch eager.
+"""log p(x) by 5000 importance samples per image: ours beside PyTorch eager.
 
     python -m benchmarks.likelihood
 
-The network of the IWAE paper, 784-200-200-50-200-200-784 with tanh, on a slice of the test images, turn by turn,
+The network of the IWAE paper, 784-200-200-50-200-200-784 with tanh, on a slice of the test images, in turn,
 each in a process of its own.  Needs the extra `bench` (torch).
 """
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .peers import torch_log_likelihood
 from .results import table, title_with_blas, write_section
 
 IMAGES, SAMPLES, TEST_SET = 100, 5000, 10_000
-STARTS, ROUNDS = 7, 3    # of the processes, and of turns in each: PyTorch's time goes from 24 to 40 ms an image
+STARTS, ROUNDS = 7, 3    # starts of the processes, and rounds in each: PyTorch's time varies from 24 to 40 ms per image
 
 
 def our_log_likelihood(x: np.ndarray) -> Run:

@@ -1,4 +1,4 @@
-"""The matrix product, three times in numba and once in NumPy's BLAS, on one thread and as the project calls it.
+"""The matrix product, three ways in numba and once in NumPy's BLAS, on one thread and as the project calls it.
 
     python -m benchmarks.matmul
 """

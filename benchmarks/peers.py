@@ -1,7 +1,7 @@
 """The same training step in the frameworks that a learner would use instead: the same sizes, data, noise, loss,
 optimizer and number of threads.
 
-Each function returns one that runs a step and waits for its result.  The frameworks are the extra `bench`.
+Each function returns one that runs a step and waits for its result.  The extra `bench` installs the frameworks.
 """
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def torch_conv_step(n_latent: int, batch: int, *, channels_last: bool) -> Step:
 
 
 def torch_step(hidden: Sequence[int], n_latent: int, batch: int, *, compiled: bool = False, n_data: int = 784) -> Step:
-    """PyTorch, eager or by torch.compile; Adam is PyTorch's fused one in both."""
+    """PyTorch, eager or compiled by torch.compile; Adam is PyTorch's fused one in both."""
     return _torch_step(torch_vae(hidden, n_latent, n_data), n_latent, batch, n_data, compiled)
 
 

@@ -1,8 +1,8 @@
-"""What a training step takes where the host runs our two cores near each other, and where it does not.
+"""How long a training step takes when the host runs our two cores near each other, and when it does not.
 
     python -m benchmarks.placement
 
-The same rounds as in `benchmarks.step`, sorted by what a handover between the cores costs (distance.py).  Without the
+The same rounds as in `benchmarks.step`, sorted by the cost of a handover between the cores (distance.py).  Without the
 extra `bench` (torch, jax) only the floor is measured.
 """
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .results import table, title_with_blas, write_section
 from .step import PEERS, steps
 
 WORK = [((400,), 20, 128), ((400,), 20, 20)]    # hidden, latent, batch
-ENOUGH, MOST = 10, 150    # rounds of each kind; rounds of both, should one kind not come
+ENOUGH, MOST = 10, 150    # rounds of each kind; rounds in all, in case one kind never comes
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: which part of it the matrix products leave to everything else.
+"""Where the time of a training step goes: how much of it the matrix products leave to everything else.
 
     python -m benchmarks.profile
 

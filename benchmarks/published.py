@@ -23,7 +23,7 @@ P1 = [127.30, 115.79, 112.22, 109.64, 108.54, 107.70, 107.07, 106.66, 106.04, 10
 
 
 def train(hidden: int, n_images: int, binarize: str, seed: int) -> tuple[list[nv.Record], float]:
-    """Ten epochs on MNIST's first n_images; the records and the processor's seconds.
+    """Ten epochs on MNIST's first n_images; returns the records and the CPU seconds.
 
     With all 60,000, as `numpyvae train --data mnist --hidden HIDDEN --binarize BINARIZE --epochs 10 --seed SEED`.
     """

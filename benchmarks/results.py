@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any
 
 RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
-BLAS_CHOICE = "OPENBLAS_CORETYPE"    # where it is set, NumPy's BLAS does not choose its routines by the processor
+BLAS_CHOICE = "OPENBLAS_CORETYPE"    # if it is set, NumPy's BLAS does not choose its routines by the processor
 HEAD = "# Results\n\nEvery section was written by the command that it names.\n"
 
 
@@ -26,7 +26,7 @@ def write_section(title: str, command: str, body: str, packages: Sequence[str] =
 
 
 def title_with_blas(title: str) -> str:
-    """The title, and which routines BLAS was told to take: the sections of both stand beside each other."""
+    """The title, and which routines BLAS was told to use, so that sections for either choice can coexist."""
     chosen = os.environ.get(BLAS_CHOICE)
     return title + (f", BLAS told to take its routines for {chosen}" if chosen else "")
 

@@ -1,4 +1,4 @@
-"""What saving costs: its share of the time of `numpyvae train` as it is.
+"""What saving costs: its share of the time of an ordinary `numpyvae train`.
 
     NUMPYVAE_DATA=data python -m benchmarks.saving
 """
@@ -18,7 +18,7 @@ RUNS = [("strokes", "dense"), ("mnist", "dense"), ("strokes", "conv")]
 
 
 def saving(data: str, network: str) -> dict[str, float]:
-    """Seconds of a run and of what it saved meanwhile: the model after each epoch, a checkpoint every minute."""
+    """Seconds of a run, and of its saves: the model after each epoch, a checkpoint every minute."""
     saves: list[float] = []
     write = checkpoint.write
 
@@ -28,7 +28,7 @@ def saving(data: str, network: str) -> dict[str, float]:
         saves.append(time.perf_counter() - start)
 
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(checkpoint, "write", timed), \
-            mock.patch("numpyvae.cli.train.write_run_report", lambda out, *_: ""):    # it comes after the training
+            mock.patch("numpyvae.cli.train.write_run_report", lambda out, *_: ""):    # the report comes after training
         start = time.perf_counter()
         if numpyvae(["train", "--data", data, "--network", network, "--out", str(pathlib.Path(folder) / "run")]):
             raise RuntimeError("the run failed, and said why")

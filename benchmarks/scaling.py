@@ -1,4 +1,4 @@
-"""How the time of training grows with the work: one thing is made larger, everything else stays.
+"""How the time of training grows with the work: one thing grows, everything else stays the same.
 
     python -m benchmarks.scaling
 """

@@ -2,7 +2,7 @@
 
     python -m benchmarks.step
 
-Everything is float32, forward + backward + Adam, turn by turn, each in a process of its own.  Without the extra `bench`
+Everything is float32, forward + backward + Adam, in turn, each in a process of its own.  Without the extra `bench`
 (torch, jax) only the floor is measured.
 """
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How large the package is, and how much of a training step goes into looking at arguments.
+"""How large the package is, and how much of a training step goes into checking arguments.
 
     python -m benchmarks.structure
 
@@ -50,11 +50,11 @@ def code_lines(source: str) -> int:
 
 
 def checks_of_a_step() -> collections.Counter[str]:
-    """Calls in one `loss_and_grad` of functions of arguments.py, and of those named expect... or check..."""
+    """Calls in one `loss_and_grad` to functions of arguments.py, and to those named expect... or check..."""
     rng = np.random.default_rng(0)
     vae = nv.VAE.dense(784, (400,), 20, rng=rng)
     x, eps = rng.random((128, 784), np.float32), rng.standard_normal((128, 20), np.float32)
-    vae.loss_and_grad(x, eps)    # what is looked at once is not looked at again
+    vae.loss_and_grad(x, eps)    # what has been checked once is not checked again
     calls: collections.Counter[str] = collections.Counter()
 
     def note(frame: Any, event: str, argument: Any) -> None:

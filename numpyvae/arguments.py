@@ -1,11 +1,11 @@
-"""What an argument may be, and the sentence for one that does not fit.
+"""What an argument may be, and the error message for one that does not fit.
 
     @checked(codes="N Z", labels="any: N", n=WHOLE)
     def nearest(codes: Array, labels: Array, n: int, *, rng: np.random.Generator): ...
 
-An array's axes are given as in twin.py: the same letter, the same length.  What else an argument may be stands beside
-it, as a Kind; or its annotation says it.  NumPy's numbers become Python's, which neither overflow nor stay out of JSON.
-What runs in every training step looks at its arguments by hand, because binding them costs some microseconds.
+An array's axes are given as in twin.py: the same letter means the same length.  Any other argument has a Kind, given by
+name or implied by its annotation.  NumPy's numbers become Python's, which do not overflow and fit into JSON.  Functions
+that run in every training step check their arguments by hand, because binding them costs some microseconds.
 """
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ import numpy as np
 P = ParamSpec("P")
 R = TypeVar("R")
 
-LARGEST = 2**31 - 1    # of a whole number: more than anybody has time or room for
+LARGEST = 2**31 - 1    # whole number accepted: more than anybody has time or memory for
 
 
 def plain(value: Any) -> Any:
-    """Python's own number for NumPy's, also within a tuple or a list."""
+    """A NumPy number as Python's own, also inside a tuple or a list."""
     if isinstance(value, (tuple, list)) and type(value) in (tuple, list):
         return type(value)(map(plain, value))
     return value.item() if isinstance(value, np.generic) else value
 
 
 def as_tuple(value: Any) -> Any:
-    """A tuple of Python's own numbers for a list, a range or an array of one axis."""
+    """A list, a range or a one-dimensional array as a tuple of Python's own numbers."""
     if isinstance(value, (list, tuple, range)) or (isinstance(value, np.ndarray) and value.ndim == 1):
         return tuple(map(plain, value))
     return plain(value)
 
 
 class Kind(NamedTuple):
-    """What an argument may be: a test, the words for it, what is raised, and what becomes of it before the test."""
+    """What an argument may be: a test, its description, the exception it raises, and a conversion made before it."""
 
     fits: Callable[[Any], bool]
     expected: str
@@ -46,7 +46,7 @@ class Kind(NamedTuple):
     convert: Callable[[Any], Any] = plain
 
     def check(self, called: str, name: str, value: Any) -> Any:
-        """The value, converted; raises what names the function and the argument, where it does not fit."""
+        """The converted value; if it does not fit, raises an error that names the function and the argument."""
         value = self.convert(value)
         if not self.fits(value):
             raise self.error(f"{called}: {name} is {shown(value)}; expected {self.expected}")
@@ -71,7 +71,7 @@ def has(*attributes: str) -> Callable[[Any], bool]:
 
 
 def protocol(words: str, *attributes: str) -> Kind:
-    """What somebody's own class may stand for: the words say all that it has to have."""
+    """A Kind that a user's own class can satisfy: the message lists every attribute it needs."""
     return Kind(has(*attributes), f"{words}, with {', '.join(attributes)}", TypeError)
 
 
@@ -84,7 +84,7 @@ def is_float_dtype(value: Any) -> bool:
     return known and np.dtype(value) in (np.float32, np.float64, np.complex64, np.complex128)
 
 
-ANYTHING = Kind(lambda value: True, "anything")    # or: looked at in the function, which knows the names to choose from
+ANYTHING = Kind(lambda value: True, "anything")    # or: checked in the function, which knows the valid names
 WHOLE = Kind(lambda value: is_whole(value, 1), "a whole number of at least 1 (and below 2^31)")
 AT_LEAST_2 = Kind(lambda value: is_whole(value, 2), "a whole number of at least 2 (and below 2^31)")
 COUNT = Kind(lambda value: is_whole(value, 0), "a whole number of at least 0 (and below 2^31)")
@@ -128,7 +128,7 @@ has_closed_form = has("closed_form_kl", "closed_form_kl_backward")
 has_density = has("log_density", "log_density_backward")
 PRIOR = protocol("a prior, such as StandardNormal", "n_latent", "sample")
 TYPES = Kind(all_are(lambda one: isinstance(one, type), least=0), "a list of classes, such as [MyLayer]", TypeError)
-LAYER = protocol("a layer, such as Dense", "forward", "backward")    # which a network has, too
+LAYER = protocol("a layer, such as Dense", "forward", "backward")    # which a network has too
 LAYERS = Kind(all_are(has("forward", "backward", "params", "grads"), least=0),
               "a list of layers, such as Dense, each with forward, backward, params, grads", TypeError)
 NETWORK = Kind(has("layers", "forward", "backward", "named_layers"), "a Sequential", TypeError)
@@ -142,22 +142,22 @@ RECORDS = Kind(lambda value: isinstance(value, Sequence) and len(value) > 0
                and all(has("epoch", "validation")(record) for record in value),
                "a list of what fit yields, list(fit(...)), with at least one record")
 
-# What an annotation says already.  A number's does not: whoever takes one says which numbers.
+# What an annotation says already.  For a number it does not: the function has to say which numbers it takes.
 TYPES_OF: dict[str, Kind] = {
     "bool": FLAG, "np.random.Generator": GENERATOR, "str | os.PathLike[str]": PATH, "DTypeLike": DTYPE,
-    "str": ANYTHING,    # looked at in the function, which knows the names to choose from
+    "str": ANYTHING,    # checked in the function, which knows the valid names
     "Function": FUNCTION, "VAE": VAE, "Model": MODEL, "Sequential": NETWORK, "Optimizer": OPTIMIZER, "Axes": AXES}
 
 
 def checked(**kinds: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Hold a function's arguments to what they may be before it runs; lists become arrays where axes are given.
+    """Check a function's arguments before it runs; lists become arrays where axes are given.
 
-    kinds : a parameter's Kind, or its axes ("N Z", "..." for an array of any shape): arrays hold finite real numbers,
-            after "numbers: " also NaN, infinity and complex ones, after "any: " anything at all.  A parameter whose
-            annotation is in TYPES_OF needs none.  None is fine where it is the default
+    kinds : a parameter's Kind, or its axes ("N Z", "..." for an array of any shape).  Arrays hold finite real numbers;
+            the prefix "numbers: " also allows NaN, infinity and complex numbers, "any: " anything at all.  A parameter
+            whose annotation is in TYPES_OF needs neither.  None is accepted where it is the default
 
-    The function raises TypeError or ValueError that names it, the argument, what was given and what was expected;
-    ValueError also where there is not enough memory for what was asked.
+    The function raises a TypeError or ValueError that names it, the argument, what was given and what was expected,
+    and a ValueError where there is not enough memory for what was asked.
     """
     def bind(function: Callable[P, R]) -> Callable[P, R]:
         called = function.__qualname__.removesuffix(".__init__")
@@ -194,7 +194,7 @@ def checked(**kinds: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def kind_of(called: str, parameter: inspect.Parameter) -> Kind:
-    """What a parameter's annotation says that it may be; raises TypeError where it does not."""
+    """The Kind that a parameter's annotation implies; raises TypeError where it implies none."""
     annotation = str(parameter.annotation).removesuffix(" | None")
     if annotation.startswith("Callable["):
         return FUNCTION
@@ -222,7 +222,7 @@ def as_array(called: str, name: str, value: Any, spec: str, lengths: dict[str, i
 
 
 def unmatched(spec: str, shape: tuple[int, ...], lengths: dict[str, int]) -> str | None:
-    """None where a shape is what the spec ("B 2D") says, else in words what was expected; lengths are added to."""
+    """None where a shape matches the spec ("B 2D"), else what was expected, in words; `lengths` gains new axes."""
     if spec == "...":
         return None
     axes = [(int(axis[0]), axis[1:]) if axis[0].isdigit() else (1, axis) for axis in spec.split()]
@@ -235,7 +235,7 @@ def unmatched(spec: str, shape: tuple[int, ...], lengths: dict[str, int]) -> str
 
 
 def one_of(argument: str, value: Any, known: Any) -> Any:
-    """value, if it is among the known names; raises ValueError that lists them, if not."""
+    """value, if it is one of the known names; otherwise raises a ValueError that lists them."""
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{argument} is {shown(value)}; expected one of {', '.join(map(repr, known))}")
     return value
@@ -248,7 +248,7 @@ def shown(value: Any) -> str:
     if isinstance(value, (int, float, str, bytes, tuple, list, np.generic, np.ndarray)) or value is None:
         try:
             text = " ".join(repr(value).split())
-        except ValueError:    # Python writes out no integer of thousands of digits
+        except ValueError:    # Python refuses to print an integer of thousands of digits
             text = "a number of thousands of digits"
         return text if len(text) <= 60 else text[:57] + "..."
     return f"a {type(value).__name__}" if not isinstance(value, type) else f"the class {value.__name__}"

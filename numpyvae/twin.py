@@ -1,4 +1,4 @@
-"""One switch between a function that is read and the compiled loop that does the same work.
+"""One switch between a function written to be read and the compiled loop that does the same work.
 
     @twin(kernels.gaussian.gaussian_kl, mu="B Z", logvar="B Z")
     def gaussian_kl(mu, logvar):
@@ -6,8 +6,8 @@
 
 The body that the reader sees is the reference.  The kernel, a plain function with the same parameters, is compiled
 at its first call and runs instead of the body when kernels are on and every array is float32 (or every one
-float64) and C-contiguous.  Anything else takes the body: so a complex array, and with it the complex-step
-gradient check, needs no special case.  Without numba kernels are off.
+float64) and C-contiguous.  Anything else runs the body, so a complex array, and with it the complex-step
+gradient check, needs no special case.  Without numba, kernels are off.
 
 The shapes given to `twin` are checked at every call on both paths, because compiled code checks no bounds.
 """
@@ -30,17 +30,17 @@ from .kernels.jit import jit
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MaybeArray = Any    # an array, or None where the caller said that it needs none
+MaybeArray = Any    # an array, or None where the caller does not need it
 
 ANY_SHAPE = "..."
-NUMBERS = {"number": -1e150, "positive number": 1e-150}    # from there to 1e150: a square must not overflow
-PAIRS = {"pair": 0, "positive pair": 1}    # of whole numbers, along the height and the width, and the least of them
-OTHERS: dict[str, tuple[Callable[[Any], bool], str]] = {    # what is no number either: a test, and the words for it
+NUMBERS = {"number": -1e150, "positive number": 1e-150}    # lower bounds; the upper is 1e150, so no square overflows
+PAIRS = {"pair": 0, "positive pair": 1}    # of whole numbers (height, width), and their lower bound
+OTHERS: dict[str, tuple[Callable[[Any], bool], str]] = {    # neither array nor number: a test, and its description
     "flag": (lambda value: type(value) is bool or type(value) is np.bool_, "True or False"),
     "function": (callable, "a function")}
 COMPILED_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
-layout = operator.attrgetter("shape", "strides", "dtype")    # of an array: all that a call has to look at again
+layout = operator.attrgetter("shape", "strides", "dtype")    # of an array: all that each call has to check
 
 registry: dict[str, "Twin"] = {}    # every twin by module and name, for tests that walk them all
 _kernels_on = os.environ.get("NUMPYVAE_KERNELS") != "0" and importlib.util.find_spec("numba") is not None
@@ -65,7 +65,7 @@ Spec = str | Mapping[str, Any]
 
 
 def is_array(spec: Spec) -> bool:
-    """Whether a parameter that is declared so is an array."""
+    """Whether a parameter with this spec is an array."""
     return isinstance(spec, str) and spec not in NUMBERS and spec not in PAIRS and spec not in OTHERS
 
 
@@ -74,16 +74,16 @@ def twin(kernel: Callable[..., Any] | None, *, compiled: bool = True, writes: tu
          **shapes: Spec) -> Callable[[Callable[P, R]], "Twin[P, R]"]:
     """Bind a NumPy function to the kernel that computes the same.
 
-    kernel : a plain function with the same parameters, from numpyvae.kernels; None for a function that is made of
-             other twins, or that no step spends its time in
-    compiled : False for a kernel that numba does not compile, since it calls BLAS and other twins
+    kernel : a plain function with the same parameters, from numpyvae.kernels; None for a function made of other
+             twins, or one that takes little of a step's time
+    compiled : False for a kernel that numba does not compile, because it calls BLAS and other twins
     writes : the parameters that are filled with results, and not read unless the docstring says so
     wrt    : the parameters that the function's `_backward` gives gradients for; all its arrays, if None
-    shapes : for each parameter its axes ("B Z"; the same letter, the same length; "2D" twice the length of "D"),
+    shapes : for each parameter its axes ("B Z"; the same letter means the same length, "2D" twice that of "D"),
              "..." for an array of any shape (the same for all), "number" or "positive number", or "pair" for a
              tuple of two whole numbers of at least 0 ("positive pair": 1).  "uint8: N D" also fixes the dtype,
              which otherwise is the one floating dtype that all the arrays share.  "flag" is True or False,
-             "function" a function, and a dict stands for one of its names.  None is fine where it is the default
+             "function" a function, and a dict stands for one of its keys.  None is accepted where it is the default
 
     The result is called like the function; `.reference` is the function and `.kernel` the plain kernel.
     """
@@ -95,8 +95,8 @@ def twin(kernel: Callable[..., Any] | None, *, compiled: bool = True, writes: tu
 class Twin(Generic[P, R]):
     """A reference and its kernel, called as one function.
 
-    Raises TypeError for an argument that is no array of numbers (or no number), ValueError for one whose shape
-    does not fit the others and for a number outside its range.
+    Raises TypeError for an argument that is not an array of numbers (or not a number), ValueError for one whose shape
+    does not fit the others or for a number outside its range.
     """
 
     def __init__(self, reference: Callable[P, R], kernel: Callable[..., Any] | None, compiled: bool,
@@ -156,7 +156,7 @@ class Twin(Generic[P, R]):
         return self.reference(*values)
 
     def fast(self, *values: Any) -> Any:
-        """The call without a look at the arguments, by a caller who knows that they fit: the kernel if there is one."""
+        """The call without checks, for a caller who knows that the arguments fit: the kernel if there is one."""
         return self.reference(*values) if self.kernel is None else self._run_kernel(values)
 
     def _run_kernel(self, values: tuple[Any, ...]) -> R:
@@ -170,13 +170,13 @@ class Twin(Generic[P, R]):
             values = tuple(number(value) if i in self._numbers else value for i, value in enumerate(values))
         try:
             return self._compiled(*values)
-        except SystemError as error:    # Ctrl-C while numba wraps up an array that the kernel returns
+        except SystemError as error:    # Ctrl-C while numba boxes an array that the kernel returns
             if isinstance(error.__cause__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
 
     def _check(self, args: tuple[Any, ...]) -> bool:
-        """Hold each array to its shape; return whether the kernel could take them."""
+        """Check each array's shape; return whether the kernel could take them all."""
         lengths: dict[str, int] = {}
         whole: tuple[str, tuple[int, ...]] | None = None
         for i in self._arrays:
@@ -205,7 +205,7 @@ class Twin(Generic[P, R]):
                       and all(args[i].flags.c_contiguous for i in self._arrays))
         if len(self._seen) > 1000:    # a caller that never repeats a shape must not fill the memory
             self._seen.clear()
-        if all(args[i].ndim for i in self._arrays):    # a NumPy number has the shape () of an array, but is none
+        if all(args[i].ndim for i in self._arrays):    # a NumPy scalar has the shape () of an array, but is not one
             self._seen[tuple(layout(args[i]) for i in self._arrays)] = compilable
         return compilable
 

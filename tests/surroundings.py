@@ -1,12 +1,12 @@
-"""The main job and the tests in places that are less comfortable than ours.
+"""The main job and the tests in less comfortable surroundings than ours.
 
     python -m tests.surroundings read-only    package, environment and home cannot be written; no network
     python -m tests.surroundings narrow       in a terminal of 30 columns
 
-Only the tests of what reads, writes, compiles and prints run there; with --whole all tests do.
+Runs only the tests of what reads, writes, compiles and prints; with --whole, all tests.
 
-Uses the Python that runs it and what that has installed: `pip uninstall numba` first, and the second is one without.
-Linux only: the first is made of namespaces, which some machines keep for root.
+Uses the Python that runs it, with its packages: after `pip uninstall numba`, the second runs without numba.
+Linux only: the first uses namespaces, which some machines reserve for root.
 """
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def in_a_terminal(command: list[str]) -> int:
     try:
         while data := os.read(terminal, 2**16):
             os.write(1, data)
-    except OSError:    # Linux's word for the end of a terminal
+    except OSError:    # how Linux reports the end of a terminal
         pass
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 

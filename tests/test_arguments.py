@@ -1,6 +1,6 @@
 """Every argument of every public function, method and constructor: a result, or a sentence that names the argument.
 
-The public surface is walked: what joins `__all__` later is here by itself, and fails until VALID knows its arguments.
+The public surface is walked: what is added to `__all__` is tested too, and fails until VALID knows its arguments.
 """
 import copy
 import inspect
@@ -28,10 +28,10 @@ from numpyvae.twin import PAIRS, Twin
 from twins import arguments as twin_arguments
 from twins import lengths
 
-# What the package makes and hands out: nobody else builds these, and whatever they are given is a result.
+# What the package makes and hands out: nobody else constructs these, and all that they are given are results.
 MADE_HERE = (nv.LossTerms, nv.Record, nv.Examination, nv.datasets.DataSet, nv.evaluation.LogLikelihood,
              nv.exact.ProbabilisticPCA, nv.gradcheck.Report, nv.gradcheck.Row, nv.museum.Exhibit)
-INNER = {"named_layers"}    # of Parameters: an iterator that is used up when it is looked at
+INNER = {"named_layers"}    # of Parameters: an iterator, which looking at it would use up
 
 
 def surface():
@@ -145,7 +145,7 @@ VALID = {    # by the argument's name
     "encode": lambda: None, "decode": lambda: None, "sample_z": lambda: None, "decodes_to": lambda: "logits",
     "gradients": lambda: None, "sample_x": lambda: None, "batches": lambda: None, "iwae": lambda: None,
 }
-OTHERWISE = {    # where a name means something else, or has to fit the rest
+OTHERWISE = {    # where a name means something else, or has to fit other arguments
     **{f"VAE.{name}": {"eps": lambda: batch(6, 2)} for name in ("loss", "loss_and_grad", "loss_terms", "check_batch")},
     **{f"training.objectives.{name}": {"eps": lambda: batch(6, 2)} for name in nv.objectives.__all__},
     "VAE": {"likelihood": lambda: make_likelihood("bernoulli", 1.0), "n_classes": lambda: None},
@@ -175,9 +175,9 @@ OTHERWISE = {    # where a name means something else, or has to fit the rest
     "museum.right": {"model": lambda: nv.museum.vae.TinyVAE},
     **{f"{kind}.astype": {"dtype": lambda: np.float32} for kind in ("VAE", "Autoencoder")},
 }
-# What a VAE's halves hand to each other, and objectives to them: arrays that a door has looked at already.
+# What a VAE's halves pass to each other, and objectives to them: arrays that were checked on entry.
 INSIDE = {f"VAE.{name}" for name in ("forward", "infer", "generate", "log_weight", "one_hot")} | {
-    "ConditionalVAE", "FullCovarianceVAE"}    # and what only has constructors
+    "ConditionalVAE", "FullCovarianceVAE"}    # and classes that are only constructors
 FILES = {"models.loading.load", "datasets.files.load_images", "datasets.idx.read_idx", "datasets.mnist.mnist"}
 
 
@@ -343,7 +343,7 @@ def test_a_bad_argument_gives_a_result_or_a_sentence(name, data):
     arguments[argument] = copy.copy(data.draw(bad, "value"))
     annotation = str(inspect.signature(SURFACE[name]).parameters[argument].annotation)
     takes_code = name == "examination.examine" or annotation.startswith(("Callable[", "Buffers"))
-    assume(not (takes_code and callable(arguments[argument])))    # what the caller's own code does is not looked at
+    assume(not (takes_code and callable(arguments[argument])))    # what the caller's own code does is not tested
     writes = getattr(SURFACE[name], "writes", ())
     kept = {key: value for key, value in arguments.items() if key not in writes}
     before = fingerprint(kept)

@@ -13,7 +13,7 @@ def test_arrays_begin_where_a_line_of_the_cache_begins(shape, dtype):
     array = aligned(shape, dtype)
     assert (array.shape, array.dtype) == (shape, dtype) and array.flags.c_contiguous and array.flags.writeable
     assert array.ctypes.data % LINE == 0
-    array[:] = 1    # all of it is its own
+    array[:] = 1    # no part of it is shared
     assert array.sum() == array.size
 
 

@@ -1,4 +1,4 @@
-"""The conditional VAE: the label stands beside x and z, and what is drawn follows it."""
+"""The conditional VAE: the label is given with x and z, and samples are of its class."""
 import json
 
 import numpy as np
@@ -57,7 +57,7 @@ def test_it_learns_to_draw_by_class(rng):
     records = list(nv.fit(vae, images, labels=labels, optimizer=nv.Adam(1e-2), epochs=30, batch_size=50, rng=rng,
                           validation=images[:60], validation_labels=labels[:60]))
     assert records[-1].validation.loss < 0.5
-    assert records[-1].validation.kl < 0.2    # the label has told everything: nothing is left for the code
+    assert records[-1].validation.kl < 0.2    # the label says everything: nothing is left for the code
     for label in range(3):
         drawn = vae.sample(20, rng, labels=label).reshape(20, 3, 4).mean(axis=2)
         assert (drawn.argmax(axis=1) == label).all()

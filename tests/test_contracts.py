@@ -23,7 +23,7 @@ from twins import arguments, as_tuple, copies, lengths
 
 PAIRS = {backward.name: (forward, backward) for forward, backward in pairs()}
 MODES = {"reference": nv.kernels_off, "kernel": contextlib.nullcontext}
-EXACT = {np.float32: 2e-5, np.float64: 1e-13}    # of sums of at most ten terms in another order
+EXACT = {np.float32: 2e-5, np.float64: 1e-13}    # for sums of at most ten terms in another order
 
 sizes = st.lists(st.integers(1, 9), min_size=4, max_size=4)
 seeds = st.integers(0, 2**32 - 1)
@@ -100,7 +100,7 @@ def test_a_non_contiguous_upstream_gradient_is_fine(name, mode, dtype, sizes, se
         strided = wide[tuple(slice(None, None, 2) for _ in dy.shape)]
         strided[...] = dy
         for one, two in zip(expected, run(strided)):
-            size = max(np.abs(one).max(), np.abs(dy).max())    # 1 - y^2 of a y near 1 has few digits of its own
+            size = max(np.abs(one).max(), np.abs(dy).max())    # 1 - y^2 has few correct digits for y near 1
             np.testing.assert_allclose(two, one, rtol=10 * EXACT[dtype], atol=EXACT[dtype] * size)
 
 

@@ -1,4 +1,4 @@
-"""Convolutions against their definition, each other, and PyTorch; the layers and the models that are made of them."""
+"""Convolutions against their definition, each other, and PyTorch; the layers and the models made of them."""
 import contextlib
 import json
 
@@ -74,7 +74,7 @@ def test_convolution_and_transpose_are_each_other_s_adjoint(mode, geometry, seed
     with MODES[mode]():
         Ax = conv2d(x, W, np.zeros(W_shape[3]), stride, padding)
         y = rng.standard_normal(Ax.shape)
-        # What the rounding in conv2d left over of the image, the output padding brings back.
+        # The output padding brings back the part of the image that the rounding in conv2d left over.
         rest = tuple((side + 2 * m - k) % s for side, k, s, m in zip(x_shape[1:3], W_shape, stride, padding))
         assume(all((p - 1) * s - 2 * m + k + r > 0 for p, s, m, k, r
                    in zip(Ax.shape[1:3], stride, padding, W_shape, rest)))
@@ -98,7 +98,7 @@ def test_scattering_is_the_adjoint_of_gathering_whatever_the_sizes(mode, geometr
     assert abs(np.vdot(out, y) - np.vdot(x, back)) <= 1e-12 * x.size * out.size
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4, 5])    # few and many have loops of their own
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])    # few and many channels have separate loops
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-6), (np.float64, 1e-14)])
 @quick
 @given(geometry=geometries(), seed=st.integers(0, 99))
@@ -181,7 +181,7 @@ def test_first_weights_are_as_wide_as_pytorch_s(rng):
 
 
 @pytest.mark.parametrize("make", [Conv2d, ConvTranspose2d])
-def test_portions_give_what_the_whole_batch_gives(rng, make):
+def test_chunks_give_what_the_whole_batch_gives(rng, make):
     layer = make(3, 2, 3, 2, rng=rng, dtype=np.float64)
     x = rng.standard_normal((7, 4, 3, 3))
 
@@ -191,10 +191,10 @@ def test_portions_give_what_the_whole_batch_gives(rng, make):
 
     whole = results(x)
     small = min(x, layer.y, key=np.size)
-    layer.portion = 2 * small[0, ..., 0].size * layer.params["W"][..., 0].size + 1
-    assert [part.stop - part.start for part in layer._portions(small)] == 4 * [2]    # the last holds one image
-    for portioned, expected in zip(results(x), whole, strict=True):
-        np.testing.assert_allclose(portioned, expected, rtol=1e-12, atol=1e-13)
+    layer.chunk = 2 * small[0, ..., 0].size * layer.params["W"][..., 0].size + 1
+    assert [part.stop - part.start for part in layer._chunks(small)] == 4 * [2]    # the last holds one image
+    for chunked, expected in zip(results(x), whole, strict=True):
+        np.testing.assert_allclose(chunked, expected, rtol=1e-12, atol=1e-13)
     assert abs(layer.forward(x[2:3])[0] - whole[0][2]).max() < 1e-13
 
 
@@ -220,7 +220,7 @@ def test_the_first_convolution_of_a_network_computes_no_dx(rng, monkeypatch):
 
 
 def test_flatten_puts_the_groups_one_after_the_other():
-    image = np.arange(2 * 3 * 4).reshape(1, 2, 3, 4)    # of each pixel: two channels of the mean, two of the logvar
+    image = np.arange(2 * 3 * 4).reshape(1, 2, 3, 4)    # per pixel: two channels of the mean, two of the logvar
     row = Flatten(2).forward(image)
     np.testing.assert_array_equal(row[0, :12], image[..., :2].ravel())
     np.testing.assert_array_equal(row[0, 12:], image[..., 2:].ravel())

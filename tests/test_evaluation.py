@@ -1,4 +1,4 @@
-"""The measures of a trained VAE, each against an answer that is known."""
+"""The measures of a trained VAE, each against a known answer."""
 import json
 import time
 import tracemalloc
@@ -107,7 +107,7 @@ def test_what_ends_one_image_ends_the_rest(monkeypatch, rng, ending):
 
     def estimate(log_w):
         begun.append(log_w)
-        time.sleep(0.005)    # two cores would take 5 seconds for all images
+        time.sleep(0.005)    # two cores would take 5 seconds for all the images
         if ending is ArithmeticError:
             raise ArithmeticError
         return 0.0, 0.0, 0.0
@@ -130,7 +130,7 @@ def test_memory_does_not_grow_with_samples_or_images(rng):
         evaluation.log_likelihood(vae, x[:1], 1000, rng=rng)    # kernels compiled, buffers made
         tracemalloc.start()
         try:
-            with threadpool_limits(1):    # two cores may hold their blocks at the same time, or in turn
+            with threadpool_limits(1):    # two cores may hold their blocks at the same time, or by turns
                 evaluation.log_likelihood(vae, x, samples, rng=rng)
             return tracemalloc.get_traced_memory()[1]
         finally:

@@ -1,4 +1,4 @@
-"""Quadrature against answers on paper."""
+"""Quadrature against answers worked out on paper."""
 import numpy as np
 import pytest
 

@@ -1,4 +1,4 @@
-"""The examination: it passes what is right, in whatever framework, and names each exhibit of the museum."""
+"""The examination: it passes what is right, in any framework, and names the bug of each exhibit of the museum."""
 import re
 
 import numpy as np
@@ -118,7 +118,7 @@ def test_parameters_come_back_as_they_were(rng):
         np.testing.assert_array_equal(array, functions["parameters"][name])
 
 
-# Other ways to go wrong, beside the exhibits: each a right VAE with one function replaced.
+# Other ways to go wrong, besides the exhibits: each a right VAE with one function replaced.
 
 def tiny(**changes):
     vae = museum.vae.TinyVAE(np.random.default_rng(0))
@@ -192,7 +192,7 @@ def test_pytorch_s_example_passes(rng):
     model = VAE()
     images = (nv.datasets.strokes(500, seed=0)[0].reshape(500, -1) / 255).astype(np.float32)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for start in list(range(0, 500, 50)) * 10:    # untrained, its KL is lost in the noise
+    for start in list(range(0, 500, 50)) * 10:    # before training, its KL is lost in the noise
         x = torch.from_numpy(images[start:start + 50])
         optimizer.zero_grad()
         y, mu, logvar = model(x)

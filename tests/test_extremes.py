@@ -1,6 +1,6 @@
-"""At the edge of what numbers can hold: a training step is finite, or the run stops with a sentence.
+"""At the limits of floating point: a training step is finite, or the run stops with a clear message.
 
-What is finite here is finite on purpose: the losses are written with softplus and logsumexp, in nats, from logits.
+Whatever is finite here is so by design: the losses are written with softplus and logsumexp, in nats, from logits.
 """
 import contextlib
 
@@ -12,7 +12,7 @@ from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.models.likelihoods import LIKELIHOODS
 
 MODELS = {"VAE": nv.VAE, "FullCovarianceVAE": nv.FullCovarianceVAE, "Autoencoder": nv.Autoencoder}
-SIZE = 4    # of an image's sides
+SIZE = 4    # height and width of an image
 LARGEST = float(np.finfo(np.float32).max)
 
 every_model = pytest.mark.parametrize("kind", MODELS)

@@ -171,7 +171,7 @@ def test_npz_that_is_damaged_or_unfit_is_refused(images, save):
     refused(save(content.getvalue()), "two arrays of one name")
 
 
-# what is no file
+# things that are not files
 
 @pytest.fixture(params=["pipe", "link to a pipe", "device", "folder", "circle", "dangling", "long"])
 def no_file(request, tmp_path):
@@ -291,7 +291,7 @@ def test_a_download_is_checked_and_kept(module, monkeypatch, tmp_path):
 
     monkeypatch.setattr(module.urllib.request, "urlopen", urlopen)
     path = module._find_or_download("small", tmp_path)
-    assert asked == [mirror + "small.gz" for mirror in module.MIRRORS]    # the second stands in for the first
+    assert asked == [mirror + "small.gz" for mirror in module.MIRRORS]    # the second mirror stands in for the first
     assert path.read_bytes() == packed and os.listdir(path.parent) == ["small.gz"]
     assert module._find_or_download("small", tmp_path) == path and len(asked) == 2
 

@@ -1,6 +1,6 @@
-"""Every flag of every command with values that are wrong or odd: a result, or one line that says what is expected.
+"""Every flag of every command with wrong or odd values: a result, or one line that says what is expected.
 
-The flags are walked: what joins the command line later is here by itself.
+The flags are walked: any that are added to the command line are tested too.
 """
 import argparse
 import contextlib
@@ -19,7 +19,7 @@ from numpyvae.cli import main, make_parser
 
 TRAIN = ["train", "--data", "images.npy", "--hidden", "6", "--latent", "2", "--epochs", "1", "--batch-size", "12",
          "--out", "new"]
-WORKING = {    # what the flag under test is added to; `bench` and `lessons` have none and start long-lived programs
+WORKING = {    # the flag under test is added to these; `bench` and `lessons` have none and start long-lived programs
     "train": TRAIN, "evaluate": ["evaluate", "run", "--samples", "3", "--images", "4"],
     "sample": ["sample", "run", "--n", "4", "--out", "new.png"],
     "reconstruct": ["reconstruct", "run", "--data", "images.npy", "--n", "4", "--out", "new.png"],
@@ -89,5 +89,5 @@ def test_a_bad_value_gives_a_result_or_a_line(command, flag, value, run):
         assert lines[0].startswith("usage: numpyvae") and lines[-1].startswith("numpyvae"), lines
     if code == 1:
         assert not any(line.startswith("Traceback") for line in lines)
-        if command != "gradcheck" or lines != [""]:    # which says on stdout what it found
+        if command != "gradcheck" or lines != [""]:    # gradcheck says on stdout what it found
             assert lines[-1].startswith("numpyvae: ") and re.search("expected|; ", lines[-1]), lines

@@ -1,4 +1,4 @@
-"""Files of numpyvae 0.1.0, kept in format_1/ as that version wrote them: they load to the same bits."""
+"""Files of numpyvae 0.1.0, kept in format_1/ as that version wrote them: they load bit for bit."""
 import json
 import pathlib
 import shutil
@@ -35,7 +35,7 @@ def test_a_model_of_each_class_loads_to_the_same_bits(kind):
 def test_and_does_what_it_did(kind):
     rng = np.random.default_rng(1)
     stored = nv.load(FOLDER / f"{kind}.npz")
-    rng.normal(0, 0.5, len(stored.parameters))    # its weights were drawn before the images
+    rng.normal(0, 0.5, len(stored.parameters))    # the weights were drawn before the images
     x, model = rng.integers(0, 256, (4, stored.n_data)) / 255, stored.astype(np.float64)
     labels = {} if model.n_classes is None else {"labels": [0, 3, 1, 2]}
     assert model.loss(x, *stored.noise(4, rng), **labels) == pytest.approx(FACTS[kind]["loss"], rel=1e-12)
@@ -59,7 +59,7 @@ def run(tmp_path, monkeypatch):
 
 def test_a_run_that_was_stopped_half_way_goes_on(run):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")    # other versions, other bits
+        warnings.simplefilter("ignore")    # other library versions give other bits
         assert main(["train", "--resume", "run"]) == 0
     whole = nv.load("run_whole.npz").parameters.values
     np.testing.assert_allclose(nv.load("run/model.npz").parameters.values, whole, atol=2e-5)

@@ -1,4 +1,4 @@
-"""What a gradient check cannot see: that the function which is differentiated rightly is the right function."""
+"""What a gradient check cannot see: whether the function that is differentiated is the right function."""
 import contextlib
 
 import numpy as np
@@ -195,7 +195,7 @@ def test_the_loss_is_the_formula_row_by_row(beta, rng):
     assert vae.loss(x, eps) == pytest.approx(total / 4, rel=1e-13)
 
 
-# One batch can be learned by heart
+# One batch can be memorised
 
 @pytest.mark.parametrize("likelihood, bound", [("bernoulli", 10.0), ("gaussian", -750.0), ("gaussian-learned", -750.0)])
 def test_one_batch_can_be_overfitted(likelihood, bound, rng):

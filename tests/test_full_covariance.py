@@ -58,7 +58,7 @@ def test_with_the_true_posterior_the_elbo_is_log_p_and_the_diagonal_pays_its_pri
     full.parameters["lower_head.W"][:], full.parameters["lower_head.b"][:] = 0, L.ravel()
     assert -full.loss(rows, noise) == pytest.approx(truth, abs=1e-6)
 
-    diagonal, _ = linear(nv.VAE)    # the best diagonal q has the precision's diagonal, and the price is known
+    diagonal, _ = linear(nv.VAE)    # the best diagonal q has the precision's diagonal, and its cost is known
     precision = np.linalg.inv(covariance)
     diagonal.parameters["logvar_head.b"][:] = -np.log(np.diag(precision))
     price = 0.5 * (np.sum(np.log(np.diag(precision))) - np.linalg.slogdet(precision)[1])
@@ -70,7 +70,7 @@ def test_encode_gives_the_variance_of_each_dimension(rng):
     x = rng.random((2, 5))
     h = vae.encoder.forward(x).copy()
     _, logvar, lower = vae.posterior.forward(h)
-    expected = [factor(*pair) for pair in zip(logvar, lower)]    # before the heads write over them
+    expected = [factor(*pair) for pair in zip(logvar, lower)]    # before the heads overwrite them
     for row, L in enumerate(expected):
         np.testing.assert_allclose(vae.encode(x)[1][row], np.log(np.diag(L @ L.T)))
 

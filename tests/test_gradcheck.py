@@ -54,7 +54,7 @@ def test_differentiate_knows_a_derivative_from_the_book(method, step, rng):
 
 MODELS = [*(kind.__name__ for kind in CONSTRUCTORS), "DiagonalByOneSample", "FullByOneSample"]
 
-# The checker is checked: wrong gradients, planted into the package.
+# The checker is checked: wrong gradients are planted in the package.
 
 WRONG = {
     "a factor of 1.0005": lambda dy, y: 1.0005 * dy * (1 - y**2),
@@ -98,7 +98,7 @@ def test_a_loss_that_is_reported_but_not_trained_is_found(monkeypatch):
         return terms._replace(loss=terms.nll / x.shape[1] + terms.kl)
 
     monkeypatch.setattr(nv.VAE, "loss_and_grad", with_another_mean)
-    report = g.gradcheck("VAE(bernoulli, beta=1", "complex-step")    # the VAE's, and those of its other constructors
+    report = g.gradcheck("VAE(bernoulli, beta=1", "complex-step")    # the checks of VAE and of its other constructors
     assert {row.component.split("(")[0]: row.worst[0] for row in report.failed} == {
         name: "loss[0]" for name in ("VAE", "FullCovarianceVAE", "ConditionalVAE")}
 
@@ -116,7 +116,7 @@ def test_the_command_speaks_json_and_fails(capsys, monkeypatch):
     monkeypatch.setattr(twin, "reference", lambda dkl, mu, logvar: (mu, dkl[:, None] * mu))
     assert main(["gradcheck", "--component", "gaussian_kl", "--json", "--method", "complex-step"]) == 1
     result = json.loads(capsys.readouterr().out)
-    assert result["failed"] == 3 and not result["rows"][0]["ok"]    # full_gaussian_kl and the dimensions' KL use it
+    assert result["failed"] == 3 and not result["rows"][0]["ok"]    # full_gaussian_kl and the KL per dimension use it
 
 
 def test_an_unknown_component_is_named(capsys):
@@ -129,7 +129,7 @@ def test_a_notebook_shows_table_and_heat_map():
     assert page.count("<tr>") == 1 + len(ACTIVATIONS) and "data:image/png;base64," in page
 
 
-# A learner's own.
+# A learner's own components.
 
 class Own:
     """A dense tanh layer whose gradients each pass through a fault before they are handed on."""

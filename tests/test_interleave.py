@@ -1,11 +1,11 @@
-"""Timing works in turn: which rounds count, and works in processes of their own."""
+"""Timing workloads in turn: which rounds count, and workloads in processes of their own."""
 import functools
 import os
 import time
 
 import pytest
 
-pytest.importorskip("numba")    # which writes the loops that the distance of the cores is measured with
+pytest.importorskip("numba")    # which compiles the loops that measure the distance of the cores
 from benchmarks import distance, interleave    # noqa: E402
 
 
@@ -31,7 +31,7 @@ def cores(monkeypatch, *answers):
 
 
 def test_only_rounds_count_in_which_the_cores_stay_near(monkeypatch):
-    cores(monkeypatch, True, True, False, True, False, False, True, True)    # after a distant start nobody asks again
+    cores(monkeypatch, True, True, False, True, False, False, True, True)    # not asked again after a distant start
     assert interleave.near_rounds(iter(range(5)).__next__, 2) == [0, 4]
 
 

@@ -105,7 +105,7 @@ def test_a_complex_array_takes_the_reference_and_a_real_one_the_kernel(rng):
 
 @needs_kernels
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no interval timers")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")    # of the dropped ones, below
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")    # from the dropped exceptions, below
 def test_ctrl_c_in_a_kernel_is_a_keyboard_interrupt(rng):
     """numba runs Python to wrap up an array that a kernel returns; interrupted there it raises SystemError."""
     y, b = np.ones((4, 3), np.float32), np.ones(3, np.float32)
@@ -123,7 +123,7 @@ def test_ctrl_c_in_a_kernel_is_a_keyboard_interrupt(rng):
             interrupts.clear()
             try:
                 signal.setitimer(signal.ITIMER_REAL, seconds)
-                while not interrupts:    # Python drops an exception that is raised while it collects garbage
+                while not interrupts:    # Python drops an exception raised during garbage collection
                     add_bias_relu(y, b)
             except KeyboardInterrupt:
                 caught += 1
@@ -314,7 +314,7 @@ def test_where_no_cache_can_be_written_one_line_says_so(tmp_path):
     locked.write_text("")
     twice = PROGRAM + "nv.functional.gaussian.reparameterize(*3 * [np.ones((1, 2))])\n"
     twice = twice.replace(", sum(gaussian_kl._compiled.stats.cache_hits.values())", "")
-    only_there = "UserProvidedCacheLocator"    # otherwise numba would go on and write into this checkout
+    only_there = "UserProvidedCacheLocator"    # otherwise numba would write into this checkout next
     done = run(twice, NUMBA_CACHE_DIR=str(locked / "inside"), NUMBA_CACHE_LOCATOR_CLASSES=only_there)
     assert done.returncode == 0 and done.stdout == "1.0\n"
     assert done.stderr.count("\n") == 1 and "set NUMBA_CACHE_DIR" in done.stderr

@@ -1,4 +1,4 @@
-"""The lessons: notebooks that match their sources and run, claims that hold, exercises that answer."""
+"""The lessons: notebooks that match their sources and run, claims that hold, exercises that give feedback."""
 import importlib
 import inspect
 import json
@@ -210,7 +210,7 @@ def test_derivation_and_code_are_tied_both_ways():
         assert re.search(r'"\d+\.\d+"', call), f"lesson {number}: show({call}) names no equation"
 
 
-# What stands where, of lesson 7's eq. 7.3: the gradients that each step gives, in the package's names.
+# Where each gradient of lesson 7's eq. 7.3 is computed: by step, under the package's names.
 STEPS = {5: ["dtheta"], 4: ["dz"], 3: ["dmu", "dlogvar"], 2: ["dh"], 1: ["encoder.backward"]}
 
 
@@ -259,7 +259,7 @@ def run_notebook(stem, kind, data, tmp_path):
     done = subprocess.run([sys.executable, "-c", EXECUTE, str(SOURCES[stem]), kind, data, str(out)], cwd=ROOT,
                           env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    # Processor time on one thread: the clock runs while others hold the machine, and waiting threads spin.
+    # CPU time on one thread: wall time runs on while other processes hold the machine, and waiting threads spin.
     end = resource.getrusage(resource.RUSAGE_CHILDREN)
     return json.loads(out.read_text(encoding="utf-8")), end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
 

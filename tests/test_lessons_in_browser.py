@@ -67,7 +67,7 @@ def open_lesson(browser, lab, path):
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
     page.goto(f"{lab}/lab/tree/{path.name}?reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=SECONDS * 1000)
-    # The indicator beside the kernel's name is idle before a kernel is there, and Run All then asks for one.
+    # The indicator beside the kernel's name is idle before there is a kernel, and Run All then asks for one.
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=SECONDS * 1000)
     return page
 
@@ -77,7 +77,7 @@ def run_all(page):
     page.get_by_text("Run All Cells", exact=True).click()
     page.wait_for_function("document.querySelector('.jp-Notebook').innerText.includes('exercises done')",
                            timeout=SECONDS * 1000)
-    page.wait_for_timeout(1500)    # the last formulas and figures
+    page.wait_for_timeout(1500)    # for the last formulas and figures
 
 
 def cell_with(page, text):

@@ -1,4 +1,4 @@
-"""Likelihoods: do they integrate to one, are their means and draws those of their density, what do they refuse?"""
+"""Likelihoods: do they integrate to one, do means and samples match the density, what do they refuse?"""
 import contextlib
 
 import numpy as np

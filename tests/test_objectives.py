@@ -1,6 +1,6 @@
 """The objectives' expected gradients, by quadrature over the noise, against derivatives of the exact objective.
 
-The exact objective is an integral over z on a fixed grid: no eps is in it, and so no reparameterization.
+The exact objective is an integral over z on a fixed grid: it involves no eps, and so no reparameterization.
 """
 import itertools
 

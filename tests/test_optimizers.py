@@ -31,7 +31,7 @@ def test_momentum_accumulates():
     optimizer = nv.Momentum(lr=0.1, momentum=0.5)
     parameters.scale = np.zeros(3)
     optimizer.velocity = grad.copy()
-    optimizer.step(parameters)      # no gradient any more: half the velocity is left
+    optimizer.step(parameters)      # the gradient is gone: half the velocity is left
     np.testing.assert_allclose(parameters.values, np.array([1.0, -2.0, 3.0]) - 0.1 * 0.5 * grad)
 
 
@@ -67,7 +67,7 @@ def test_adam_forgets_a_gradient_that_is_gone(kernels):
     adam = nv.Adam(lr=0.01, beta2=0.95)
     with kernels():
         adam.step(parameters)
-        parameters.scale[0] = 0    # as behind a ReLU that no image opens
+        parameters.scale[0] = 0    # as behind a ReLU that no image activates
         for _ in range(2000):
             adam.step(parameters)
             assert not ((0 < abs(adam.mean[:1])) & (abs(adam.mean[:1]) < np.finfo(np.float32).tiny)).any()

@@ -1,4 +1,4 @@
-"""A model is its parts: composed by hand, copied, pickled, saved and loaded, it is the same, and one that trains."""
+"""A model is its parts: composed by hand, copied, pickled, saved and loaded, it stays the same, and can be trained."""
 import copy
 import datetime
 import enum
@@ -348,7 +348,7 @@ def test_a_tree_is_json_of_names_and_numbers(rng):
     assert tree["posterior"] == {"part": "DiagonalGaussian", "n_hidden": 4, "n_latent": 2, "init": "fan-in"}
 
 
-# What somebody's own parts hold beside their weights
+# What a user's own parts hold besides their weights
 
 class Residual:
     """y = x + inner(x): a layer around one of ours, whose weights are its own."""

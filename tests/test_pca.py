@@ -158,5 +158,5 @@ def test_one_of_the_pair_collapses_and_the_other_does_not():
         log_p[sigma] = exact.log_likelihood(vae, x).mean()
     assert kl[0.25] > 0.5 and kl[1.0625**0.5] < 0.02
     entropy = exact.mixture_entropy([-1, 1], 0.25)
-    assert entropy - 0.05 < -log_p[0.25] < entropy + 0.2    # above it: the decoder's step from part to part has a slope
+    assert entropy - 0.05 < -log_p[0.25] < entropy + 0.2    # above it: the decoder's step between parts has a slope
     assert -log_p[1.0625**0.5] == pytest.approx(exact.gaussian_entropy(1.0625), abs=0.05)

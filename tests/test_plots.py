@@ -22,7 +22,7 @@ def ax():
 
 @pytest.fixture
 def images(rng):
-    return rng.integers(0, 256, (7, 5, 3), np.uint8)    # neither square nor as many as fill their rows
+    return rng.integers(0, 256, (7, 5, 3), np.uint8)    # not square, and too few to fill the last row
 
 
 def make_vae(rng, n_data=15, n_latent=4):
@@ -137,11 +137,11 @@ def test_each_class_has_a_look_of_its_own_and_its_name(rng, ax):
     looks = {(handle.get_facecolor().tobytes(), handle.get_paths()[0].vertices.tobytes())
              for handle in legend.legend_handles}
     assert len(looks) == len(names)
-    row = int(np.argmax(names == sorted(names)[1]))    # a point has the colour that the legend gives its class
+    row = int(np.argmax(names == sorted(names)[1]))    # a point has the colour of its class in the legend
     here = [(points.get_offsets() == means[row]).all(axis=1) for points in ax.collections]
     drawn = [points.get_facecolor()[at][0] for points, at in zip(ax.collections, here) if at.any()]
     assert drawn[0][:3].tolist() == list(to_rgba(plots.CLASSES[1])[:3])
-    ax.figure.canvas.draw()    # "$b$" is no formula
+    ax.figure.canvas.draw()    # "$b$" is not drawn as a formula
 
 
 @pytest.mark.parametrize("n_latent", [1, 2])

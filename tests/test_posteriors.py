@@ -1,6 +1,6 @@
-"""q(z|x) as an object: ours, and two that somebody else could have written, with a closed form of the KL and without.
+"""q(z|x) as an object: ours, and two that a user could have written, with and without a closed form of the KL.
 
-A posterior of one's own needs nothing but the class: a VAE, every objective, evaluation, files and `examine` take it.
+A posterior of your own needs only its class: a VAE, every objective, evaluation, files and `examine` accept it.
 """
 from typing import NamedTuple
 

@@ -131,7 +131,7 @@ def test_the_thickness_map_shows_the_dimensions_that_follow_it(report, rng, monk
     def encode(self, x):
         mu = rng.standard_normal((len(x), 5)).astype(np.float32)
         mu[:, 3], mu[:, 1] = -x[:, 0], x[:, 0] + 0.1 * mu[:, 1]
-        mu[:, 4] = 2    # stands still
+        mu[:, 4] = 2    # constant
         return mu, np.zeros_like(mu)
 
     x = rng.random((30, 50)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A run that stops and goes on ends with the bits of one that never stopped; and no crash costs more than a minute."""
+"""A run that stops and resumes ends bit for bit as one that never stopped; and no crash costs more than a minute."""
 import builtins
 import errno
 import functools
@@ -85,7 +85,7 @@ def test_stopped_again_and_again(images, tmp_path):
 def test_saving_changes_nothing(images, tmp_path):
     path = tmp_path / "checkpoint.npz"
     assert train(images, checkpoint=path, checkpoint_every="1 step") == train(images)
-    assert train(images, resume=path) == train(images)    # it had ended: only its records are told
+    assert train(images, resume=path) == train(images)    # it had finished: only its records are yielded
     assert nv.load(path).parameters.values.tobytes() == train(images)[0]
 
 
@@ -227,7 +227,7 @@ def save_with_a_crash(monkeypatch, state, path, at):
                       raising=False)
         patch.setattr(os, "fsync", dying(os.fsync))
         patch.setattr(os, "replace", dying(os.replace, after=at % 2 == 0))
-        patch.setattr(os, "unlink", lambda path: None)    # the dead do not clean up
+        patch.setattr(os, "unlink", lambda path: None)    # a dead process does not clean up
         state.save(path)
     return next(calls) - 1
 
@@ -343,7 +343,7 @@ def test_ctrl_c_stops_every_time(folder, times):
                 process.send_signal(signal.SIGINT)
                 time.sleep(rng.uniform(0, 0.01))
         _, errors = process.communicate(timeout=60)
-        if process.returncode == 0:    # it had ended before
+        if process.returncode == 0:    # it had finished before
             continue
         assert process.returncode == 130 and "Traceback" not in errors, errors
         assert f"go on with  numpyvae train --resume {out}" in errors
@@ -376,7 +376,7 @@ def test_a_second_ctrl_c_that_python_drops_leaves_no_traceback(capsys, monkeypat
             assert interrupt.is_requested()
         HalfMade()
     finally:
-        signal.signal(signal.SIGINT, before)    # after an interrupt it leaves Ctrl-C ignored: the command is ending
+        signal.signal(signal.SIGINT, before)    # after an interrupt it keeps ignoring Ctrl-C: the command is ending
     assert reported == [AttributeError, ZeroDivisionError]
     assert capsys.readouterr().err == "numpyvae: stopping after this step; Ctrl-C again stops at once\n"
 
@@ -402,5 +402,5 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(folder, c
     assert main(["train", "--resume", "run"]) == 0
     assert "holds no checkpoint yet" in capsys.readouterr().err
     assert digest("run") == digest("whole")
-    # What the dead left is cleared away, and nothing else.
+    # Leftovers of dead processes are removed, and nothing else.
     assert [name for name in os.listdir("run") if name.endswith(".part")] == ["movie.part"]

@@ -72,7 +72,7 @@ def test_shares_of_styles_sum_to_one():
 def test_factors_show_in_the_images(drawn):
     images, factors = drawn
     mass, x, y, _, xy, yy = moments(images)
-    for digit in range(10):    # one by one: an 8 has a longer line than a 1, and so has a wider digit
+    for digit in range(10):    # one by one: an 8 has a longer line than a 1, and a wider digit than a narrow one
         written = factors["label"] == digit
         assert correlation(mass[written], factors["thickness"][written]) > 0.8
     assert correlation(x, factors["shift_x"]) > 0.9 and correlation(y, factors["shift_y"]) > 0.9

@@ -48,7 +48,7 @@ def test_every_image_is_seen_once_an_epoch_in_a_new_order(rng):
     first, second = (np.rint(255 * np.concatenate(spy.seen[i:i + 7])) for i in (0, 7))
     assert sorted(first) == sorted(second) == list(range(50))
     assert (first != second).any()
-    # Not whole batches in a new order, either: the first batch's images are spread over the second epoch.
+    # Nor are whole batches reordered: the first batch's images are spread over the second epoch.
     assert len({int(i) // 8 for i in np.nonzero(np.isin(second, first[:8]))[0]}) > 1
 
 

@@ -1,4 +1,4 @@
-"""Arguments for any twin, from the shapes that it declares."""
+"""Arguments for any twin, made from the shapes that it declares."""
 import numpy as np
 
 from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS, example_of
@@ -6,7 +6,7 @@ from numpyvae.kernels.jit import jit
 from numpyvae.twin import ANY_SHAPE, is_array, registry
 
 LETTERS = "BDZIONPSHWKLCQJ"
-READ_TOO = ("y", "values", "mean", "square")    # written over what they hold; any other buffer is filled anew
+READ_TOO = ("y", "values", "mean", "square")    # updated in place; any other buffer is filled from scratch
 
 
 def lengths(*sizes):

@@ -1,4 +1,4 @@
-"""What the commands share: arguments, and how results and progress are written."""
+"""What the commands share: arguments, and how they write results and progress."""
 from __future__ import annotations
 
 import argparse
@@ -14,21 +14,21 @@ import numpyvae as nv
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="strokes", metavar="NAME|PATH",
-                        help="strokes, mnist, or a .npy, .npz or IDX file, or a folder of images")
+                        help="strokes, mnist, a .npy, .npz or IDX file, or a folder of images")
     add_data_dir(parser)
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", default=None, metavar="DIR",
-                        help="the folder of MNIST's files (default: NUMPYVAE_DATA, then data/)")
+                        help="folder with the MNIST files (default: NUMPYVAE_DATA, then data/)")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="RUN", help="the folder of a run, or its model.npz")
+    parser.add_argument("model", metavar="RUN", help="folder of a run, or its model.npz")
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=count, default=0, metavar="N", help="of every random draw")
+    parser.add_argument("--seed", type=count, default=0, metavar="N", help="seed of every random draw")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

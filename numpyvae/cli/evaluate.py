@@ -22,12 +22,12 @@ from .train import write_run_report
 def add_evaluate(commands: Any) -> None:
     evaluate = commands.add_parser(
         "evaluate", help="measure how good a trained model is",
-        description="Measure a trained VAE on the test images it was made for; RUN then holds evaluation.json, and its "
-                    "report has a section more.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        description="Measure a trained VAE on the test images of its data set; write evaluation.json to RUN, and add a "
+                    "section to its report.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     evaluate.set_defaults(run=run_evaluate)
-    evaluate.add_argument("model", metavar="RUN", help="the folder of a run")
-    evaluate.add_argument("--samples", type=whole, default=5000, metavar="K", help="codes an image, for log p(x)")
-    evaluate.add_argument("--images", type=whole, default=1000, metavar="N", help="test images for log p(x)")
+    evaluate.add_argument("model", metavar="RUN", help="folder of a run")
+    evaluate.add_argument("--samples", type=whole, default=5000, metavar="K", help="samples per image, for log p(x)")
+    evaluate.add_argument("--images", type=whole, default=1000, metavar="N", help="number of test images for log p(x)")
     add_data_dir(evaluate)
     add_common(evaluate)
 

@@ -23,7 +23,7 @@ def add_sample(commands: Any) -> None:
     sample.add_argument("--n", type=whole, default=64, metavar="N", help="how many images")
     sample.add_argument("--label", type=count, default=None, metavar="K",
                         help="the class to draw, for a conditional model (default: each in turn)")
-    sample.add_argument("--out", default=None, metavar="FILE", help="the picture (default: samples.png in RUN)")
+    sample.add_argument("--out", default=None, metavar="FILE", help="picture to write (default: samples.png in RUN)")
     add_common(sample)
 
 
@@ -35,7 +35,7 @@ def add_reconstruct(commands: Any) -> None:
     add_data(reconstruct)
     reconstruct.add_argument("--n", type=whole, default=16, metavar="N", help="how many images")
     reconstruct.add_argument("--out", default=None, metavar="FILE",
-                             help="the picture (default: reconstructions.png in RUN)")
+                             help="picture to write (default: reconstructions.png in RUN)")
     add_common(reconstruct)
 
 

@@ -15,9 +15,9 @@ def add_gradcheck(commands: Any) -> None:
                                     description="Compare every backward pass with a numerical derivative.")
     gradcheck.set_defaults(run=run_gradcheck)
     gradcheck.add_argument("own", nargs="?", metavar="FILE.py:NAME",
-                           help="your own layer, or function f beside f_backward")
+                           help="your own layer, or a function f defined beside f_backward")
     gradcheck.add_argument("--component", default=None, metavar="NAME",
-                           help="only the components whose name contains this")
+                           help="only components whose name contains NAME")
     gradcheck.add_argument("--method", choices=["complex-step", "central-differences"], default=None,
                            help="only this method (default: both)")
     gradcheck.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -25,9 +25,9 @@ def add_gradcheck(commands: Any) -> None:
 
 def add_bench(commands: Any) -> None:
     bench = commands.add_parser(
-        "bench", help="time a training step, beside PyTorch and JAX where they are installed",
-        description="Time a training step beside its matrix products alone, and beside PyTorch and JAX "
-                    "(pip install -e '.[bench]'), in turn; the table goes into benchmarks/RESULTS.md.")
+        "bench", help="time a training step against PyTorch and JAX, where installed",
+        description="Time a training step in turn with its matrix products alone, PyTorch and JAX (pip install -e "
+                    "'.[bench]'); the table goes into benchmarks/RESULTS.md.")
     bench.set_defaults(run=run_bench)
 
 
@@ -59,7 +59,7 @@ def run_lessons(options: argparse.Namespace) -> int:
 
 
 def _checkout(folder: str) -> pathlib.Path:
-    """The project's own folder, which holds what is not part of the installed package."""
+    """The root of the checkout, which holds what the installed package does not."""
     root = pathlib.Path(__file__).parents[2]
     if not (root / folder).is_dir():
         raise OSError(f"the folder {folder}/ is not beside the package at {root}; clone the project and "

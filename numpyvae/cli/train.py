@@ -37,45 +37,45 @@ OBJECTIVES = ("elbo", "free_bits", "iwae", "dreg", "sticking_the_landing", "scor
 def add_train(commands: Any) -> None:
     train = commands.add_parser("train", help="train a VAE and write a report",
                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-                                description="Train a VAE; OUT then holds report.html, model.npz and metrics.json.",
+                                description="Train a VAE; write report.html, model.npz and metrics.json to a folder.",
                                 epilog="NUMPYVAE_KERNELS=0 trains with the functions that the lessons show, in plain "
-                                       "NumPy: a print of your own in one of them prints in every step.")
+                                       "NumPy: a print that you add to one of them prints at every step.")
     train.set_defaults(run=run_train)
     add_data(train)
     model = train.add_argument_group("model")
     model.add_argument("--network", choices=["dense", "conv"], default="dense",
-                       help="dense layers only, or convolutions that halve the image and one dense layer")
+                       help="dense layers only, or convolutions that each halve the image, and one dense layer")
     model.add_argument("--hidden", type=whole, nargs="*", default=None, metavar="N",
-                       help="sizes of dense hidden layers (default: 400; with --network conv, one: 256)")
+                       help="sizes of the dense hidden layers (default: 400; with --network conv only one: 256)")
     model.add_argument("--channels", type=whole, nargs="+", default=[32, 64], metavar="N",
                        help="channels of the convolutions, for --network conv")
     model.add_argument("--conditional", action="store_true", help="tell encoder and decoder the label of each image")
     model.add_argument("--latent", type=whole, default=20, metavar="N", help="latent dimensions")
     model.add_argument("--likelihood", choices=list(LIKELIHOODS), default="bernoulli",
-                       help="what the decoder's output means")
+                       help="distribution of a pixel, given the decoder's output")
     model.add_argument("--sigma", type=positive, default=1.0,
-                       help="of a pixel: the standard deviation for gaussian, the scale for student-t")
+                       help="of a pixel: its standard deviation (gaussian) or its scale (student-t)")
     model.add_argument("--beta", type=not_negative, default=1.0, help="weight of the KL term")
-    model.add_argument("--activation", choices=list(ACTIVATIONS), default="relu", help="of the hidden layers")
-    model.add_argument("--init", choices=list(INITS), default="fan-in", help="how the first weights are drawn")
+    model.add_argument("--activation", choices=list(ACTIVATIONS), default="relu", help="activation of hidden layers")
+    model.add_argument("--init", choices=list(INITS), default="fan-in", help="how initial weights are drawn")
     training = train.add_argument_group("training")
     training.add_argument("--epochs", type=whole, default=30, metavar="N", help="passes over the images")
-    training.add_argument("--batch-size", type=whole, default=128, metavar="N", help="images a step")
+    training.add_argument("--batch-size", type=whole, default=128, metavar="N", help="images per step")
     training.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="how weights are updated")
     training.add_argument("--lr", type=positive, default=1e-3, help="learning rate")
     training.add_argument("--binarize", choices=BINARIZE, default="none",
                           help="draw pixels as 0 or 1: never, anew in every epoch, or once")
-    training.add_argument("--objective", choices=OBJECTIVES, default="elbo", help="what the weights are trained on")
-    training.add_argument("--samples", type=whole, default=1, metavar="K", help="codes an image, for iwae and dreg")
+    training.add_argument("--objective", choices=OBJECTIVES, default="elbo", help="the loss or its gradient estimator")
+    training.add_argument("--samples", type=whole, default=1, metavar="K", help="codes per image, for iwae and dreg")
     training.add_argument("--lr-end", type=positive, default=None, metavar="LR",
-                          help="the learning rate falls smoothly to this")
+                          help="lower the learning rate smoothly to this")
     training.add_argument("--warmup", type=count, default=0, metavar="N", help="epochs over which beta grows from 0")
     training.add_argument("--checkpoint-every", default="1 minute", metavar="INTERVAL",
                           help="how often the run is saved: '500 steps', '2 minutes'")
     training.add_argument("--resume", default=None, metavar="OUT",
-                          help="go on with the run in this folder, with the options it was started with")
+                          help="resume the run in this folder, with the options it was started with")
     training.add_argument("--out", default=None, metavar="DIR",
-                          help="where the run goes (default: a new folder in runs/)")
+                          help="folder for the run (default: a new one in runs/)")
     add_common(train)
 
 
@@ -87,7 +87,7 @@ def run_train(options: argparse.Namespace) -> int:
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
     _make_folder(out)
     with _alone_in(out):
-        for name in "model.npz", "checkpoint.npz":    # what a run that was killed in a save has left
+        for name in "model.npz", "checkpoint.npz":    # left over by a run that was killed while saving
             for left in glob.glob(os.path.join(glob.escape(out), f"{name}.*.part")):
                 os.unlink(left)
         return _train(options, data, out)
@@ -146,11 +146,11 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
 class Interrupt:
     """Inside its `with` block the first Ctrl-C asks training to stop after its step, the second stops it at once.
 
-    After either the command is on its way out, and another Ctrl-C changes nothing: the last words are said.
+    Once the block has ended after either, the command is exiting, and it ignores Ctrl-C while it prints its last lines.
 
-    Python drops an exception that is raised while it clears an object away, and prints its traceback.  A second Ctrl-C
-    that is lost in this way goes unmentioned: the first one stops training after its step.  So does an attribute that
-    an object lacks after it: the second Ctrl-C came while the object was being made, and it is cleared away half made.
+    Python drops an exception that is raised while it destroys an object, and prints its traceback.  If a second Ctrl-C
+    is lost this way, we print nothing: the first one still stops training after its step.  Nor do we print a later
+    AttributeError: the second Ctrl-C interrupted the making of an object, which is then destroyed half made.
     """
 
     def __enter__(self) -> Interrupt:
@@ -176,7 +176,7 @@ class Interrupt:
 
     def __exit__(self, *exception: object) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN if self.requested else self.before)
-        if not self.stopped:    # what was half made may be cleared away later
+        if not self.stopped:    # a half-made object may be destroyed later
             sys.unraisablehook = self.report_before
 
 
@@ -199,7 +199,7 @@ def _objective(options: argparse.Namespace) -> Any:
 
 
 def _sizes(options: argparse.Namespace, shape: tuple[int, ...], labels: np.ndarray | None) -> dict[str, Any]:
-    """What the options say of the network's size, for images of this shape, and for these labels if it is told them."""
+    """The network's sizes by the options, for images of this shape and, if it is conditional, these labels."""
     if options.network == "dense":
         hidden = [400] if options.hidden is None else options.hidden
         classes = {} if labels is None else {"n_classes": int(labels.max()) + 1}
@@ -237,7 +237,7 @@ def _metrics(records: list[nv.Record], configuration: dict[str, Any]) -> dict[st
 
 def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: DataSet, metrics: dict[str, Any],
                      evaluation: dict[str, Any] | None = None) -> str:
-    """Write the report of a run to its folder; the path."""
+    """Write the report of a run to its folder; returns its path."""
     from ..report.html import write_report
     path = os.path.join(out, "report.html")
     write_report(path, vae, records, data.test, labels=data.test_labels,
@@ -248,21 +248,21 @@ def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: Data
 
 
 def _make_folder(path: str) -> None:
-    """Make sure before an hour of training, not after it, that the run can be written."""
+    """Find out before an hour of training, not after it, whether the run can be written."""
     try:
         os.makedirs(path, exist_ok=True)
         probe = os.path.join(path, ".writable")
         with open(probe, "w"):
             pass
         os.unlink(probe)
-    except (OSError, ValueError) as error:    # ValueError: a zero byte in the name
+    except (OSError, ValueError) as error:    # ValueError: a null byte in the name
         raise OSError(f"--out is {path!r}, which cannot be written ({getattr(error, 'strerror', error)}); "
                       "choose a folder of your own") from error
 
 
 @contextlib.contextmanager
 def _alone_in(out: str) -> Iterator[None]:
-    """No two runs write to one folder.  The system gives the lock back however the process ends."""
+    """No two runs may share a folder.  The system releases the lock however the process ends."""
     lock = filelock.FileLock(os.path.join(out, ".lock"))
     try:
         lock.acquire(timeout=0)

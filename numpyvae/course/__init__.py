@@ -1,4 +1,4 @@
-"""What the lessons' notebooks need: data, claims that are checked, exercises that answer, code shown from the package.
+"""What the lessons' notebooks need: data, checked claims, exercises with feedback, and source code of the package.
 
     lesson = Lesson(5, DATA)
     claim, check = lesson.claim, lesson.check
@@ -42,19 +42,19 @@ class Lesson:
         return images, factors["label"]
 
     def claim(self, name: str, value: float, expected: float, tol: float, on: str | None = None) -> None:
-        """Hold a number of the prose to what was computed; stops the notebook where it is not true.
+        """Check a number in the text against the computed one; stops the notebook if they disagree.
 
-        on : "strokes" for a number that belongs to this data set; on another one it is printed and not judged
+        on : "strokes" for a number that holds on this data set only; on any other it is printed, not judged
         """
         claim(name, float(value), expected, tol, judged=on is None or on == self.data)
 
     def show(self, code: Callable[..., Any], *equations: str) -> Any:
         """Source code from the package, which cites the given equations of this lesson.
 
-        Raises ValueError where the code cites none of that number, so that text and code cannot part.
+        Raises ValueError if the code does not cite one of them, so that text and code cannot drift apart.
         """
         from IPython.display import Markdown
-        target = getattr(code, "reference", code)    # of a twin, the NumPy body
+        target = getattr(code, "reference", code)    # of a twin: its NumPy body
         source = inspect.getsource(target)
         for equation in equations:
             if f"lesson {self.number}, eq. {equation}" not in inspect.getsource(inspect.getmodule(target) or target):
@@ -63,7 +63,7 @@ class Lesson:
         return Markdown(f"`{target.__module__}`\n\n```python\n{source}\n```")
 
     def slider(self, draw: Callable[..., Any], **ranges: Any) -> None:
-        """Let the reader move the arguments of draw; nothing happens where ipywidgets is missing."""
+        """Sliders with which the reader changes the arguments of draw; without ipywidgets, nothing."""
         try:
             import ipywidgets
         except ImportError:

@@ -1,8 +1,8 @@
-"""Exercises that answer: done, not yet (and why), or not attempted.  They never raise, and never show the solution.
+"""Exercises with feedback: done, not yet (and why), or not attempted.  They never raise, and never show the solution.
 
 A lesson's exercises are the functions that `@exercise` marks in lesson_NN.py.  Each gets the learner's answer, a
-value or a function, and a random generator; it returns if the answer is right, and calls `expect` or raises NotYet
-with a reason if not.
+value or a function, and a random generator; it returns if the answer is right; if not, it raises NotYet with a
+reason, itself or through `expect`.
 """
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def verdict(judge: Callable[[Any, np.random.Generator], None], answer: Any) -> t
 
 
 class _Watched:
-    """The learner's function, called with copies, so that what it does to them harms nobody."""
+    """The learner's function, called with copies, so that it may modify its arguments without harm."""
 
     def __init__(self, function: Callable[..., Any]):
         self.function = function
@@ -92,7 +92,7 @@ def _is_attempt(answer: Any) -> bool:
 
 def expect(found: Any, expected: Any, what: str = "the result", mistakes: Mapping[str, Any] | None = None,
            rtol: float = 1e-6, atol: float = 1e-9) -> None:
-    """Raise NotYet unless found is expected; where it is one of the mistakes, {words: array}, with these words."""
+    """Raise NotYet unless found equals expected; if it equals one of the mistakes, {words: array}, with its words."""
     expected = np.asarray(expected)
     try:
         found = np.asarray(found, dtype=expected.dtype)

@@ -1,4 +1,4 @@
-"""Numbers in the prose, each checked beside it."""
+"""Numbers in the text, each checked where it appears."""
 from __future__ import annotations
 
 import re
@@ -7,14 +7,14 @@ LINE = re.compile(r"claim (?P<name>\w+): (?P<value>\S+), the text says (?P<expec
 
 
 class ClaimFailed(Exception):
-    """Stops a notebook; in it, one line stands in place of a traceback."""
+    """Stops a notebook, which shows one line instead of a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
 
 
 def claim(name: str, value: float, expected: float, tol: float, judged: bool = True) -> None:
-    """Print that |value - expected| <= tol, or raise ClaimFailed.  With judged=False the value is printed alone."""
+    """Print that |value - expected| <= tol, or raise ClaimFailed.  With judged=False it only prints."""
     if not judged:
         print(f"{name}: {value:.6g} on this data; the text says {expected:g}, of `strokes`")
         return

@@ -46,7 +46,7 @@ def fit_gaussian(answer: Any, rng: np.random.Generator) -> None:
 def share_of_holes(answer: Any, rng: np.random.Generator) -> None:
     mistakes: dict[str, Any] = {}
     right, limit = 0.0, 0.3
-    while len({right, *mistakes.values()}) < 7:    # shares are coarse: draw until no two of the answers are the same
+    while len({right, *mistakes.values()}) < 7:    # shares are coarse: redraw until no two answers are the same
         codes, z = rng.standard_normal((60, 2)), 1.5 * rng.standard_normal((51, 2))
         distance = np.sqrt(np.sum((z[:, None] - codes)**2, axis=2))
         right = np.mean(distance.min(axis=1) > limit)

@@ -1,4 +1,4 @@
-"""The exercises of lesson 2: a dense layer's backward pass, the kink, three bugs, one that no gradient check sees."""
+"""The exercises of lesson 2: a dense layer's backward pass, the kink, three bugs, and one that no check sees."""
 from __future__ import annotations
 
 from typing import Any

@@ -43,7 +43,7 @@ def reparameterize_backward(answer: Any, rng: np.random.Generator) -> None:
     if not all(np.array_equal(a, b) for a, b in zip(first, again)):
         raise NotYet("two calls with the same eps differ: noise is drawn twice; use the eps that you are given")
 
-    def numeric(name: str) -> Any:    # by the complex step, with eps held still
+    def numeric(name: str) -> Any:    # by the complex step, with eps held fixed
         step = 1e-30j
         z = mu + (step if name == "mu" else 0) + np.exp(0.5 * (logvar + (step if name == "logvar" else 0))) * eps
         return dz * z.imag / 1e-30

@@ -13,14 +13,14 @@ STEPS = ("h", "mu", "s", "z", "g", "a", "L")
 
 
 def draw_case(rng: np.random.Generator) -> tuple[Array, Array, dict[str, Array]]:
-    """x, eps, p; the weights so small that no tanh is flat: where g is 1, a wrong gradient for s is right by chance."""
+    """x, eps, p; weights so small that no tanh saturates: where g is 1, a wrong gradient for s is right by chance."""
     shapes = {"W1": (D, H), "b1": (H,), "Wmu": (H, Z), "bmu": (Z,), "Ws": (H, Z), "bs": (Z,), "W2": (Z, G), "b2": (G,),
               "W3": (G, D), "b3": (D,)}
     return rng.random((B, D)), rng.standard_normal((B, Z)), {k: 0.3 * rng.standard_normal(n) for k, n in shapes.items()}
 
 
 def forward(x: Array, eps: Array, p: dict[str, Any]) -> tuple[Any, ...]:
-    """The right five steps; complex weights are fine."""
+    """The five steps, done right; complex weights work too."""
     h = np.tanh(x @ p["W1"] + p["b1"])
     mu, s = h @ p["Wmu"] + p["bmu"], h @ p["Ws"] + p["bs"]
     z = mu + np.exp(s / 2) * eps

@@ -36,10 +36,10 @@ def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] 
                  seed: int = 0) -> DataSet:
     """The data set called "strokes" or "mnist", or the images in a file or folder.
 
-    data_dir : where MNIST's files are, if not where NUMPYVAE_DATA says or in data/
+    data_dir : where MNIST's files are (default: NUMPYVAE_DATA, then data/)
     seed     : chooses which of your own images are held out for testing
 
-    Raises FileNotFoundError, OSError or ValueError that says what is wrong with the data and how to go on.
+    Raises FileNotFoundError, OSError or ValueError, saying what is wrong with the data and what to do.
     """
     data = os.fspath(data)
     if data == "strokes":

@@ -1,12 +1,12 @@
-"""The ten digits as pen strokes: where a hand passes, before it is bent, slanted and drawn."""
+"""The ten digits as pen strokes: the path of the pen, before it is bent, slanted and drawn."""
 from __future__ import annotations
 
 import numpy as np
 
-# For each digit the ways to write it, each with its share in percent.  A stroke is the points that the pen
-# passes, x to the right and y down, in hundredths of the digit's height; "|" lifts the pen.  The pen goes
-# smoothly through the points of a stroke, also through the first where it ends as it began.  Strokes that
-# name the same point stay joined there, so a corner is two strokes.
+# For each digit, the ways to write it, each with its share in percent.  A stroke lists the points that the pen
+# passes, x to the right and y down, in hundredths of the digit's height; "|" lifts the pen.  The pen moves
+# smoothly through the points of a stroke, including the first if it ends where it began.  Strokes that share
+# a point stay joined there, so a corner is two strokes.
 STYLES: dict[int, list[tuple[int, str]]] = {
     0: [(70, "44,0 16,14 2,50 14,87 38,100 64,86 78,48 66,12 44,0"),
         (30, "52,2 20,12 2,50 14,89 40,99 66,84 76,46 64,8 46,4 36,12")],
@@ -34,7 +34,7 @@ STYLES: dict[int, list[tuple[int, str]]] = {
     9: [(65, "60,16 38,2 12,16 8,40 28,50 50,38 60,16 | 60,16 54,58 44,100"),
         (35, "58,14 36,2 12,16 8,40 28,50 50,36 58,14 | 58,14 58,50 48,82 26,98")],
 }
-SEGMENTS = 48    # straight lines that each digit is drawn with
+SEGMENTS = 48    # straight lines per digit
 
 
 def _stroke_matrix(k: int, closed: bool, segments: int) -> np.ndarray:
@@ -44,7 +44,7 @@ def _stroke_matrix(k: int, closed: bool, segments: int) -> np.ndarray:
 
     2 P(t) = 2 P1 + (P2 - P0) t + (2 P0 - 5 P1 + 4 P2 - P3) t^2 + (3 P1 - P0 - 3 P2 + P3) t^3.
 
-    An open curve gets a neighbour mirrored at each end.  It is linear in the points, hence a matrix.
+    An open curve gets a mirrored neighbour at each end.  The curve is linear in the points, hence a matrix.
     [Catmull & Rom 1974, "A class of local interpolating splines"]
     """
     eye = np.eye(k)
@@ -62,7 +62,7 @@ def _stroke_matrix(k: int, closed: bool, segments: int) -> np.ndarray:
 
 
 def _curve(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """A style's control points (K, 2), and the matrices (2, SEGMENTS, K) from them to segments' ends."""
+    """A style's control points (K, 2), and the matrices (2, SEGMENTS, K) from them to the segments' ends."""
     strokes = [[tuple(float(v) / 100 for v in point.split(",")) for point in stroke.split()]
                for stroke in path.split("|")]
     points = sorted({point for stroke in strokes for point in stroke})

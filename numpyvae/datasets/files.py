@@ -20,19 +20,19 @@ PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 
 @checked()
 def load_images(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images, and their labels where there are any.
+    """Images, and their labels if there are any.
 
-    path : a .npy file; a .npz file with an array called "images", "x_train" or "x" (or one array alone) and, if it
-           likes, "labels", "y_train" or "y"; an IDX file, plain or gzip; or a folder of pictures of one size, read as
-           grey, whose subfolders, if it has any, are the classes
+    path : a .npy file; a .npz file with an array called "images", "x_train" or "x" (or only one array) and,
+           optionally, "labels", "y_train" or "y"; an IDX file, plain or gzip; or a folder of pictures of one size, read
+           as greyscale, whose subfolders, if any, are the classes
 
     Returns images as uint8 (N, ...), or as float32 where the file holds floats, and labels (N,) or None.
-    A file is known by its first bytes and not by its name.  No more than 1 GiB is read, and nothing is unpickled.
+    A file is recognised by its first bytes, not by its name.  No more than 1 GiB is read, and nothing is unpickled.
 
-    Raises FileNotFoundError or another OSError, or ValueError that says what is wrong with the data.
+    Raises FileNotFoundError or another OSError, or ValueError, saying what is wrong with the data.
     """
     path = pathlib.Path(path)
-    if os.path.isdir(path):    # unlike Path.is_dir, False and not an error for a name that is too long
+    if os.path.isdir(path):    # unlike Path.is_dir, False rather than an error for a name that is too long
         return _read_folder(path)
     with open_file(path, CHECK_THE_PATH) as file:
         start = file.read(len(NPY_MAGIC))

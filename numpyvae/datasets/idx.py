@@ -26,10 +26,10 @@ CHUNK = 2**20
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """The array in an IDX file, plain or gzip-compressed, in this machine's byte order.
 
-    Reads no more than the header promises, and one byte to see that the file ends there; memory stays within twice
-    that, and below 2 GiB.
+    Reads no more than the header promises, plus one byte to check that the file ends there; needs at most twice that
+    much memory, and less than 2 GiB.
 
-    Raises FileNotFoundError or another OSError, or ValueError that says what is wrong with the file.
+    Raises FileNotFoundError or another OSError, or ValueError, saying what is wrong with the file.
     """
     try:
         with open_file(path, "check the path of the IDX file") as file:
@@ -59,7 +59,7 @@ def parse_idx(file: BinaryIO, name: str) -> np.ndarray:
         raise ValueError(f"{name} promises {' x '.join(map(str, shape))} numbers, {size:,} bytes; "
                          f"expected at most {MAX_BYTES:,}: the header is damaged or forged")
     data = bytearray()
-    while len(data) < size:    # block by block: a short file costs its own length and not what its header promises
+    while len(data) < size:    # in blocks: a short file costs its own length, not what its header promises
         block = file.read(min(CHUNK, size - len(data)))
         if not block:
             raise ValueError(f"{name} ends after {len(data):,} of {size:,} bytes; expected what its header promises: "

@@ -17,11 +17,11 @@ from ..arguments import checked, one_of
 from .idx import read_idx
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
-TIMEOUT = 5    # seconds without a byte, or with less than SLOWEST bytes in each, until the next mirror is asked
+TIMEOUT = 5    # seconds without a byte, or below SLOWEST bytes per second, before the next mirror is tried
 SLOWEST = 10_000
 COUNTS = {"train": 60_000, "test": 10_000}
 PREFIXES = {"train": "train", "test": "t10k"}
-# What is inside the .gz files: the archives themselves differ from mirror to mirror.
+# The content of the .gz files: the archives themselves differ from mirror to mirror.
 CONTENTS = {    # name: (bytes, SHA-256)
     "train-images-idx3-ubyte": (47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
     "train-labels-idx1-ubyte": (60_008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
@@ -35,11 +35,11 @@ BESIDE_PACKAGE = pathlib.Path(__file__).parents[2] / "data"
 def mnist(split: str = "train", data_dir: str | os.PathLike[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """MNIST's images (N, 28, 28) uint8 and labels (N,) uint8: 60,000 for "train", 10,000 for "test".
 
-    Looked for in data_dir, else where the environment variable NUMPYVAE_DATA says, else in data/ beside the package;
-    each of these, or a folder mnist/ in it, may hold the four IDX files, plain or as .gz.  What is not there is
-    downloaded into the last place asked for.
+    Looked for in data_dir, else in the folder that the environment variable NUMPYVAE_DATA names, else in data/ beside
+    the package.  That folder, or mnist/ in it, may hold the four IDX files, plain or as .gz; missing ones are
+    downloaded into mnist/.
 
-    Raises ValueError for a damaged file or an unknown split, OSError where nothing can be found or downloaded.
+    Raises ValueError for a damaged file or an unknown split, OSError if a file can be neither found nor downloaded.
     """
     one_of("split", split, COUNTS)
     folder = pathlib.Path(data_dir or os.environ.get("NUMPYVAE_DATA") or BESIDE_PACKAGE)
@@ -61,7 +61,7 @@ def _find_or_download(name: str, folder: pathlib.Path) -> pathlib.Path:
 
 
 def _download(name: str, folder: pathlib.Path) -> pathlib.Path:
-    """Fetch name.gz from the first mirror that gives it, and keep it only if its content is the right one."""
+    """Fetch name.gz from the first mirror that delivers it, and keep it only if its content is right."""
     path = folder / f"{name}.gz"
     failures = []
     for mirror in MIRRORS:
@@ -90,7 +90,7 @@ def _fetch(url: str) -> bytes:
         start = time.monotonic()
         total = int(answer.headers.get("Content-Length") or 0) or None
         with tqdm(total=total, desc=url.rsplit("/", 1)[1], unit="B", unit_scale=True, leave=False) as bar:
-            while block := answer.read1(2**16):    # what has come; `read` would wait for all of it
+            while block := answer.read1(2**16):    # what has arrived; `read` would wait for all of it
                 packed.write(block)
                 bar.update(len(block))
                 if packed.tell() > limit:

@@ -23,12 +23,12 @@ SLANT = 10.0, 10.0    # degrees, mean and standard deviation
 ROTATION = 5.0    # degrees, standard deviation
 SHIFT = 0.6    # pixels, standard deviation
 
-# How far one writing of a digit is from another, as standard deviations.  Heights run from -1 to 1 here.
+# How much handwritten copies of a digit differ, as standard deviations.  Heights run from -1 to 1 here.
 JITTER = 0.05    # of each point that the pen passes
 WARP = 0.10      # of the coefficients that bend the whole digit
 ASPECT = 0.15    # of the logarithm of the width
 
-BLOCK = 1000    # images drawn at a time, which keeps what they need in memory small
+BLOCK = 1000    # images drawn at a time, to save memory
 
 FROZEN = pathlib.Path(__file__).parents[2] / "data" / "strokes.npz"
 FROZEN_SHA256 = "0d93419a1c6a839636e28f34242b30d9c26114999a0c0b0b6818b82e243a5254"
@@ -43,10 +43,10 @@ def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.nda
     """n images of digits and the table of their true factors.
 
     Returns images, uint8, (n, 28, 28) or with colour (n, 28, 28, 3), bright ink on black, and a structured
-    array (n,) whose columns are independent of each other (but for the styles, which are each digit's own):
+    array (n,) whose columns are independent of each other (except the styles, since each digit has its own):
 
-    label             0 .. 9; each ten images in a row hold every digit once
-    style             which way of writing the digit: the place in digits.STYLES[label]
+    label             0 .. 9; each block of ten images holds every digit once
+    style             which way of writing the digit: an index into digits.STYLES[label]
     thickness         of the line, pixels, uniform in [1.6, 4.0]
     scale             larger side of the digit, line included, over 20 pixels, uniform in [0.88, 1.02]
     slant             degrees that the top leans to the right, before the rotation, N(10, 10^2)
@@ -54,10 +54,10 @@ def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.nda
     shift_x, shift_y  pixels that the centre of mass lies right and below of (14, 14), N(0, 0.6^2) each
     hue               with colour only: degrees, uniform in [0, 360); 0 red, 120 green, 240 blue
 
-    Beside these factors each image has its own random bend and width.  Image i depends on seed and i alone:
+    Besides these factors, each image has its own random bend and width.  Image i depends on seed and i alone:
     a smaller set is the beginning of a larger one, and the coloured set shows the grey set's digits.
 
-    Raises TypeError or ValueError that names the argument that does not fit.
+    Raises TypeError or ValueError, naming the bad argument.
     """
     shares, points, curves = digits.styles()
     label_rng, uniform_rng, normal_rng, bend_rng = np.random.default_rng(seed).spawn(4)
@@ -94,7 +94,7 @@ def load_strokes(split: str) -> tuple[np.ndarray, np.ndarray]:
     Read from data/strokes.npz beside the package.  Where that file is not installed, the same set is drawn
     anew: on another machine a pixel may then be one grey level off.
 
-    Raises ValueError for another split, or where the file is not the one that was frozen.
+    Raises ValueError for any other split, or if the file is not the frozen one.
     """
     one_of("split", split, SPLITS)
     if not FROZEN.exists():
@@ -132,7 +132,7 @@ def _draw_lines(x0: np.ndarray, y0: np.ndarray, x1: np.ndarray, y1: np.ndarray,
 
 
 def _bend(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Control points (N, K, 2) as each hand would set them: moved one by one, bent together, widened.
+    """Control points (N, K, 2) as different hands would place them: moved one by one, bent together, widened.
 
     The bend is the general quadratic map: x and y each gain a random mixture of x^2, x y and y^2.
     """
@@ -156,9 +156,9 @@ def _slant_and_turn(points: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def _place(lines: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Lines (N, 2 ends, S, 2) in pixels: scaled to the box, their centre of mass where the shift says.
+    """Lines (N, 2 ends, S, 2) in pixels: scaled to the box, their centre of mass placed by the shift.
 
-    The mass of a line is taken as its length, which leaves out only that crossing lines share ink.
+    The mass of a line is taken as its length, which ignores only that crossing lines share ink.
     """
     extent = (lines.max(axis=(1, 2)) - lines.min(axis=(1, 2))).max(axis=-1)
     lines = lines * ((BOX * factors["scale"] - factors["thickness"]) / extent)[:, None, None, None]

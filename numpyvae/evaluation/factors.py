@@ -1,4 +1,4 @@
-"""Does the code know what the images are made of?  The means of q(z|x) against what is known to be true of x."""
+"""Does the code know what the images are made of?  The means of q(z|x) compared with what is known about x."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ import numpy as np
 from ..arguments import MAPPING, as_array, checked
 
 Array = np.ndarray
-BINS = 20             # Chen et al. 2018 and Locatello et al. 2019 cut a code into as many
+BINS = 20             # as many as in Chen et al. 2018 and Locatello et al. 2019
 ROWS_AT_ONCE = 1000
 
 
 @checked(codes="N Z", labels="any: N", test_codes="M Z", test_labels="any: M")
 def nearest_neighbour_accuracy(codes: Array, labels: Array, test_codes: Array, test_labels: Array) -> float:
-    """The share of test codes whose nearest code among `codes` has their label, from 0 to 1.
+    """The share of test codes whose nearest code among `codes` has the same label, from 0 to 1.
 
     codes (N, Z), labels (N,), test_codes (M, Z), test_labels (M,); Euclidean distance.  No label was seen in
     training: the images of a class lie together because they are alike.
@@ -32,12 +32,12 @@ def nearest_neighbour_accuracy(codes: Array, labels: Array, test_codes: Array, t
 
 @checked(codes="N Z", factors=MAPPING)
 def factor_recovery(codes: Array, factors: Mapping[str, Array]) -> Array:
-    """How much of each factor each latent dimension tells: (F, Z), from 0 (nothing) to 1 (all).
+    """How much each latent dimension tells about each factor: (F, Z), from 0 (nothing) to 1 (all).
 
     codes (N, Z); factors: (N,) each, in the order of the rows.
 
     The mutual information I(v; z) = sum p(v, z) log( p(v, z) / (p(v) p(z)) ) in nats, over the factor's entropy H(v).
-    Both are cut into at most 20 bins with equally many images, and the probabilities are counted.
+    Both are cut into at most 20 bins of equally many images, in which p is estimated by counting.
     """
     columns = [as_array("factor_recovery", f"factors[{name!r}]", values, "N", {"N": len(codes)})
                for name, values in factors.items()]
@@ -48,12 +48,12 @@ def factor_recovery(codes: Array, factors: Mapping[str, Array]) -> Array:
 
 @checked(recovery="F Z")
 def mutual_information_gap(recovery: Array) -> float:
-    """MIG: by how much the dimension that knows a factor best is ahead of the next, averaged over the factors.
+    """MIG: how far the dimension that best predicts a factor is ahead of the next, averaged over the factors.
 
     recovery (F, Z), from factor_recovery.  1 where each factor has a dimension of its own, 0 where it is spread over
     several or unknown.                                                                 [Chen et al. 2018, eq. 6]
 
-    Raises ValueError where there is one dimension only, and so no next.
+    Raises ValueError where there is only one dimension, and so no next.
     """
     if recovery.shape[1] < 2:
         raise ValueError(f"recovery has shape {recovery.shape}; expected at least two latent dimensions, the best and "

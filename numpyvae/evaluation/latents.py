@@ -34,11 +34,11 @@ def active_units(mu: Array) -> Array:
 
 @checked(mu="N Z", logvar="N Z")
 def kl_per_dimension(mu: Array, logvar: Array) -> Array:
-    """The KL of each latent dimension by itself to N(0, 1), averaged over the images, in nats: (N, Z) -> (Z,).
+    """The KL of each single latent dimension to N(0, 1), averaged over the images, in nats: (N, Z) -> (Z,).
 
-    Near 0, the encoder leaves the dimension unused.  Where q's dimensions are independent, as a DiagonalGaussian's are,
-    the sum is the rate, what q(z|x) tells of x: minus the ELBO is the rate plus the distortion, the mean nll.  A tilted
-    q has a higher rate.                                                                [Alemi et al. 2018]
+    Near 0, the encoder leaves the dimension unused.  Where q's dimensions are independent, as in a DiagonalGaussian,
+    the sum is the rate, what q(z|x) tells about x: minus the ELBO is the rate plus the distortion, the mean nll.  The
+    rate of a correlated q is higher than the sum.                                      [Alemi et al. 2018]
     """
     mu, logvar = np.asarray(mu, float), np.asarray(logvar, float)
     return gaussian_kl_of_dimensions(mu, logvar).mean(axis=0)
@@ -49,7 +49,7 @@ def aggregate_moments(mu: Array, logvar: Array) -> tuple[Array, Array]:
     """Mean (Z,) and covariance (Z, Z) of the aggregate posterior, q(z) = mean over the images of q(z|x).
 
     By the law of total variance: the covariance of the means, plus the mean of the variances on the diagonal.  Where
-    training succeeds q(z) is near the prior, mean 0 and covariance I.
+    training succeeds, q(z) is near the prior, mean 0 and covariance I.
     """
     mu, logvar = np.asarray(mu, float), np.asarray(logvar, float)
     centred = mu - mu.mean(axis=0)

@@ -7,8 +7,8 @@ near the posterior: for q = p(z|x) every weight is p(x) itself.  Its logarithm i
 
     log p(x) ~ log( 1/K sum_k w_k ),
 
-and that is a little too low on average, E log <= log E (Jensen), by about var(w) / (2 K p(x)^2) nats: a likelihood is
-never flattered.                                                     [Burda et al. 2016, section 5; lesson 8]
+and that is a little too low on average, E log <= log E (Jensen), by about var(w) / (2 K p(x)^2) nats: on average
+the estimate never flatters.                                         [Burda et al. 2016, section 5; lesson 8]
 """
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..training.batches import Pixels, drawn_once
 from .cores import a_thread_for_each_core
 
 Array = np.ndarray
-ROWS_AT_ONCE = 1000    # decoded images in memory together: 3 MB of them for 784 pixels, so they stay in the cache
+ROWS_AT_ONCE = 1000    # decoded images in memory at a time: 3 MB for 784 pixels, so they stay in the cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class LogLikelihood:
     values                : (N,), one for each image
     standard_errors       : (N,), of each value: the spread of its weights, by the delta method; too small where q
                             misses a part of the posterior, and with it the largest weights
-    effective_sample_size : (N,), (sum w)^2 / sum w^2: as many draws from the posterior itself would serve as well
+    effective_sample_size : (N,), (sum w)^2 / sum w^2: this many draws from the posterior itself would do as well
     """
 
     values: Array
@@ -45,12 +45,12 @@ class LogLikelihood:
 
     @property
     def mean(self) -> float:
-        """Over the images."""
+        """The mean over the images."""
         return float(self.values.mean())
 
     @property
     def standard_error(self) -> float:
-        """Of the mean: how much it would differ for other test images, and other draws."""
+        """The standard error of the mean: how much it would vary with other test images and draws."""
         return float(self.values.std() / np.sqrt(len(self.values)))
 
 
@@ -60,17 +60,17 @@ def log_likelihood(vae: VAE, images: Array, samples: int = 5000, *, rng: np.rand
     """log p(x) of each image by importance sampling, from `samples` draws of q(z|x) each.
 
     images, binarize, labels : as in numpyvae.fit; binary pixels are drawn once
-    progress                 : show a bar of the images
+    progress                 : show a progress bar of the images
 
-    The cores take an image each.  Beside the images a core holds a copy of the model, no more than ROWS_AT_ONCE decoded
-    images and a number for each sample of one image, however many images and samples there are.
+    Each core works on one image at a time.  Besides the images, a core holds a copy of the model, at most ROWS_AT_ONCE
+    decoded images and a number for each sample of one image, however many images and samples there are.
 
     Raises ValueError or TypeError that names the argument that does not fit.
     """
     pixels = Pixels("images", images, vae, drawn_once(binarize), rng, labels)
-    seeds = rng.integers(2**63, size=len(pixels))    # an image's draws are its own, whichever core takes it
+    seeds = rng.integers(2**63, size=len(pixels))    # each image has its own draws, whichever core takes it
     with a_thread_for_each_core() as (threads, cores):
-        idle: queue.SimpleQueue[tuple[VAE, Pixels]] = queue.SimpleQueue()    # a layer's buffers serve one thread
+        idle: queue.SimpleQueue[tuple[VAE, Pixels]] = queue.SimpleQueue()    # a layer's buffers serve only one thread
         for _ in range(cores):
             own = copy.deepcopy(vae)
             idle.put((own, pixels.into(own)))

@@ -1,4 +1,4 @@
-"""Answers known exactly, to hold approximations against: quadrature, probabilistic PCA, entropies."""
+"""Answers known exactly, to compare approximations with: quadrature, probabilistic PCA, entropies."""
 from .entropy import gaussian_entropy, mixture_entropy
 from .pca import (ProbabilisticPCA, cubature, gaussian_log_likelihood, linear_loss, probabilistic_pca,
                   same_loss_constant, solve_linear_vae)

@@ -1,7 +1,7 @@
 """Entropies: the loss that no model can beat.
 
 For any model q of data from p,  E_p[-log q(x)] = H(p) + KL(p || q) >= H(p),  with equality only for q = p.  So the
-entropy H(p), where it is known, stands beside a loss as the best that is attainable.
+entropy H(p), where it is known, is the best attainable value to compare a loss with.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POINTS = 20_001
 
 @checked(variance="...")
 def gaussian_entropy(variance: float | Array) -> float:
-    """Of independent Gaussians with these variances, in nats:  sum of 1/2 log(2 pi e variance)."""
+    """The entropy of independent Gaussians with these variances, in nats:  sum of 1/2 log(2 pi e variance)."""
     variance = np.asarray(variance, float)
     if not (variance > 0).all():
         raise ValueError(f"variance is {shown(variance)}; expected numbers above 0")
@@ -24,10 +24,10 @@ def gaussian_entropy(variance: float | Array) -> float:
 
 @checked(means="K", sigma=POSITIVE, weights="K")
 def mixture_entropy(means: Array, sigma: float, weights: Array | None = None) -> float:
-    """Of a mixture of one-dimensional Gaussians with one sigma, in nats, by quadrature: means (K,).
+    """The entropy of a mixture of one-dimensional Gaussians with the same sigma, in nats, by quadrature: means (K,).
 
     There is no closed form.  It lies between the Gaussians' own entropy (all means equal) and that plus
-    log K (K equal parts, far apart: the part is told as well).
+    log K (K equal parts, so far apart that x tells which part it is from).
     """
     means = np.asarray(means, float)
     if means.ndim != 1 or len(means) == 0 or not 0 < sigma < np.inf:

@@ -13,8 +13,8 @@ Then C has the eigenvalues l_1 ... l_Z and, D - Z times, sigma^2; so tr(C^-1 S) 
     mean log p(x) = -1/2 ( sum_j log l_j + (D - Z) log sigma^2 + D log 2 pi + D ).      [Tipping & Bishop 1999, eq. 8]
 
 With these rows, which are orthogonal, W W^T is diagonal, and so is the posterior's covariance: a linear VAE with a
-diagonal q can be exact, and its ELBO reaches log p(x).  No other rotation allows that: the KL term makes a linear
-VAE find the principal axes themselves.                                                       [Lucas et al. 2019]
+diagonal q can be exact, and its ELBO reaches log p(x).  No other rotation allows that, so the KL term makes a
+linear VAE find the principal axes themselves.                                                [Lucas et al. 2019]
 """
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ..models.priors import StandardNormal
 from ..models.vae import VAE
 
 Array = np.ndarray
-TINY = 1e-12    # an eigenvalue below this share of the largest is rounding
+TINY = 1e-12    # an eigenvalue below this share of the largest is rounding error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,9 @@ class ProbabilisticPCA:
     def posterior(self, x: Array) -> tuple[Array, Array]:
         """p(z|x) = N(mu, diag(variance)): mu (N, Z), variance (Z,).
 
-        With M = W W^T + sigma^2 I, diagonal here:  mu = M^-1 W (x - b),  covariance sigma^2 M^-1.    [eq. 7 there]
+        With M = W W^T + sigma^2 I, diagonal here:  mu = M^-1 W (x - b),  covariance sigma^2 M^-1.
+
+        [Tipping & Bishop 1999, eq. 7]
         """
         self._check(x)
         M = np.sum(self.W**2, axis=1) + self.sigma**2
@@ -72,10 +74,10 @@ class ProbabilisticPCA:
 
 @checked(x="N D", n_latent=WHOLE)
 def probabilistic_pca(x: Array, n_latent: int) -> ProbabilisticPCA:
-    """The maximum of the likelihood: x (N, D), Z = n_latent.
+    """The model of maximum likelihood: x (N, D), Z = n_latent.
 
-    Raises ValueError where the model does not exist: for Z outside 1 ... D - 1, and for data without spread in more
-    than Z directions, whose likelihood has no bound (drop constant pixels first).
+    Raises ValueError where the model does not exist: for Z outside 1 ... D - 1, and for data that do not vary in every
+    direction (drop constant pixels first): where they vary in at most Z, the likelihood has no bound.
     """
     x = np.asarray(x, float)
     if x.ndim != 2 or len(x) < 2 or not np.isfinite(x).all():
@@ -111,12 +113,12 @@ def gaussian_log_likelihood(x: Array, mean: Array, covariance: Array) -> Array:
 
 @checked(x="N D")
 def solve_linear_vae(vae: VAE, x: Array) -> ProbabilisticPCA:
-    """Give a linear VAE the weights that are best for its own sigma and beta; the model they make, for beta = 1.
+    """Give a linear VAE the best weights for its own sigma and beta; returns the equivalent model with beta = 1.
 
     The VAE is VAE.dense(D, (), Z, "gaussian", sigma=...).  For a sigma that is not the best one, directions with
-    l_j <= sigma^2 are not worth their cost: their rows of W are zero, and with them the latent dimensions die.  With
-    beta sigma^2 stands for sigma^2, as L(beta, sigma^2) = beta L(1, beta sigma^2) + const (`same_loss_constant`):
-    so a dimension dies where l_j <= beta sigma^2.
+    l_j <= sigma^2 are not worth their cost: their rows of W are zero, and their latent dimensions die.  For other beta,
+    replace sigma^2 by beta sigma^2, as L(beta, sigma^2) = beta L(1, beta sigma^2) + const (`same_loss_constant`): a
+    dimension dies where l_j <= beta sigma^2.
     [Lucas et al. 2019, section 4; lesson 10]
     """
     sigma2 = vae.beta * sigma_of_linear(vae)**2
@@ -138,7 +140,7 @@ def solve_linear_vae(vae: VAE, x: Array) -> ProbabilisticPCA:
 
 @checked(x="N D")
 def linear_loss(vae: VAE, x: Array) -> float:
-    """The expected loss of a linear VAE, the integral over z done on paper, in nats per image: x (N, D).
+    """The expected loss of a linear VAE, with the integral over z done on paper, in nats per image: x (N, D).
 
     With r = x - b - mu W, what mu leaves unexplained, and s_j^2 the variance of q in dimension j,
 
@@ -146,7 +148,7 @@ def linear_loss(vae: VAE, x: Array) -> float:
 
     E_q[nll] = ( |r|^2 + sum_j s_j^2 |W_j|^2 ) / (2 sigma^2) + D log sigma + D/2 log 2 pi,
 
-    and the KL is in closed form as ever.
+    and the KL is in closed form as usual.
     """
     sigma = sigma_of_linear(vae)
     x = vae.check_data(x)
@@ -161,10 +163,10 @@ def linear_loss(vae: VAE, x: Array) -> float:
 
 @checked(n_latent=WHOLE)
 def cubature(n_latent: int) -> Array:
-    """2 Z points whose plain mean of f is E[f(eps)], eps ~ N(0, I), for every polynomial f of degree up to 3: (2Z, Z).
+    """2 Z points at which the mean of f is E[f(eps)], eps ~ N(0, I), for every polynomial f of degree up to 3: (2Z, Z).
 
     They are +sqrt(Z) and -sqrt(Z) along each axis: odd powers cancel, eps_i eps_j has mean 0, and eps_j^2 has mean
-    2 Z / (2 Z) = 1.  A linear decoder's squared error is of degree 2 in eps: given these as noise, VAE.loss_and_grad
+    2 Z / (2 Z) = 1.  A linear decoder's squared error is of degree 2 in eps: given them as noise, VAE.loss_and_grad
     returns the expected loss and its gradient, without any noise.                 [Julier & Uhlmann 1997; McNamee 1967]
     """
     points = np.sqrt(n_latent) * np.eye(n_latent)
@@ -189,7 +191,7 @@ def same_loss_constant(n_data: int, beta: float, sigma: float) -> float:
 def sigma_of_linear(vae: VAE) -> float:
     """The sigma of a linear VAE.
 
-    Raises ValueError unless it is VAE.dense(n_data, (), n_latent, "gaussian", sigma=...), or made like it.
+    Raises ValueError unless it is VAE.dense(n_data, (), n_latent, "gaussian", sigma=...), or built like it.
     """
     names = [f"{part}.{array}" for part in ("mu_head", "logvar_head", "decoder.0") for array in "Wb"]
     linear = vae.parameters.names == names and getattr(vae.decoder.layers[0], "activation", "") == "identity"

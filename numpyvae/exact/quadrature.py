@@ -1,12 +1,12 @@
-"""The integral over z as a sum over a grid.
+"""Quadrature: the integral over z as a sum over a grid.
 
-Quadrature.  With one or two latent dimensions the integral over z is a sum over a grid:
+With one or two latent dimensions the integral over z can be computed as a sum over a grid:
 
     p(x) = int p(x|z) p(z) dz  ~  sum_n p(x|z_n) w_n,          w_n = p(z_n) h^Z
 
 with h the distance between grid points.  For a smooth integrand that has died away at the edges this plain sum
-converges faster than any power of h (Trefethen & Weideman 2014), so a hundred points a dimension give all
-the digits.                                                                                 [lesson 3, eq. 3.4]
+converges faster than any power of h (Trefethen & Weideman 2014), so a hundred points per dimension give
+full precision.                                                                             [lesson 3, eq. 3.4]
 """
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROWS_AT_ONCE = 2000    # grid points whose decoded images are in memory together
 def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[Array, Array]:
     """A square grid from -reach to reach and the logarithms of its weights: z (N, Z), log_w (N,), N = points^Z.
 
-    The weights hold the prior N(0, I): exp(log_w) sums to 1 but for what lies beyond reach, 2e-9 for 6.
+    The weights include the prior N(0, I): exp(log_w) sums to 1 except for what lies beyond reach, 2e-9 for 6.
 
     Raises ValueError for more than two dimensions, where a grid grows too large.
     """
@@ -47,16 +47,16 @@ def log_joint(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
               labels: Array | None = None) -> tuple[Array, Array]:
     """log p(x|z_n) + log w_n for every image and every grid point: z (N, Z), (B, N), in nats.
 
-    labels : (B,), or one for all, where the VAE knows classes
+    labels : (B,), or one for all, where the VAE has classes
 
-    Raises ValueError where the prior is another than N(0, I).
+    Raises ValueError where the prior is not N(0, I).
     """
     if type(vae.prior) is not StandardNormal:
         raise ValueError(f"vae has the prior {shown(vae.prior)}; expected StandardNormal, for which the grid is made")
     z, log_w = latent_grid(vae.n_latent, points, reach)
     x = vae.check_data(x)
     c = vae.one_hot(labels, len(x))
-    # Images of one class share what is decoded.
+    # Images of the same class share the decoder's outputs.
     classes = [(None, range(len(x)))] if c is None else [
         (row, np.flatnonzero((c == row).all(axis=1))) for row in np.unique(c, axis=0)]
     log_px_given_z = np.empty((len(x), len(z)))
@@ -89,7 +89,7 @@ def posterior(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
 
 @checked(a="numbers: ...")
 def log_sum_exp(a: Array) -> Array:
-    """log of the sum of exp(a) over the last axis; the largest is taken out, so nothing overflows: (B, N) -> (B,)."""
+    """log of the sum of exp(a) over the last axis; factoring out the largest avoids overflow: (B, N) -> (B,)."""
     a = np.atleast_1d(a if a.dtype.kind in "fc" else a.astype(float))
     top = a.max(axis=-1)
     return top + np.log(np.sum(np.exp(a - top[..., None]), axis=-1))

@@ -1,4 +1,4 @@
-"""Have your own VAE examined: `examine` takes plain functions and reports in words."""
+"""Examine your own VAE: `examine` takes plain functions and reports in words."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -37,13 +37,13 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
             rng: np.random.Generator) -> Examination:
     """Examine a VAE, from whatever framework, through plain functions on NumPy arrays.
 
-    Each check ends in "ok", "wrong" or "not checked", with its numbers, and where wrong with the likely mistake.
-    Whatever is not given is not checked.  Functions that end in `eps` get their noise, N(0, I) of shape (B, Z), as
-    an argument; written without it they draw their own, and the loss is then known within its noise only.
+    Each check ends in "ok", "wrong" or "not checked", with its numbers and, if wrong, the likely mistake.
+    Whatever is not given is not checked.  Functions whose last argument is `eps` receive their noise, N(0, I) of
+    shape (B, Z); without it they draw their own, and the loss is then known only up to that noise.
 
     model      : a numpyvae VAE; then only x and rng are needed
     x          : (B, D), some images, of the dtype and the range that the model trains on; a dozen will do
-    labels     : for a conditional numpyvae VAE, the class that all images are told: one, or the first of (B,)
+    labels     : for a conditional numpyvae VAE, the class given with all images: one, or the first of (B,)
     encode     : x -> mu, logvar, both (B, Z); logvar is log sigma^2
     sample_z   : mu, logvar[, eps] -> z (B, Z)
     decode     : z -> (B, D), what `decodes_to` says
@@ -51,21 +51,21 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
     decodes_to : "logits" or "probabilities" (Bernoulli pixels), "mean" (Gaussian pixels with the given sigma), or
                  "mean and logvar" (Gaussian pixels, decode gives (B, 2D): first the means); or what another of our
                  likelihoods decodes to: "continuous Bernoulli logits", "mean and log scale"
-    beta       : the weight of the KL that is meant
+    beta       : the intended weight of the KL
     gradients  : x, eps -> {name: array}, of the loss, for `parameters`
-    parameters : {name: array}, float32 or float64, in the order of the data; the model must see a change made in
-                 place.  Every array is put back as it was
+    parameters : {name: array}, float32 or float64, in the order of the data flow; the model must see changes
+                 made in place.  Every array is restored
     sample_x   : z -> (B, D), images drawn from p(x|z), or their means
     binarize   : x in [0, 1] -> zeros and ones of the same shape
     batches    : images, batch_size -> the batches of one epoch, one after another
     momentum   : values, grads -> new values; a fresh optimizer, which is called several times
     stop       : the validation losses of all epochs so far -> whether to stop now
     iwae       : x (B, D), eps (B, K, Z), encode, log_likelihood -> the bound on log p(x) from K samples, (B,) or its
-                 mean.  It is handed a model of its own, whose log p(x) is known; log_likelihood(z, x) -> (n,) takes
+                 mean.  It is given a separate model, whose log p(x) is known; log_likelihood(z, x) -> (n,) takes
                  rows z (n, Z) and x (n, D)
-    rng        : numpy.random.Generator; the same seed examines the same way
+    rng        : numpy.random.Generator; the same seed gives the same examination
 
-    Raises TypeError or ValueError where the arguments do not fit together; what a function raises comes through.
+    Raises TypeError or ValueError if the arguments do not fit together; exceptions from your functions propagate.
 
     PyTorch's example VAE (784-400-20, `model` and `loss_function` as in its main.py):
 
@@ -110,7 +110,7 @@ def _checks(subject: Subject) -> list[Finding]:
 def functions_of(vae: VAE, x: Array, label: Array | None = None) -> dict[str, Any]:
     """A numpyvae VAE as the arguments of `examine`: an example of how to write them.  Best in float64.
 
-    label : (1,), what all images are told, for a conditional one
+    label : (1,), the class given with all images, for a conditional VAE
     """
     def gradients(x: Array, eps: Array) -> dict[str, Array]:
         vae.loss_and_grad(x, eps, label)

@@ -12,11 +12,11 @@ IMAGES = 8
 ENTRIES = 40                                    # of each array, drawn at random
 STEP = {"float64": 1e-5, "float32": 1e-2}
 TOLERANCE = {"float64": 1e-6, "float32": 3e-2}
-SAME = 0.1                                      # two explanations are one where they differ by less than this share
+SAME = 0.1                                      # two explanations that differ by less than this fraction are one
 
 
 def check_gradients(subject: Subject) -> Finding:
-    """gradients(x, eps) of every array in `parameters`, which has them in the order of the data."""
+    """gradients(x, eps) of every array in `parameters`, which lists them in the order of the data flow."""
     if subject.gradients is None or subject.parameters is None or subject.loss is None:
         return Finding("gradients", NOT_CHECKED, "gradients, parameters or loss was not given.")
     if not subject.frozen:
@@ -83,7 +83,7 @@ def _relative_error(analytic: Array, numeric: Array) -> float:
 
 def _other_loss(analytic: dict[str, Array], of_loss: dict[str, Array], of_kl: dict[str, Array],
                 tolerance: float) -> str:
-    """Whether the gradients are those of a loss' + b KL: then they belong to another loss than the reported one."""
+    """Whether the gradients are those of a loss + b KL: then they belong to a loss other than the reported one."""
     given, loss, kl = (np.concatenate(list(parts.values())) for parts in (analytic, of_loss, of_kl))
     columns = np.stack([loss, kl], axis=1)
     (a, b), *_ = np.linalg.lstsq(columns, given, rcond=None)
@@ -97,7 +97,7 @@ def _other_loss(analytic: dict[str, Array], of_loss: dict[str, Array], of_kl: di
 
 def _place(wrong: list[str], names: list[str]) -> str:
     """Gradients flow from the last array to the first, so what comes before a fault is wrong and what comes after
-    it right."""
+    it is right."""
     last = wrong[-1]
     if last == names[-1]:
         return (f"the error enters just after {last}, at the loss: look at the NLL's gradient for the decoder's "

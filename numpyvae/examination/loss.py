@@ -1,12 +1,12 @@
-"""What the loss is made of, found from outside: how much of the NLL, how much of the KL, what else.
+"""What the loss is made of, inferred from outside: how much NLL, how much KL, and what else.
 
 For a batch of n copies of one image the NLL and the KL are computed by formula from what encode and decode give.
 Over different images and noise the loss is then fitted as
 
     loss = a NLL + b KL + c.
 
-a and b say how each term is reduced, b / a is the beta that is really trained, at two batch sizes n.  Where the
-right formulas leave a remainder, common wrong ones are tried in their place.
+At two batch sizes n, a and b say how each term is reduced, and b / a is the beta that is really trained.  Where the
+right formulas leave a residual, common wrong ones are tried in their place.
 """
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FROZEN_COPIES = (3, 8)
 DRAWN_COPIES = (32, 96)
 STANDARD_ERRORS = 6.0
 ROUNDINGS = 30.0        # a sum of many terms rounds more than once
-UNKNOWN_BETA = 0.3      # a beta known to less than that is not judged
+UNKNOWN_BETA = 0.3      # a beta less certain than this is not judged
 BETA_TOLERANCE = 0.01
 MONTE_CARLO = 20000
 
@@ -49,7 +49,7 @@ class Measurement:
 
 @dataclass
 class Fit:
-    """loss = a NLL + b KL + c with standard errors; `off` is the worst remainder in standard errors."""
+    """loss = a NLL + b KL + c with standard errors; `off` is the worst residual in standard errors."""
 
     a: float
     b: float
@@ -106,12 +106,12 @@ def _measure(subject: Subject, n: int) -> Measurement:
             error += [0.0] * REPEATS
             nll += [{name: float(value[i].mean()) for name, value in rows.items()} for i in range(REPEATS)]
             kl += [kls] * REPEATS
-        else:                 # the loss's own noise and ours, each of this error
+        else:                 # the loss's noise is not ours: the error of both together
             loss.append(float(np.mean(losses)))
             error.append(float(np.sqrt(2 / (REPEATS * n)) * rows[RIGHT].std()))
             nll.append({name: float(value.mean()) for name, value in rows.items()})
             kl.append(kls)
-    # A formula that is no number for one of the images, as log(logvar) below 0, is none for the loss.
+    # A formula that is undefined for some image, such as log(logvar) of a logvar below 0, is not that of the loss.
     known = [name for name in kl[0] if all(name in one for one in kl)]
     return Measurement(n, np.array(loss), np.array(error), ROUNDINGS * subject.rounding, x.shape[1],
                        {name: np.array([one[name] for one in nll]) for name in nll[0]},
@@ -119,7 +119,7 @@ def _measure(subject: Subject, n: int) -> Measurement:
 
 
 def _probes(subject: Subject) -> Array:
-    """Different images from those that were given: darker, brighter, inverted, empty, in another order."""
+    """Images made from the given ones: darker, brighter, inverted, blank, with their pixels shuffled."""
     x = subject.x[:6]
     low, high = x.min(), x.max()
     made = [x, low + high - x, 0.5 * (x + low), 0.5 * (x + high), subject.rng.permuted(x, axis=1),
@@ -128,7 +128,7 @@ def _probes(subject: Subject) -> Array:
 
 
 def _fit(measured: Measurement, nll: Array, kl: Array) -> Fit:
-    """Weighted least squares; twice, because the error of a NLL counts a times in the loss."""
+    """Weighted least squares, twice, because the NLL's error enters the loss multiplied by a."""
     columns = np.stack([nll, kl, np.ones_like(nll)], axis=1)
     scale = np.maximum(np.abs(columns).max(axis=0), np.finfo(float).tiny)
     a = 0.0
@@ -149,7 +149,7 @@ def _fit(measured: Measurement, nll: Array, kl: Array) -> Fit:
 
 
 def _nll_formulas(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
-    """The right NLL of each row, and wrong ones by the mistake that makes them."""
+    """The right NLL of each row, and wrong ones, named by the mistake behind them."""
     formulas = {RIGHT: subject.nll(theta, x)}
     x = x.astype(float)
     if subject.decodes_to in ("logits", "probabilities"):
@@ -181,7 +181,7 @@ def _nll_formulas(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
 
 
 def _kl_formulas(right: Array, mu: Array, logvar: Array) -> dict[str, Array]:
-    """The right KL of each row, and wrong ones by the mistake that makes them."""
+    """The right KL of each row, and wrong ones, named by the mistake behind them."""
     m, s = mu.astype(float), logvar.astype(float)
     with np.errstate(all="ignore"):
         formulas = {
@@ -281,7 +281,7 @@ def _reduction(coefficients: list[float], fits: list[Fit], width: int, axis: str
 
 
 def _unexplained(subject: Subject, measured: list[Measurement]) -> tuple[Finding, Finding, Finding]:
-    """No formula fits.  With frozen noise, what changes with eps alone is the NLL: the KL does not know eps."""
+    """No formula fits.  With frozen noise, only the NLL changes with eps: the KL does not depend on it."""
     fits = [_fit(m, m.nll[RIGHT], m.kl[RIGHT]) for m in measured]
     evidence = f"no a, b, c make the loss a NLL + b KL + c: the best are off by {fits[-1].off:.3g} standard errors"
     reduction = Finding("reduction", NOT_CHECKED, "likelihood or kl come first.")
@@ -303,7 +303,7 @@ def _centred(values: Array) -> Array:
 
 
 def _within_images(m: Measurement) -> Measurement:
-    """The same losses less their mean for each image; the rounding stays that of the losses themselves."""
+    """The same losses minus each image's mean; the rounding error is still that of the losses themselves."""
     size = np.abs(m.loss).max() * m.relative_error
     loss = _centred(m.loss)
     return Measurement(m.n, loss, m.error + size / max(1e-300, np.abs(m.nll[RIGHT]).max()), 0.0, 0, m.nll, m.kl)
@@ -314,7 +314,7 @@ def _is(value: float, expected: float, error: float) -> bool:
 
 
 def check_finite(subject: Subject) -> Finding:
-    """The loss stays finite where the decoder is far too sure."""
+    """The loss stays finite when the decoder is far too confident."""
     if subject.sample_z is not None:
         one = np.ones((4, subject.n_latent), subject.encoded(subject.x[:1])[0].dtype)
         for extreme_logvar in (-80, 80):

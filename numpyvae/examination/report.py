@@ -29,14 +29,14 @@ class Finding:
 class Examination:
     """The findings of `examine`, one for each check; prints as text, and as a table in a notebook.
 
-    report["sampling"] is the finding of that name, report.ok whether nothing was found wrong.
+    report["sampling"] is the finding with that name; report.ok tells whether nothing was found wrong.
     """
 
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether no check says "wrong".  A check that was not made is no reason against."""
+        """Whether no check says "wrong".  A check that was not made does not count against it."""
         return not self.wrong
 
     @property

@@ -12,8 +12,8 @@ from .subject import Subject, takes_noise
 
 Array = np.ndarray
 
-STANDARD_ERRORS = 5.0    # two-sided 6e-7 for one comparison: some thousand of them still raise no false alarm
-SETTINGS = 8             # different (mu, logvar), so that a wrong formula shows its form
+STANDARD_ERRORS = 5.0    # two-sided 6e-7 per comparison: even some thousands raise no false alarm
+SETTINGS = 8             # different (mu, logvar), so that the form of a wrong formula shows
 DRAWS = 6000             # for each setting: a variance is known to 1.8 %
 IMAGE_DRAWS = 2000
 
@@ -55,7 +55,7 @@ def check_sampling(subject: Subject) -> Finding:
     dtype = subject.encoded(subject.x[:1])[0].dtype
     shape = (SETTINGS, 1, subject.n_latent)
     mu = subject.rng.normal(0.0, 1.0, shape)
-    logvar = subject.rng.uniform(0.5, 2.0, shape) * subject.rng.choice([-1, 1], shape)    # 0 would hide what it scales
+    logvar = subject.rng.uniform(0.5, 2.0, shape) * subject.rng.choice([-1, 1], shape)    # near 0 errors hide
     rows = (SETTINGS, DRAWS, subject.n_latent)
     repeated_mu, repeated_logvar = (np.broadcast_to(a, rows).reshape(-1, subject.n_latent).astype(dtype)
                                     for a in (mu, logvar))
@@ -107,7 +107,7 @@ def _variance_mistake(variance: Array, logvar: Array) -> str:
 
 
 def check_images(subject: Subject) -> Finding:
-    """Sampled images have the mean that the decoder says."""
+    """Sampled images have the mean that the decoder gives."""
     if subject.sample_x is None or subject.decode is None:
         return Finding("images", NOT_CHECKED, "sample_x (or decode) was not given.")
     dtype = subject.encoded(subject.x[:1])[0].dtype
@@ -138,7 +138,7 @@ def check_images(subject: Subject) -> Finding:
 
 
 def check_binarisation(binarize: Callable[..., Any] | None, rng: np.random.Generator) -> Finding:
-    """The mean of the binarised pixels is the pixel."""
+    """Binarised pixels average to the grey pixel."""
     if binarize is None:
         return Finding("binarisation", NOT_CHECKED, "binarize was not given.")
     grey = rng.random((1, 16))

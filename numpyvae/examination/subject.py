@@ -1,4 +1,4 @@
-"""The functions under examination, called in one way whatever way they were written."""
+"""The functions under examination, called in one way, however they were written."""
 from __future__ import annotations
 
 import inspect
@@ -16,11 +16,11 @@ from ..models.vae import VAE
 Array = np.ndarray
 Function = Callable[..., Any]
 
-LOG_FLOOR = -100.0    # of a probability that rounding made 0: where PyTorch's binary_cross_entropy cuts off, too
+LOG_FLOOR = -100.0    # of a probability rounded to 0: the cut-off of PyTorch's binary_cross_entropy
 
 
 class Probabilities(Likelihood):
-    """A Bernoulli decoder that puts out probabilities, as many do: theta in [0, 1]."""
+    """A Bernoulli decoder that outputs probabilities, as many do: theta in [0, 1]."""
 
     decodes_to = "probabilities"
 
@@ -35,7 +35,7 @@ DECODES_TO = {kind.decodes_to: name for name, kind in LIKELIHOODS.items()} | {Pr
 
 
 def likelihood_of(decodes_to: str, sigma: float) -> Likelihood:
-    """What a decoder's output means, by the words of `examine`."""
+    """The likelihood for a `decodes_to` of `examine`."""
     name = DECODES_TO[decodes_to]
     return Probabilities() if name is None else make_likelihood(name, sigma)
 
@@ -62,11 +62,11 @@ class Subject:
 
     @property
     def frozen(self) -> bool:
-        """Whether the loss takes its noise as an argument, so that it can be held still."""
+        """Whether the loss takes its noise as an argument, so that it can be held fixed."""
         return self.loss is not None and takes_noise(self.loss, 1)
 
     def encoded(self, x: Array) -> tuple[Array, Array]:
-        """mu, logvar, both (B, Z); raises ValueError where encode gives something else."""
+        """mu, logvar, both (B, Z); raises ValueError if encode gives something else."""
         result = self.encode(x)
         if not isinstance(result, (tuple, list)) or len(result) != 2:
             raise ValueError(f"encode gives {type(result).__name__}; expected the pair mu, logvar")
@@ -77,7 +77,7 @@ class Subject:
         return mu, logvar
 
     def sampled(self, mu: Array, logvar: Array, eps: Array | None) -> Array:
-        """z (B, Z), from eps where the user's sampling takes it, or by the formula where there is no other way."""
+        """z (B, Z), from eps if the user's sampling takes it, or by the formula if there is no other way."""
         if self.sample_z is not None and takes_noise(self.sample_z, 2):
             noise = self.noise(mu.shape) if eps is None else eps
             return np.asarray(self.sample_z(mu, logvar, noise.astype(mu.dtype)))
@@ -110,7 +110,7 @@ class Subject:
 
     @property
     def kl_is_known(self) -> bool:
-        """Whether there is a formula for it."""
+        """Whether there is a formula for the KL."""
         return True
 
     def kl(self, x: Array) -> Array:
@@ -141,7 +141,7 @@ class Subject:
 
     @property
     def rounding(self) -> float:
-        """The relative rounding error of the arithmetic behind the functions: the encoder's output shows it."""
+        """The relative rounding error of the functions' arithmetic, inferred from the encoder's output."""
         mu, _ = self.encoded(self.x[:1])
         single = bool(np.all(mu.astype(np.float32) == mu))
         return float(np.finfo(np.float32 if single else np.float64).eps)
@@ -152,7 +152,7 @@ class Model(Subject):
     """A numpyvae VAE, in float64.  Its q(z|x) need not be a diagonal Gaussian: draws and KL are the posterior's own."""
 
     vae: VAE
-    c: Array | None    # the label that every row is told, one-hot (1, C)
+    c: Array | None    # the label of every row, one-hot (1, C)
 
     def q(self, x: Array) -> Any:
         return self.vae.infer(x, None if self.c is None else np.repeat(self.c, len(x), axis=0))

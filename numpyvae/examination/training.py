@@ -1,4 +1,4 @@
-"""What stands around a VAE: batches, momentum, early stopping, and the importance-weighted bound."""
+"""What surrounds a VAE: batches, momentum, early stopping, and the importance-weighted bound."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -80,12 +80,12 @@ def check_early_stopping(stop: Function | None) -> Finding:
 
 
 def check_iwae(iwae: Function | None, rng: np.random.Generator) -> Finding:
-    """The importance-weighted bound where log p(x) is known: probabilistic PCA with perpendicular factors.
+    """The importance-weighted bound where log p(x) is known: probabilistic PCA with orthogonal factors.
 
     x = W z + sigma noise, W^T W = diag(l).  Then p(x) = N(0, W W^T + sigma^2 I), and the posterior is
     N(W^T x / (l + sigma^2), diag(sigma^2 / (l + sigma^2))).                [Tipping & Bishop 1999, eq. 5 and 7]
     With it as q every weight p(x, z) / q(z|x) is p(x), so the bound is exact for any z.  With another q the bound
-    comes up to log p(x) as the number of samples grows.                       [Burda et al. 2016, theorem 1]
+    approaches log p(x) as the number of samples grows.                        [Burda et al. 2016, theorem 1]
     """
     if iwae is None:
         return Finding("iwae", NOT_CHECKED, "iwae was not given.")
@@ -129,7 +129,7 @@ def check_iwae(iwae: Function | None, rng: np.random.Generator) -> Finding:
 
 def _iwae_mistake(x: Array, iwae: Function, encode: Function, log_likelihood: Function, rng: np.random.Generator,
                   shape: tuple[int, int, int]) -> str:
-    """An image's bound that changes with another image's noise mixes images; else the weights are wrong."""
+    """If an image's bound changes with another image's noise, images are mixed; else the weights are wrong."""
     eps = rng.standard_normal(shape)
     other = eps.copy()
     other[-1] = rng.standard_normal(shape[1:])

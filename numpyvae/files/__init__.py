@@ -1,1 +1,1 @@
-"""What comes from outside: nothing in a file is run, and none gets more memory than it has data for."""
+"""Files from outside: nothing in them is executed, and loading never allocates more than a file contains."""

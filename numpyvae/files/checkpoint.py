@@ -11,18 +11,18 @@ import numpy as np
 from .npz import open_npz
 from .regular import one_line
 
-FORMAT = 2    # 1: a model by its constructor's name and arguments, until numpyvae 0.1.0
-NAMES = ("header", "values", "order", "sums")    # and "optimizer. ...": what else a file holds is not read
+FORMAT = 2    # 1, up to numpyvae 0.1.0: a model as its constructor's name and arguments
+NAMES = ("header", "values", "order", "sums")    # and "optimizer. ...": anything else in a file is ignored
 ADVICE = "name the model.npz in the folder of a run, or train a model first"
 
 
 def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Write a file so that `path` holds either what it held or the whole new content, never a part.
+    """Write a file so that `path` holds either its old content or all of the new, never a part.
 
-    The new content goes to a file beside it and to the disk; only then the name moves there, in one step, and the
-    folder goes to the disk too: a crash or a power cut at any moment leaves a whole file.
+    The new content is written to a file beside it and flushed to disk; only then is that file renamed, in one step,
+    and the folder flushed too: a crash or a power cut at any moment leaves a complete file.
 
-    Raises OSError where it cannot be written, or the disk is full.
+    Raises OSError if it cannot be written, or the disk is full.
     """
     text = json.dumps({"format": FORMAT, **header})
     temporary = f"{os.fspath(path)}.{os.getpid()}.part"
@@ -43,7 +43,7 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
 
 
 def _flush_folder(path: str) -> None:
-    """The name's move is an entry of the folder.  Windows cannot open folders, and keeps such entries itself."""
+    """The renaming is stored in the folder.  Windows cannot open folders, and flushes them by itself."""
     if os.name == "posix":
         folder = os.open(path, os.O_RDONLY)
         try:
@@ -55,7 +55,7 @@ def _flush_folder(path: str) -> None:
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays of a file that `write` made.
 
-    Raises FileNotFoundError or another OSError, or ValueError where the file is something else.
+    Raises FileNotFoundError or another OSError, or ValueError if the file is something else.
     """
     with open_npz(path, ADVICE) as (names, read_array):
         arrays = {name: read_array(name) for name in names if name in NAMES or name.startswith("optimizer.")}
@@ -63,7 +63,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
         if "header" not in arrays:
             raise ValueError("it has no header")
         text = arrays.pop("header")
-        if text.dtype != np.uint8:    # bytes() of a number makes so many zeros
+        if text.dtype != np.uint8:    # bytes() of a number makes that many zeros
             raise ValueError(f"its header is {text.dtype}, and no text")
         header = json.loads(text.tobytes())
         number = header["format"]

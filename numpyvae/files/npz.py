@@ -1,4 +1,4 @@
-"""NumPy's own files from anywhere: nothing in them is run, and no header gets more memory than there is data for it."""
+"""NumPy's own files from anywhere: nothing in them is executed, and reading never allocates more than they contain."""
 from __future__ import annotations
 
 import contextlib
@@ -15,21 +15,21 @@ import numpy as np
 from .regular import one_line, open_file
 
 NPY_MAGIC = b"\x93NUMPY"
-# A header can promise more than any machine has, and a zip file inflate a thousandfold.  Ours stops at 1 GiB in all.
+# A header can promise more than any machine has, and a zip file inflate a thousandfold.  We stop at 1 GiB in all.
 MAX_BYTES = 2**30
 
 
 def read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
-    """The array in an open .npy file of `size` bytes.  NumPy would first make room for what the header promises.
+    """The array in an open .npy file of `size` bytes.  NumPy would first allocate what the header promises.
 
-    Raises ValueError, which calls the array `name`.
+    Raises ValueError with a message that calls the array `name`.
     """
     try:
         version = np.lib.format.read_magic(file)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, fortran, dtype = read_header[version](file)
     except (KeyError, ValueError, EOFError, TypeError, SyntaxError, RecursionError, MemoryError,
-            tokenize.TokenError) as error:    # NumPy mends headers from Python 2 with the tokenizer
+            tokenize.TokenError) as error:    # NumPy repairs headers from Python 2 with the tokenizer
         raise ValueError(f"{name} has a damaged header ({one_line(error)}); save the array again with "
                          "np.save") from error
     if dtype.hasobject or dtype.kind not in "fiub":
@@ -41,7 +41,7 @@ def read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
     data = file.read(promised)
     if len(data) != promised or file.read(1):
         raise ValueError(f"{name} does not hold the {promised:,} bytes that its header promises; save it again")
-    array = np.frombuffer(bytearray(data), dtype)    # a bytearray, so that it may be written to
+    array = np.frombuffer(bytearray(data), dtype)    # a bytearray, so that the array is writable
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
 
 
@@ -49,8 +49,8 @@ def read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
 def open_npz(path: str | os.PathLike[str], advice: str) -> Iterator[tuple[list[str], Callable[[str], np.ndarray]]]:
     """The names of the arrays in a .npz file, and a function that reads one.  Names are never used as paths.
 
-    Raises OSError as open_file does, with its advice, or ValueError where the file is damaged, holds two arrays of one
-    name or more than MAX_BYTES.
+    Raises OSError as open_file does, with its advice, or ValueError if the file is damaged, holds two arrays with
+    the same name or more than MAX_BYTES.
     """
     with open_file(path, advice) as file:
         try:
@@ -69,5 +69,5 @@ def open_npz(path: str | os.PathLike[str], advice: str) -> Iterator[tuple[list[s
 
                 yield list(members), read
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
-                UnicodeDecodeError) as error:    # names are UTF-8 where a bit says so
+                UnicodeDecodeError) as error:    # names are UTF-8 if a flag says so
             raise ValueError(f"{path} is no .npz file, or a damaged one ({one_line(error)}); {advice}") from error

@@ -1,4 +1,4 @@
-"""Opening a file that somebody names: only a file is read, and never something that may wait or go on for ever."""
+"""Opening a file that a user names: only regular files, never anything that could block or have no end."""
 from __future__ import annotations
 
 import os
@@ -7,11 +7,11 @@ from typing import BinaryIO
 
 
 def open_file(path: str | os.PathLike[str], advice: str) -> BinaryIO:
-    """The file, to be read.
+    """The file, opened for reading.
 
-    advice : what to do where there is none, for the message
+    advice : what to do if there is none, for the message
 
-    Raises FileNotFoundError, PermissionError or another OSError where it cannot be opened, ValueError for a folder, a
+    Raises FileNotFoundError, PermissionError or another OSError if it cannot be opened, ValueError for a folder, a
     device or a pipe: /dev/zero has no end, and opening a pipe waits until somebody writes into it.
     """
     try:
@@ -22,10 +22,10 @@ def open_file(path: str | os.PathLike[str], advice: str) -> BinaryIO:
         return open(path, "rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist; {advice}") from None
-    except OSError as error:    # no permission, a name that is too long, links in a circle
+    except OSError as error:    # no permission, a name that is too long, circular links
         raise type(error)(f"{path} cannot be opened ({error.strerror}); {advice}") from None
 
 
 def one_line(error: BaseException | str) -> str:
-    """What an error says, in one line of at most 500 characters: it may quote from the file whatever that holds."""
+    """An error's message as one line of at most 500 characters: it may quote anything that the file holds."""
     return "".join(c if c.isprintable() else " " for c in str(error))[:500]

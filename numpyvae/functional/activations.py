@@ -1,10 +1,10 @@
-"""Activations, element by element, and what layers make of them.
+"""Elementwise activations, and how layers use them.
 
-Most derivatives are written from the activation's *output* y: a layer has it anyway, and the input may be overwritten.
-Those that cannot be are written from the input a, which is kept then.
+Most derivatives are written in terms of the activation's *output* y: a layer has it anyway, and the input may be
+overwritten.  Where that is impossible they are written in terms of the input a, which is then kept.
 
-Where kernels are on a layer adds the bias and activates in one pass over memory, and so back: `Activation` holds both
-loops, made for every pair here and tested against it.
+With kernels on, a layer adds the bias and applies the activation in one pass over memory, and likewise in the backward
+pass: `Activation` holds both loops, which are made for every pair here and tested against it.
 """
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Buffers = Callable[[str, tuple[int, ...], Any], Array]    # name, shape, dtype -
 def relu(a: Array) -> Array:
     """max(a, 0), element by element.
 
-    At the kink a = 0 the slope is taken as 0.  The comparison reads the real part alone, so that a complex step
-    follows the branch that its real part is on; and it is written so that a NaN stays a NaN.
+    At the kink a = 0 the slope is taken as 0.  The comparison reads only the real part, so that a complex step
+    follows the branch of its real part, and it is written so that a NaN stays a NaN.
     """
     return np.where(a.real < 0, 0, a)
 
@@ -98,7 +98,7 @@ def silu(a: Array) -> Array:
 def silu_backward(dy: Array, a: Array) -> Array:
     """dL/da = dL/dy ( s + a s (1 - s) ) with s = sigmoid(a), by the product rule and sigmoid' = s (1 - s).
 
-    silu falls and then rises, so two inputs share an output: the derivative cannot be written from y.
+    silu falls and then rises, so two inputs share an output: the derivative cannot be written in terms of y.
     """
     s = sigmoid(a)
     return dy * (s + a * s * (1.0 - s))
@@ -106,7 +106,7 @@ def silu_backward(dy: Array, a: Array) -> Array:
 
 @twin(None, a="...")
 def gelu(a: Array) -> Array:
-    """a P(N(0, 1) < a), nearly:  1/2 a (1 + tanh u)  with  u = sqrt(2 / pi) (a + 0.044715 a^3).
+    """Approximately a P(N(0, 1) < a):  1/2 a (1 + tanh u)  with  u = sqrt(2 / pi) (a + 0.044715 a^3).
 
     The form with tanh in place of the error function.                       [Hendrycks & Gimpel 2016, section 2]
     """
@@ -117,8 +117,8 @@ def gelu(a: Array) -> Array:
 def gelu_backward(dy: Array, a: Array) -> Array:
     """dL/da = dL/dy ( 1/2 (1 + t) + 1/2 a (1 - t^2) u' ) with t = tanh u, by the product rule and tanh' = 1 - tanh^2.
 
-    u' = du/da = sqrt(2 / pi) (1 + 3 * 0.044715 a^2).  Beyond |a| = 20 t is 1 or -1 in every digit, and a^2 may
-    overflow: the slope is that at 20.
+    u' = du/da = sqrt(2 / pi) (1 + 3 * 0.044715 a^2).  For |a| > 20, t is 1 or -1 to every digit and a^2 may
+    overflow, so the slope at 20 or -20 is used.
     """
     a = np.where(a.real > 20, 20, np.where(a.real < -20, -20, a))
     t = np.tanh((2 / np.pi) ** 0.5 * (a + 0.044715 * a**3))
@@ -138,14 +138,14 @@ def bias_backward(dy: Array, db: Array) -> Array:
 
 
 class Activation:
-    """A function of single numbers, its derivative, and what layers run of them where kernels are on.
+    """A function of one number, its derivative, and the loops that layers run when kernels are on.
 
     f          : a -> y
-    f_backward : dy, y -> da; where it `keeps` the input: dy, a -> da
-    keeps      : what the derivative is written from, the output "y" or the input "a"
-    loops      : f(y + b) in place, and its backward beside the bias's, each in one pass
+    f_backward : dy, y -> da, or dy, a -> da where the input is kept
+    keeps      : what the derivative is written in terms of: the output "y" or the input "a"
+    loops      : f(y + b) in place, and its backward together with the bias's, each in one pass
 
-    `add_bias` and `backward_bias` do not look at their arguments: y, dy, kept (B, O), b, db (O,).
+    `add_bias` and `backward_bias` do not check their arguments: y, dy, kept (B, O), b, db (O,).
     """
 
     def __init__(self, name: str, f: Callable[..., Array], f_backward: Callable[..., Array], keeps: str = "y"):
@@ -153,12 +153,12 @@ class Activation:
         self.loops = fused(name, f, f_backward, keeps)
 
     def forward(self, a: Array) -> tuple[Array, Array]:
-        """f(a), and what its backward wants."""
+        """f(a), and what its backward needs."""
         y = self.f(a)
         return y, a if self.keeps == "a" else y
 
     def add_bias(self, y: Array, b: Array, buffers: Buffers) -> Array:
-        """f(y + b) is written to y; what its backward wants is returned."""
+        """Writes f(y + b) to y; returns what its backward needs."""
         if self.keeps == "y":
             return self.loops[0].fast(y, b)
         a = buffers("a", y.shape, y.dtype)
@@ -166,7 +166,7 @@ class Activation:
         return a
 
     def backward_bias(self, dy: Array, kept: Array, db: Array, buffers: Buffers) -> Array:
-        """da, the gradient for what the bias was added to; the bias's own is written to db."""
+        """da, the gradient for what the bias was added to; the bias's gradient is written to db."""
         return self.loops[1].fast(dy, kept, buffers("da", dy.shape, dy.dtype), db)[0]
 
 

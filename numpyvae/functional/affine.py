@@ -9,7 +9,7 @@ import numpy as np
 from .. import kernels
 from ..twin import MaybeArray, twin
 
-# NumPy's BLAS has two threads and is faster; NUMPYVAE_MATMUL=numba, read at import, lets our own tiles multiply.
+# NumPy's BLAS uses two threads and is faster; NUMPYVAE_MATMUL=numba, read at import, selects our own tiled product.
 NUMBA_MULTIPLIES = os.environ.get("NUMPYVAE_MATMUL") == "numba"
 
 
@@ -35,7 +35,7 @@ def affine_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray, need_dx: bool 
     dW_io = sum_b x_bi dy_bo      i.e.  dW = x^T dy                                     [lesson 2, eq. 2.3]
     db_o  = sum_b dy_bo                                                                 [lesson 2, eq. 2.4]
 
-    Nobody asks how the data should change, so the first layer needs no dx: a third of its work.
+    The data need no gradient, so the first layer can skip dx, a third of its work.
     """
     dx = dy @ W.T if need_dx else None
     return dx, np.matmul(x.T, dy, out=dW), np.sum(dy, axis=0, out=db)
@@ -54,13 +54,13 @@ def product_of_rows(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray
 
 
 def _product_of_copies(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """The same where a or b is a transposed view, which the kernel does not take."""
+    """As `product`, also for transposed views a or b, which the kernel does not take."""
     return product(np.ascontiguousarray(a), np.ascontiguousarray(b), out)
 
 
 matmul: Callable[..., np.ndarray] = _product_of_copies if NUMBA_MULTIPLIES else np.matmul    # what layers call
 
-FEW_ROWS, LONG_ROW = 32, 128    # where one thread of our loop is faster than BLAS with two ("The matrix product")
+FEW_ROWS, LONG_ROW = 32, 128    # where our loop on one thread beats BLAS on two (RESULTS.md, "The matrix product")
 
 
 def matmul_transposed(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -70,8 +70,8 @@ def matmul_transposed(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarr
     return matmul(a, b.T, out=out)
 
 
-# OpenBLAS does a product of so few multiplications without copying its operands first.  Where a sum over many rows has
-# few numbers, such as the gradient for 3 x 3 weights of 32 channels, pieces of it take half of the time of the whole.
+# OpenBLAS computes a product of so few multiplications without first copying its operands.  Where a sum over many rows
+# yields few numbers, such as the gradient for 3 x 3 weights of 32 channels, doing it in pieces takes half the time.
 SMALL_PRODUCT, FEW_NUMBERS = 10**6, 1000
 
 

@@ -1,7 +1,7 @@
 """The continuous Bernoulli: a density on [0, 1], for grey pixels.                    [Loaiza-Ganem & Cunningham 2019]
 
-The Bernoulli's formula, put to grey pixels, is no density over [0, 1]: it does not integrate to 1.  Divided by its
-integral it is.
+Applied to grey pixels, the Bernoulli formula is not a density on [0, 1]: it does not integrate to 1.  Divided by its
+integral, it is one.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def continuous_bernoulli_nll(logits: Array, x: Array) -> Array:
 
     logits, x : (B, D), x in [0, 1]  ->  (B,)
 
-    With y = sigmoid(a) the Bernoulli's formula is  y^x (1 - y)^(1 - x) = (1 - y) e^(a x), and over [0, 1]
+    With y = sigmoid(a) the Bernoulli formula is  y^x (1 - y)^(1 - x) = (1 - y) e^(a x), and over [0, 1]
 
     integral of e^(a x) dx = (e^a - 1) / a,         so        -log p = log( (e^a - 1) / a ) - a x
 
@@ -52,7 +52,7 @@ def continuous_bernoulli_mean(logits: Array) -> Array:
 
     mean(a) = 1 / (1 - e^-a) - 1 / a  =  1/2 + a/12 - a^3/720 + ...
 
-    The two large terms cancel near a = 0, so there the series stands in; mean(-a) = 1 - mean(a).
+    Near a = 0 the two large terms cancel, so the series is used there; mean(-a) = 1 - mean(a).
     """
     size = np.abs(logits.real)
     a = np.where(size < NEAR_ZERO, 1, np.where(logits.real < 0, -logits, logits))    # 1: away from the cancellation
@@ -64,5 +64,5 @@ def continuous_bernoulli_mean(logits: Array) -> Array:
 def _log_integral(a: Array) -> Array:
     is_zero = a == 0
     size = np.where(is_zero, 1, np.where(a.real < 0, -a, a))
-    # At a = 0 the value is 0 and the slope 1/2, which a complex step sees only where a itself is not zero.
+    # At a = 0 the value is 0 and the slope 1/2; a complex step sees the slope, because its a = ih is not zero.
     return np.where(is_zero, 0, np.where(a.real < 0, 0, a) + np.log(-np.expm1(-size) / size)).astype(a.dtype)

@@ -1,12 +1,12 @@
-"""Convolution of images, channels last, and its transpose: each is a matrix product beside a copy.
+"""Convolution of images, channels last, and its transpose: each is a matrix product and a copy (im2col or col2im).
 
-Indices: image b; row i and column j of the larger picture (H, W); place p, q of the window in it, which makes the
-smaller picture (P, Q); row k and column l of the window (K, L); channels c, o.  With the strides s, s' and the paddings
-m, m' (pairs: along the height, along the width), the window at p, q sees at its k, l the pixel
+Indices: image b; row i and column j of the larger picture (H, W); position p, q of the window in it, a pixel of the
+smaller picture (P, Q); row k and column l within the window (K, L); channels c, o.  With strides s, s' and paddings
+m, m' (along the height and the width), the window at p, q contains at k, l the pixel
 
     i = s p + k - m          j = s' q + l - m'
 
-and zero where there is no such pixel.  Everything below says this once more.        [Dumoulin & Visin 2016]
+or zero where there is no such pixel.  Everything below follows from this.           [Dumoulin & Visin 2016]
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Pair = tuple[int, int]
 @twin(kernels.convolution.patches, writes=("out",), wrt=("x",),
       x="B H W C", out="B P Q K L C", stride="positive pair", padding="pair")
 def patches(x: Array, out: Array, stride: Pair, padding: Pair) -> Array:
-    """What every window sees, written to out:  out_bpqklc = x_bijc, or 0 outside of the picture.
+    """im2col: what every window sees, written to out:  out_bpqklc = x_bijc, or 0 outside the picture.
 
     x : (B, H, W, C)  ->  out : (B, P, Q, K, L, C)
     """
@@ -38,16 +38,16 @@ def patches(x: Array, out: Array, stride: Pair, padding: Pair) -> Array:
 @twin(kernels.convolution.scatter_patches, writes=("dx",),
       dout="B P Q K L C", dx="B H W C", stride="positive pair", padding="pair")
 def scatter_patches(dout: Array, dx: Array, stride: Pair, padding: Pair) -> Array:
-    """The gradient of `patches` for x, written to dx: each pixel collects from all the windows that saw it.
+    """col2im, the gradient of `patches` for x, written to dx: each pixel sums over all the windows that saw it.
 
     dout : (B, P, Q, K, L, C)  ->  dx : (B, H, W, C)
 
-    `patches` copies, so every dout_bpqklc goes back to where it came from, and copies of one pixel add up:
+    `patches` copies, so every dout_bpqklc goes back where it came from, and those of one pixel add up:
 
     dx_bijc = sum of dout_bpqklc over all p, k with s p + k - m = i and all q, l with s' q + l - m' = j
 
-    `patches` is linear, out = A x with a matrix A of zeros and ones; this is A^T: the sum over the same pairs of
-    places, read the other way.  So <A x, dout> = <x, A^T dout>.
+    `patches` is linear, out = A x with a matrix A of zeros and ones; this function is A^T, a sum over
+    the same pairs of positions in the other direction.  So <A x, dout> = <x, A^T dout>.
     """
     frame = _frame(dx.shape, dout.shape, stride, padding, dout.dtype)
     for k, l, seen in _seen_by_windows(frame, dout.shape, stride):
@@ -58,7 +58,7 @@ def scatter_patches(dout: Array, dx: Array, stride: Pair, padding: Pair) -> Arra
 
 @twin(None, x="B H W C", W="K L C O", b="O", stride="positive pair", padding="pair")
 def conv2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair) -> Array:
-    """The weighted sum of what a window sees, at every place of the window.
+    """The weighted sum of what a window sees, at every position of the window.
 
     x : (B, H, W, C), W : (K, L, C, O), b : (O,)  ->  y : (B, P, Q, O),  P = (H + 2 m - K) // s + 1,  Q likewise
 
@@ -103,14 +103,14 @@ def conv_transpose2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair, 
 
     y_bijo = b_o + sum of x_bpqc W_kloc over c and all p, k with s p + k - m = i and all q, l with s' q + l - m' = j
 
-    It is the adjoint of conv2d with the same W, stride and padding (without biases): there, what is o here was the
-    input's channel and what is c here the output's.  Both sum x_bpqc W_kloc u_bijo over the same places:
+    It is the adjoint of conv2d with the same W, stride and padding (without biases), for which o is the input's channel
+    and c the output's.  Both sum x_bpqc W_kloc u_bijo over the same positions:
 
     <conv2d(u, W), x> = sum_bpqc ( sum_klo u_bijo W_kloc ) x_bpqc = sum_bijo u_bijo ( sum x_bpqc W_kloc )
                       = <u, conv_transpose2d(x, W)>
 
-    conv2d takes pictures of s different heights to the same P, since it rounds down.  The output padding n, below s,
-    says which of them comes back.
+    conv2d maps pictures of s different heights to the same P, since it rounds down.  The output padding n < s selects
+    which of these heights to restore.
 
     Raises ValueError where nothing of the picture would be left.
     """
@@ -141,7 +141,7 @@ def conv_transpose2d_backward(dy: Array, x: Array, W: Array, stride: Pair, paddi
 
 
 def conv_size(size: int, kernel: int, stride: int, padding: int) -> int:
-    """How many places a window of `kernel` pixels takes along a side; raises ValueError where it is none."""
+    """How many positions a window of `kernel` pixels has along a side; raises ValueError where it has none."""
     if size + 2 * padding < kernel:
         raise ValueError(f"x has images with a side of {size}, which padding makes {size + 2 * padding}; expected at "
                          f"least {kernel}, the kernel's size: use a smaller kernel or more padding")
@@ -157,7 +157,7 @@ def transposed_size(size: int, kernel: int, stride: int, padding: int, output_pa
     return side
 
 
-# The picture lies in a frame of zeros, large enough for every window: references only
+# For the references only: the picture in a frame of zeros, large enough for every window
 
 def _frame(picture: tuple[int, ...], windows: tuple[int, ...], stride: Pair, padding: Pair, dtype: np.dtype) -> Array:
     sides = [max(m + size, s * (places - 1) + window) for size, places, window, s, m in

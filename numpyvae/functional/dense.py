@@ -1,7 +1,7 @@
-"""A dense layer: an affine map and an activation.  Every step of training passes here.
+"""A dense layer: an affine map and an activation.  Every training step passes through here.
 
-Where kernels are off the bodies below run, and call affine, an activation and their backward.  Where they are on, the
-products are BLAS's, written to arrays that outlive the step, and one loop adds the bias and activates.
+With kernels off, the bodies below run and call affine, an activation and their backward functions.  With kernels on,
+BLAS writes the products to arrays that outlive the step, and one loop adds the bias and applies the activation.
 """
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def _dense(x: Array, W: Array, b: Array, activation: str, buffers: Buffers) -> t
 
 @twin(_dense, compiled=False, x="B I", W="I O", b="O", activation=ACTIVATIONS, buffers="function")
 def dense(x: Array, W: Array, b: Array, activation: str, buffers: Buffers = new_array) -> tuple[Array, Array]:
-    """y = f(x W + b), and what the backward pass wants of it.
+    """y = f(x W + b), and what the backward pass needs.
 
     x : (B, I), W : (I, O), b : (O,)  ->  y, kept : (B, O)
 
-    buffers : for the compiled path, a function that gives arrays to write to, by name, shape and dtype, as a layer's
+    buffers : for the compiled path: a function that gives arrays to write to by name, shape and dtype; see Buffers
     """
     return ACTIVATIONS[activation].forward(affine(x, W, b))
 
@@ -53,7 +53,7 @@ def dense_backward(dy: Array, x: Array, W: Array, kept: Array, activation: str, 
 
     dy, kept : (B, O), x : (B, I), W : (I, O)  ->  dx : (B, I), or None where nobody needs it; dW : (I, O), db : (O,)
 
-    With a = x W + b and y = f(a):  da = dy f'(a), and from there on as affine_backward.
+    With a = x W + b and y = f(a):  da = dy f'(a), and the rest is affine_backward.
     """
     da = ACTIVATIONS[activation].f_backward(dy, kept)
     return affine_backward(da, x, W, need_dx, dW, db)

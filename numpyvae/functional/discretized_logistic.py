@@ -2,8 +2,8 @@
 
 [Kingma et al. 2016, section 5; Salimans et al. 2017, section 2.1]
 
-A pixel is a level k = 0 ... 255, seen as x = k / 255.  Its probability is what a logistic distribution, with mean m and
-scale s from the decoder, holds within half a level of x; the outermost levels take the tails.
+A pixel is a level k = 0 ... 255, given as x = k / 255.  Its probability is the mass that a logistic distribution, with
+mean m and scale s from the decoder, has within half a level of x; the outermost levels take the tails.
 """
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def discretized_logistic_nll(theta: Array, x: Array) -> Array:
 
     theta : (B, 2D), x : (B, D), multiples of 1/255 in [0, 1]  ->  (B,)
 
-    The logistic distribution holds sigmoid((t - m) / s) below t.  With h = 1/510, half a level,
+    The logistic distribution has the mass sigmoid((t - m) / s) below t.  With h = 1/510, half a level,
 
     p = (x + h - m) / s,    q = (x - h - m) / s,    P = sigmoid(p) - sigmoid(q).
 
-    For a narrow or a distant logistic the difference of the two would be rounded to nothing.  But
-    sigmoid(p) = e^p / (1 + e^p), so over one denominator
+    For a narrow or distant logistic this difference would be rounded to zero.  But
+    sigmoid(p) = e^p / (1 + e^p), so over a common denominator
 
     P = (e^p - e^q) / ((1 + e^p)(1 + e^q)) = sigmoid(p) sigmoid(-q) (1 - e^-(p - q)),    and as
     -log sigmoid(p) = log(1 + e^-p) = softplus(-p),
 
     -log P = softplus(-p) + softplus(q) - log(1 - e^-(p - q)).
 
-    At level 0 all below belongs to the pixel: P = sigmoid(p), only the first term stays.  At level 255,
-    P = 1 - sigmoid(q) = sigmoid(-q), only the second.
+    At level 0 everything below belongs to the pixel: P = sigmoid(p), so only the first term remains.  At level 255,
+    P = 1 - sigmoid(q) = sigmoid(-q), so only the second does.
     """
     m, log_s = np.split(theta, 2, axis=1)
     p, q = (x + HALF_LEVEL - m) * np.exp(-log_s), (x - HALF_LEVEL - m) * np.exp(-log_s)
@@ -75,7 +75,7 @@ def discretized_logistic_nll_and_grad(dnll: Array, theta: Array, x: Array,
 
 
 def discretized_logistic_mean(theta: Array) -> Array:
-    """E[x] of each pixel, up to the rounding to levels: of the logistic with its tails folded onto 0 and 1.
+    """E[x] of each pixel, without the rounding to levels: the logistic's mean with its tails moved onto 0 and 1.
 
     theta : (B, 2D)  ->  (B, D)
 

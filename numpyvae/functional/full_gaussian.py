@@ -1,7 +1,7 @@
-"""A Gaussian with full covariance, by its Cholesky factor: what the diagonal of the usual q(z|x) leaves out.
+"""A Gaussian with full covariance, given by its Cholesky factor: with the correlations a diagonal q(z|x) leaves out.
 
-N(mu, L L^T) with L lower triangular.  L's diagonal is exp(logvar / 2), so it is positive; below it stand the numbers of
-`lower` (B, Z, Z), of which nothing else is read.  With lower = 0 it is the diagonal Gaussian.
+N(mu, L L^T) with L lower triangular.  L's diagonal is exp(logvar / 2), so it is positive; the entries below it are
+those of `lower` (B, Z, Z), whose other entries are ignored.  With lower = 0 it is the diagonal Gaussian.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = np.ndarray
 
 @twin(None, wrt=("mu", "logvar", "lower"), mu="B Z", logvar="B Z", lower="B Z Z", eps="B Z")
 def full_reparameterize(mu: Array, logvar: Array, lower: Array, eps: Array) -> Array:
-    """A draw from N(mu, L L^T), made from noise that was drawn before:  z = mu + L eps.
+    """A draw from N(mu, L L^T), made from noise drawn beforehand:  z = mu + L eps.
 
     mu, logvar, eps : (B, Z), lower : (B, Z, Z)  ->  z : (B, Z)
 
@@ -44,7 +44,7 @@ def full_gaussian_kl(mu: Array, logvar: Array, lower: Array) -> Array:
 
     tr(L L^T) is the sum of all squares in L, sum_i exp(logvar_i) + sum_{j < i} L_ij^2; and the determinant of a
     triangular matrix is the product of its diagonal, so log det(L L^T) = 2 sum_i log L_ii = sum_i logvar_i.  That is
-    the diagonal's KL and a term more:
+    the KL of the diagonal Gaussian plus one term:
 
     KL = 1/2 sum_i ( exp(logvar_i) + mu_i^2 - 1 - logvar_i ) + 1/2 sum_{j < i} L_ij^2
     """
@@ -62,7 +62,7 @@ def full_gaussian_kl_backward(dkl: Array, mu: Array, logvar: Array, lower: Array
 def full_gaussian_log_density(z: Array, mu: Array, logvar: Array, lower: Array) -> Array:
     """log N(z; mu, L L^T) of each row, in nats:  (B,).
 
-    With the noise e = L^-1 (z - mu) that would have made z, and det(L L^T) = prod exp(logvar_i):
+    With the noise e = L^-1 (z - mu) that would have given z, and det(L L^T) = prod exp(logvar_i):
 
     log N = -1/2 ( |e|^2 + sum_i logvar_i + Z log(2 pi) )
     """
@@ -94,7 +94,7 @@ def _cholesky_factor(logvar: Array, lower: Array) -> Array:
 
 
 def _noise_behind(z: Array, mu: Array, logvar: Array, lower: Array) -> Array:
-    """e = L^-1 (z - mu), from the first dimension to the last: (B, Z)."""
+    """e = L^-1 (z - mu), by forward substitution: (B, Z)."""
     L, noise = _cholesky_factor(logvar, lower), np.zeros_like(z + mu)
     for i in range(noise.shape[1]):
         noise[:, i] = (z[:, i] - mu[:, i] - np.sum(L[:, i, :i] * noise[:, :i], axis=1)) / L[:, i, i]
@@ -102,7 +102,7 @@ def _noise_behind(z: Array, mu: Array, logvar: Array, lower: Array) -> Array:
 
 
 def _solve_transposed(L: Array, e: Array) -> Array:
-    """g = L^-T e, from the last dimension to the first: (B, Z)."""
+    """g = L^-T e, by back substitution: (B, Z)."""
     g = np.zeros_like(L[:, 0] * e)
     for i in reversed(range(g.shape[1])):
         g[:, i] = (e[:, i] - np.sum(L[:, i + 1:, i] * g[:, i + 1:], axis=1)) / L[:, i, i]

@@ -1,4 +1,4 @@
-"""Where a VAE meets the Gaussian: the reparameterization trick, the Kullback-Leibler term, the density itself.
+"""Where a VAE meets the Gaussian: the reparameterization trick, the Kullback-Leibler term, and the density itself.
 
 `logvar` is log sigma^2, always.
 """
@@ -13,13 +13,13 @@ from ..twin import twin
 
 @twin(kernels.gaussian.reparameterize, wrt=("mu", "logvar"), mu="B Z", logvar="B Z", eps="B Z")
 def reparameterize(mu: np.ndarray, logvar: np.ndarray, eps: np.ndarray) -> np.ndarray:
-    """A draw from N(mu, diag exp(logvar)), made from noise that was drawn before: z = mu + sigma * eps.
+    """A draw from N(mu, diag exp(logvar)), made from noise drawn beforehand: z = mu + sigma * eps.
 
     mu, logvar, eps : (B, Z), eps drawn from N(0, I)  ->  z : (B, Z)
 
     logvar = log sigma^2, so sigma = sqrt(exp(logvar)) = exp(logvar / 2).  With eps ~ N(0, I), z has mean mu and
-    variance sigma^2, and is a smooth function of mu and logvar while eps stands still: that lets a gradient
-    pass the draw.                              [Kingma & Welling 2013, section 2.4; lesson 6, eq. 6.4]
+    variance sigma^2, and for fixed eps it is a smooth function of mu and logvar: that lets a gradient
+    pass through the draw.                      [Kingma & Welling 2013, section 2.4; lesson 6, eq. 6.4]
     """
     return mu + np.exp(0.5 * logvar) * eps
 
@@ -69,7 +69,7 @@ def gaussian_kl_backward(dkl: np.ndarray, mu: np.ndarray, logvar: np.ndarray) ->
 
 @twin(None, mu="B Z", logvar="B Z")
 def gaussian_kl_of_dimensions(mu: np.ndarray, logvar: np.ndarray) -> np.ndarray:
-    """The KL of gaussian_kl, each dimension by itself, before they add up: (B, Z), in nats."""
+    """The KL of gaussian_kl for each dimension separately, before they are summed: (B, Z), in nats."""
     column = (mu.size, 1)    # each (b, j) a row of its own
     return gaussian_kl(mu.reshape(column), logvar.reshape(column)).reshape(mu.shape)
 

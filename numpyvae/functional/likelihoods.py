@@ -1,9 +1,9 @@
 """How badly the decoder's output explains an image: -log p(x|z) for each row, in nats.
 
-Each has its pair, and a third function that computes value and gradient in one pass, because they share their
-exponentials.  The third is what a model trains with; it is tested against the pair.
+Each is a pair f, f_backward, and a third function that computes value and gradient in one pass, because they share
+their exponentials.  A model trains with the third, which is tested against the pair.
 
-The upstream gradient `dnll` (B,) holds a number a row: 1/B where the loss is a mean over the batch.
+The upstream gradient `dnll` (B,) holds one number per row: 1/B where the loss is a mean over the batch.
 """
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def bernoulli_nll(logits: Array, x: Array) -> Array:
            = x log(1 + e^-a) + (1 - x) log(1 + e^a)           (1 - y = 1 / (1 + e^a))
            = log(1 + e^a) - x a                               (log(1 + e^-a) = log(1 + e^a) - a)
 
-    From the logit a it is finite whatever a is; from the probability y it would be log(0).  A grey pixel x stands
-    for the mean of such pixels; the sum is then a cross-entropy and no density.  [Kingma & Welling 2013, app. C.1]
+    From the logit a it is finite for every a; from the probability y it could be log(0).  A grey pixel x stands for
+    the mean of such pixels; the sum is then a cross-entropy, not a density.      [Kingma & Welling 2013, app. C.1]
     """
     return np.sum(softplus(logits) - x * logits, axis=1)
 
@@ -81,7 +81,7 @@ def gaussian_nll_and_grad(dnll: Array, mean: Array, x: Array, sigma: float,
 
 @twin(kernels.likelihoods.gaussian_learned_nll, wrt=("theta",), theta="B 2D", x="B D")
 def gaussian_learned_nll(theta: Array, x: Array) -> Array:
-    """-log N(x; mean, diag exp(logvar)), where the decoder puts out both: theta = [mean, logvar].
+    """-log N(x; mean, diag exp(logvar)), where the decoder outputs both: theta = [mean, logvar].
 
     theta : (B, 2D), x : (B, D)  ->  (B,)
 

@@ -20,11 +20,11 @@ def pick_pixels(images: np.ndarray, rows: np.ndarray, x: np.ndarray) -> np.ndarr
 @twin(kernels.pixels.pick_binary_pixels, writes=("x",), wrt=(),
       images="uint8: N D", rows="int64: B", thresholds="uint8: B D", x="B D")
 def pick_binary_pixels(images: np.ndarray, rows: np.ndarray, thresholds: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The chosen rows of images, each pixel 1 with probability pixel / 255 and else 0, written to x.
+    """The chosen rows of images, each pixel 1 with probability pixel / 255 and otherwise 0, written to x.
 
     images : (N, D) uint8, rows : (B,) int64, thresholds : (B, D) uint8 drawn from 0 .. 254, x : (B, D)
 
-    Of the 255 equally likely thresholds, those below the pixel's value number exactly its value.
+    Of the 255 equally likely thresholds, exactly v lie below a pixel of value v.
     """
     x[:] = thresholds < images[rows]
     return x

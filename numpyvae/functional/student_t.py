@@ -1,7 +1,7 @@
 """Student's t distribution: pixels with outliers.                                       [Lange, Little & Taylor 1989]
 
-Far from its mean a Gaussian's nll grows with the square of the distance, and a single broken pixel outweighs a picture.
-Student's t has heavy tails: there its nll grows with the logarithm alone.
+Far from its mean a Gaussian's nll grows with the square of the distance, so a single broken pixel can outweigh a whole
+picture.  Student's t has heavy tails: there its nll grows only logarithmically.
 """
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from ..twin import twin
 
 Array = np.ndarray
-DEGREES = 4.0    # of freedom: fewer make the tails heavier, without end it is the Gaussian
+DEGREES = 4.0    # of freedom: fewer make the tails heavier, infinitely many give the Gaussian
 
 
 @twin(None, wrt=("mean",), mean="B D", x="B D", sigma="positive number")
 def student_t_nll(mean: Array, x: Array, sigma: float) -> Array:
-    """-log p(x|z), each pixel Student's t around its mean with the scale sigma and nu = 4 degrees of freedom.
+    """-log p(x|z), each pixel Student's t around its mean with scale sigma and nu = 4 degrees of freedom.
 
     mean, x : (B, D)  ->  (B,)
 

@@ -8,9 +8,9 @@ complex step          f'(x) = Im f(x + i h) / h + O(h^2).  Nothing is subtracted
 central differences   f'(x) = (f(x + h) - f(x - h)) / 2h + O(h^2).  Works for compiled kernels, which take real
                       numbers only; the subtraction costs half of the digits.
 
-A function with many results is made one number by a random upstream gradient dy:  L = sum(dy * f(x)), and the
-backward pass has to give dL/dx.  Sizes are all different, so that no transpose hides; weights and biases are random,
-so that no term is zero; the noise stands still.
+A function with many results is reduced to one number by a random upstream gradient dy:  L = sum(dy * f(x)), and the
+backward pass has to give dL/dx.  Sizes are all different, so that no transpose goes unnoticed; weights and biases are
+random, so that no term is zero; the noise is held fixed.
 
 The relative error of an array is  max |analytic - numeric| / max |numeric|.
 """
@@ -41,7 +41,7 @@ def gradcheck(component: str | None = None, method: str | None = None) -> Report
     method : "complex-step" (the NumPy bodies, tolerance 1e-12), "central-differences" (the compiled kernels,
              tolerance 1e-7), or None for both
 
-    Raises ValueError where no component or no method is called so.
+    Raises ValueError for an unknown component or method.
     """
     methods = list(TOLERANCE) if method is None else [method]
     chosen = {name: check for name, check in components().items() if component is None or component in name}
@@ -53,7 +53,7 @@ def gradcheck(component: str | None = None, method: str | None = None) -> Report
 
 @checked(name=TEXT, method=METHOD)
 def check_component(name: str, check: Callable[[str], Gradients], method: str) -> Row:
-    """One row of the report: on the NumPy bodies for the complex step, else on the kernels, where there are some."""
+    """One row of the report: on the NumPy bodies for the complex step, else on the kernels, where they exist."""
     twins = check.args if isinstance(check, functools.partial) and check.func is check_pair else ()
     has_kernel = not twins or any(one.kernel is not None for one in twins)
     with kernels_off() if method == "complex-step" else contextlib.nullcontext():
@@ -63,7 +63,7 @@ def check_component(name: str, check: Callable[[str], Gradients], method: str) -
 
 
 def components() -> dict[str, Callable[[str], Gradients]]:
-    """All that has a backward pass, found by walking the twins, the layers and the models.
+    """Everything that has a backward pass, found by walking the twins, the layers and the models.
 
     Each name goes with a function that takes a method and returns the gradients.
     """

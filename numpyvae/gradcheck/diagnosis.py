@@ -3,7 +3,7 @@
     numpyvae gradcheck my_layer.py:MyLayer
 
 A layer is a class with `forward(x)` and `backward(dy)`, and with `params` and `grads`, dicts with the same keys, if
-it has weights; it is made as MyLayer(), MyLayer(7, 5) or MyLayer(7, 5, rng=rng), whichever it takes first.  A pair is
+it has weights; it is made as MyLayer(), MyLayer(7, 5) or MyLayer(7, 5, rng=rng), the first that works.  A pair is
 a function `f(x)` in a file that also holds `f_backward(dy, x)`.
 """
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .layers import parameter_owners
 
 Array = np.ndarray
 METHOD = "central-differences"    # a learner's forward pass need not take complex numbers
-BATCH, N_IN, N_OUT = 4, 7, 5      # of the input that a layer is tried with
-CLOSE = 1e-5                      # relative: so near does a pattern have to fit
+BATCH, N_IN, N_OUT = 4, 7, 5      # of the input on which a layer is tried
+CLOSE = 1e-5                      # relative: how closely a pattern has to fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +47,9 @@ class OwnReport(Report):
 def check_own(component: Any, x: Array | None = None) -> OwnReport:
     """Check a layer (a class or an object), a pair (f, f_backward), or "FILE.py:NAME" of either.
 
-    x : what to try it with, (B, ...) float64; made up if None
+    x : the input to try it on, (B, ...) float64; random if None
 
-    Raises FileNotFoundError, ValueError or TypeError where there is nothing that can be checked.
+    Raises FileNotFoundError, ValueError or TypeError if there is nothing to check.
     """
     if isinstance(component, str):
         component = load_own(component)
@@ -193,7 +193,7 @@ def _upstream_fault(found: Array, flipped: Array, doubled: Array, again: Array) 
 
 
 def diagnose(name: str, found: Array, expected: Array, batch: int) -> str | None:
-    """What is wrong with a gradient, from the pattern of its error; None where nothing is.
+    """What is wrong with a gradient, from the pattern of its error; None if nothing is.
 
     found, expected : the analytic and the numeric gradient; batch : the number of rows of the input
     """

@@ -32,7 +32,7 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
         return networks.dense_stack([7, 5, 3], "tanh", "relu", rng=rng, dtype=np.float64), rng.standard_normal((4, 7))
 
     def flattened() -> tuple[Any, Array]:
-        """Its first layer has no weights, and moves what comes back."""
+        """Its first layer has no weights, but rearranges the gradient."""
         rng = np.random.default_rng(0)
         stack = networks.dense_stack([24, 5, 3], "tanh", "relu", rng=rng, dtype=np.float64)
         return layers.Sequential([layers.Flatten(2), *stack.layers]), rng.standard_normal((4, 2, 3, 4))
@@ -40,7 +40,7 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
     def convolved(make: Any, activation: str) -> tuple[Any, Array]:
         rng = np.random.default_rng(0)
         layer = make(3, 2, (3, 2), (2, 1), (1, 0), activation=activation, rng=rng, dtype=np.float64)
-        layer.portion = 150    # the windows of one or two images: the gradients of the portions have to add up
+        layer.chunk = 150    # the windows of one or two images: the gradients of the chunks have to add up
         return layer, rng.standard_normal((4, 4, 3, 3))
 
     def reshaped(make: Any, shape: tuple[int, ...]) -> tuple[Any, Array]:
@@ -81,7 +81,7 @@ def check_layer(layer: Any, x: Array, method: str, seed: int = 0) -> Gradients:
 
 
 def spoil_grads(layer: Any) -> None:
-    """Where grads has room for gradients it is filled with NaN: `backward` has to write over what is there."""
+    """Fill the buffers in grads, where there are any, with NaN: `backward` has to overwrite them."""
     for owner, _ in dict(parameter_owners(layer)).values():
         for grad in getattr(owner, "grads", {}).values():    # a learner's layer may make them in `backward`
             if isinstance(grad, np.ndarray) and grad.dtype.kind in "fc":

@@ -32,7 +32,7 @@ CONSTRUCTORS: tuple[Any, ...] = (VAE, Autoencoder, FullCovarianceVAE, Conditiona
 
 
 class Example(NamedTuple):
-    """A small model, data, and its labels where it knows classes: {"labels": (B,)}, else {}."""
+    """A small model, data, and, if the model is conditional, labels: {"labels": (B,)}, else {}."""
 
     model: Any
     x: Array
@@ -65,7 +65,7 @@ def model_examples() -> Iterator[tuple[str, Callable[[], Example]]]:
 
 @checked(x="B D", method=METHOD, seed=SEED, labels="any: B")
 def check_model(model: Model, x: Array, method: str, seed: int = 0, labels: Array | None = None) -> Gradients:
-    """The gradient of the loss for every weight, and the loss that training reports against the one checked."""
+    """The gradient of the loss for every weight, and the loss that training reports, against the one differentiated."""
     noise = model.noise(len(x), np.random.default_rng(seed))
     given = {} if labels is None else {"labels": labels}
     reported = model.loss_and_grad(x, *noise, **given).loss

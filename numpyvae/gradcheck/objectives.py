@@ -1,8 +1,8 @@
-"""Objectives: gradients of a VAE that are estimated in another way.
+"""Objectives: gradients of a VAE that are estimated in other ways.
 
 An estimator need not be the derivative of the loss that it reports: it may leave out a term that is zero on average.
-So each is held to the derivative of a function of its own, a surrogate, in which what the estimator does not
-differentiate stands still.  That its *expectation* is right is shown in tests/test_objectives.py, by quadrature.
+So each is checked against the derivative of a surrogate function, in which whatever the estimator does not
+differentiate is held fixed.  That its *expectation* is right is shown in tests/test_objectives.py, by quadrature.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAMPLES = 3
 def objective_examples() -> Iterator[tuple[str, Callable[..., Gradients], Callable[[], Example]]]:
     """Each function of objectives.py with its check, a VAE of each likelihood and of each posterior, and data."""
     for name, make in model_examples():
-        # The layers do not matter to them.
+        # The layers make no difference to objectives.
         if name.startswith(("VAE(", "FullCovarianceVAE(bernoulli", "ConditionalVAE(bernoulli")):
             for objective, check in OBJECTIVES.items():
                 if objective not in BOUNDS or name.endswith("beta=1)"):
@@ -108,7 +108,7 @@ OBJECTIVES: dict[str, Callable[..., Gradients]] = {
 
 def _compare(vae: VAE, method: str, surrogate: Callable[[VAE], Any], reported: Any,
              terms: Callable[[VAE], Any]) -> Gradients:
-    """The gradient that the objective left in vae against the surrogate's; the loss and nll it reported, too."""
+    """The gradient that the objective left in vae against the surrogate's; and the loss and nll that it reported."""
     analytic = {name: vae.parameters.grad(name).copy() for name in vae.parameters.names}
     if method == "complex-step":
         vae = vae.astype(complex)
@@ -118,7 +118,7 @@ def _compare(vae: VAE, method: str, surrogate: Callable[[VAE], Any], reported: A
 
 
 def _held(q: Any) -> Any:
-    """q as it is now; the heads write over it."""
+    """A copy of q, whose arrays the heads overwrite."""
     return type(q)(*(part.copy() for part in q))
 
 

@@ -72,7 +72,7 @@ def check_pair(forward: Twin, backward: Twin, method: str, seed: int = 0) -> Gra
 
 
 def kept_by(forward: Twin, inputs: dict[str, Any]) -> tuple[Array, Array]:
-    """What a forward twin puts out, and what its backward takes as `kept`: returned too, written to a, or the same."""
+    """A forward twin's result, and what its backward takes as `kept`: returned too, written to a, or the result."""
     result = forward(*inputs.values())
     return result if isinstance(result, tuple) else (result, inputs["a"] if "a" in forward.writes else result)
 
@@ -89,14 +89,14 @@ def random_inputs(twin: Twin, rng: np.random.Generator) -> dict[str, Any]:
             continue
         value = rng.standard_normal(shape_of(str(spec), lengths, sizes))
         inputs[name] = value + np.copysign(KINK, value)
-    if "b" in inputs and "y" in inputs:    # y + b meets the kink, not y
+    if "b" in inputs and "y" in inputs:    # y + b must avoid the kink, not y
         inputs["y"] -= inputs["b"]
     put_on_edges(inputs, twin)
     return inputs
 
 
 def example_of(spec: Spec, pairs: Iterator[tuple[int, int]]) -> Any:
-    """A value for a parameter that is no array."""
+    """A value for a parameter that is not an array."""
     if spec in ("flag", "function"):
         return True if spec == "flag" else new_array
     if not isinstance(spec, str):
@@ -115,8 +115,8 @@ def shape_of(spec: str, lengths: dict[str, int], sizes: tuple[int, ...]) -> list
 
 
 def put_on_edges(inputs: dict[str, Any], forward: Twin) -> None:
-    """Where a likelihood takes another branch: pixels of 0 and 1, logits at 0, near it and far from it, a pixel at
-    its mean.  And far out on both sides of an activation."""
+    """Put inputs where a likelihood changes branch: pixels of 0 and 1, logits at 0, near it and far from it, a pixel at
+    its mean; and far out on both sides of an activation."""
     if "a" in inputs:
         inputs["a"].flat[:2] = -25, 25
     if "x" in inputs and "x" not in forward.wrt:
@@ -128,12 +128,12 @@ def put_on_edges(inputs: dict[str, Any], forward: Twin) -> None:
 
 
 def _copies(arguments: dict[str, Any]) -> list[Any]:
-    """Some twins write over their arguments."""
+    """Copies, because some twins overwrite their arguments."""
     return [value.copy() if isinstance(value, np.ndarray) else value for value in arguments.values()]
 
 
 def _buffer_shape(name: str, y: Array, known: dict[str, Any]) -> tuple[int, ...]:
-    """Of the array that `name`, a gradient d + input or a value, is to be written into."""
-    if name == "da":    # of what the activation was given
+    """The shape of the buffer `name`, for a gradient (d + the input's name) or a value."""
+    if name == "da":    # the gradient for the activation's input
         return y.shape
     return known[name.removeprefix("d")].shape if name.removeprefix("d") in known else y.shape

@@ -1,4 +1,4 @@
-"""What a gradient check says: a row for each component and path, an error for each entry."""
+"""The result of a gradient check: a row for each component and path, an error for each entry."""
 from __future__ import annotations
 
 import dataclasses
@@ -12,7 +12,7 @@ from .numeric import TOLERANCE, Array
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What came of one component on one path."""
+    """The result for one component on one path."""
 
     component: str
     path: str         # "reference", the NumPy bodies, or "kernel", the compiled ones
@@ -56,7 +56,7 @@ class Report:
              "worst_error": row.worst[1], "worst_entry": row.worst[0], "ok": row.ok} for row in self.rows]}
 
     def cells(self) -> list[list[str]]:
-        """The table, the head first."""
+        """The table, header row first."""
         head = ["component", "path", "method", "entries", "worst error", "at", "verdict"]
         return [head] + [[row.component, row.path, row.method, str(row.entries), f"{row.worst[1]:.1e}", row.worst[0],
                           "ok" if row.ok else "WRONG"] for row in self.rows]

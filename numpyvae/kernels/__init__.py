@@ -1,5 +1,5 @@
-"""What a step spends its time in, again, as loops that numba compiles: the same names in the same rooms as in
-functional/.  Of likelihoods the value alone is here too: log p(x) by importance sampling spends its time in it."""
+"""The functions that a step spends its time in, again, as loops that numba compiles, with the names and modules of
+functional/.  The likelihoods' values alone are here too: log p(x) by importance sampling spends its time in them."""
 from . import activations, adam, continuous_bernoulli, convolution, discretized_logistic, gaussian, likelihoods
 from . import matmul, pixels
 

@@ -1,10 +1,10 @@
 """Loops for functional/activations.py.
 
-Each activation is one line for a number, and its derivative one line for a number; a loop a direction runs over them.
+Each activation and each derivative is a function of one number; one loop for each direction applies it to an array.
 The bias is added, or its gradient summed, in the pass over memory that the activation makes anyway.  The loops work in
 place on one array: where an input and an output might overlap, the compiler cannot vectorise.
 
-`type(a)` carries the array's precision: a literal 1 would make float32 into float64.
+`type(a)` keeps the array's precision: a literal 1 would promote float32 to float64.
 """
 import types
 
@@ -61,7 +61,7 @@ def f_backward_bias(dy, kept, da, db):
 
 
 def relu(a):
-    """A NaN stays one: max(a, 0) may lose it."""
+    """Keeps a NaN, which max(a, 0) may lose."""
     return type(a)(0) if a < type(a)(0) else a
 
 
@@ -70,7 +70,7 @@ def relu_slope(y):
 
 
 def tanh(a):
-    """tanh a = (1 - t) / (1 + t) with t = e^(-2a); for a < 0 by symmetry, and with expm1 for the digits near 0."""
+    """tanh a = (1 - t) / (1 + t) with t = e^(-2a); for a < 0 by symmetry, and with expm1 for accuracy near 0."""
     t = expm1(-(abs(a) + abs(a)))
     y = -t / (t + type(a)(1) + type(a)(1))
     return -y if a < type(a)(0) else y
@@ -126,11 +126,11 @@ def gelu_u(a):
 
 
 def loop_for(name, loop, **scalars):
-    """The loop under a name of its own, with these functions for its `f` and `slope`.
+    """A copy of the loop under the given name, with the given functions as its `f` and `slope`.
 
-    It is a plain function, which numba finds in its cache again and compiles as if it had been written out.  With a
-    scalar function as an argument, or closed over, the loop would be compiled anew in every process (0.5 s, 0.1 s), and
-    with an argument a call would take 4 microseconds longer.
+    It is a plain function, which numba compiles as if it had been written out and finds again in its cache.  If the
+    scalar function were an argument or a closure variable, the loop would be compiled anew in every process (0.5 s,
+    0.1 s), and an argument would make each call 4 microseconds slower.
     """
     made = types.FunctionType(loop.__code__.replace(co_name=name), {**loop.__globals__, **scalars}, name)
     made.__doc__, made.__module__, made.__qualname__ = loop.__doc__, loop.__module__, name

@@ -9,12 +9,12 @@ def adam(values, grads, mean, square, lr, rate1, rate2, correction1, correction2
     values -= lr * (mean / correction1) / (np.sqrt(square / correction2) + eps).
 
     Per weight: 16 bytes read, 12 written, one root and one division.  NumPy's lines above would read and write
-    every array several times.  The new m and s are stored once and not read again: a load that waits for a store
-    just made costs more than all the arithmetic here, where the two straddle a boundary of the cache.
+    every array several times.  The new m and s are stored once and not read again: where the two straddle a boundary
+    between cache lines, a load that waits for a store just made costs more than all the arithmetic here.
 
-    A weight whose gradient has become zero, behind a ReLU that no image opens, has means that shrink for ever.  Below
-    1e-38 float32 has only its "subnormal" numbers, on which a processor is many times slower, and the smallest of them
-    times 0.9 rounds to itself: it would stay.  So both means end at NEGLIGIBLE, far below what moves a weight.
+    If a weight's gradient has become zero, say behind a ReLU that no image activates, its means shrink for ever.  Below
+    1e-38 float32 has only "subnormal" numbers, on which a processor is many times slower, and the smallest of them
+    times 0.9 rounds to itself, so it would never vanish.  So both means end at NEGLIGIBLE, too small to move a weight.
     """
     number = values.dtype.type
     step, root = lr / correction1, number(1) / np.sqrt(correction2)

@@ -1,11 +1,11 @@
-"""Loops for functional/convolution.py: windows copied out of images, and added back into them.
+"""Loops for functional/convolution.py: windows copied out of images (im2col), and added back into them (col2im).
 
-Channels last, a row of a window lies in one piece, in the window and in the image: L pixels of C channels, one loop.
-Where the window stands over the edge, the loop asks at every number whether it is still inside.
+With channels last, a row of a window, L pixels of C channels, is contiguous in the window and in the image: one loop.
+Where the window extends over the edge, the loop checks for every number whether it is inside.
 
-Short rows, of an image's own one or three channels, are over before their loop has got going.  So they are copied out a
-whole window at a time, by a list of where its numbers lie; the image is put into a frame of zeros first, so that no
-window stands over an edge.
+Short rows, such as those of images with one or three channels, end before their loop is up to speed.  So they are
+copied a whole window at a time, by a list of its numbers' offsets; the image is put into a frame of zeros first, so
+that no window extends over an edge.
 """
 import numpy as np
 
@@ -47,7 +47,7 @@ def patches_of_short_rows(x, out, stride, padding):
     height = max(padding[0] + H, (P - 1) * stride[0] + K)
     width = max(padding[1] + W, (Q - 1) * stride[1] + L) * C
     frame = np.zeros(height * width, x.dtype)
-    offsets = np.empty(K * L * C, np.uint64)    # unsigned: of a signed index numba asks whether it counts from the end
+    offsets = np.empty(K * L * C, np.uint64)    # unsigned: numba checks whether a signed index counts from the end
     for k in range(K):
         for c in range(L * C):
             offsets[k * L * C + c] = k * width + c
@@ -65,7 +65,7 @@ def patches_of_short_rows(x, out, stride, padding):
 
 
 def scatter_patches(dout, dx, stride, padding):
-    """dx[b, p stride[0] + k - padding[0], q stride[1] + l - padding[1]] += dout[b, p, q, k, l], from zero on."""
+    """dx[b, p stride[0] + k - padding[0], q stride[1] + l - padding[1]] += dout[b, p, q, k, l], starting from zero."""
     B, H, W, C = dx.shape
     P, Q, K, L = dout.shape[1:5]
     images, windows = dx.reshape(B, H, W * C), dout.reshape(B, P, Q, K, L * C)

@@ -2,7 +2,7 @@
 
 numba calls the C library for exp, one number at a time.  Written as arithmetic alone, the same loop runs on
 16 numbers at once.  A kernel calls the plain functions `exp`, `expm1`, `log` and `log1p`; uncompiled they are
-NumPy's, and compiled code gets the polynomial for its precision (`kernels.jit` exchanges them).
+NumPy's, and compiled code gets the polynomial for its precision (`kernels.jit` substitutes it).
 
 Range reduction: with n the integer nearest to x / ln 2 and r = x - n ln 2, so that |r| <= ln(2) / 2 = 0.347,
 
@@ -25,7 +25,7 @@ def exp(x):
 
 
 def expm1(x):
-    """e^x - 1, with all digits where x is small."""
+    """e^x - 1, to full precision where x is small."""
     return np.expm1(x)
 
 
@@ -35,15 +35,15 @@ def log(x):
 
 
 def log1p(t):
-    """ln(1 + t) for 0 <= t <= 1, with all digits where t is small."""
+    """ln(1 + t) for 0 <= t <= 1, to full precision where t is small."""
     return np.log1p(t)
 
 
-# Beyond these, exp(x) is a subnormal number or infinite; the polynomials hold the result there.
+# Beyond these, exp(x) would be subnormal or infinite; the polynomials clamp x to them.
 LOWEST_32, HIGHEST_32 = f32(-87.3), f32(88.3)
 LOWEST_64, HIGHEST_64 = f64(-708.3), f64(709.4)
 
-# The bits of sqrt(1/2): what they are taken from loses its exponent and keeps a fraction from sqrt(1/2) to sqrt(2).
+# The bits of sqrt(1/2): subtracting them gives the exponent n that leaves a fraction from sqrt(1/2) to sqrt(2).
 ROOT_HALF_BITS_32, ROOT_HALF_BITS_64 = i32(0x3F3504F3), i64(0x3FE6A09E667F3BCD)
 
 LOG2_E_32, LN2_HIGH_32, LN2_LOW_32 = f32(1.44269504), f32(0.693359375), f32(-2.12194440e-4)
@@ -86,7 +86,7 @@ def log_32(x):
 
 
 def log_64(x):
-    """The series of log_32, to the digits of a double."""
+    """The series of log_32, to double precision."""
     bits = f64(x).view(i64)
     n = (bits - ROOT_HALF_BITS_64) >> i64(52)
     m = i64(bits - (n << i64(52))).view(f64)
@@ -120,7 +120,7 @@ def log1p_32(t):
 
 
 def log1p_64(t):
-    """The series of log1p_32, to the digits of a double."""
+    """The series of log1p_32, to double precision."""
     s = t / (f64(2) + t)
     q = s * s
     p = f64(1 / 33)
@@ -148,7 +148,7 @@ def _scale_and_expm1_32(x):
     n = np.rint(x * LOG2_E_32)
     r = x - n * LN2_HIGH_32
     r = r - n * LN2_LOW_32
-    # Coefficients of expf in S. Moshier's Cephes library: 1/2!, 1/3!, ... bent so that the largest error is least.
+    # Coefficients of expf in S. Moshier's Cephes library: 1/2!, 1/3!, ... adjusted to minimise the largest error.
     q = f32(1.9875691500e-4)
     q = q * r + f32(1.3981999507e-3)
     q = q * r + f32(8.3334519073e-3)
@@ -165,7 +165,7 @@ def _scale_and_expm1_64(x):
     n = np.rint(x * LOG2_E_64)
     r = x - n * LN2_HIGH_64
     r = r - n * LN2_LOW_64
-    # The power series itself: the first term left out, r^14 / 14!, is below 5e-18.
+    # The power series itself: the first omitted term, r^14 / 14!, is below 5e-18.
     q = f64(1 / 6227020800)
     q = q * r + f64(1 / 479001600)
     q = q * r + f64(1 / 39916800)

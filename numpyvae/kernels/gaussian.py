@@ -1,7 +1,7 @@
 """Loops for functional/gaussian.py, where the formulas are derived.
 
-A row, an image's latent numbers, is short: the exponentials are taken in one loop over all rows, which can take 16 at a
-time up to the last few (1024 x 20: KL 18 -> 5 microseconds), and what belongs to a row comes after.
+A row, the latent numbers of one image, is short.  So the exponentials are taken in one loop over all rows, 16 at a time
+except for the last few (1024 x 20: KL 18 -> 5 microseconds), and whatever is done row by row comes afterwards.
 """
 import numpy as np
 

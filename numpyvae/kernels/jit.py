@@ -11,14 +11,14 @@ from typing import Any
 
 from . import exponential
 
-# Sums may be reordered and a*b + c fused, so that loops vectorise; NaN and infinity stay what they are.
+# Sums may be reordered and a*b + c fused, so that loops vectorise; NaN and infinity keep their meaning.
 # (Full fastmath would make isnan() false.)
 FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 # error_model="numpy": x / 0 is inf, as in NumPy.  Python's own rule, an exception, puts a branch into every loop
-# with a division and keeps it from being vectorised (measured: 2.0 against 0.15 ns an element).
+# with a division and keeps it from being vectorised (measured: 2.0 against 0.15 ns per element).
 # nogil: a kernel touches nothing but its arrays, so Python's other threads may run beside it (evaluation/cores.py).
 OPTIONS: dict[str, Any] = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
-# A range reduction lives on the rounding of each of its steps, so in exponential.py no sum is reordered.
+# A range reduction relies on the rounding of each of its steps, so in exponential.py no sum is reordered.
 EXACT_ORDER: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
@@ -77,7 +77,7 @@ def _teach_numba_our_exponentials() -> None:
 
 @functools.cache
 def _make_callable_from_kernels(function: Callable[..., Any]) -> None:
-    """numba calls no plain Python function, so the helpers that a kernel names are made known to it."""
+    """numba cannot call plain Python functions, so the helpers that a kernel names are registered with it."""
     import numba
 
     polynomials = [plain for plain, _, _ in exponential.POLYNOMIALS]

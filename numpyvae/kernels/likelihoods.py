@@ -1,6 +1,6 @@
 """Loops for functional/likelihoods.py, where the formulas are derived.
 
-Each likelihood has two: the value, which log p(x) by importance sampling asks for thousands of times an image, and
+Each likelihood has two: the value alone, which log p(x) by importance sampling needs thousands of times per image, and
 value and gradient in one pass, in which they share their exponentials.
 """
 import numpy as np
@@ -23,7 +23,7 @@ def bernoulli_nll(logits, x):
 
 
 def bernoulli_nll_and_grad(dnll, logits, x, nll, dlogits):
-    """Value and gradient: one exponential, 8 bytes read and 4 written an element."""
+    """Value and gradient: one exponential, 8 bytes read and 4 written per element."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
     for b in range(logits.shape[0]):
         total, scale = zero, dnll[b]

@@ -1,20 +1,20 @@
-"""The matrix product, three times: as it is written on paper, walked in memory's order, and in tiles.
+"""The matrix product in three ways: as written on paper, in memory order, and in tiles.
 
 Each computes out = a @ b for a : (M, K), b : (K, N), out : (M, N); a may be a transposed view, the rows of b and of out
-lie in one piece.  The sum is the same, only the order of the work differs.  A fourth, rows times rows, is for a product
+are contiguous.  The sum is the same, only the order of the work differs.  A fourth, rows times rows, is for a product
 with a transposed matrix.  Speeds: "The matrix product" in benchmarks/RESULTS.md.
 """
 import numpy as np
 
 ROWS, DEPTH = 4, 8      # a tile of a: its 32 numbers stay in registers
-COLUMNS = 512           # columns of out at a time: 4 rows of sums take 8 KB and stay in the nearest cache
-STRIDE = COLUMNS + 16   # from one row of sums to the next: at 2048 bytes exactly, they would fight for the same places
+COLUMNS = 512           # columns of out at a time: 4 rows of sums take 8 KB and stay in the first-level cache
+STRIDE = COLUMNS + 16   # from one row of sums to the next: at exactly 2048 bytes they would compete for cache lines
 
 
 def matmul_three_loops(a, b, out):
     """out[i, j] is the sum over k of a[i, k] b[k, j].
 
-    Two numbers fetched for 2 operations, and b is walked down its columns: each fetch is a new line of memory.
+    Two numbers are fetched for 2 operations, and b is read down its columns: each fetch is a new cache line.
     """
     for i in range(a.shape[0]):
         for j in range(b.shape[1]):
@@ -26,9 +26,9 @@ def matmul_three_loops(a, b, out):
 
 
 def matmul_reordered(a, b, out):
-    """The loops over j and k exchanged: b and out are walked along their rows.
+    """The loops over j and k are exchanged, so b and out are read along their rows.
 
-    The inner loop now takes 16 neighbours at once, but fetches two numbers and stores one for 2 operations.
+    The inner loop now handles 16 neighbours at once, but fetches two numbers and stores one for 2 operations.
     """
     for i in range(a.shape[0]):
         out[i] = 0
@@ -42,13 +42,13 @@ def matmul_reordered(a, b, out):
 def matmul_tiled(a, b, out):
     """In tiles of 4 x 8: each number of b that is fetched serves four rows, each sum that is fetched eight products.
 
-    For 64 operations the inner loop fetches 12 numbers and stores 4; the sums lie in the nearest cache, and b
-    comes row after row, which the processor foresees.  What the tiles leave over (M not a multiple of 4, K not of 8) is
-    done in the reordered way.
+    For 64 operations the inner loop fetches 12 numbers and stores 4; the sums stay in the first-level cache,
+    and b is read row after row, which the processor prefetches.  What the tiles leave over (M not a multiple of 4, K
+    not of 8) is done as in matmul_reordered.
     """
     M, K, N = a.shape[0], a.shape[1], b.shape[1]
     tiled_rows, tiled_depth = M - M % ROWS, K - K % DEPTH
-    sums = np.empty(ROWS * STRIDE, out.dtype)    # one array: of four the compiler would fear that they overlap
+    sums = np.empty(ROWS * STRIDE, out.dtype)    # one array: four might overlap, for all the compiler knows
     R1, R2, R3 = STRIDE, 2 * STRIDE, 3 * STRIDE
     for j in range(0, N, COLUMNS):
         n = min(COLUMNS, N - j)
@@ -94,8 +94,8 @@ def matmul_tiled(a, b, out):
 def matmul_rows(a, b, out):
     """out = a @ b.T: each number of out is a row of a times a row of b.
 
-    Both rows lie in one piece, so the inner loop can walk along them, and its sums never leave the registers: 4 rows of
-    a meet 4 rows of b, 8 numbers are fetched for 32 operations and none is stored.  What is left over (M or N not a
+    Both rows are contiguous, so the inner loop runs along them, and its sums never leave the registers: for 4 rows of a
+    and 4 rows of b, 8 numbers are fetched for 32 operations and none is stored.  What is left over (M or N not a
     multiple of 4) is done row by row.
     """
     M, K, N = a.shape[0], a.shape[1], b.shape[0]

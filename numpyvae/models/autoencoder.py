@@ -18,7 +18,7 @@ Array = np.ndarray
 class Autoencoder(Model):
     """An encoder to a code z and a decoder back, trained to minimise the reconstruction's nll.
 
-    With a Gaussian likelihood that is the squared error, halved, over sigma^2, plus a constant.    [lesson 1, eq. 1.2]
+    With a Gaussian likelihood that is half the squared error over sigma^2, plus a constant.        [lesson 1, eq. 1.2]
     """
 
     @checked(likelihood=LIKELIHOOD)
@@ -48,7 +48,7 @@ class Autoencoder(Model):
     def conv(cls, shape: Sequence[int] = (28, 28, 1), channels: Sequence[int] = (32, 64), n_hidden: int = 256,
              n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", init: str = "fan-in",
              sigma: float = 1.0, *, rng: np.random.Generator, dtype: DTypeLike = np.float32) -> Autoencoder:
-        """Convolutions that halve the image, two dense layers, and the same back; arguments as in VAE.conv."""
+        """Convolutions that halve the image, two dense layers, and the same in reverse; arguments as in VAE.conv."""
         pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
         encoder = conv_encoder(shape, channels, [n_hidden, n_latent], activation, "identity", **weights)
         decoder = conv_decoder(n_latent, n_hidden, channels, shape, pixels.outputs_per_pixel, activation, **weights)

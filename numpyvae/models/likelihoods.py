@@ -23,14 +23,14 @@ class Likelihood(Part):
     """What every p(x|z) has.
 
     name              : what `VAE.dense` and the command line call it
-    outputs_per_pixel : numbers of theta for each of x
-    output_names      : what they are, in a drawing of the network
-    decodes_to        : what theta is, in the words of `examine`
+    outputs_per_pixel : how many numbers of theta each number of x takes
+    output_names      : what a drawing of the network calls them
+    decodes_to        : what `examine` calls theta
     support           : where a pixel may lie, (lowest, highest), or None for any finite number
-    levels            : how many values it may have there, evenly spread, or None
+    levels            : how many evenly spaced values it may have there, or None
 
     nll(theta, x)                : -log p(x|z) for each row, in nats: (B,)
-    nll_and_grad(dnll, theta, x) : that, and the gradient for theta where row b counts dnll[b] in the loss
+    nll_and_grad(dnll, theta, x) : that, and the gradient for theta where row b has weight dnll[b] in the loss
     mean(theta)                  : E[x|z], the picture without pixel noise: (B, D)
     sample(theta, rng)           : a draw from p(x|z): (B, D)
     """
@@ -68,7 +68,7 @@ class Likelihood(Part):
                              f"{self.name} decoder: give bytes, or bytes / {last}")
 
     def on_levels(self, x: Array) -> Array:
-        """x moved to the nearest of the levels, where there are some."""
+        """x rounded to the nearest level, where there are levels."""
         return x if self.levels is None else np.rint((self.levels - 1) * x) / (self.levels - 1)
 
     def _outputs(self, theta: Array) -> tuple[Array, Array]:
@@ -127,7 +127,7 @@ class Gaussian(LocationScale):
 
 
 class GaussianLearned(Likelihood):
-    """Each pixel is N(mean, exp(logvar)), both put out by the decoder: theta = [mean, logvar]."""
+    """Each pixel is N(mean, exp(logvar)), both from the decoder: theta = [mean, logvar]."""
 
     name = "gaussian-learned"
     outputs_per_pixel = 2
@@ -165,7 +165,7 @@ class StudentT(LocationScale):
 
 
 class ContinuousBernoulli(Likelihood):
-    """Each pixel has the density exp(a x) / integral on [0, 1], a = theta: for grey pixels, and a true density."""
+    """Each pixel has the density exp(a x) / integral on [0, 1], a = theta: a true density for grey pixels."""
 
     name = "continuous-bernoulli"
     output_names = "logits"
@@ -189,7 +189,7 @@ class ContinuousBernoulli(Likelihood):
 
 
 class DiscretizedLogistic(Likelihood):
-    """Each pixel is one of 256 levels, held by a logistic distribution: theta = [mean, log scale]."""
+    """Each pixel is one of 256 levels, with a logistic distribution: theta = [mean, log scale]."""
 
     name = "discretized-logistic"
     outputs_per_pixel = 2
@@ -208,7 +208,7 @@ class DiscretizedLogistic(Likelihood):
         return discretized_logistic.discretized_logistic_mean(theta)
 
     def sample(self, theta: Array, rng: np.random.Generator) -> Array:
-        """A draw of the logistic distribution, mean + scale log(u / (1 - u)), on the nearest level."""
+        """A draw from the logistic distribution, mean + scale log(u / (1 - u)), rounded to the nearest level."""
         mean, log_scale = np.split(theta, 2, axis=1)
         x = mean + np.exp(log_scale) * rng.logistic(size=mean.shape)
         return self.on_levels(np.clip(x, 0, 1)).astype(theta.dtype)

@@ -1,4 +1,4 @@
-"""A model made again from the file that holds its tree of parts and its weights."""
+"""A model rebuilt from the file that holds its tree of parts and its weights."""
 from __future__ import annotations
 
 import os
@@ -30,10 +30,10 @@ PARTS: tuple[type, ...] = (
 def load(path: str | os.PathLike[str], parts: Sequence[type] = ()) -> Any:
     """The model that `save` wrote to a file.
 
-    parts : classes of your own that are in it, such as [MyLayer]: a file says what they are called, and nothing in it
-            is ever run
+    parts : your own classes that occur in it, such as [MyLayer]: a file holds only their names, and nothing in it is
+            ever run
 
-    Raises FileNotFoundError or another OSError, or ValueError where the file is no model that numpyvae saved.
+    Raises FileNotFoundError or another OSError, or ValueError where the file is not a model saved by numpyvae.
     """
     header, arrays = checkpoint.read(path)
     try:
@@ -60,7 +60,7 @@ def _size(values: np.ndarray) -> int:
     return values.size
 
 
-# Files of numpyvae 0.1.0, whose format had the number 1: the name of a constructor, and its arguments
+# Files of numpyvae 0.1.0, format 1, hold the name of a constructor and its arguments
 
 CONSTRUCTORS: dict[tuple[str, str], Callable[..., Model]] = {
     ("VAE", "dense"): VAE.dense, ("VAE", "conv"): VAE.conv,
@@ -71,15 +71,15 @@ CONSTRUCTORS: dict[tuple[str, str], Callable[..., Model]] = {
 
 def in_todays_format(header: dict[str, Any],
                      arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """A file's header and arrays, those of format 1 as today's version would have written them.
+    """A file's header and arrays, with those of format 1 converted to what today's version writes.
 
-    Raises ValueError, TypeError or KeyError where they are none.
+    Raises ValueError, TypeError or KeyError where they are not valid.
     """
     if "model" in header:
         return header, arrays
     values = arrays["values"]
     with at_most(_size(values)):
-        make = CONSTRUCTORS[header["kind"], header.get("network", "dense")]    # the oldest do not say which network
+        make = CONSTRUCTORS[header["kind"], header.get("network", "dense")]    # the oldest do not name the network
         model = make(**header["config"], rng=np.random.default_rng(0), dtype=values.dtype)
     if header["kind"] == "FullCovarianceVAE" and values.size == len(model.parameters):
         arrays = {name: _lower_head_before_decoder(model, array) if array.shape == values.shape else array
@@ -88,7 +88,7 @@ def in_todays_format(header: dict[str, Any],
 
 
 def _lower_head_before_decoder(model: Model, vector: np.ndarray) -> np.ndarray:
-    """Weights, or an optimizer's moments, in today's order: the head for what lies below L's diagonal came last."""
+    """Weights, or an optimizer's moments, in today's order: format 1 put the head for L's lower entries last."""
     names = model.parameters.names
     stored = sorted(names, key=lambda name: name.startswith("lower_head"))
     ends = np.cumsum([model.parameters[name].size for name in stored])

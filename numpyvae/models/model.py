@@ -1,7 +1,7 @@
-"""What every model has beside its mathematics: one vector of weights, a dtype, a file.
+"""What every model has besides its mathematics: one vector of weights, a dtype, a file.
 
-A model is its parts.  A file holds the tree of them, each by the name of its class with its constructor's arguments,
-and one vector of weights; tree.py writes and reads the tree.
+A model consists of its parts.  A file holds their tree, in which each part is the name of its class with its
+constructor's arguments, and one vector of weights; tree.py writes and reads the tree.
 """
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Model(Part):
     """The base of VAE and Autoencoder.
 
     parameters : all the weights (see Parameters); the layers see them as views
-    n_classes  : the number of classes of the labels that it is told, or None
+    n_classes  : for a conditional model the number of classes, else None
     """
 
-    not_copied = ("parameters",)    # the layers' own arrays travel, and it is made of them anew
+    not_copied = ("parameters",)    # the layers' own arrays are copied, and it is rebuilt from them
     n_classes: int | None = None
     parameters: Parameters
 
-    # What training asks of a model; labels come last where there are classes.
+    # What training needs from a model; labels come last where there are classes.
     noise: Callable[[int, np.random.Generator], tuple[Array, ...]]
     loss_and_grad: Callable[..., LossTerms]
     loss_terms: Callable[..., LossTerms]
@@ -64,7 +64,7 @@ class Model(Part):
         self.parameters = Parameters(layers)
 
     def __copy__(self) -> Self:
-        """A shallow copy would take the layers from the model."""
+        """A deep copy: a shallow one would take the layers away from this model."""
         return copy.deepcopy(self)
 
     def check_views(self) -> None:
@@ -75,17 +75,17 @@ class Model(Part):
                                  "that write into params and grads in place, and a new model where a part is replaced")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """After a copy or a pickle: the weights are one vector again, and the layers see it."""
+        """After a copy or a pickle: the weights become one vector again, and the layers see it."""
         vars(self).update(state)
         self.parameters = Parameters(list(self.named_layers()))
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
-        """The layers with weights, in the order of the data."""
+        """The layers with weights, in the order in which data pass them."""
         raise NotImplementedError
 
     @property
     def dtype(self) -> np.dtype:
-        """float32 trains, float64 checks, complex128 proves."""
+        """float32 for training, float64 for checks, complex128 for the complex step."""
         return self.parameters.values.dtype
 
     @checked()
@@ -99,7 +99,7 @@ class Model(Part):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the tree of parts and their weights to one .npz file, whole or not at all; `numpyvae.load` reads it.
 
-        Raises ValueError where a part cannot be made again from what is written; OSError where the folder cannot be
+        Raises ValueError where a part cannot be rebuilt from what is written; OSError where the folder cannot be
         written to.
         """
         self.check_views()
@@ -130,7 +130,7 @@ def check_size(argument: str, does: str, found: int | None, expected: int | None
 
 
 def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
-    """value as rows of the model's dtype; raises TypeError or ValueError where it is no (B, width) of numbers."""
+    """value as rows of the model's dtype; raises TypeError or ValueError where it is not (B, width) numbers."""
     try:
         value = np.asarray(value)
     except ValueError:    # rows of different lengths
@@ -144,7 +144,7 @@ def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
 
 
 def as_noise(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
-    """The same for what has no bounds of its own, codes and noise: finite numbers."""
+    """The same for codes and noise, which have no bounds but must be finite."""
     rows = as_batch(argument, value, width, dtype)
     if not np.isfinite(rows).all():
         raise ValueError(f"{argument} holds NaN or infinity; expected finite numbers, as N(0, 1) has them")

@@ -3,11 +3,11 @@
 One protocol, so that a VAE and its objectives read the same for each posterior:
 
     q = posterior.forward(h)                   the parameters of q(z|x), a named tuple of arrays (B, ...)
-    z = posterior.reparameterize(q, eps)       a draw, from noise that was drawn before
+    z = posterior.reparameterize(q, eps)       a draw, from noise drawn beforehand
     posterior.kl(q, prior)                     KL(q || p(z)) of each row
     posterior.log_density(q, z)                log q(z|x) of each row
 
-and on the way back  posterior.backward(dz, dkl),  in which the path through z and the path through the KL join.
+and, going back,  posterior.backward(dz, dkl),  in which the path through z and the path through the KL join.
 """
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Array = np.ndarray
 
 
 class Posterior(Part):
-    """What every q(z|x) has: noise, and the KL, in closed form where one is known and else from one sample.
+    """What every q(z|x) has: noise, and the KL, in closed form where one is known, otherwise from one sample.
 
-    DiagonalGaussian, below, is the posterior of the usual VAE.  One of your own defines, as it does, what stands here
-    without a body.
+    DiagonalGaussian, below, is the posterior of the usual VAE.  Your own posterior defines, as it does, the
+    methods that are only declared here.
 
-    closed_forms : the priors for which it knows the KL in closed form
+    closed_forms : the classes of priors to which its KL is known in closed form
     """
 
     not_copied = ("q", "eps", "z", "prior")
@@ -64,15 +64,15 @@ class Posterior(Part):
     kl_of_dimensions_backward: Callable[[Array, Any], Any]
 
     def knows_kl_to(self, prior: Any) -> bool:
-        """Whether the KL is known in closed form.  A subclass may be another distribution, and does not count."""
+        """Whether the KL is known in closed form.  A subclass may be another distribution and does not count."""
         return type(prior) in self.closed_forms
 
     def noise(self, n: int, rng: np.random.Generator, dtype: np.dtype) -> Array:
-        """What `reparameterize` makes n codes of: eps (n, Z) from N(0, I)."""
+        """The noise from which `reparameterize` makes n codes: eps (n, Z) from N(0, I)."""
         return rng.standard_normal((n, self.n_latent), dtype=dtype)    # type: ignore[arg-type]
 
     def kl(self, q: Any, prior: Any) -> Array:
-        """KL(q || p(z)) of each row, (B,): its closed form, else E_q[ log q - log p ] from one sample, the last z."""
+        """KL(q || p(z)) of each row, (B,): in closed form, or E_q[ log q - log p ] from one sample, the last z."""
         self.prior = prior
         if self.knows_kl_to(prior):
             return self.closed_form_kl(q)
@@ -81,7 +81,7 @@ class Posterior(Part):
     def backward(self, dz: Array, dkl: Array) -> Array:
         """dz (B, Z), dkl (B,) -> dh (B, H): the path through z and the path through the KL join.
 
-        Where the KL is one sample it holds z too, and its share of dz is added.
+        A KL from one sample depends on z too, so its share of dz is added.
         """
         if self.knows_kl_to(self.prior):
             dq_kl = self.closed_form_kl_backward(dkl, self.q)
@@ -93,7 +93,7 @@ class Posterior(Part):
 
 
 class Diagonal(NamedTuple):
-    """Of N(mu, diag exp(logvar)), or the gradients for them."""
+    """The parameters of N(mu, diag exp(logvar)), or the gradients for them."""
 
     mu: Array        # (B, Z)
     logvar: Array    # (B, Z), log sigma^2
@@ -143,7 +143,7 @@ class DiagonalGaussian(Posterior):
         dh += self.logvar_head.backward(dq.logvar)                                  # (B, H)  step 2
         return dh
 
-    # What objectives and evaluation ask besides
+    # What objectives and evaluation also need
 
     def reparameterize_backward(self, dz: Array, q: Diagonal, eps: Array) -> Diagonal:
         """The path through z alone."""
@@ -171,7 +171,7 @@ class DiagonalGaussian(Posterior):
         return Diagonal(*gaussian_kl_of_dimensions_backward(dkl, q.mu, q.logvar))
 
     def moments(self, q: Diagonal) -> tuple[Array, Array]:
-        """The mean and the log variance of each dimension by itself, both (B, Z)."""
+        """The mean and the log variance of each dimension, both (B, Z)."""
         return q.mu.copy(), q.logvar.copy()
 
     def named_heads(self) -> Iterator[tuple[str, Layer]]:
@@ -180,18 +180,18 @@ class DiagonalGaussian(Posterior):
 
 
 class Full(NamedTuple):
-    """Of N(mu, L L^T), or the gradients for them; L has exp(logvar / 2) on its diagonal, `lower` below it."""
+    """The parameters of N(mu, L L^T), or their gradients; L has exp(logvar / 2) on its diagonal, `lower` below it."""
 
     mu: Array        # (B, Z)
     logvar: Array    # (B, Z)
-    lower: Array     # (B, Z, Z), of which only what lies below the diagonal is read
+    lower: Array     # (B, Z, Z), of which only the entries below the diagonal are read
 
 
 class FullGaussian(Posterior):
-    """q(z|x) = N(mu, L L^T), which may be tilted: a third head puts out what lies below L's diagonal.
+    """q(z|x) = N(mu, L L^T), whose dimensions may be correlated: a third head gives L's entries below the diagonal.
 
-    What does the diagonal cost?  The ELBO lacks KL(q || p(z|x)) to log p(x), and where the true posterior is tilted no
-    diagonal q can bring that to zero.                                     [Kingma & Welling 2019, section 2.5.1]
+    What does a diagonal q cost?  The ELBO falls short of log p(x) by KL(q || p(z|x)), and where the true posterior is
+    correlated no diagonal q can make that zero.                           [Kingma & Welling 2019, section 2.5.1]
     """
 
     closed_forms: tuple[type, ...] = (StandardNormal,)
@@ -228,7 +228,7 @@ class FullGaussian(Posterior):
         dh += self.lower_head.backward(dq.lower.reshape(len(dq.mu), -1))
         return dh
 
-    # What objectives and evaluation ask besides
+    # What objectives and evaluation also need
 
     def reparameterize_backward(self, dz: Array, q: Full, eps: Array) -> Full:
         """The path through z alone."""
@@ -248,11 +248,11 @@ class FullGaussian(Posterior):
         return Full(*full_gaussian_kl_backward(dkl, *q))
 
     def kl_of_dimensions(self, q: Full) -> Array:
-        """The KL's share of each dimension: (B, Z).  By the chain rule they are
+        """Each dimension's share of the KL: (B, Z).  By the chain rule these are
 
         E KL( q(z_i | z_1 ... z_i-1) || N(0, 1) ) = 1/2 ( exp(logvar_i) + mu_i^2 - 1 - logvar_i + sum_{j < i} L_ij^2 ),
 
-        since given those before it z_i has the mean mu_i + sum_{j < i} L_ij eps_j.  They add up to `kl`.
+        since, given those before it, z_i has the mean mu_i + sum_{j < i} L_ij eps_j.  They add up to `kl`.
         """
         return gaussian_kl_of_dimensions(q.mu, q.logvar) + 0.5 * np.sum(np.tril(q.lower, -1) ** 2, axis=2)
 
@@ -262,7 +262,7 @@ class FullGaussian(Posterior):
         return Full(dmu, dlogvar, dkl[:, :, None] * np.tril(q.lower, -1))
 
     def moments(self, q: Full) -> tuple[Array, Array]:
-        """The mean and the log variance of each dimension by itself, log (L L^T)_ii, both (B, Z)."""
+        """The marginal mean and log variance, log (L L^T)_ii, of each dimension, both (B, Z)."""
         return q.mu.copy(), np.log(np.exp(q.logvar) + np.sum(np.tril(q.lower, -1) ** 2, axis=2))
 
     def named_heads(self) -> Iterator[tuple[str, Layer]]:
@@ -277,7 +277,7 @@ def joined(one: Any, other: Any) -> Any:
 
 
 def repeated(q: Any, times: int) -> Any:
-    """q for several samples an image: its rows again and again, (B, ...) -> (times B, ...)."""
+    """q for several samples per image: all its rows, repeated, (B, ...) -> (times B, ...)."""
     return type(q)(*(np.tile(part, (times, *[1] * (part.ndim - 1))) for part in q))
 
 

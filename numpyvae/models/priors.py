@@ -13,7 +13,7 @@ Array = np.ndarray
 class StandardNormal(Part):
     """p(z) = N(0, I).
 
-    Any other prior has these four: n_latent, `log_density` and its backward, `sample`.
+    Any other prior needs these four too: n_latent, `log_density` and its backward, `sample`.
     """
 
     @checked(n_latent=WHOLE)

@@ -1,9 +1,9 @@
-"""A model as a tree of its parts, which JSON can hold: each by the name of its class and its constructor's arguments.
+"""A model as a tree of its parts, which JSON can hold: each has its class's name and its constructor's arguments.
 
     {"part": "Dense", "n_in": 784, "n_out": 400, "activation": "relu", "init": "fan-in"}
 
-A class that is not of this package is {"own": ...}, a tuple {"tuple": [...]}.  The weights themselves, and what draws
-them, are no part of it.
+A class from outside this package is {"own": ...}, a tuple {"tuple": [...]}.  The weights, their dtype and the generator
+that draws them are not part of it.
 """
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ..files.regular import one_line
 from ..nn.buffers import Buffers
 from ..nn.layers import at_most
 
-DEEPEST, MOST = 30, 5_000    # of a tree: a model has six floors, lists counted, and some hundred numbers
-NOT_PARTS = sys.stdlib_module_names | {"numpy"}    # modules whose objects are values
+DEEPEST, MOST = 30, 5_000    # levels and entries of a tree: a model has six, counting lists, and about 100
+NOT_PARTS = sys.stdlib_module_names | {"numpy"}    # modules whose objects are plain values
 
 
 def tree_of(part: Any) -> dict[str, Any]:
     """The tree of a part.
 
-    Raises ValueError where an argument is no attribute, or nothing that JSON can hold.
+    Raises ValueError where an argument has no attribute of its name, or one that JSON cannot hold.
     """
     kind = type(part)
     return {origin(kind): kind.__name__} | {name: _written(part, name) for name in arguments_of(kind)
@@ -35,7 +35,7 @@ def tree_of(part: Any) -> dict[str, Any]:
 
 
 def arguments_of(kind: type) -> list[str]:
-    """The names of a constructor's arguments; raises ValueError where it takes any number of them."""
+    """The names of a constructor's arguments; raises ValueError where it takes *args or **kwargs."""
     parameters = inspect.signature(kind).parameters.values()
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -46,7 +46,7 @@ def arguments_of(kind: type) -> list[str]:
 
 
 def origin(kind: type) -> str:
-    """What stands before the name of a class in a tree: a class of somebody's own may be called like one of ours."""
+    """The key of a class's name in a tree: a user's own class may have the same name as one of ours."""
     return "part" if kind.__module__.startswith("numpyvae.") else "own"
 
 
@@ -55,7 +55,7 @@ def is_part(value: Any) -> bool:
     if isinstance(value, (enum.Enum, type)):
         return False
     return (type(value).__module__.split(".")[0] not in NOT_PARTS
-            or any(hasattr(value, name) for name in ("forward", "nll", "log_density")))    # from a file called code.py
+            or any(hasattr(value, name) for name in ("forward", "nll", "log_density")))    # a class in a user's code.py
 
 
 def _written(part: Any, name: str) -> Any:
@@ -80,9 +80,9 @@ def _written(part: Any, name: str) -> Any:
 
 
 class Maker:
-    """From a tree to the part, its weights drawn at random.
+    """From a tree to the part, with weights drawn at random.
 
-    classes : those that may stand in it; of two with one name the later counts
+    classes : those that may occur in it; of two with the same name the later one is used
     """
 
     def __init__(self, classes: Sequence[type], dtype: np.dtype):
@@ -113,9 +113,9 @@ class Maker:
 
 
 def checked_tree_of(model: Any) -> dict[str, Any]:
-    """The tree of a model, if the same model can be made of it: parts of one's own are made again and compared.
+    """The tree of a model, if the same model can be rebuilt from it: users' own parts are rebuilt and compared.
 
-    Raises ValueError where one cannot be made, or comes back different.
+    Raises ValueError where one cannot be rebuilt, or comes out different.
     """
     try:
         tree = tree_of(model)
@@ -139,12 +139,12 @@ def checked_tree_of(model: Any) -> dict[str, Any]:
 
 
 def _made_again(model: Any, tree: dict[str, Any], parts: list[Any], names: str) -> Any:
-    """The model made of its tree, with its weights."""
+    """The model rebuilt from its tree, with its weights."""
     try:
         with at_most(len(model.parameters)):
             again = Maker([type(part) for part in parts], model.dtype)(tree)
         alike = tree_of(again) == tree and again.parameters.names == model.parameters.names
-    except Exception as error:    # somebody's own code
+    except Exception as error:    # a user's own code
         raise ValueError(f"{names} cannot be saved: when it is made again, it says {one_line(repr(error))}; expected a "
                          "constructor that takes what its attributes hold") from error
     if not alike:
@@ -165,14 +165,14 @@ def parts_of(part: Any) -> Iterator[Any]:
 
 
 def _size(tree: Any) -> int:
-    """What `Maker` will count."""
+    """How many parts and numbers `Maker` will count."""
     if isinstance(tree, dict):
         tree = [value for key, value in tree.items() if key not in ("part", "own")]
     return 1 + sum(map(_size, tree)) if isinstance(tree, list) else 1
 
 
 def _check_alike(part: Any, again: Any) -> None:
-    """Raises ValueError where the constructor leaves something other than what the part holds now."""
+    """Raises ValueError where the rebuilt part differs from what the part holds now."""
     for name, value in _state(again).items():
         now = getattr(part, name, None)
         if not _is_alike(now, value, set()):
@@ -188,9 +188,9 @@ def _state(part: Any) -> dict[str, Any]:
 
 
 def _is_alike(now: Any, again: Any, seen: set[tuple[int, int]]) -> bool:
-    """Whether two values are equal, looked through as deep as they go; what is None at first may become anything.
+    """Whether two values are equal at every depth; what is None in the rebuilt part may be anything now.
 
-    seen : pairs that are being looked at already, as an object may hold itself
+    seen : pairs whose comparison has begun, since an object may contain itself
     """
     if again is None or (id(now), id(again)) in seen:
         return True

@@ -29,17 +29,17 @@ class VAE(Model):
 
     the negative ELBO for beta = 1, with one z for each image.       [Kingma & Welling 2013, eq. 10; lesson 7, eq. 7.1]
 
-    encoder, decoder : networks, (B, D) -> (B, H) and (B, Z) -> (B, D), or more for a likelihood that asks for more
-    posterior        : q(z|x), such as DiagonalGaussian(H, Z, rng=rng), which takes what the encoder puts out
+    encoder, decoder : networks, (B, D) -> (B, H) and (B, Z) -> (B, D), or more for a likelihood that needs more
+    posterior        : q(z|x), such as DiagonalGaussian(H, Z, rng=rng), which takes the encoder's output
     likelihood       : p(x|z), such as likelihoods.Bernoulli()
     prior            : p(z); N(0, I), if None
-    n_classes        : for a conditional VAE: each image has a label, 0 ... n_classes - 1, which stands one-hot beside
+    n_classes        : for a conditional VAE: each image has a label, 0 ... n_classes - 1, which is appended one-hot to
                        x and z, so the encoder takes D + n_classes numbers and the decoder Z + n_classes
 
     beta             : the weight of the KL
 
-    Raises TypeError or ValueError where a part is none of its kind, sizes do not fit together, a layer stands in two
-    places or in another model, or no KL is known for posterior and prior.
+    Raises TypeError or ValueError where a part is of the wrong kind, sizes do not fit together, a layer is used twice
+    or belongs to another model, or no KL is known for posterior and prior.
     """
 
     @checked(posterior=POSTERIOR, likelihood=LIKELIHOOD, prior=PRIOR, beta=NOT_NEGATIVE, n_classes=WHOLE)
@@ -56,7 +56,7 @@ class VAE(Model):
             raise ValueError(f"posterior is {shown(posterior)} and prior {shown(self.prior)}, which have no KL; "
                              "expected a pair with a closed form, or log_density and log_density_backward of both")
         n_labels, n_latent = n_classes or 0, posterior.n_latent
-        taken = n_in("encoder", encoder) if encoder.layers else posterior.n_hidden    # linear: the heads see x
+        taken = n_in("encoder", encoder) if encoder.layers else posterior.n_hidden    # linear: the heads take x
         check_size("posterior", "takes", posterior.n_hidden, encoder.n_out)
         check_size("prior", "has", self.prior.n_latent, n_latent)
         check_size("decoder", "takes", decoder.n_in, n_latent + n_labels)
@@ -104,7 +104,7 @@ class VAE(Model):
         return self.posterior.forward(h)
 
     def generate(self, z: Array, c: Array | None = None) -> Array:
-        """theta of p(x|z): z (B, Z) -> (B, D), or what the likelihood asks for."""
+        """theta of p(x|z): z (B, Z) -> (B, D), or what the likelihood needs."""
         return self.decoder.forward(z if c is None else concatenate(z, c))
 
     def log_weight(self, q: Any, z: Array, nll: Array) -> Array:
@@ -128,7 +128,7 @@ class VAE(Model):
         return self.loss_terms(x, eps, labels).loss
 
     def noise(self, n: int, rng: np.random.Generator) -> tuple[Array]:
-        """What `loss_and_grad` needs beside n images: (eps,), eps (n, Z) from N(0, I)."""
+        """What `loss_and_grad` needs besides n images: (eps,), eps (n, Z) from N(0, I)."""
         WHOLE.check("noise", "n", n)
         GENERATOR.check("noise", "rng", rng)
         return (self.posterior.noise(n, rng, self._real),)
@@ -165,9 +165,9 @@ class VAE(Model):
         return x, eps, self.one_hot(labels, len(x))
 
     def one_hot(self, labels: Any, n: int) -> Array | None:
-        """The classes of n rows, (n,) or one for all, as (n, n_classes); None where the model knows no classes.
+        """The classes of n rows, (n,) or one for all, as (n, n_classes); None where the model has no classes.
 
-        Raises TypeError or ValueError where they are no whole numbers from 0 to n_classes - 1.
+        Raises TypeError or ValueError where they are not whole numbers from 0 to n_classes - 1.
         """
         known = self.check_labels(labels, n)
         return None if known is None or self.n_classes is None else one_hot(known, self.n_classes, self.dtype)
@@ -217,7 +217,7 @@ class VAE(Model):
              n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", beta: float = 1.0,
              init: str = "fan-in", sigma: float = 1.0, *, rng: np.random.Generator,
              dtype: DTypeLike = np.float32) -> Self:
-        """Convolutions that halve the image, a dense layer, n_latent, and the same back; x stays rows (B, D).
+        """Convolutions that halve the image, a dense layer, n_latent, and the same in reverse; x comes as rows (B, D).
 
         shape    : of an image, (height, width, channels); x holds such images, each as a row
         channels : of the convolutions, each of which halves the sides, rounded up
@@ -233,7 +233,7 @@ SomeVAE = TypeVar("SomeVAE", bound=VAE)
 
 
 def mean_terms(nll: Array, kl: Array, beta: float) -> LossTerms:
-    """The rows' parts of the loss (B,), averaged over the batch."""
+    """The terms of the loss of each row (B,), averaged over the batch."""
     mean_nll, mean_kl = nll.sum() / len(nll), kl.sum() / len(kl)
     terms = LossTerms(mean_nll + beta * mean_kl, mean_nll, mean_kl)
     return terms if np.iscomplexobj(nll) else LossTerms(*map(float, terms))
@@ -242,7 +242,7 @@ def mean_terms(nll: Array, kl: Array, beta: float) -> LossTerms:
 def dense_vae(kind: type[SomeVAE], posterior: Any, n_data: int, hidden: Sequence[int], n_latent: int, likelihood: str,
               activation: str, beta: float, init: str, sigma: float, rng: np.random.Generator, dtype: Any,
               n_classes: int | None = None) -> SomeVAE:
-    """A VAE of dense layers with a posterior of this class, as VAE, or as somebody's subclass; see VAE.dense."""
+    """A VAE of dense layers, or a user's subclass of it, with a posterior of this class; see VAE.dense."""
     pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
     n_labels = n_classes or 0
     sizes = [n_data + n_labels, *hidden]
@@ -255,7 +255,7 @@ def dense_vae(kind: type[SomeVAE], posterior: Any, n_data: int, hidden: Sequence
 def conv_vae(kind: type[SomeVAE], posterior: Any, shape: Sequence[int], channels: Sequence[int], n_hidden: int,
              n_latent: int, likelihood: str, activation: str, beta: float, init: str, sigma: float,
              rng: np.random.Generator, dtype: Any) -> SomeVAE:
-    """The same of convolutions; see VAE.conv."""
+    """The same with convolutions; see VAE.conv."""
     pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
     encoder = conv_encoder(shape, channels, [n_hidden], activation, activation, **weights)
     q = posterior(n_hidden, n_latent, **weights)

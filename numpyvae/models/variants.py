@@ -1,4 +1,4 @@
-"""Constructors of VAEs that are told a label, or whose q(z|x) may be tilted.  What they make is a VAE."""
+"""Constructors of VAEs that take a label, or whose q(z|x) may be correlated.  What they make is a VAE."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from .vae import VAE, conv_vae, dense_vae
 
 
 class ConditionalVAE:
-    """p(x|z, c) and q(z|x, c) for a class c that is known: the label, one-hot, stands beside x and beside z.
+    """p(x|z, c) and q(z|x, c) for a known class c: the label, one-hot, is appended to x and to z.
 
     The loss is the VAE's, with c given everywhere:  log p(x|c) >= E_q[ log p(x|z, c) ] - KL( q(z|x, c) || p(z) ).  What
-    the label tells need not go through the code, so z is left with what the classes have in common: the style.
+    the label says need not go through the code, so z is left with what the classes have in common: the style.
     [Kingma et al. 2014, M2; Sohn et al. 2015]
 
         vae = ConditionalVAE.dense(784, rng=rng)

@@ -4,7 +4,7 @@
         print(exhibit.name, exhibit.bug)
         print(nv.examine(**exhibit.functions(rng), rng=rng))
 
-An exhibit is a set of arguments for `examine` that is right but for one thing.
+An exhibit is a set of arguments for `examine` that is right except for one thing.
 """
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Exhibit:
     bug       : in one sentence
     seen_as   : how it shows in training
     caught_by : the one check of `examine` that says "wrong"
-    named     : words of the likely mistake that this check reports
+    named     : words from the likely mistake that this check reports
     functions : rng -> arguments for `examine`
     """
 
@@ -80,12 +80,12 @@ def _around(name: str, make: Callable[[np.random.Generator], Any]) -> Callable[[
 EXHIBITS = (
     Exhibit("variance-as-sigma", FAMILIES[0],
             "exp(logvar) is the standard deviation when sampling and the variance in the KL.",
-            "Trains without complaint, forward and backward agree; samples from the prior look worse than "
-            "reconstructions, the ELBO is lower than it could be.",
+            "Trains without complaint, as forward and backward agree; samples from the prior look worse than "
+            "reconstructions, and the ELBO is lower than it could be.",
             "sampling", "exp(logvar) is used as the standard deviation", _model(vae.VarianceAsSigma)),
     Exhibit("noise-drawn-twice", FAMILIES[1],
             "The backward pass draws its own noise.",
-            "The gradient for logvar is right in none of its steps; sigma drifts to 1 or stays where it was.",
+            "The gradient for logvar is wrong in every step; sigma drifts to 1 or stays where it was.",
             "gradients", "noise is drawn twice", _model(vae.NoiseDrawnTwice)),
     Exhibit("mean-over-pixels", FAMILIES[2],
             "The NLL is a mean over pixels, the KL a sum over latent dimensions.",
@@ -101,7 +101,7 @@ EXHIBITS = (
             "The curve looks fine and falls, then rises a little; a change of beta seems to do nothing.",
             "gradients", "the loss reported is not the loss optimised", _model(vae.OtherLossReported)),
     Exhibit("stale-upstream", FAMILIES[4],
-            "z's gradient is made from an upstream gradient that was kept from a layer further on.",
+            "z's gradient is made from an upstream gradient kept from a later layer.",
             "The decoder learns, the encoder wanders: reconstructions stay blurred.",
             "gradients", "the error enters just after logvar.b", _model(vae.StaleUpstream)),
     Exhibit("tanh-derivative", FAMILIES[5],
@@ -109,7 +109,7 @@ EXHIBITS = (
             "Trains, more slowly and to a worse ELBO.",
             "gradients", "the error enters just after encoder.b", _model(vae.TanhDerivative)),
     Exhibit("derivative-of-the-output", FAMILIES[5],
-            "A derivative that is written for the input gets the output.",
+            "A derivative that is written for the input is given the output.",
             "Trains, more slowly and to a worse ELBO; saturated units never recover.",
             "gradients", "written from the output but given the input, or the reverse",
             _model(vae.DerivativeOfTheOutput)),
@@ -122,7 +122,7 @@ EXHIBITS = (
             "Bright and dark pixels hardly learn; means beyond [0, 1] run away.",
             "gradients", "without a factor y (1 - y)", _model(vae.SigmoidInGaussian)),
     Exhibit("analytic-kl-in-weights", FAMILIES[8],
-            "The importance weights hold the KL's closed form in place of log q(z|x) - log p(z).",
+            "The importance weights use the KL's closed form in place of log q(z|x) - log p(z).",
             "The \"IWAE bound\" rises beyond log p(x) as samples are added.",
             "iwae", "with the analytic KL in them", _around("iwae", lambda rng: iwae.analytic_kl)),
     Exhibit("reshape-mixes-images", FAMILIES[8],
@@ -135,14 +135,14 @@ EXHIBITS = (
             "iwae", "The worst sample weighs most", _around("iwae", lambda rng: iwae.positive_softmax)),
     Exhibit("softplus-samples", FAMILIES[10],
             "Images are made with softplus(logits) instead of sigmoid(logits).",
-            "The loss is fine, the pictures are burnt out: a logit of 2 gives 2.13.",
+            "The loss is fine, but the pictures are burnt out: a logit of 2 gives 2.13.",
             "images", "softplus(logits) is taken for the probability", _model(vae.SoftplusSamples)),
     Exhibit("log-of-probability", FAMILIES[11],
             "The NLL takes log(y) of a probability that has been rounded to 0 or 1.",
             "NaN after some epochs, sooner with a larger learning rate.",
             "finite", "log(y) of a probability y", _model(vae.LogOfProbability)),
     Exhibit("binarised-inverted", FAMILIES[12],
-            "The comparison with the random number is turned, bright pixels become 0.",
+            "The comparison with the random number is reversed, so bright pixels become 0.",
             "The ELBO is off by tens of nats from published ones, and pictures look like negatives.",
             "binarisation", "the wrong way round",
             _around("binarize", lambda rng: functools.partial(training.binarize_inverted, rng=rng))),
@@ -156,7 +156,7 @@ EXHIBITS = (
             "batches", "the starts of the batches are shuffled",
             _around("batches", lambda rng: functools.partial(training.shuffled_starts, rng=rng))),
     Exhibit("early-stopping-never", FAMILIES[15],
-            "The count of epochs without improvement starts anew with each fall, however small.",
+            "The count of epochs without improvement restarts at each fall of the loss, however small.",
             "Training runs to its last epoch, overfitting.",
             "early stopping", "early stopping never fires", _around("stop", lambda rng: training.never_stop)),
     Exhibit("momentum-forgotten", FAMILIES[15],

@@ -1,6 +1,6 @@
 """The importance-weighted bound on log p(x), right and wrong.                         [Burda et al. 2016, eq. 8]
 
-All take x (B, D), eps (B, K, Z), encode and log_likelihood, and give the bound for each image, (B,).
+All take x (B, D), eps (B, K, Z), encode and log_likelihood, and return the bound for each image, (B,).
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LogLikelihood = Callable[[Array, Array], Array]
 
 
 def log_mean_exp(log_w: Array) -> Array:
-    """log of the mean of exp(log_w) over the last axis, the largest taken out first: (B, K) -> (B,)."""
+    """log of the mean of exp(log_w) over the last axis, the largest factored out first: (B, K) -> (B,)."""
     top = log_w.max(axis=-1)
     return top + np.log(np.mean(np.exp(log_w - top[..., None]), axis=-1))
 
@@ -40,7 +40,7 @@ def iwae_bound(x: Array, eps: Array, encode: Encode, log_likelihood: LogLikeliho
 
 
 def analytic_kl(x: Array, eps: Array, encode: Encode, log_likelihood: LogLikelihood) -> Array:
-    """log p(x|z) - KL as the weights, with the KL's closed form, which does not know which z was drawn."""
+    """log p(x|z) - KL as the weights, with the KL's closed form, which does not depend on the z that was drawn."""
     B, K, n_latent = eps.shape
     mu, logvar = (np.repeat(part, K, axis=0) for part in encode(x))
     z = mu + np.exp(0.5 * logvar) * eps.reshape(B * K, n_latent)
@@ -49,7 +49,7 @@ def analytic_kl(x: Array, eps: Array, encode: Encode, log_likelihood: LogLikelih
 
 
 def mixed_reshape(x: Array, eps: Array, encode: Encode, log_likelihood: LogLikelihood) -> Array:
-    """Rows that lie image by image, reshaped as if they lay sample by sample."""
+    """Rows ordered image by image, reshaped as if they were ordered sample by sample."""
     B, K, _ = eps.shape
     return log_mean_exp(log_weights(x, eps, encode, log_likelihood).reshape(K, B).T)
 

@@ -1,4 +1,4 @@
-"""What stands around a VAE, right and wrong: binary pixels, batches, momentum, early stopping."""
+"""What surrounds a VAE, right and wrong: binary pixels, batches, momentum, early stopping."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ def binarize(x: Array, rng: np.random.Generator) -> Array:
 
 
 def binarize_inverted(x: Array, rng: np.random.Generator) -> Array:
-    """The comparison is turned: bright pixels become 0."""
+    """The comparison is reversed: bright pixels become 0."""
     return (rng.random(x.shape) > x).astype(x.dtype)
 
 
@@ -26,7 +26,7 @@ def shuffled_batches(images: Array, batch_size: int, rng: np.random.Generator) -
 
 
 def shuffled_starts(images: Array, batch_size: int, rng: np.random.Generator) -> Iterator[Array]:
-    """The order of the batches is new, what is in them never."""
+    """The order of the batches changes, their contents never do."""
     for start in rng.permutation(np.arange(0, len(images), batch_size)):
         yield images[start:start + batch_size]
 
@@ -57,7 +57,7 @@ def stop_early(losses: list[float], patience: int = 10) -> bool:
 
 
 def never_stop(losses: list[float], patience: int = 10) -> bool:
-    """Counts the epochs without improvement against the last loss, so each small fall starts the count anew."""
+    """Counts the epochs without improvement against the last loss, so each small fall restarts the count."""
     waited = 0
     for before, loss in zip(losses, losses[1:]):
         waited = 0 if loss < before else waited + 1

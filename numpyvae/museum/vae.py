@@ -1,4 +1,4 @@
-"""A small VAE that is right, and its bugs: each class changes what its docstring says, and nothing else."""
+"""A small VAE that is right, and bugs in it: each subclass changes what its docstring says, and nothing else."""
 from __future__ import annotations
 
 from typing import Any
@@ -114,7 +114,7 @@ class TinyVAE:
 
 
 class GaussianVAE(TinyVAE):
-    """The same with Gaussian pixels of sigma 1: the decoder puts out their means."""
+    """The same with Gaussian pixels of sigma 1: the decoder outputs their means."""
 
     decodes_to = "mean"
 
@@ -129,7 +129,7 @@ class GaussianVAE(TinyVAE):
 
 
 class VarianceAsSigma(TinyVAE):
-    """Samples with exp(logvar) as the standard deviation, forward and backward; the KL takes it for the variance."""
+    """Samples with exp(logvar) as the standard deviation, forward and backward; the KL uses it as the variance."""
 
     def sigma(self, logvar: Array) -> Array:
         return np.exp(logvar)
@@ -170,13 +170,13 @@ class KLSummedOverBatch(TinyVAE):
 
 
 class OtherLossReported(TinyVAE):
-    """Optimises the KL four times as heavy as in the loss that it reports."""
+    """Optimises a KL four times as heavy as in the loss that it reports."""
 
     kl_weight = 4.0
 
 
 class StaleUpstream(TinyVAE):
-    """z's gradient is made from the output layer's upstream gradient, kept from one step before."""
+    """z's gradient is made from the output layer's upstream gradient, kept from the step before."""
 
     def dz(self, da_hidden: Array, dtheta: Array) -> Array:
         return (dtheta @ self.parameters["output.W"].T) @ self.parameters["hidden.W"].T
@@ -226,7 +226,7 @@ class LogOfProbability(TinyVAE):
 
 
 class DrawsItsNoise(TinyVAE):
-    """The right VAE that draws its own noise, as most are written; so its gradients cannot be held still."""
+    """The right VAE, drawing its own noise, as most do; so its gradients cannot be held fixed."""
 
     def noise(self, shape: tuple[int, ...]) -> Array:
         return self.rng.standard_normal(shape)

@@ -1,4 +1,4 @@
-"""Arrays that outlive a step, so that training allocates nothing the size of a batch; and what leaves them behind."""
+"""Arrays that outlive a step, so training allocates nothing the size of a batch; and objects copied without them."""
 from __future__ import annotations
 
 import math
@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-LINE = 64    # bytes of the cache that come and go together
+LINE = 64    # bytes in a cache line
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array, not filled, that begins where a line of the cache begins.
+    """An uninitialised array that begins where a cache line begins.
 
-    NumPy's large ones begin 16 bytes after one, where every second load or store of 32 bytes straddles two lines:
-    kernels that only copy and add take 1.2 to 1.4 times as long there.           ["Kernels alone" in RESULTS.md]
+    NumPy's large arrays begin 16 bytes into a line, so every second load or store of 32 bytes straddles two lines:
+    kernels that only copy and add take 1.2 to 1.4 times as long.                 ["Kernels alone" in RESULTS.md]
     """
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.empty(n_bytes + LINE, np.uint8)
@@ -47,7 +47,7 @@ class Buffers:
 
 
 class Gradients(dict[str, np.ndarray]):
-    """Gradients by name.  A copy or a pickle has their shapes, and zeros: the next step overwrites them anyway."""
+    """Gradients by name.  Copies and pickles hold zeros of their shapes: the next step overwrites them anyway."""
 
     def __reduce__(self) -> Any:
         return zeros, ({name: (value.shape, value.dtype) for name, value in self.items()},)
@@ -60,7 +60,7 @@ def zeros(layouts: dict[str, tuple[tuple[int, ...], Any]]) -> Gradients:
 class Part:
     """What a model is made of: layers and distributions.
 
-    Copied or pickled, a part leaves behind what it keeps from forward to backward.
+    A copy or a pickle of a part omits what it keeps from forward to backward.
 
     not_copied : the names of those attributes
     """

@@ -1,7 +1,7 @@
-"""The layers of images, (B, height, width, channels): Conv2d, ConvTranspose2d; the mathematics is in
-functional/convolution.py, and where kernels are off it is what runs.
+"""The layers for images, (B, height, width, channels): Conv2d, ConvTranspose2d; the mathematics is in
+functional/convolution.py, which is also what runs when kernels are off.
 
-Where they are on, each is one matrix product for the windows of some images, beside one pass of copying.
+With kernels on, each layer takes one matrix product for each chunk of images, and one pass of copying.
 """
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ Array = np.ndarray
 class Convolution(Layer):
     """What Conv2d and ConvTranspose2d share: weights, geometry, and the steps that both are made of.
 
-    Windows are made for a portion of the batch, small enough that they are still in the cache when the product reads
-    them; so `backward` makes them anew from x, which is faster than to keep them.
+    Windows are made for one chunk of the batch at a time, small enough to be still in the cache when the product reads
+    them; `backward` makes them anew from x, which is faster than keeping them.
 
-    portion : how many numbers they hold; with fewer the products get short, with more they come from memory (measured)
+    chunk : how many numbers they hold; with fewer the products get short, with more they come from memory (measured)
 
     In the shapes below the larger picture is (B, H, W, third) and the smaller one (B, P, Q, last); W is (K, L, third,
     last).
     """
 
-    portion = 2**19
+    chunk = 2**19
 
     def __init__(self, n_in: int, n_out: int, shape: tuple[int, ...], stride: int | Pair, padding: int | Pair,
                  activation: str, init: str, rng: np.random.Generator, dtype: Any):
@@ -48,15 +48,15 @@ class Convolution(Layer):
     def _is_compiled(self) -> bool:
         return kernels_are_on() and self.params["W"].dtype in COMPILED_DTYPES
 
-    def _portions(self, small: Array) -> list[slice]:
-        """The batch, in portions of as many images each."""
+    def _chunks(self, small: Array) -> list[slice]:
+        """The batch, in chunks of equally many images; the last may hold fewer."""
         P, Q = small.shape[1:3]
         numbers = len(small) * P * Q * math.prod(self.params["W"].shape[:3])
-        n = math.ceil(len(small) / math.ceil(numbers / self.portion))
+        n = math.ceil(len(small) / math.ceil(numbers / self.chunk))
         return [slice(i, i + n) for i in range(0, len(small), n)]
 
     def _windows(self, large: Array, places: tuple[int, ...]) -> Array:
-        """What the windows see of the larger picture at P, Q places, in rows: (B P Q, K L third)."""
+        """What the windows see of the larger picture at P x Q positions, in rows: (B P Q, K L third)."""
         W = self.params["W"]
         windows = self._buffers("windows", (len(large), *places, *W.shape[:3]), W.dtype)
         return as_rows(patches(large, windows, self.stride, self.padding), 3)
@@ -69,17 +69,17 @@ class Convolution(Layer):
         scatter_patches(windows, large, self.stride, self.padding)
 
     def _add_bias(self, y: Array) -> tuple[Array, Array]:
-        """y = activation(y + b), in place, and what its backward wants; by rows of images, as a loop over one pixel's
-        channels would be short."""
+        """y = activation(y + b), in place, and what its backward needs; by rows of images, because a loop over one
+        pixel's channels would be short."""
         bias = np.broadcast_to(self.params["b"], y.shape[2:]).ravel()
         return y, ACTIVATIONS[self.activation].add_bias(as_rows(y, 2), bias, self._buffers).reshape(y.shape)
 
     def _backward_by_pairs(self, dy: Array, dx: MaybeArray, backward: Callable[..., Any], small: Array) -> MaybeArray:
-        """The gradients by the functions that derive them, portion after portion; dx is filled where it is wanted."""
+        """The gradients from the reference functions, chunk by chunk; dx is filled where it is wanted."""
         da = ACTIVATIONS[self.activation].f_backward(dy, self.kept)
         for grad in self.grads.values():
             grad[:] = 0
-        for some in self._portions(small):
+        for some in self._chunks(small):
             dx_of_some, dW, db = backward(da[some], self.x[some], self.params["W"], self.stride, self.padding,
                                           dx is not None)
             self.grads["W"] += dW
@@ -89,7 +89,7 @@ class Convolution(Layer):
         return dx
 
     def _before_activation(self, dy: Array) -> Array:
-        """The gradient da for what the bias was added to, shaped like dy; db goes to grads.  By rows, too."""
+        """The gradient da for what the bias was added to, shaped like dy; db goes to grads.  Also by rows."""
         width, n_out = dy.shape[2:]
         db = self._buffers("db", (width * n_out,), dy.dtype)
         da = ACTIVATIONS[self.activation].backward_bias(as_rows(dy, 2), as_rows(self.kept, 2), db, self._buffers)
@@ -106,7 +106,7 @@ class Conv2d(Convolution):
     """y = activation(the weighted sums of a sliding window, plus b).
 
     n_in, n_out     : int, channels
-    kernel_size     : of the window: int, or a pair (height, width), as are
+    kernel_size     : of the window; this and the next two are an int, or a pair (height, width)
     stride, padding : pixels from one window to the next; rows and columns of zeros around the image
     activation, init, rng, dtype : as in Dense
     params          : W (K, L, n_in, n_out), b (n_out,)
@@ -128,7 +128,7 @@ class Conv2d(Convolution):
         expect("x", x, ("B", "height", "width", W.shape[2]), W.dtype)
         places = tuple(conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], self.stride, self.padding))
         a, compiled = self._buffers("y", (len(x), *places, W.shape[3]), W.dtype), self._is_compiled()
-        for some in self._portions(a):
+        for some in self._chunks(a):
             if compiled:
                 matmul(self._windows(x[some], places), as_rows(W), out=as_rows(a[some]))
             else:
@@ -150,7 +150,7 @@ class Conv2d(Convolution):
             return self._backward_by_pairs(dy, dx, conv2d_backward, self.y)
         da = self._before_activation(dy)
         self.grads["W"][:] = 0
-        for some in self._portions(da):
+        for some in self._chunks(da):
             self._add_weight_gradient(self._windows(x[some], da.shape[1:3]), da[some])
             if dx is not None:
                 self._paint(da[some], dx[some])
@@ -161,8 +161,8 @@ class ConvTranspose2d(Convolution):
     """y = activation(windows painted by each pixel and added up, plus b): the adjoint of Conv2d.
 
     n_in, n_out     : int, channels
-    kernel_size, stride, padding : of the Conv2d that it transposes: there from the larger picture to the smaller
-    output_padding  : rows and columns, less than the stride, that the Conv2d would leave out at the end
+    kernel_size, stride, padding : of the Conv2d that it transposes, which goes from the larger picture to the smaller
+    output_padding  : rows and columns, fewer than the stride, that the Conv2d would leave out at the end
     activation, init, rng, dtype : as in Dense
     params          : W (K, L, n_out, n_in), b (n_out,)
 
@@ -187,7 +187,7 @@ class ConvTranspose2d(Convolution):
         sides = tuple(transposed_size(*sizes) for sizes in
                       zip(x.shape[1:3], W.shape[:2], self.stride, self.padding, self.output_padding))
         a, compiled = self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype), self._is_compiled()
-        for some in self._portions(x):
+        for some in self._chunks(x):
             if compiled:
                 self._paint(x[some], a[some])
             else:
@@ -209,7 +209,7 @@ class ConvTranspose2d(Convolution):
             return self._backward_by_pairs(dy, dx, conv_transpose2d_backward, x)
         da = self._before_activation(dy)
         self.grads["W"][:] = 0
-        for some in self._portions(x):
+        for some in self._chunks(x):
             dwindows = self._windows(da[some], x.shape[1:3])
             self._add_weight_gradient(dwindows, x[some])
             if dx is not None:
@@ -223,6 +223,6 @@ def as_rows(x: Array, n_last: int = 1) -> Array:
 
 
 def as_pair(value: Any) -> Pair:
-    """value, or twice the one number that it is."""
+    """value as a pair: a single number counts for both sides."""
     height, width = value if isinstance(value, (tuple, list)) else (value, value)
     return int(height), int(width)

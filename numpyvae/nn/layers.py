@@ -1,4 +1,4 @@
-"""Layers: what has weights.
+"""Layers: the parts of a network.
 
 Every layer follows one protocol:
 
@@ -6,7 +6,7 @@ Every layer follows one protocol:
     layer.backward(dy) -> dx       overwrites layer.grads, never dy; None for backward(dy, need_dx=False)
     layer.params, layer.grads      dicts with the same keys
 
-y and dx belong to the layer: they hold until its next forward or backward.  Copy what you want to keep.
+y and dx belong to the layer: they are valid until its next forward or backward.  Copy what you want to keep.
 """
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Array = np.ndarray
 
 
 class Layer(Part):
-    """What layers share.  A layer of one's own need not inherit: the package asks for what is listed above alone."""
+    """What layers share.  Your own layer need not inherit from it: the package needs only what is listed above."""
 
     forward: Callable[[Array], Array]
     backward: Callable[..., MaybeArray]
     not_copied = ("x", "y", "kept")
     x: Array
     y: Array
-    kept: Array    # what the activation's backward wants: y or its input
+    kept: Array    # what the activation's backward needs: y or its input
 
     def __init__(self, params: dict[str, Array] | None = None):
         self.params = params or {}
@@ -57,7 +57,7 @@ _left: ContextVar[int | None] = ContextVar("weights left", default=None)
 
 @contextlib.contextmanager
 def at_most(n_weights: int) -> Iterator[None]:
-    """Inside the block, layers may have at most n_weights weights in all: so a forged file gets no memory.
+    """Inside the block, layers may have at most n_weights weights in all, so that a forged file cannot exhaust memory.
 
     A layer that asks for more raises ValueError.
     """
@@ -95,7 +95,7 @@ class Dense(Layer):
     rng         : numpy.random.Generator, for the first weights
     params      : W (I, O), b (O,)
 
-    Raises TypeError or ValueError that names the argument that does not fit; so do `forward` and `backward`.
+    The constructor, `forward` and `backward` raise TypeError or ValueError that names the argument that does not fit.
     """
 
     @checked(n_in=WHOLE, n_out=WHOLE)
@@ -144,8 +144,8 @@ class Reshape(Layer):
 class Flatten(Layer):
     """Each image as a row: (B, H, W, C) -> (B, H W C).
 
-    groups : the channels' parts; each part's pixels come after the other's.  With 2, where a pixel's channels are its
-             mean and its logvar, the row is [mean of all pixels | logvar of all pixels], as likelihoods take it
+    groups : how many equal groups the channels form; a row holds one group after the other.  With 2, where a pixel's
+             channels are its mean and logvar, it is [mean of all pixels | logvar of all pixels], as likelihoods expect
     """
 
     @checked(groups=WHOLE)
@@ -171,7 +171,7 @@ class Flatten(Layer):
         return self._moved(dy, (len(dy), self.groups, -1, channels), "dx").reshape(self.x.shape)
 
     def _moved(self, x: Array, shape: tuple[int, ...], name: str) -> Array:
-        """x in that shape with its two middle axes exchanged, in one piece."""
+        """x in that shape with its two middle axes exchanged, contiguous."""
         moved = x.reshape(shape).swapaxes(1, 2)
         if self.groups == 1:    # nothing moves
             return moved
@@ -189,12 +189,12 @@ class Sequential(Part):
 
     @property
     def n_in(self) -> int | None:
-        """The numbers in a row of x; None where the first layer does not say."""
+        """How many numbers a row of x holds; None where the first layer does not say."""
         return getattr(self.layers[0], "n_in", None) if self.layers else None
 
     @property
     def n_out(self) -> int | None:
-        """The numbers in a row of y, where the last layer is dense; else None."""
+        """How many numbers a row of y holds, where the last layer is dense; else None."""
         return self.layers[-1].n_out if self.layers and isinstance(self.layers[-1], Dense) else None
 
     def forward(self, x: Array) -> Array:
@@ -203,7 +203,7 @@ class Sequential(Part):
         return x
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
-        """dx, or None where nobody needs it: then the way back ends at the first layer that has weights."""
+        """dx, or None where nobody needs it: then the backward pass ends at the first layer that has weights."""
         weighted = (i for i, layer in enumerate(self.layers) if layer.params)
         first = next(weighted, 0) if need_dx is False else 0
         dx = dy
@@ -219,9 +219,9 @@ class Sequential(Part):
 
 
 def expect(argument: str, value: Array, shape: tuple[int | str, ...], dtype: Any = None) -> None:
-    """Raises TypeError or ValueError where a layer is given something else: ("B", 5) is any number of rows of 5.
+    """Raises TypeError or ValueError unless value has this shape and dtype: ("B", 5) is any number of rows of 5.
 
-    Compared by hand, and not by `checked`: every layer asks in every step.
+    Checked by hand and not by `checked`, because every layer does it in every step.
     """
     if (type(value) is np.ndarray and value.dtype == dtype and value.size
             and type(shape[0]) is str and value.shape[1:] == shape[1:]):    # as nearly always
@@ -236,7 +236,7 @@ def expect(argument: str, value: Array, shape: tuple[int | str, ...], dtype: Any
 
 
 def check_upstream(layer: Any, dy: Array, need_dx: bool) -> None:
-    """Raises TypeError or ValueError where dy cannot be the gradient of the layer's last output, need_dx no flag."""
+    """Raises TypeError or ValueError where dy does not fit the layer's last output or need_dx is not a flag."""
     y = getattr(layer, "y", None)
     if type(dy) is type(y) is np.ndarray and dy.shape == y.shape and dy.dtype == y.dtype and type(need_dx) is bool:
         return    # as nearly always

@@ -19,7 +19,7 @@ def dense_stack(sizes: Sequence[int], activation: str, last_activation: str, **o
 
 def dense_decoder(n_latent: int, hidden: Sequence[int], n_data: int, outputs_per_pixel: int, activation: str,
                   **weights: Any) -> Sequential:
-    """From z through the hidden sizes, reversed, to what the likelihood wants for each pixel."""
+    """From z through the hidden sizes, reversed, to what the likelihood needs for each pixel."""
     return dense_stack([n_latent, *reversed(hidden), n_data * outputs_per_pixel], activation, "identity", **weights)
 
 
@@ -35,13 +35,13 @@ def conv_encoder(shape: Sequence[int], channels: Sequence[int], sizes: Sequence[
 
 def conv_decoder(n_latent: int, n_hidden: int, channels: Sequence[int], shape: Sequence[int], outputs_per_pixel: int,
                  activation: str, **weights: Any) -> Sequential:
-    """From z to what the likelihood wants for each pixel: conv_encoder's steps backward, to rows of the image."""
+    """From z to what the likelihood needs for each pixel, as rows: conv_encoder's steps in reverse."""
     smallest = (*halved(shape, len(channels)), channels[-1])
     layers: list[Layer] = [*dense_stack([n_latent, n_hidden, math.prod(smallest)], activation, activation,
                                         **weights).layers, Reshape(smallest)]
     outputs = [shape[2] * outputs_per_pixel, *channels]
     for n in reversed(range(len(channels))):
-        # A side of 2 n - 1 pixels and one of 2 n are both halved to n; the second needs one more to come back.
+        # A side of 2 n - 1 pixels and one of 2 n are both halved to n; restoring the second takes one more.
         height, width = halved(shape, n)
         extra = (1 - height % 2, 1 - width % 2)
         layers.append(ConvTranspose2d(outputs[n + 1], outputs[n], **HALVING, output_padding=extra,
@@ -50,6 +50,6 @@ def conv_decoder(n_latent: int, n_hidden: int, channels: Sequence[int], shape: S
 
 
 def halved(shape: Sequence[int], times: int) -> tuple[int, int]:
-    """The height and the width of an image after so many convolutions."""
+    """The height and the width of an image after this many convolutions."""
     height, width = (-(-side // 2**times) for side in shape[:2])
     return height, width

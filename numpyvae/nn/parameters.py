@@ -16,7 +16,7 @@ _living: weakref.WeakSet[Parameters] = weakref.WeakSet()
 
 
 def _arrays_in(value: Any) -> list[Any]:
-    """An array, those of a layer, and those of the layers or arrays in a list."""
+    """The arrays in a value: the value itself, those of a layer, or those of a list of either."""
     if isinstance(value, (list, tuple)):
         return [array for one in value for array in _arrays_in(one)]
     return [*value.params.values(), *value.grads.values()] if has("params", "grads")(value) else [value]
@@ -30,8 +30,8 @@ class Parameters:
 
     dtype : of both; the layers' own, if None
 
-    The layers keep working: their `params` and `grads` become views of the two vectors.  So the optimizer is one
-    pass, a checkpoint one array, and a gradient check walks one index.  parameters["encoder.0.W"] is the view.
+    The layers keep working: their `params` and `grads` become views of the two vectors.  So the optimizer takes
+    one pass, a checkpoint is one array, and a gradient check needs one index.  parameters["encoder.0.W"] is a view.
     """
 
     @checked(named_layers=ANYTHING, dtype=DTYPE)
@@ -42,7 +42,7 @@ class Parameters:
             raise TypeError("Parameters: named_layers are no pairs of a name and a layer; expected at least one pair")
         for i, (prefix, layer) in enumerate(named_layers):
             before = next((name for name, other in named_layers[:i] if other is layer), None)
-            if before is not None:    # also without weights: it keeps one x for the way back, and not two
+            if before is not None:    # even without weights: it keeps only one x for backward
                 raise ValueError(f"Parameters: {prefix} is the same layer as {before}; expected one for each place")
         weights = {f"{prefix}.{name}": weight
                    for prefix, layer in named_layers for name, weight in layer.params.items()}
@@ -83,7 +83,7 @@ class Parameters:
         return self.values.size
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """The weights called `name`, as a view.  Raises ValueError that lists the names."""
+        """The weights called `name`, as a view.  Raises ValueError with a list of the names for any other."""
         return self._view(self.values, name)
 
     @checked(name=TEXT)
@@ -93,7 +93,7 @@ class Parameters:
 
     @checked(index=COUNT)
     def locate(self, index: int) -> tuple[str, tuple[int, ...]]:
-        """The name of the array that holds values[index], and the place in it."""
+        """The name of the array that holds values[index], and the index within it."""
         for name, (where, shape) in self._place.items():
             if where.start <= index < where.stop:
                 return name, tuple(int(i) for i in np.unravel_index(index - where.start, shape))

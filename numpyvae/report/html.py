@@ -25,7 +25,7 @@ from .summary import lines, parts_of
 
 Array = np.ndarray
 
-N_MAPPED = 5000         # points that a map still shows apart
+N_MAPPED = 5000         # points that a map can still show separately
 CANVAS = 320            # pixels across a grid of pictures: keeps the file small
 # The headline: a key of metrics, its name on the page, its unit, its format.
 HEADLINES = (
@@ -44,15 +44,15 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
 
     vae           : the trained VAE
     records       : what `fit` yielded, at least one
-    images        : (N, ...) uint8 or floats as the model takes them, best of the test set; if they are no pictures,
-                    the report does without those panels
+    images        : (N, ...) uint8 or floats as the model takes them, best from the test set; if they are not
+                    pictures, the report omits those panels
     labels        : (N,) the images' classes, or None
-    thickness     : (N,) a factor of the images that is known to be true, in pixels, or None
+    thickness     : (N,) a known true factor of the images, in pixels, or None
     configuration : what the run was asked to do; by default the model's parts
-    metrics       : what was measured, in place of or beside what the records tell
+    metrics       : measured numbers, which replace or add to those of the records
     evaluation    : what `numpyvae evaluate` measured, for a section of its own
 
-    Raises ValueError for arguments that do not fit together, and OSError where the file cannot be written.
+    Raises ValueError for arguments that do not fit together, and OSError if the file cannot be written.
     """
     records = list(records)
     if not records:
@@ -62,7 +62,7 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
             raise ValueError(f"{name} has {len(values)} values; expected {len(images)}, one for each of the images")
     metrics = {**_metrics(records), **(metrics or {})}
     sections = [_training(vae, records)]
-    # Images may come sorted by class: the panels show a choice among all of them, the same each time.
+    # Images may come sorted by class: the panels show a random choice of them, the same each time.
     rows = np.random.default_rng(0).permutation(len(images))[:N_MAPPED]
     images = np.asarray(images)[rows]
     labels, thickness = (None if known is None else np.asarray(known)[rows] for known in (labels, thickness))
@@ -79,7 +79,7 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
 
 
 def _metrics(records: Sequence[Any]) -> dict[str, Any]:
-    """The headline numbers that the records tell."""
+    """The headline numbers that the records give."""
     last = records[-1].validation
     test = {} if last is None else {"test_loss": last.loss, "test_nll": last.nll, "test_kl": last.kl}
     return {**test, "epochs": len(records),
@@ -100,12 +100,12 @@ def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str) -> str:
 def _training(vae: VAE, records: Sequence[Any]) -> str:
     late = records[len(records) // 5:]    # the first epochs dwarf what follows
     return _section(
-        "Training", "The unit is the nat: what it costs to tell one image, in natural logarithms instead of bits. "
-        "Training counts while the weights still change, validation after each epoch; that is why validation can be "
-        "lower.",
+        "Training", "The unit is the nat: what it costs to describe one image, in natural logarithms instead of "
+        "bits. The training loss is averaged while the weights still change, the validation loss measured after each "
+        "epoch; that is why validation can be lower.",
         _panel("The loss and its parts",
-               f"Reconstruction: how badly the decoder tells the image from its code. KL: how much the encoder says "
-               f"in the code beyond what every image has in common; it often rises at first, as the code comes into "
+               f"Reconstruction: how badly the decoder recovers the image from its code. KL: how much the encoder "
+               f"puts into the code beyond what all images share; it often rises at first, as the code comes into "
                f"use. The loss is reconstruction + {vae.beta:g} × KL.",
                lambda ax: plots.learning_curves(records, ax)),
         _panel(f"The loss alone, from epoch {late[0].epoch} on", "Where the dashed line turns up while the solid one "
@@ -114,7 +114,7 @@ def _training(vae: VAE, records: Sequence[Any]) -> str:
 
 
 def _told(vae: VAE, labels: Array | None, rows: Any = slice(None)) -> Any:
-    """The labels of these rows, where the VAE is to be told them."""
+    """The labels of these rows, if the VAE is conditional."""
     return None if labels is None or vae.n_classes is None else labels[rows]
 
 
@@ -129,7 +129,7 @@ def _pictures(vae: VAE, images: Array, labels: Array | None) -> str:
                "code. What is lost did not fit through the code.",
                lambda ax: plots.reconstructions(vae, images[:n // 2], ax, columns, _told(vae, labels, slice(n // 2)))),
         _panel("Samples from the prior", "New images: codes drawn from p(z), decoded, none chosen by hand. They "
-               "are means, so blur is doubt.", lambda ax: plots.image_grid(samples, ax, columns)))
+               "are means, so blur is uncertainty.", lambda ax: plots.image_grid(samples, ax, columns)))
 
 
 def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | None,
@@ -193,14 +193,14 @@ def _network(vae: VAE, configuration: dict[str, Any], metrics: dict[str, Any]) -
 
 
 def _correlation(mu: Array, factor: Array) -> Array:
-    """How closely each latent dimension follows a factor, as |Pearson's r|, 0 where one stands still.  (Z,)"""
+    """How closely each latent dimension follows a factor, as |Pearson's r|, 0 where either is constant.  (Z,)"""
     mu, factor = mu - mu.mean(axis=0), factor - factor.mean()
     scale = np.sqrt((mu**2).sum(axis=0) * (factor**2).sum())
     return np.abs(factor @ mu) / np.where(scale > 0, scale, 1)
 
 
 def _grid(images: Array) -> tuple[int, int]:
-    """Columns and rows, an even number, of a grid of such images."""
+    """Columns and rows (an even number) of a grid of such images."""
     height, width = images.shape[1:3]
     return max(2, min(10, CANVAS // width)), 2 * max(1, min(4, CANVAS // (2 * height)))
 
@@ -230,13 +230,13 @@ def _text(value: Any) -> str:
 
 
 def _svg(draw: Callable[[Any], Any], title: str, size: tuple[float, float]) -> str:
-    """A figure as an <svg> element: text stays text, points become one picture, ink follows the page's colour."""
+    """A figure as an <svg> element: text stays text, points become one bitmap, ink takes the page's colour."""
     import matplotlib
     from matplotlib.figure import Figure
     inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     ink: dict[Any, str] = dict.fromkeys(inked, plots.INK)
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()    # a report looks the same whatever style its writer has set
+        matplotlib.rcdefaults()    # a report looks the same whatever style the user has set
         matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": title, **ink})
         figure = Figure(figsize=size, layout="constrained")
         ax = figure.subplots()
@@ -248,7 +248,7 @@ def _svg(draw: Callable[[Any], Any], title: str, size: tuple[float, float]) -> s
                        metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg = file.getvalue()
     svg = svg[svg.index("<svg"):].replace(plots.INK, "var(--ink)")
-    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)    # only what is referred to needs a name: they would repeat in a page
+    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)    # only what is referred to needs an id: they would repeat in a page
     return re.sub("<svg ", f'<svg role="img" aria-label="{title}" ', svg, count=1)
 
 
@@ -259,7 +259,7 @@ def _write(path: str | os.PathLike[str], text: str) -> None:
         descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".saving-", suffix=".html")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        os.chmod(temporary, 0o644)    # mkstemp's files are for their owner alone; a report is to be shown
+        os.chmod(temporary, 0o644)    # mkstemp's files are private to their owner; a report is to be shared
         os.replace(temporary, path)
     except OSError as error:
         if temporary is not None:

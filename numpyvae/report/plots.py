@@ -43,7 +43,7 @@ def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Seque
     records : what `fit` yields, at least one
     terms   : which of "loss", "nll" and "kl" to draw
 
-    Raises ValueError without a record.
+    Raises ValueError if there is no record.
     """
     from matplotlib.ticker import MaxNLocator
     ax = _axes(ax)
@@ -69,7 +69,7 @@ def image_grid(images: Array, ax: Axes | None = None, columns: int | None = None
     columns : pictures in a row; by default the grid is about square
     gap     : between pictures, in pixels
 
-    Raises ValueError for images that are no pictures.
+    Raises ValueError for images that are not pictures.
     """
     pictures = _pictures(images)
     columns = columns or math.ceil(math.sqrt(len(pictures)))
@@ -95,7 +95,7 @@ def reconstructions(vae: Model, images: Array, ax: Axes | None = None, columns: 
     images : as in image_grid
     labels : (N,), for a conditional VAE
 
-    Raises ValueError for images that are no pictures.
+    Raises ValueError for images that are not pictures.
     """
     originals = _pictures(images)
     _check_fits("images", images[0], vae)
@@ -118,7 +118,7 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
     means  : (N, Z), the means of q(z|x) that `encode` gives, or an autoencoder's codes
     values : (N,) colours the points: floats by a colour bar, anything else by class; label says what they are
 
-    A space of one dimension is drawn against the images' number.
+    A one-dimensional space is drawn against the index of the image.
     """
     from matplotlib.patches import Circle
     if means.shape[1] > 1 and (len(dimensions) < 2 or max(dimensions[:2]) >= means.shape[1]):
@@ -166,7 +166,7 @@ def latent_grid(vae: Model, n: int = 15, shape: Sequence[int] | None = None, ax:
     shape  : of a picture, as (height, width) or (height, width, 3), unless it is a square
     labels : the class to decode, for a conditional VAE
 
-    Raises ValueError where the latent space has not two dimensions, or the data are no pictures.
+    Raises ValueError if the latent space does not have two dimensions, or the data are not pictures.
     """
     if vae.n_latent != 2:
         raise ValueError(f"vae.n_latent is {vae.n_latent}; expected 2: use latent_traversals for any other")
@@ -187,13 +187,13 @@ def latent_grid(vae: Model, n: int = 15, shape: Sequence[int] | None = None, ax:
 @checked(image="...", dimensions=PLACES, steps=WHOLE, labels="any: ...")
 def latent_traversals(vae: VAE, image: Array, dimensions: Sequence[int], steps: int = 9, ax: Axes | None = None,
                       labels: Array | int | None = None) -> Axes:
-    """One image's mean decoded again and again, with one latent dimension at a time moved from -3 to 3.
+    """One image's mean, decoded with one latent dimension at a time moved from -3 to 3.
 
     image      : (height, width), (height, width, 1 or 3), or (D,)
     dimensions : one row of pictures for each
     labels     : the image's class, for a conditional VAE
 
-    Raises ValueError for an image that is no picture.
+    Raises ValueError for an image that is not a picture.
     """
     _check_fits("image", image, vae)
     if max(dimensions) >= vae.n_latent:
@@ -244,14 +244,14 @@ def network(vae: VAE, ax: Axes | None = None) -> Axes:
 
 
 def hidden_layers(network: Sequential) -> list[tuple[int, str]]:
-    """The size of what each layer with weights puts out, and what is written below its box."""
+    """The output size of each layer with weights, and the text in its box."""
     boxes: list[tuple[int, str]] = []
     image: tuple[int, ...] = ()
     for layer in network.layers:
         activation = getattr(layer, "activation", type(layer).__name__)
         if isinstance(layer, Reshape):
             image = layer.shape
-            if boxes:    # what came before it is drawn as the images that it becomes
+            if boxes:    # the layer before it is drawn as the images that it is reshaped to
                 boxes[-1] = (boxes[-1][0], f"{_times(image)}\n{boxes[-1][1]}")
         elif isinstance(layer, (Conv2d, ConvTranspose2d)):
             image = (*_sides(layer, image), layer.n_out)
@@ -304,7 +304,7 @@ def picture_tag(draw: Any, size: tuple[float, float], alt: str) -> str:
 
 
 def given(labels: Any) -> dict[str, Any]:
-    """labels= for a model that knows classes; nothing for one that does not."""
+    """labels= for a conditional model; nothing for any other."""
     return {} if labels is None else {"labels": labels}
 
 
@@ -316,7 +316,7 @@ def as_rows(images: Array) -> Array:
 
 
 def picture_shape(shape: Sequence[int]) -> tuple[int, ...] | None:
-    """How an image of this shape is drawn: (height, width) or (height, width, C), or None where it is no picture.
+    """How an image of this shape is drawn: (height, width) or (height, width, C), or None if it is not a picture.
 
     (D,) is a square of grey pixels, or of red, green and blue ones, if D is the right number.
     """

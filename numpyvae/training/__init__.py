@@ -1,1 +1,1 @@
-"""From the first weights to the last: the loop, what it minimises, how a weight moves, and where a run stands."""
+"""Training: the loop, the objectives that it minimises, the optimizers, and the state of a run."""

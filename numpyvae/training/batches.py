@@ -1,4 +1,4 @@
-"""Images on their way into a model: in memory as they came, numbers batch by batch."""
+"""Images on their way into a model: kept in memory as they come, converted to numbers batch by batch."""
 from __future__ import annotations
 
 import copy
@@ -15,7 +15,7 @@ BINARIZE = ("none", "dynamic", "static")
 
 
 def drawn_once(binarize: str) -> str:
-    """How test images are made binary where training images are: once, so that every epoch's loss is of the same."""
+    """How test images are binarised where training images are: once, so every epoch's loss is of the same pixels."""
     return "none" if one_of("binarize", binarize, BINARIZE) == "none" else "static"
 
 
@@ -57,13 +57,13 @@ class Pixels:
         return len(self.images)
 
     def into(self, model: Model) -> Pixels:
-        """The same images on their way into another model of the same shape, such as a copy of this one."""
+        """The same images for another model of the same shape, such as a copy of this one."""
         other = copy.copy(self)
         other.model, other._x = model, np.empty_like(self._x)
         return other
 
     def batch(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The images of these rows as the model's numbers, overwritten by the next batch; and labels=, if there are."""
+        """These rows' images in the model's dtype, overwritten by the next batch; and labels=, if there are any."""
         if len(self._x) < len(rows):
             self._x = np.empty((len(rows), self.images.shape[1]), self.model.dtype)
         x = self._x[:len(rows)]
@@ -76,7 +76,7 @@ class Pixels:
         return x, {} if self.labels is None else {"labels": self.labels[rows]}
 
     def batches(self, size: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-        """All the images in their order, `size` at once."""
+        """All the images in order, `size` at a time."""
         for start in range(0, len(self), size):
             yield self.batch(np.arange(start, min(start + size, len(self)), dtype=np.int64))
 

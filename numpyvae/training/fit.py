@@ -29,9 +29,9 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
         warmup: int = 0, checkpoint: str | os.PathLike[str] | None = None, checkpoint_every: str = "1 minute",
         resume: str | os.PathLike[str] | None = None, stop: Callable[[], bool] = lambda: False,
         progress: bool = False) -> Iterator[Record]:
-    """Train a model, epoch by epoch, as the records are asked for.
+    """Train a model, epoch by epoch, as the caller iterates over the records.
 
-    At once the arguments are checked, `resume` is read, and static binary pixels are drawn.
+    The call itself checks the arguments, reads `resume`, and draws static binary pixels.
 
     images, validation : (N, ...) uint8, or floats as the model takes them
     labels             : (N,) whole numbers, for a ConditionalVAE; validation_labels likewise
@@ -39,21 +39,21 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
                          the pixel's brightness as its probability; "static" draws once
     rng                : orders the images, draws the noise and the binary pixels
     objective          : a function of objectives.py; None for the model's own loss
-    samples            : how many z an image, for an objective that takes several
+    samples            : how many z per image, for an objective that takes several
     lr_end             : the learning rate falls from the optimizer's lr to this, by the same factor in every step
     warmup             : epochs over which beta grows from 0 to the model's, step by step
     checkpoint         : a file from which the run can go on, written every `checkpoint_every` ("500 steps",
                          "2 minutes") and at the end
-    resume             : such a file: its run goes on, bit for bit, with equal arguments; its records come first
-    stop               : asked after every step; True saves the checkpoint and raises KeyboardInterrupt
-    progress           : show a bar of the batches
+    resume             : such a file: its run goes on, bit for bit, given the same arguments; its records come first
+    stop               : called after every step; True saves the checkpoint and raises KeyboardInterrupt
+    progress           : show a progress bar of the batches
 
     Each epoch sees every image once, in a new order.  Validation draws one z for each image, from binary pixels
     drawn once unless binarize is "none".
 
     Raises ValueError or TypeError that names the argument that does not fit, and FloatingPointError in the step in
-    which the loss stops being a finite number: the weights are then those before that step; or after the epoch where
-    the loss of the validation images does.
+    which the loss stops being finite, with the weights as they were before that step, or after an epoch whose
+    validation loss is not finite.
     """
     if warmup and not hasattr(model, "beta"):
         raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
@@ -99,7 +99,7 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
             state.begin_epoch(len(train))
         start = time.perf_counter() - state.seconds
         batches = range(state.position, len(train), batch_size)
-        with schedule, np.errstate(over="ignore", invalid="ignore"):    # a loss that is no number is reported once
+        with schedule, np.errstate(over="ignore", invalid="ignore"):    # a loss that is not finite is reported once
             for position in _bar(batches, f"epoch {epoch}/{epochs}") if progress else batches:
                 rows = state.order[position:position + batch_size]
                 schedule.set((epoch - 1) * steps + position // batch_size)
@@ -132,7 +132,7 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
 
 
 class Schedule:
-    """How the learning rate falls and beta grows; inside its `with` block, for the optimizer and the model."""
+    """Lets the optimizer's learning rate fall and the model's beta grow, inside its `with` block."""
 
     def __init__(self, model: Model, optimizer: Any, steps: int, lr_end: float | None, warmup_steps: int):
         self.model, self.optimizer, self.steps, self.warmup_steps = model, optimizer, steps, warmup_steps
@@ -194,7 +194,7 @@ def name_of(objective: Callable[..., LossTerms] | None) -> str:
 
 
 def _noise(model: Model, samples: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """eps for an objective: (n, Z), or (samples, n, Z) where it takes several samples an image."""
+    """eps for an objective: (n, Z), or (samples, n, Z) where it takes several samples per image."""
     if samples == 1:
         return model.noise(n, rng)
     (eps,) = model.noise(samples * n, rng)

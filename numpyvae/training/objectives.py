@@ -1,7 +1,7 @@
-"""What else a VAE can be trained with, and other ways to a gradient of the same loss.
+"""Other objectives to train a VAE with, and other estimators of the same loss's gradient.
 
-Each function takes (vae, x, eps), and labels where the VAE is told them, leaves a gradient in `vae.parameters.grads`
-and returns the loss; what it is an unbiased estimate of stands in its docstring.  `numpyvae.fit` trains with any of
+Each function takes (vae, x, eps), and labels for a conditional VAE, leaves a gradient in `vae.parameters.grads`
+and returns the loss; its docstring says what it is an unbiased estimate of.  `numpyvae.fit` trains with any of
 them: fit(..., objective=iwae).
 
 eps is (B, Z), or (K, B, Z) where an objective takes K samples for each image.
@@ -29,11 +29,11 @@ def free_bits(vae: VAE, x: Array, eps: Array, minimum: float = 0.1, labels: Arra
 
         loss = mean_b nll_b + beta sum_j max( minimum, mean_b KL_bj )
 
-    While a dimension's KL, averaged over the batch, is below the minimum, nothing pushes it towards zero: so it does
+    While a dimension's KL, averaged over the batch, is below the minimum, nothing pushes it towards zero, so it does
     not die before the decoder has learned to use it.  The gradient is unbiased for the expectation of this loss over
-    eps, the batch being given.                                               [Kingma et al. 2016, appendix C.8]
+    eps, given the batch.                                                     [Kingma et al. 2016, appendix C.8]
 
-    Raises ValueError where minimum is negative, or no KL of single dimensions is known for posterior and prior.
+    Raises ValueError where minimum is negative, or the posterior knows no KL of single dimensions to the prior.
     """
     _check_closed_form(vae, "kl_of_dimensions", "KL of single dimensions")
     x, eps, c = vae.check_batch(x, eps, labels)
@@ -56,17 +56,17 @@ def free_bits(vae: VAE, x: Array, eps: Array, minimum: float = 0.1, labels: Arra
 @checked(x="numbers: ...", eps="...", baseline="...", labels="any: ...")
 def score_function(vae: VAE, x: Array, eps: Array, baseline: Array | float = 0.0,
                    labels: Array | None = None) -> LossTerms:
-    """The ordinary loss, its gradient for the encoder without a derivative of the decoder ("REINFORCE").
+    """The ordinary loss; its gradient for the encoder needs no derivative of the decoder ("REINFORCE").
 
         d/dphi E_q[f(z)] = int f(z) dq(z)/dphi dz = E_q[ f(z) d log q(z) / dphi ]
 
-    for any f, because dq = q d log q.  A number c that does not depend on z may be taken from f (a "baseline"):
+    for any f, because dq = q d log q.  A number c that does not depend on z may be subtracted from f (a "baseline"):
     E_q[d log q] = d/dphi int q = 0.  It changes the variance, not the mean.  Unbiased for the gradient of the loss.
 
     baseline : a number, or one for each image (B,), in nats
 
-    The decoder's gradient is the ordinary one.  The encoder's comes from nll times the score of q(z|x), and, as ever,
-    from the KL, which has to be known in closed form.  [Williams 1992; Mnih & Gregor 2014; lesson 6, eq. 6.2]
+    The decoder's gradient is the ordinary one.  The encoder's comes from nll times the score of q(z|x), and, as usual,
+    from the KL, which must be known in closed form.  [Williams 1992; Mnih & Gregor 2014; lesson 6, eq. 6.2]
     """
     _check_closed_form(vae, "closed_form_kl", "KL")
     x, eps, c = vae.check_batch(x, eps, labels)
@@ -88,14 +88,14 @@ def score_function(vae: VAE, x: Array, eps: Array, baseline: Array | float = 0.0
 
 @checked(x="numbers: ...", eps="...", labels="any: ...")
 def iwae(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTerms:
-    """Minus the importance-weighted bound, from K samples an image.                    [Burda et al. 2016, eq. 8]
+    """Minus the importance-weighted bound, from K samples per image.                   [Burda et al. 2016, eq. 8]
 
         loss = -mean_b log 1/K sum_k w_bk,        w_bk = p(x_b|z_bk) p(z_bk) / q(z_bk|x_b)
 
     With K = 1 this is the ELBO; it rises to log p(x) with K.  Its gradient is unbiased for the gradient of its
     expectation:  d/dlog w_bk of log 1/K sum w = w_bk / sum_k w_bk =: v_bk, the normalised weight, so
 
-        dloss = -1/B sum_b sum_k v_bk dlog w_bk,         and dlog w reaches the encoder by two ways: through z, and
+        dloss = -1/B sum_b sum_k v_bk dlog w_bk,         and dlog w reaches the encoder by two paths: through z, and
                                                         through the parameters of q in log q (the score).
     """
     return _importance_weighted(vae, x, eps, labels, "iwae")
@@ -103,12 +103,12 @@ def iwae(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTer
 
 @checked(x="numbers: ...", eps="...", labels="any: ...")
 def sticking_the_landing(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTerms:
-    """The ELBO from one sample, its gradient without the score term.                   [Roeder et al. 2017, eq. 7]
+    """The ELBO from one sample, with the score term left out of its gradient.          [Roeder et al. 2017, eq. 7]
 
-        d log w / dphi = (d log w / dz)(dz / dphi) - d log q(z|x) / dphi, z held
+        d log w / dphi = (d log w / dz)(dz / dphi) - d log q(z|x) / dphi, z held fixed
 
     The last term, the score, is zero on average and is left out: unbiased for the gradient of the ELBO.  Where q is
-    the true posterior log w is the same for every z, so what is left is zero for every eps, not only on average.
+    the true posterior, log w is the same for every z, so what is left is zero for every eps, not only on average.
 
     Raises ValueError for more than one sample: with K > 1 the score is not zero on average; `dreg` is the remedy.
     """
@@ -117,14 +117,14 @@ def sticking_the_landing(vae: VAE, x: Array, eps: Array, labels: Array | None = 
 
 @checked(x="numbers: ...", eps="...", labels="any: ...")
 def dreg(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTerms:
-    """The loss of `iwae`, its encoder's gradient doubly reparameterised.               [Tucker et al. 2019, eq. 8]
+    """The loss of `iwae`, with the encoder's gradient doubly reparameterised.          [Tucker et al. 2019, eq. 8]
 
-    The score term of iwae is itself the score-function estimate of something that depends on z; writing that as a
-    gradient through z once more gives
+    The score term of iwae is itself a score-function estimate for something that depends on z; reparameterising it,
+    too, as a gradient through z gives
 
         E[ sum_k v_k dlog q(z_k) / dphi ] = E[ sum_k (v_k - v_k^2) (dlog w_k / dz_k)(dz_k / dphi) ]
 
-    and with the v_k of the path that is there already  v_k - (v_k - v_k^2) = v_k^2.  Unbiased for iwae's gradient;
+    and with the v_k of the existing path through z,  v_k - (v_k - v_k^2) = v_k^2.  Unbiased for iwae's gradient;
     its signal does not drown in noise as K grows.  The decoder's gradient is iwae's.
     """
     return _importance_weighted(vae, x, eps, labels, "dreg")
@@ -161,7 +161,7 @@ def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, e
 
 
 def _check_closed_form(vae: VAE, method: str, quantity: str) -> None:
-    """Raises ValueError where posterior and prior have no closed form of this, by that method of the posterior."""
+    """Raises ValueError where the posterior has no such method, or no closed form of the quantity for the prior."""
     if not vae.posterior.knows_kl_to(vae.prior) or not has(method, f"{method}_backward")(vae.posterior):
         raise ValueError(f"vae has a {type(vae.posterior).__name__} and a {type(vae.prior).__name__}, whose {quantity} "
                          "has no closed form; expected a pair that has one, such as DiagonalGaussian and "

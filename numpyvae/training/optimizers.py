@@ -1,4 +1,4 @@
-"""From a gradient to a better weight.  Each optimizer keeps what it needs between steps in flat vectors (P,)."""
+"""Optimizers: from gradients to better weights.  Each keeps what it needs between steps in flat vectors (P,)."""
 from __future__ import annotations
 
 from typing import Protocol
@@ -31,7 +31,7 @@ class SGD:
 
 
 class Momentum:
-    """v <- momentum v + g,  w <- w - lr v: a running sum of gradients, in which what alternates cancels.
+    """v <- momentum v + g,  w <- w - lr v: a running sum of gradients, in which alternating parts cancel.
 
     [Polyak 1964, in the form of Sutskever et al. 2013]
     """
@@ -53,14 +53,14 @@ class Momentum:
 
 
 class Adam:
-    """A step for each weight of about lr, whatever the gradient's scale.
+    """A step of about lr for each weight, whatever the gradient's scale.
 
     m <- beta1 m + (1 - beta1) g             a running mean of the gradient
     s <- beta2 s + (1 - beta2) g^2           and of its square
     w <- w - lr m' / (sqrt(s') + eps)        with m' = m / (1 - beta1^t), s' = s / (1 - beta2^t)
 
-    m and s start at zero, so after t steps m holds (1 - beta1^t) of a whole mean; m' makes up for it.
-    [Kingma & Ba 2015, algorithm 1]  An m or s of at most 1e-34 counts as zero; kernels/adam.py has the reason.
+    m and s start at zero, so after t steps m holds only (1 - beta1^t) of a full mean; m' corrects this.
+    [Kingma & Ba 2015, algorithm 1]  An m or s of at most 1e-34 counts as zero; kernels/adam.py says why.
     """
 
     @checked(lr=POSITIVE, beta1=FRACTION, beta2=FRACTION, eps=POSITIVE)
@@ -82,7 +82,7 @@ class Adam:
              1 - self.beta1**self.t, 1 - self.beta2**self.t, self.eps)
 
 
-BLOCK = 2**15    # weights at once: what NumPy puts down between two operations then stays in the cache
+BLOCK = 2**15    # weights at a time: NumPy's intermediate results then stay in the cache
 
 
 @twin(kernels.adam.adam, writes=("values", "mean", "square"), wrt=(), values="P", grads="P", mean="P", square="P",

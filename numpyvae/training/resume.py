@@ -1,7 +1,7 @@
-"""Where a run of training stands: all that decides how it goes on, in memory and in a file.
+"""The state of a training run: everything that decides how it goes on, in memory and in a file.
 
-A run that stops and goes on ends with the same bits as one that never stopped, because nothing else decides: the
-weights, the optimizer's moments, the random generator, the epoch's order of the images and the place in it.
+A run that is stopped and resumed ends with the same bits as one that never stopped, because nothing else matters: the
+weights, the optimizer's moments, the random generator, the epoch's order of the images and the position in it.
 """
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from ..models.tree import checked_tree_of
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What an epoch gave: means over its images in nats per image, while the weights were changing."""
+    """The results of an epoch: means over its images, in nats per image, taken while the weights were changing."""
 
     epoch: int
     loss: float
     nll: float
     kl: float
     validation: LossTerms | None    # after the epoch, on the validation images
-    seconds: float                  # the training alone
+    seconds: float                  # of training alone
     images_per_second: float
 
     def to_json(self) -> dict[str, Any]:
@@ -55,12 +55,12 @@ class TrainingState:
     """model, optimizer and rng are the caller's; the rest says which epoch is under way and how far it has come."""
 
     model: Model
-    tree: dict[str, Any]            # of the model's parts, with beta as no schedule has it; {} if nothing is saved
+    tree: dict[str, Any]            # of the model's parts, with beta before any schedule; {} if nothing is saved
     optimizer: Any
     rng: np.random.Generator
-    settings: dict[str, Any]        # fit's arguments that a run has to be resumed with
+    settings: dict[str, Any]        # fit's arguments, which must be the same when resuming
     first_rng: dict[str, Any]       # the generator when fit was called; static binary pixels are drawn from it
-    data: dict[str, Any]            # what fit was given: images, labels, and those of validation
+    data: dict[str, Any]            # what fit was given: images, labels, and those for validation
     lr: Any                         # the optimizer's before any schedule
     order: np.ndarray               # of the images in this epoch
     position: int                   # how many of them are done
@@ -79,7 +79,7 @@ class TrainingState:
 
     @functools.cached_property
     def identities(self) -> dict[str, dict[str, Any]]:
-        """Shape and checksum of the data: only a run that is saved or resumed needs them read through."""
+        """Shape and checksum of the data: only a run that is saved or resumed has to read all of it."""
         arrays = {name: np.ascontiguousarray(value, np.int64 if name.endswith("labels") else None)
                   for name, value in self.data.items() if value is not None}
         return {name: {"shape": list(array.shape),
@@ -101,11 +101,11 @@ class TrainingState:
         return record
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one .npz file, which `numpyvae.load` reads too: as the model in training.
+        """Write everything to one .npz file, which `numpyvae.load` reads too, as the model trained so far.
 
         Raises FloatingPointError where a weight is not finite, and leaves the last good checkpoint as it is.
         """
-        checked_tree_of(self.model)    # a part of one's own may by now hold something that no file can
+        checked_tree_of(self.model)    # a user's own part may by now hold something that no file can
         weight = self.model.parameters.first_not_finite()
         if weight is not None:
             raise FloatingPointError(f"the weight {weight} is not finite after the last step; expected finite "
@@ -123,10 +123,10 @@ class TrainingState:
             **{f"optimizer.{name}": array for name, array in arrays.items()}})
 
     def resume(self, path: str | os.PathLike[str]) -> None:
-        """Take everything from a file that `save` wrote; warns where other versions make the bits differ.
+        """Restore everything from a file that `save` wrote; warns where other versions make the bits differ.
 
-        Raises FileNotFoundError or another OSError, or ValueError where the file is no checkpoint, or not one of this
-        run.
+        Raises FileNotFoundError or another OSError, or ValueError where the file is not a checkpoint, or not one
+        of this run.
         """
         header, arrays = checkpoint.read(path)
         try:
@@ -150,7 +150,7 @@ class TrainingState:
             if type(position) is not int or order.dtype != np.int64 or sums.dtype != float or (
                     0 < position and len(order) != n_images):
                 raise ValueError("it does not say where the run stands")
-            self.rng.bit_generator.state = saved["rng"]    # raises where it is no state
+            self.rng.bit_generator.state = saved["rng"]    # raises where it is not a state
             self.rng.bit_generator.state = self.first_rng = saved["first_rng"]
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"{path} is no checkpoint of a training run ({one_line(repr(error))}); train "
@@ -169,7 +169,7 @@ class TrainingState:
                           "uninterrupted one only to rounding, not bit for bit", stacklevel=3)
 
     def random_numbers_go_on(self) -> None:
-        """After the static binary pixels are drawn again: continue the stream where the file left it."""
+        """Continue the random stream where the file left it, once static binary pixels have been drawn again."""
         if self.saved_rng is not None:
             self.rng.bit_generator.state = self.saved_rng
 
@@ -177,7 +177,7 @@ class TrainingState:
         numbers, _ = _split(vars(self.optimizer))
         if "data" in saved:
             data, names = saved["data"], list(dict.fromkeys([*saved["data"], *self.identities]))
-        else:    # version 0.1.0 knew its images alone
+        else:    # version 0.1.0 recorded only the images
             data, names = {"images": dict(zip(("shape", "checksum"), saved["images"]))}, ["images"]
         now = {"the model": self.tree,
                **{f"the {name}": self.identities.get(name) for name in names},
@@ -204,7 +204,7 @@ class Interval:
         self.steps, self.since = 0, time.monotonic()
 
     def __call__(self) -> bool:
-        """Asked once a step; True when the interval is over, and a new one begins."""
+        """Called once per step; True when the interval is over, and a new one begins."""
         self.steps += 1
         passed = self.steps if self.by_steps else (time.monotonic() - self.since) / 60
         if passed < self.length:
@@ -214,7 +214,7 @@ class Interval:
 
 
 def versions() -> dict[str, str]:
-    """What may change the last bits of a result, beside the numbers themselves."""
+    """What may change the last bits of a result, besides the numbers themselves."""
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or os.cpu_count()
     found = {"Python": platform.python_version(), "NumPy": np.__version__, "threads": str(threads),
              "BLAS routines": os.environ.get("OPENBLAS_CORETYPE", "by the processor"),
@@ -233,7 +233,7 @@ def _split(attributes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.nda
 
 
 def _difference(place: str, then: Any, now: Any) -> tuple[str, Any, Any]:
-    """Where two trees differ first, as "the model: encoder: layers: 0", and what stands there in each."""
+    """Where two trees first differ, as "the model: encoder: layers: 0", and what each of them holds there."""
     if isinstance(then, dict) and isinstance(now, dict) and list(then) == list(now):
         pairs = list(zip(then, then.values(), now.values()))
     elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):

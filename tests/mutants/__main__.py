@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if failed := checks.run_unmutated().failed:
             parser.exit(1, f"the unmutated package fails {'; '.join(failed)}\n")
         chosen = [i for i, target in enumerate(targets()) if (options.target or "") in target.name]
-        with multiprocessing.get_context("fork").Pool() as pool:    # forked: what is swapped here is swapped there
+        with multiprocessing.get_context("fork").Pool() as pool:    # forked: swaps here apply there
             results = [result for some in pool.imap(examine_one, chosen, chunksize=1) for result in some]
     seconds = time.perf_counter() - started
 

@@ -1,4 +1,4 @@
-"""The checks that no wrong gradient may pass: numpyvae.gradcheck, asked about one function at a time, and for a kernel
+"""The checks that no wrong gradient may pass: numpyvae.gradcheck, run for one function at a time, and for a kernel
 the comparison with its reference."""
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants that are no mistake, each with the reason.
+"""Mutants that are not mistakes, each with the reason.
 
 A row excuses a mutant only while it computes the same numbers, up to rounding.  As soon as a result differs
 the checks must find the mutant, listed or not.
@@ -89,7 +89,7 @@ ROWS = [
     Row("scatter_patches", r"^x 1.0005: .* in: if 0 <= (i|first \+ c) <", "a whole number stays below the next one"),
     Row("Convolution._windows", r"^(x 1.0005|sign): (self.params|windows)",
         "of W only the shape is read, and the buffer is filled anew"),
-    Row("Conv.*.backward", r" in: for some in self._portions", "portions of another size add up to the same"),
+    Row("Conv.*.backward", r" in: for some in self._chunks", "chunks of another size add up to the same"),
     Row("Conv2d.backward", r"^wrong variable: da  ->  d?y .*da.shape", "dy and y have da's shape"),
     Row("Flatten.backward", r"^constant: 1  ->  2 .*_moved", "for NumPy any length below zero is the one to be found"),
     Row("conv.*_backward", r"^results swapped: \(0, 1, 2\)  ->", "a sum over three axes takes them in any order"),
@@ -111,11 +111,11 @@ ROWS = [
         "a sum has no order"),
     Row(".*", r"^(x 1.0005|sign|wrong variable): z  ->  .* in: dz = concatenate_backward\(", "only its shape is read"),
     Row("Conv.*2d.backward", r" in: if not self._is_compiled\(\):|^dropped statement: return self._backward_by_pairs",
-        "the pairs and the portions give the same numbers"),
+        "the pairs and the chunks give the same numbers"),
     Row("Conv.*2d.backward", r"^(x 1.0005|sign|wrong variable): (self.y|x)  ->  .* in: return self._backward_by_pairs",
         "only its shape is read"),
-    Row("Convolution._backward_by_pairs", r"^wrong variable: small  ->  .*_portions\(",
-        "it only says in which portions the same images are taken"),
+    Row("Convolution._backward_by_pairs", r"^wrong variable: small  ->  .*_chunks\(",
+        "it only says in which chunks the same images are taken"),
     Row("Convolution._backward_by_pairs", r"^wrong variable: dx  ->  .* is not None",
         "a dx is computed that nobody reads, or written to nothing"),
     Row(".*Gaussian.backward|Posterior.backward", r"^(x 1.0005|sign): self.knows_kl_to", "only true or false is read"),

@@ -1,4 +1,4 @@
-"""Run a mutant: it crashes, has a wrong shape, is identical, or is silently wrong and a check must see it."""
+"""Run a mutant: it crashes, has a wrong shape, is equivalent, or is silently wrong, which a check must see."""
 from __future__ import annotations
 
 import warnings

@@ -1,4 +1,4 @@
-"""The mutations: small wrong turns of a function's syntax tree, each of them one that people take."""
+"""The mutations: small changes to a function's syntax tree, each a mistake that people make."""
 from __future__ import annotations
 
 import ast
@@ -22,7 +22,7 @@ FUNCTIONS = {"exp": ["expm1", "tanh"], "expm1": ["exp", "tanh"], "log": ["log1p"
              "max": ["min"], "min": ["max"], "maximum": ["minimum"],
              "zeros": ["ones"], "zeros_like": ["ones_like"]}
 COUNTING = {"range", "len", "enumerate", "zip", "reversed", "list"}
-# What these are called with says where numbers are kept, and in which precision, not what they are.
+# The arguments of these say where numbers are kept, and in which precision, not what they are.
 STORAGE = {"empty", "empty_like", "zeros", "zeros_like", "_buffers", "_outputs", "reshape"}
 
 
@@ -47,7 +47,7 @@ class Mutant(NamedTuple):
     site: Site
     before: ast.AST
     after: ast.AST
-    text: str         # what is changed, and the statement that holds it
+    text: str         # what is changed, and the statement that contains it
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.text}"

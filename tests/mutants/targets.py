@@ -24,9 +24,9 @@ from numpyvae.models.likelihoods import make_likelihood
 from numpyvae.nn.layers import Dense
 from numpyvae.twin import Spec, Twin, is_array, kernels_off, registry
 
-SIZES = ((4, 7, 5, 3), (1, 2, 6, 3), (6, 3, 2, 5, 4))    # of a twin's axes, as they appear
+SIZES = ((4, 7, 5, 3), (1, 2, 6, 3), (6, 3, 2, 5, 4))    # of a twin's axes, in order of appearance
 
-Outcome = list[Any]    # what a run returned and what it left in its arguments
+Outcome = list[Any]    # what a run returned, and what it left in its arguments
 
 
 class Target(NamedTuple):
@@ -144,7 +144,7 @@ def objective_targets() -> Iterator[Target]:
     for name, function in vars(objectives).items():
         if (inspect.isfunction(function) and function.__module__ == objectives.__name__
                 and not name.startswith("_check")):
-            function = inspect.unwrap(function)    # without the look at its arguments
+            function = inspect.unwrap(function)    # without the check of its arguments
             used_by = [one for one in OBJECTIVES
                        if one == name or name in inspect.unwrap(getattr(objectives, one)).__code__.co_names]
             has_backward = "# backward" in inspect.getsource(function)
@@ -193,7 +193,7 @@ def layer_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 
     for name, make in layer_examples():
         if issubclass(type(make()[0]), cls):
-            for rows in (4, 2):    # two labels stand beside a multiple of two
+            for rows in (4, 2):    # two labels go with a multiple of two
                 for need_dx in (True, False):
                     for mode in (kernels_off, contextlib.nullcontext):
                         yield functools.partial(run, make, rows, need_dx, mode)
