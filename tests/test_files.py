@@ -296,7 +296,8 @@ def test_a_download_is_checked_and_kept(module, monkeypatch, tmp_path):
     assert module._find_or_download("small", tmp_path) == path and len(asked) == 2
 
 
-@pytest.mark.parametrize("sent", [gzip.compress(b"not MNIST"), b"<html>", gzip.compress(bytes(10**7)), bytes(10**6)])
+@pytest.mark.parametrize("sent", [gzip.compress(b"not MNIST"), b"<html>", gzip.compress(bytes(10**7)), bytes(10**6)],
+                         ids=["another file", "a page", "too long when unpacked", "too long"])
 def test_a_wrong_download_is_not_kept(sent, module, monkeypatch, tmp_path):
     monkeypatch.setattr(module.urllib.request, "urlopen", lambda url, timeout: Answer(sent))
     with pytest.raises(OSError, match="could not be downloaded"):

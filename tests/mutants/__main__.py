@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import json
 import multiprocessing
 import sys
@@ -22,11 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     started = time.perf_counter()
+    fork = multiprocessing.get_context("fork")    # so that what is swapped and found here is there too
     with plain_python():
-        if failed := checks.run_unmutated().failed:
+        with fork.Pool() as pool:
+            failed = checks.run_unmutated(functools.partial(pool.starmap, chunksize=1)).failed
+        if failed:
             parser.exit(1, f"the unmutated package fails {'; '.join(failed)}\n")
         chosen = [i for i, target in enumerate(targets()) if (options.target or "") in target.name]
-        with multiprocessing.get_context("fork").Pool() as pool:    # forked: swaps here apply there
+        with fork.Pool() as pool:
             results = [result for some in pool.imap(examine_one, chosen, chunksize=1) for result in some]
     seconds = time.perf_counter() - started
 

@@ -3,10 +3,11 @@ the comparison with its reference."""
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 import types
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,22 +18,35 @@ from .targets import SIZES, Target, backward_arguments
 
 ROUNDING = 1e-13    # results that agree up to rounding differ by no more, relative to the largest entry
 
+Place = tuple[str, int, str]    # of a function: its file, line and name
+
 COMPLEX_STEP, CENTRAL_DIFFERENCES = TOLERANCE    # the names of the two methods
 
 
-def failing(target: Target) -> str | None:
-    """The first check that the function in the target's place fails, by an exception too; or None."""
-    for name, passes in checks_of(target):
+class Check(NamedTuple):
+    method: str
+    passes: Callable[[], bool]
+
+
+def failing(candidates: list[Check]) -> str | None:
+    """The method of the first check that fails, by an exception too; or None.
+
+    That check moves to the front: what has seen one mutant of a function is the likeliest to see the next.
+    """
+    for i, check in enumerate(candidates):
+        by = check.method
         try:
-            if not passes():
-                return name
+            if check.passes():
+                continue
         except Exception:    # a mutant may raise anything
-            return f"{name} with an exception"
+            by += " with an exception"
+        candidates.insert(0, candidates.pop(i))
+        return by
     return None
 
 
-def checks_of(target: Target) -> Iterator[tuple[str, Callable[[], bool]]]:
-    """Every gradient check that runs the target, with the name of its method: the others cannot see a mutant of it.
+def checks_of(target: Target) -> Iterator[Check]:
+    """Every gradient check that runs the target: the others cannot see a mutant of it.
 
     Those of the twins that the target is part of come first: they see most mutants, and the rest need not run.
     """
@@ -41,12 +55,12 @@ def checks_of(target: Target) -> Iterator[tuple[str, Callable[[], bool]]]:
     runs = [(name, method) for name in all_components() for method in methods.get(target.kind, [COMPLEX_STEP])]
     for name, method in runs:
         if name in own:
-            yield method, functools.partial(gradients_are_right, name, method)
+            yield Check(method, functools.partial(gradients_are_right, name, method))
     if own and target.kind == "kernel":
-        yield "kernel against reference", functools.partial(kernels_equal_references, own)
+        yield Check("kernel against reference", functools.partial(kernels_equal_references, own))
     for name, method in runs:
-        if name not in own and target.function.__code__ in run_unmutated().functions[name, method]:
-            yield method, functools.partial(gradients_are_right, name, method)
+        if name not in own and place_of(target.function.__code__) in run_unmutated().places[name, method]:
+            yield Check(method, functools.partial(gradients_are_right, name, method))
 
 
 def kernels_equal_references(components: list[str]) -> bool:
@@ -66,27 +80,44 @@ def kernels_equal_references(components: list[str]) -> bool:
 
 
 class Unmutated(NamedTuple):
-    """The gradient checks of the package as it is: those that fail, and which functions each of them runs."""
+    """The gradient checks of the package as it is: those that fail, and the places of the functions that each runs."""
 
     failed: list[str]
-    functions: dict[tuple[str, str], set[types.CodeType]]
+    places: dict[tuple[str, str], set[Place]]
 
 
-@functools.cache
-def run_unmutated() -> Unmutated:
-    """Run every gradient check.  While one fails, no verdict counts.  Call it inside `targets.plain_python`."""
-    failed, functions = [], {}
-    for method in TOLERANCE:
-        for name in all_components():
-            seen = functions[name, method] = set()
-            before = sys.gettrace()
-            sys.settrace(lambda frame, event, argument, seen=seen: seen.add(frame.f_code))
-            try:
-                if not gradients_are_right(name, method):
-                    failed.append(f"{name}, {method}")
-            finally:
-                sys.settrace(before)
-    return Unmutated(failed, functions)
+_unmutated: Unmutated | None = None
+
+
+def run_unmutated(starmap: Callable[..., Iterable[Any]] = itertools.starmap) -> Unmutated:
+    """Run every gradient check, at the first call.  While one fails, no verdict counts.
+
+    Call it inside `targets.plain_python`.  starmap : that of a pool of forked processes shares out the work
+    """
+    global _unmutated
+    if _unmutated is None:
+        checks = [(name, method) for method in TOLERANCE for name in all_components()]
+        passed, places = zip(*starmap(run_traced, checks))
+        _unmutated = Unmutated([", ".join(check) for check, passes in zip(checks, passed) if not passes],
+                               dict(zip(checks, places)))
+    return _unmutated
+
+
+def run_traced(name: str, method: str) -> tuple[bool, set[Place]]:
+    """Whether a gradient check passes, and the places of all functions that it runs."""
+    seen: set[types.CodeType] = set()
+    before = sys.gettrace()
+    sys.settrace(lambda frame, event, argument: seen.add(frame.f_code))
+    try:
+        passes = gradients_are_right(name, method)
+    finally:
+        sys.settrace(before)
+    return passes, {place_of(code) for code in seen}
+
+
+def place_of(code: types.CodeType) -> Place:
+    """Where a function stands: this, unlike its code, comes through from another process."""
+    return code.co_filename, code.co_firstlineno, code.co_name
 
 
 @functools.cache
