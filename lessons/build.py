@@ -4,12 +4,14 @@
     python -m lessons.build 5 6      these lessons
 
 A source, lessons/source/NN_title.py, is a notebook in jupytext's percent format.  Cells tagged "exercise" hold a
-stub and are left out of the solved notebook; cells tagged "solution" are left out of the learner's.  Both notebooks are
-executed, and what the claims print is gathered in claims.json.  Needs the extras lessons and dev.
+stub and are left out of the solved notebook; cells tagged "solution" are left out of the learner's.  The solved notebook
+is executed; of the learner's only the stubs and their checks are, since the rest is the same.  What the claims print is
+gathered in claims.json.  Needs the extras lessons and dev.
 """
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import pathlib
@@ -68,11 +70,36 @@ def claims_of(made: Any) -> list[dict[str, Any]]:
             for match in LINE.finditer(printed)]
 
 
+def is_exercise(cell: Any) -> bool:
+    """Whether a cell is a stub or a solution, or the check of one: all that sets the two notebooks apart."""
+    return bool({"exercise", "solution"} & set(cell.metadata.get("tags", []))) or cell.source.startswith("check.")
+
+
+def run_stubs(learner: Any, folder: pathlib.Path) -> Any:
+    """The learner's first cell of code, its stubs and their checks, executed."""
+    stubs = copy.deepcopy(learner)
+    code = [cell for cell in stubs.cells if cell.cell_type == "code"]
+    stubs.cells = [cell for cell in code if cell is code[0] or is_exercise(cell)]
+    return execute(stubs, folder)
+
+
+def learners(learner: Any, solved: Any, stubs: Any) -> Any:
+    """The learner's notebook with the outputs of the two that were executed."""
+    outputs = {cell.source: cell.outputs for made in (solved, stubs) for cell in made.cells if cell.cell_type == "code"}
+    code = [cell for cell in learner.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, 1):
+        cell.outputs, cell.execution_count = outputs[cell.source], count
+    return learner
+
+
 def build(source: pathlib.Path) -> None:
     import nbformat
-    for kind, (_, folder) in KINDS.items():
-        folder.mkdir(exist_ok=True)
-        made = execute(notebook(source, kind), folder)
+    folders = {kind: folder for kind, (_, folder) in KINDS.items()}
+    folders["solved"].mkdir(exist_ok=True)
+    solved = execute(notebook(source, "solved"), folders["solved"])
+    learner = notebook(source, "learner")
+    learner = learners(learner, solved, run_stubs(learner, folders["learner"]))
+    for kind, made in (("learner", learner), ("solved", solved)):
         nbformat.write(made, notebook_path(source, kind))
         print(f"{notebook_path(source, kind).relative_to(LESSONS.parent)}: "
               f"{os.path.getsize(notebook_path(source, kind)) / 1000:.0f} kB, {len(claims_of(made))} claims")

@@ -4,7 +4,7 @@ import pytest
 from benchmarks.bits import NETWORKS, ROUNDING, compare
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("network", NETWORKS)
 def test_one_seed_gives_one_hash(network, tmp_path):
     found = compare(network, 3, tmp_path)

@@ -15,7 +15,7 @@ LESSONS = pathlib.Path(__file__).parents[1] / "lessons"
 NOTEBOOKS = sorted(LESSONS.glob("[0-9][0-9]_*.ipynb"))
 CHROMIUM = shutil.which("chromium")
 SECONDS = 120
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no chromium: run .ci/browser")]
+pytestmark = [pytest.mark.full, pytest.mark.skipif(CHROMIUM is None, reason="no chromium: run .ci/browser")]
 
 
 @pytest.fixture(scope="module")

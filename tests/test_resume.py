@@ -322,19 +322,19 @@ def start_and_wait(out):
     return process
 
 
-@pytest.mark.slow
-def test_killed_at_random_and_resumed_it_ends_with_the_same_bits(folder):
-    """20 of the 200 that `python -m benchmarks.kills` runs."""
-    for place, found in kill_and_resume(20, whole_run(), seed=0):
+@pytest.mark.parametrize("n", [pytest.param(4, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.full)])
+def test_killed_at_random_and_resumed_it_ends_with_the_same_bits(n, folder):
+    """Some of the 200 that `python -m benchmarks.kills` runs."""
+    for place, found in kill_and_resume(n, whole_run(), seed=0):
         assert found == digest("whole"), f"killed {place}"
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("n", [pytest.param(5, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.full)])
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_stops_every_time(folder, times):
-    """50 of 50 each: once saves after the step, twice stops at once; in both cases the run can go on."""
+def test_ctrl_c_stops_every_time(folder, times, n):
+    """Once saves after the step, twice stops at once; in both cases the run can be resumed."""
     rng = np.random.default_rng(times)
-    for i in range(50):
+    for i in range(n):
         out = f"run{i}"
         process = start_and_wait(out)
         time.sleep(rng.uniform(0, 0.3))
