@@ -7,10 +7,10 @@ A run takes from half an hour to hours.  It writes its progress to runs/burda-..
 minute; the same command resumes it.
 
 As in the paper: 784-200-200-50-200-200-784, tanh, Glorot's initial weights, the output's bias at the logit of the mean
-training image, pixels binarised anew at random in every epoch, Adam with beta1 0.9, beta2 0.999, eps 1e-4; test NLL
-by 5000 importance samples on the 10,000 test images; a unit is active where Var_x(E_q[z]) > 0.01.  Other than in the
-paper: minibatches of 100 and not 20, and a learning rate that falls smoothly from 2e-3 to 1e-4, over --epochs epochs in
-place of the paper's 3,280; the test images are binarised once, with the run's seed.
+training image, pixels binarised again at random in every epoch, Adam with beta1 0.9, beta2 0.999, eps 1e-4; test NLL
+by 5000 importance samples on the 10,000 test images; a unit is active if Var_x(E_q[z]) > 0.01.  Unlike the paper:
+minibatches of 100, not 20, and a learning rate that falls smoothly from 2e-3 to 1e-4, over --epochs epochs instead of
+the paper's 3,280; the test images are binarised once, with the run's seed.
 """
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ def two_gaussians() -> str:
     x, _ = nv.datasets.two_gaussians(4000, SPREAD, rng=rng)
     test, _ = nv.datasets.two_gaussians(4000, SPREAD, rng=rng)
     rows = []
-    for what, sigma, best in (("of each part", SPREAD, exact.mixture_entropy([-1, 1], SPREAD)),
-                              ("of the whole", (1 + SPREAD**2) ** 0.5, exact.gaussian_entropy(1 + SPREAD**2))):
+    for what, sigma, best in (("of each component", SPREAD, exact.mixture_entropy([-1, 1], SPREAD)),
+                              ("of the mixture", (1 + SPREAD**2) ** 0.5, exact.gaussian_entropy(1 + SPREAD**2))):
         vae = nv.VAE.dense(1, (32,), 1, "gaussian", "tanh", sigma=sigma, rng=rng, dtype=np.float64)
         for _ in nv.fit(vae, x, optimizer=nv.Adam(1e-2), lr_end=1e-4, epochs=200, batch_size=100, rng=rng):
             pass
@@ -104,9 +104,9 @@ The same network twice; only the sigma of the decoder differs.  Nats.
 
 {two_gaussians()}
 
-With the whole's sigma the code is not worth its cost: KL 0, and the loss is the entropy of one Gaussian.  With the
-parts' own sigma the code says which part x is from; what the ELBO then lacks to the entropy is the price of a
-Gaussian q, as -log p(x), by quadrature over z, shows.
+With the mixture's sigma the code is not worth its cost: KL 0, and the loss is the entropy of one Gaussian.  With the
+components' sigma the code says which component x is from; the gap between the ELBO and the entropy is then the price
+of a Gaussian q, as -log p(x), by quadrature over z, shows.
 
 P5, the linear VAE, sigma² the mean discarded eigenvalue; the expected loss, exactly, in nats per row.
 

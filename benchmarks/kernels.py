@@ -142,7 +142,7 @@ all: KL and reparameterization are four calls of about 2 µs each.  Medians over
 
 {table(head, rows)}
 
-An array of NumPy's begins {NUMPY_BEGINS} bytes after a line of the cache, ours (`numpyvae/nn/buffers.py`) on one:
+NumPy's arrays begin {NUMPY_BEGINS} bytes past a cache line, ours (`numpyvae/nn/buffers.py`) on one:
 
 {table(["work, 32 images", "µs", f"times as long {NUMPY_BEGINS} bytes later"], two_places())}
 """)

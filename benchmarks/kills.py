@@ -112,7 +112,7 @@ def main() -> None:
     write_section("Killed and resumed", f"python -m benchmarks.kills --count {options.count}", f"""
 A training process gets SIGKILL at a moment drawn uniformly from the {seconds:.1f} seconds that it takes, and is
 resumed: **{equal} of {options.count}** ended with the SHA-256 (weights, moments, random generator, losses of every
-epoch) of a run that was left in peace, `{whole[:16]}...` on this machine.
+epoch) of an undisturbed run, `{whole[:16]}...` on this machine.
 
 {table(["killed", "times"], places.most_common())}
 """)

@@ -43,8 +43,8 @@ def main() -> None:
         rows.append([name, f"{rate:.0f}", f"{TEST_SET / rate:.0f}", spread(times, name, ours)])
     head = ["what", "images a second", f"seconds for {TEST_SET} images, at that rate", "times as long as ours"]
     write_section(title_with_blas("log p(x) by importance sampling"), "python -m benchmarks.likelihood", f"""
-{SAMPLES} samples an image, 784-200-200-50, float32, {IMAGES} images a turn.  Medians and quartiles over {ROUNDS} rounds
-in each of {STARTS} starts of the processes.
+{SAMPLES} samples per image, 784-200-200-50, float32, {IMAGES} images per turn.  Medians and quartiles over {ROUNDS}
+rounds in each of {STARTS} starts of the processes.
 
 {table(head, rows)}
 """, ["numpy", "numba", "torch"])

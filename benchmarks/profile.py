@@ -50,7 +50,7 @@ def main() -> None:
                      *(f"{1e3 * parts[part]:.3f} ({parts[part] / whole:.0%})"
                        for part in (*PARTS.values(), BETWEEN))])
     write_section(title_with_blas("Where a step's time goes"), "python -m benchmarks.profile", f"""
-Milliseconds; medians over {STEPS * ROUNDS} steps.  "Floor" is the matrix products alone, over and over: there they find
+Milliseconds; medians over {STEPS * ROUNDS} steps.  "Floor" is the matrix products alone, over and over, so they find
 their operands in the caches.  The columns after it are the parts of a step, each timed at its calls, and their shares.
 
 {table(["network", "batch", "step", "floor", *PARTS.values(), BETWEEN], rows)}

@@ -6,7 +6,7 @@ P1  PyTorch's VAE example (pytorch/examples, vae/main.py): 784-400-20, grey pixe
     batch 128.  Test losses of ten epochs as users logged them; loss = sum of BCE and KL over the images, per image.
 P2  Flax's VAE example (google/flax, examples/vae): 784-500-20, pixels binarised once, Adam 1e-3, batch 128; its
     README says the test loss is around 104.  It trains on the 50,000 images of the binarised set's training split,
-    so here on MNIST's first 50,000; it takes the set's own binary pixels, here each run draws them with its seed.
+    so we use MNIST's first 50,000; it uses that set's own binary pixels, while here each run draws them with its seed.
 """
 from __future__ import annotations
 

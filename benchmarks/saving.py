@@ -44,7 +44,7 @@ def main() -> None:
                      f"{1000 * found['saving'] / found['saves']:.1f}", f"{found['saving'] / found['seconds']:.2%}"])
     write_section("What saving costs", "python -m benchmarks.saving", f"""
 Of `numpyvae train --data ... --network ...`, 30 epochs: the model after each, and every minute and at the end a
-checkpoint with the optimizer's moments.  Each save goes to the disk before the training goes on.
+checkpoint with the optimizer's moments.  Each save goes to the disk before training continues.
 
 {table(["data", "network", "seconds", "saves", "ms a save", "share of the time"], rows)}
 """)

@@ -56,7 +56,7 @@ def main() -> None:
         ax.tick_params(which="both", labelsize=8)
     figure.savefig(FIGURE, dpi=110)
     write_section("Cost as work grows", "python -m benchmarks.scaling", f"""
-784-{HIDDEN}-{LATENT}, batch {BATCH}, float32, if nothing else is said.  The exponent is fitted to all sizes (time ~
+784-{HIDDEN}-{LATENT}, batch {BATCH}, float32, unless stated otherwise.  The exponent is fitted to all sizes (time ~
 size^exponent): 1 is linear; below 1 there is a fixed cost in it, which the last column shows, a straight line through
 the same times: what the rest of the network takes.
 

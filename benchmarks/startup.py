@@ -53,7 +53,7 @@ def main() -> None:
         except subprocess.CalledProcessError:
             print("MNIST was not found: set NUMPYVAE_DATA; its memory is left out", file=sys.stderr)
     write_section("Start-up and memory", "python -m benchmarks.startup", f"""
-Each in a fresh process; medians where it says nothing of a first time.
+Each in a fresh process; medians, except where it says "first".
 
 {table(["what", "measured", "to stay below"], rows)}
 """)

@@ -82,7 +82,7 @@ def adam(p, d, mean, square, t, lr=2e-3, beta1=0.9, beta2=0.999):
 
 
 def show(pictures):
-    """Print pictures (n, D) beside each other, two characters a pixel."""
+    """Print pictures (n, D) next to each other, two characters per pixel."""
     for row in pictures.reshape(-1, SIDE, SIDE).transpose(1, 0, 2):
         print("  ".join("".join(" .:*#"[int(4.99 * value)] * 2 for value in picture) for picture in row))
 

@@ -100,7 +100,7 @@ METHOD = Kind(lambda value: isinstance(value, str) and value in ("complex-step",
 TEXTS = Kind(all_are(lambda one: isinstance(one, str)), "a tuple of names")
 PATH = Kind(lambda value: isinstance(value, (str, os.PathLike)) and not {"\0", "\n"} & set(str(value)),
             "the path of a file or folder", TypeError)
-GENERATOR = Kind(lambda value: isinstance(value, np.random.Generator), "a Generator, as np.random.default_rng(0) makes",
+GENERATOR = Kind(lambda value: isinstance(value, np.random.Generator), "a Generator, such as np.random.default_rng(0)",
                  TypeError)
 DTYPE = Kind(is_float_dtype, "np.float32, np.float64 or complex", TypeError)
 FUNCTION = Kind(callable, "a function", TypeError)
@@ -118,9 +118,9 @@ MARGINS = Kind(is_pair(0), "a whole number of at least 0, or a pair of them, alo
                convert=as_tuple)
 PLACES = Kind(all_are(lambda place: is_whole(place, 0)), "a tuple of dimensions, counted from 0", convert=as_tuple)
 MODEL = Kind(has("parameters", "n_data", "dtype", "loss_and_grad", "noise"),
-             "a model, such as VAE.dense makes", TypeError)
+             "a model, such as VAE.dense(...)", TypeError)
 VAE = Kind(has("parameters", "likelihood", "n_latent", "encoder", "decoder", "posterior", "prior", "decode"),
-           "a VAE, such as VAE.dense makes", TypeError)
+           "a VAE, such as VAE.dense(...)", TypeError)
 POSTERIOR = protocol("a posterior, such as DiagonalGaussian", "n_hidden", "n_latent", "noise", "forward",
                      "backward_heads", "reparameterize", "reparameterize_backward", "knows_kl_to", "kl", "backward",
                      "moments", "named_heads")
@@ -140,7 +140,7 @@ AXES = Kind(has("plot", "imshow", "transAxes"), "matplotlib's Axes", TypeError)
 MAPPING = Kind(lambda value: isinstance(value, Mapping) and len(value) > 0, "a dict with at least one entry", TypeError)
 RECORDS = Kind(lambda value: isinstance(value, Sequence) and len(value) > 0
                and all(has("epoch", "validation")(record) for record in value),
-               "a list of what fit yields, list(fit(...)), with at least one record")
+               "a list of the records that fit yields, list(fit(...)), with at least one")
 
 # What an annotation says already.  For a number it does not: the function has to say which numbers it takes.
 TYPES_OF: dict[str, Kind] = {
@@ -188,7 +188,7 @@ def checked(**kinds: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 return function(*bound.args, **bound.kwargs)
             except MemoryError:
                 sizes = ", ".join(f"{name} = {shown(value)}" for name, value in given.items())
-                raise ValueError(f"{called}: there is not enough memory for {sizes}; expected less") from None
+                raise ValueError(f"{called}: not enough memory for {sizes}; expected smaller values") from None
         return run
     return bind
 
@@ -199,8 +199,8 @@ def kind_of(called: str, parameter: inspect.Parameter) -> Kind:
     if annotation.startswith("Callable["):
         return FUNCTION
     if annotation not in TYPES_OF:
-        raise TypeError(f"{called} takes {parameter.name}: {annotation}, which does not say what it may be; expected "
-                        f"checked({parameter.name}=...)")
+        raise TypeError(f"{called} takes {parameter.name}: {annotation}, an annotation that does not say which values "
+                        f"are allowed; expected checked({parameter.name}=...)")
     return TYPES_OF[annotation]
 
 
@@ -210,7 +210,7 @@ def as_array(called: str, name: str, value: Any, spec: str, lengths: dict[str, i
     try:
         array = np.asarray(value)
     except ValueError:    # rows of different lengths
-        raise ValueError(f"{called}: {name} is {shown(value)}; expected an array, with rows of one length") from None
+        raise ValueError(f"{called}: {name} is {shown(value)}; expected an array, with rows of equal length") from None
     if holding != "any" and array.dtype.kind not in ("fiubc" if holding else "fiub"):
         raise TypeError(f"{called}: {name} is {shown(value)}; expected an array of real numbers")
     expected = unmatched(axes, array.shape, lengths)
@@ -229,7 +229,7 @@ def unmatched(spec: str, shape: tuple[int, ...], lengths: dict[str, int]) -> str
     if len(shape) != len(axes) or not all(n % times == 0 and lengths.get(axis, n // times) == n // times
                                           for (times, axis), n in zip(axes, shape)):
         known = ", ".join(f"{axis} = {lengths[axis]}" for _, axis in axes if axis in lengths)
-        return f"({', '.join(spec.split())})" + (f" with {known}, as the arguments before it have" if known else "")
+        return f"({', '.join(spec.split())})" + (f" with {known}, as in the earlier arguments" if known else "")
     lengths.update({axis: n // times for (times, axis), n in zip(axes, shape)})
     return None
 
@@ -249,6 +249,9 @@ def shown(value: Any) -> str:
         try:
             text = " ".join(repr(value).split())
         except ValueError:    # Python refuses to print an integer of thousands of digits
-            text = "a number of thousands of digits"
+            text = "a number with thousands of digits"
         return text if len(text) <= 60 else text[:57] + "..."
-    return f"a {type(value).__name__}" if not isinstance(value, type) else f"the class {value.__name__}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"

@@ -105,7 +105,7 @@ class Twin(Generic[P, R]):
         self.signature = inspect.signature(reference)
         if list(shapes) != list(self.signature.parameters):
             raise TypeError(f"{reference.__name__}: twin was given shapes for {list(shapes)}, "
-                            f"the parameters are {list(self.signature.parameters)}")
+                            f"but the parameters are {list(self.signature.parameters)}")
         self.name = reference.__name__
         self.reference: Callable[..., Any] = reference
         self.kernel: Any = kernel

@@ -27,12 +27,12 @@ MAIN_JOB = [sys.executable, "-m", "numpyvae", "train", "--epochs", "1", "--hidde
 TESTS = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
 MEET_THEM = [f"tests/test_{name}.py" for name in
              ("cli", "files", "format_1", "gradcheck", "layers", "model", "parts", "report", "training", "what_runs")]
-NO_CACHE = "no folder for compiled kernels can be written"
+NO_CACHE = "no writable folder for compiled kernels"
 COLUMNS = 30
 
 
 def read_only(tests: list[str]) -> None:
-    """Ask for namespaces of our own, in which this file goes on with `inside_read_only`."""
+    """Ask for namespaces of our own, in which this file continues with `inside_read_only`."""
     with tempfile.TemporaryDirectory() as scratch:
         for folder in ("home", "tmp"):
             (pathlib.Path(scratch) / folder).mkdir()

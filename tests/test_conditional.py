@@ -73,10 +73,10 @@ def test_it_saves_and_loads(vae, rng, tmp_path):
 
 
 @pytest.mark.parametrize("labels, error, words", [
-    ([0, 3], ValueError, r"lies from 0 to 3; expected \(2,\) or one, from 0 to 2"), ([-1], ValueError, "from -1"),
+    ([0, 3], ValueError, r"values from 0 to 3; expected \(2,\) or one, from 0 to 2"), ([-1], ValueError, "from -1"),
     ([], ValueError, r"labels has shape \(0,\)"), ([[0, 1]], ValueError, r"shape \(1, 2\)"),
     ([0, 1, 2], ValueError, r"shape \(3,\)"),
-    ([[0], [1, 2]], ValueError, "rows of one length"), (0.5, TypeError, "labels is .*; expected whole numbers"),
+    ([[0], [1, 2]], ValueError, "rows of equal length"), (0.5, TypeError, "labels is .*; expected whole numbers"),
     (None, ValueError, "labels is None; expected each row's class, 0 to 2, or one for all")])
 def test_labels_that_do_not_fit_are_named(vae, rng, labels, error, words):
     x, eps = rng.random((2, 6)), np.zeros((2, 2))
@@ -89,12 +89,12 @@ def test_labels_that_do_not_fit_are_named(vae, rng, labels, error, words):
 
 def test_labels_belong_to_a_model_that_knows_classes(vae, rng):
     plain = nv.VAE.dense(6, (5,), 2, rng=rng)
-    with pytest.raises(ValueError, match="labels is .*, and the model knows no classes; expected none, or a"):
+    with pytest.raises(ValueError, match="labels is .*, but the model has no classes; expected None, or a"):
         plain.loss(rng.random((2, 6)), np.zeros((2, 2)), 1)
     images = rng.integers(0, 255, (10, 6), np.uint8)
-    with pytest.raises(ValueError, match="labels are missing, and the model has classes"):
+    with pytest.raises(ValueError, match="labels are missing, but the model has classes"):
         nv.fit(vae, images, optimizer=nv.Adam(), epochs=1, batch_size=5, rng=rng)
-    with pytest.raises(ValueError, match="labels are given, and the model knows no classes"):
+    with pytest.raises(ValueError, match="labels are given, but the model has no classes"):
         nv.fit(plain, images, labels=np.zeros(10, int), optimizer=nv.Adam(), epochs=1, batch_size=5, rng=rng)
 
 

@@ -237,4 +237,4 @@ def test_evaluate_prints_stores_and_reports(run, capsys):
 def test_evaluate_without_a_run_says_what_is_missing(run, capsys):
     (nv.load("run/model.npz")).save("alone.npz")
     assert main(["evaluate", "alone.npz"]) == 1
-    assert "there is no metrics.json; expected the folder of a run" in capsys.readouterr().err
+    assert "it has no metrics.json; expected the folder of a run" in capsys.readouterr().err

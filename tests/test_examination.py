@@ -81,7 +81,7 @@ def test_the_report_prints_and_shows_in_a_notebook(rng):
     assert max(map(len, text.splitlines())) <= 100
     assert "exp(logvar) is used as the standard deviation" in " ".join(text.split())
     assert "<table>" in report._repr_html_()
-    with pytest.raises(KeyError, match="there are noise, sampling"):
+    with pytest.raises(KeyError, match="the checks are noise, sampling"):
         report["nonsense"]
 
 
@@ -147,7 +147,7 @@ def test_other_mistakes_are_named(changes, check, words, rng):
 @pytest.mark.parametrize("name, change, words", [
     ("output.W", lambda g: 2 * g, "only output.W is wrong|just after output"),
     ("mu.W", lambda g: g.T.reshape(g.shape), "only mu.W is wrong"),
-    ("mu.b", lambda g: g[:-1], "of its shape"),
+    ("mu.b", lambda g: g[:-1], "of the same shape"),
 ])
 def test_a_wrong_gradient_is_placed(name, change, words, rng):
     functions = tiny()

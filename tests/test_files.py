@@ -63,7 +63,7 @@ def test_idx_comes_back(code, dtype, pack, rng, save):
 
 
 @pytest.mark.parametrize("change, named", [
-    (lambda good: good[:-1], "ends after 119 of 120 bytes"), (lambda good: good + b"x", "goes on after the 120 bytes"),
+    (lambda good: good[:-1], "ends after 119 of 120 bytes"), (lambda good: good + b"x", "continues past the 120 bytes"),
     (lambda good: good[:9], "ends within its header"), (lambda good: b"", "starts with nothing"),
     (lambda good: b"\0\0\x07" + good[3:], "starts with 00 00 07 03"),
     (lambda good: b"\0\0\x08\0", "starts with 00 00 08 00"),
@@ -87,7 +87,7 @@ def test_a_gzip_bomb_is_not_inflated(save):
         file.write(struct.pack(">BBBB1I", 0, 0, 8, 1, 1000))
         for _ in range(300):
             file.write(bytes(10**6))
-    refused(save(bomb.getvalue()), "goes on after the 1,000 bytes", read=read_idx)
+    refused(save(bomb.getvalue()), "continues past the 1,000 bytes", read=read_idx)
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -155,11 +155,11 @@ def test_npz_comes_back(names, images, save):
 
 def test_npz_that_is_damaged_or_unfit_is_refused(images, save):
     good = npz(images=npy(images), other=npy(images))
-    refused(save(good[:-40]), "damaged one")
+    refused(save(good[:-40]), "or is damaged")
     refused(save(npz(a=npy(images), b=npy(images))), r"holds \['a', 'b'\]; expected an array called 'images'")
-    refused(save(npz(**{"é": npy(images)}).replace("é".encode(), b"\xff\xff")), "damaged one")
+    refused(save(npz(**{"é": npy(images)}).replace("é".encode(), b"\xff\xff")), "or is damaged")
     refused(save(npz(**{"a\nb": npy(images), "\x1b[2J": npy(images)})), "expected an array")    # found by fuzzing
-    refused(save(npz(images=npy(images), labels=npy(np.arange(5)))), r"labels \(5,\) for 6 images")
+    refused(save(npz(images=npy(images), labels=npy(np.arange(5)))), r"labels of shape \(5,\) for 6 images")
     refused(save(npz(images=forged((2**40, 8)))), "damaged or forged")
     refused(save(npz(images=forged((10**9, 1)) + bytes(1000))), "damaged or forged")
     refused(save(npz(images=npy(np.array([[{}]], object), allow_pickle=True))), "holds object")
@@ -168,7 +168,7 @@ def test_npz_that_is_damaged_or_unfit_is_refused(images, save):
         with zipfile.ZipFile(content, "w") as archive:
             archive.writestr("images.npy", npy(images))
             archive.writestr("images.npy", npy(images))
-    refused(save(content.getvalue()), "two arrays of one name")
+    refused(save(content.getvalue()), "two arrays with the same name")
 
 
 # things that are not files
@@ -202,7 +202,7 @@ def test_what_is_no_file_is_not_opened(read, no_file):
 
 
 def test_a_folder_of_links_is_read_or_refused(images, tmp_path):
-    """Links to files are files; what leads nowhere, round in a circle or to a device is no picture."""
+    """Links to files are files; what leads nowhere, round in a circle or to a device is not a picture."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     write_picture(tmp_path / "real.png", images[0])
@@ -243,7 +243,7 @@ def test_a_folder_that_does_not_fit_is_refused(images, tmp_path):
     refused(tmp_path, "holds no pictures")
     write_picture(tmp_path / "a.png", images[0])
     write_picture(tmp_path / "b.png", images[1][:3])
-    with pytest.raises(ValueError, match="b.png has 4 x 3 pixels, a.png has 4 x 5"):
+    with pytest.raises(ValueError, match="b.png has 4 x 3 pixels, but a.png has 4 x 5"):
         load_images(tmp_path)
     (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     with pytest.raises(ValueError, match="b.png cannot be read as a picture"):
@@ -382,7 +382,7 @@ def test_mnist_is_mnist():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mutated_and_forged_files_load_or_are_refused_in_one_line(kind):
-    """2,000 mutated ones of each kind, beside the forged ones; `python -m benchmarks.hostile` reads 10,000."""
+    """2,000 mutated ones of each kind, besides the forged ones; `python -m benchmarks.hostile` reads 10,000."""
     found = read_apart(kind, 2000)
     assert found["wrong"] == [] and found["loaded"] + found["refused"] >= 2000
     assert found["peak bytes"] < CAP

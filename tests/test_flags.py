@@ -51,7 +51,7 @@ values = st.one_of(st.sampled_from(NUMBERS + PATHS + WORDS),
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A folder with a small run, and files that are none; what is tried in it writes no reports, which takes long."""
+    """A folder with a small run, and files that are not runs; in it no command writes reports, which takes long."""
     folder = tmp_path_factory.mktemp("flags")
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         for command in "train", "evaluate":

@@ -17,7 +17,7 @@ FACTS = json.loads((FOLDER / "facts.json").read_text())
 
 
 def today(kind, name):
-    """What a weight is called now: the label joins a network's first layer, and is no layer of its own any more."""
+    """What a weight is called now: the label joins a network's first layer, and is no longer a layer of its own."""
     part, number, *array = name.split(".")
     return f"{part}.{int(number) - 1}.{array[0]}" if kind == "ConditionalVAE.dense" and array else name
 
@@ -102,10 +102,10 @@ def test_the_oldest_files_do_not_say_which_network(tmp_path):
 
 
 @pytest.mark.parametrize("change, words", [
-    ({"network": "save"}, "no model that numpyvae saved"), ({"kind": "__class__"}, "no model that numpyvae saved"),
+    ({"network": "save"}, "not a model that numpyvae saved"), ({"kind": "__class__"}, "not a model that numpyvae"),
     ({"config": {"n_data": 6, "hidden": [10**6, 10**6], "n_latent": 3}}, "more weights than it holds"),
     ({"config": {"n_data": 6, "hidden": [5, 4], "n_latent": 10**9}}, "more weights than it holds"),
-    ({"config": {"n_data": 6, "n_lat\nent": 3}}, "n_lat ent"), ({"config": None}, "no model that numpyvae saved"),
+    ({"config": {"n_data": 6, "n_lat\nent": 3}}, "n_lat ent"), ({"config": None}, "not a model that numpyvae saved"),
 ])
 def test_a_forged_one_is_refused_in_one_line(change, words, tmp_path):
     header, arrays = checkpoint.read(FOLDER / "VAE.dense.npz")

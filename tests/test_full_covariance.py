@@ -36,7 +36,7 @@ def test_the_kl_is_the_mean_of_the_log_ratio(q, rng):
 
 
 def linear(cls, n_latent=2):
-    """A linear Gaussian model with a tilted posterior, in a VAE of this class."""
+    """A linear Gaussian model with a correlated posterior, in a VAE of this class."""
     vae = cls.dense(4, (), n_latent, "gaussian", sigma=0.5, rng=np.random.default_rng(1), dtype=np.float64)
     W = np.array([[1.0, 0.5, 0.0, 0.3], [0.8, 0.6, 0.2, -0.1]])
     vae.parameters["decoder.0.W"][:], vae.parameters["decoder.0.b"][:] = W, 0

@@ -234,7 +234,7 @@ def test_the_command_examines_a_learners_file(learner, capsys):
 
 
 @pytest.mark.parametrize("place, named", [
-    ("mine.py:Nothing", "holds no Nothing"), ("mine.py:alone", "no alone_backward"),
+    ("mine.py:Nothing", "does not define Nothing"), ("mine.py:alone", "no alone_backward"),
     ("mine.py", "expected FILE.py:NAME"),
     ("none.py:A", "none.py does not exist"), ("broken.py:A", "cannot be run: ZeroDivisionError"),
     ("mine.py:Needy", "Needy cannot be made"), ("mine.py:Headless", "has no method forward"),

@@ -134,7 +134,7 @@ def test_ctrl_c_in_a_kernel_is_a_keyboard_interrupt(rng):
 
 
 def test_a_twin_is_declared_with_every_parameter():
-    with pytest.raises(TypeError, match=r"was given shapes for \['a'\], the parameters are \['a', 'b'\]"):
+    with pytest.raises(TypeError, match=r"was given shapes for \['a'\], but the parameters are \['a', 'b'\]"):
         @twin(lambda a, b: a, a="B D")
         def f(a, b):
             return a

@@ -102,7 +102,7 @@ def test_check_knows_its_exercises_and_counts(capsys):
     assert lines[1] == "○ kl_backward: not attempted"
     assert lines[2].startswith("✗ faults: not yet: expected a dictionary")
     assert lines[3] == "1 of 4 exercises done; still open: kl_backward, kl_to_wide_prior, faults"
-    with pytest.raises(AttributeError, match="no exercise 'KL'; there are kl, kl_backward"):
+    with pytest.raises(AttributeError, match="no exercise 'KL'; the exercises are kl, kl_backward"):
         check.KL
 
 
@@ -130,7 +130,7 @@ def test_a_claim_about_one_data_set_is_not_judged_on_another(capsys):
     with pytest.raises(ClaimFailed):
         lesson.claim("accuracy", 0.5, 0.9, 0.01, on="strokes")
     lesson.claim("accuracy", 0.5, 0.9, 0.01, on="mnist")
-    assert capsys.readouterr().out == "accuracy: 0.5 on this data; the text says 0.9, of `strokes`\n"
+    assert capsys.readouterr().out == "accuracy: 0.5 on this data; the text says 0.9, for `strokes`\n"
     with pytest.raises(ValueError, match="DATA is 'cifar'; expected one of"):
         Lesson(5, "cifar")
 

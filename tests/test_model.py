@@ -50,11 +50,11 @@ def test_a_file_that_is_no_model_is_named(tmp_path, model):
     np.savez(tmp_path / "pickle.npz", header=np.array([{"a": 1}], dtype=object))
     model.save(tmp_path / "cut.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-200])
-    for name, said in (("text.npz", "is no .npz file"), ("other.npz", "is no file that numpyvae saved"),
-                       ("pickle.npz", "holds object"), ("cut.npz", "a damaged one")):
+    for name, said in (("text.npz", "is not a .npz file"), ("other.npz", "is not a file that numpyvae saved"),
+                       ("pickle.npz", "holds object"), ("cut.npz", "or is damaged")):
         with pytest.raises(ValueError, match=f"{name}.* {said}"):
             nv.load(tmp_path / name)
-    with pytest.raises(ValueError, match="is a folder; expected a file: name the model.npz in the folder of a run"):
+    with pytest.raises(ValueError, match="is a folder; expected a file: give the path of a run's model.npz"):
         nv.load(tmp_path)
 
 
@@ -62,7 +62,7 @@ def test_a_tree_with_a_line_break_is_refused_in_one_line(model, tmp_path):
     """Found by fuzzing: Python's error quotes the name of the argument."""
     checkpoint.write(tmp_path / "model.npz", {"model": {**tree_of(model), "enc\noder": 2}},
                      {"values": model.parameters.values})
-    with pytest.raises(ValueError, match="is no model that numpyvae saved.*enc oder") as caught:
+    with pytest.raises(ValueError, match="is not a model that numpyvae saved.*enc oder") as caught:
         nv.load(tmp_path / "model.npz")
     assert "\n" not in str(caught.value)
 

@@ -179,7 +179,7 @@ def test_a_run_without_records_is_named(images, tmp_path, rng):
 def test_where_it_cannot_be_written_it_says_so_and_leaves_nothing(place, images, tmp_path, rng):
     (tmp_path / "folder").mkdir()
     vae = nv.VAE.dense(48, (6,), 2, rng=rng)
-    with pytest.raises(OSError, match="the report cannot be written to .*choose a folder of your own") as error:
+    with pytest.raises(OSError, match="the report cannot be written to .*choose a folder that you can") as error:
         write_report(tmp_path / place, vae, [nv.Record(1, 3.0, 2.0, 1.0, None, 1.0, 1.0)], images)
     assert "\n" not in str(error.value)
     assert os.listdir(tmp_path) == ["folder"] and os.listdir(tmp_path / "folder") == []

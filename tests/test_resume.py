@@ -99,8 +99,8 @@ def test_other_versions_are_named_and_only_a_tolerance_is_claimed(images, tmp_pa
 
 
 @pytest.mark.parametrize("change, named", [
-    (dict(batch_size=8), "batch_size was 16 and is 8"), (dict(epochs=4), "epochs was 3 and is 4"),
-    (dict(binarize="dynamic"), "binarize was 'none' and is 'dynamic'"), (dict(lr_end=1e-5), "lr_end was None"),
+    (dict(batch_size=8), "batch_size was 16 and is now 8"), (dict(epochs=4), "epochs was 3 and is now 4"),
+    (dict(binarize="dynamic"), "binarize was 'none' and is now 'dynamic'"), (dict(lr_end=1e-5), "lr_end was None"),
     (dict(optimizer=nv.SGD), "the optimizer was"), (dict(kind=nv.Autoencoder), "the model was"),
 ])
 def test_a_run_goes_on_as_it_began_or_not_at_all(change, named, images, tmp_path):
@@ -138,7 +138,7 @@ def test_validation_that_was_not_there_before_is_noticed(images, tmp_path):
     path = tmp_path / "checkpoint.npz"
     with pytest.raises(KeyboardInterrupt):
         train(images, checkpoint=path, stop=after(5))
-    with pytest.raises(ValueError, match="the validation images was None and is"):
+    with pytest.raises(ValueError, match="the validation images was None and is now"):
         train(images, resume=path, validation=images[:7])
 
 
@@ -155,7 +155,7 @@ def test_the_place_where_two_models_differ_is_named(images, tmp_path):
         train(images, checkpoint=path, stop=after(5))
     model, optimizer, options = new_run(images)
     other = nv.VAE.dense(12, (6,), 2, activation="tanh", rng=np.random.default_rng(7))
-    with pytest.raises(ValueError, match="the model: encoder: layers: 0: activation was 'relu' and is 'tanh'"):
+    with pytest.raises(ValueError, match="the model: encoder: layers: 0: activation was 'relu' and is now 'tanh'"):
         nv.fit(other, images, **options, resume=path)
 
 
@@ -265,7 +265,7 @@ def test_a_full_disk_says_so_and_the_old_checkpoint_stands(images, tmp_path, mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device.*what it held before is still there"):
+    with pytest.raises(OSError, match="No space left on device.*its old content is intact"):
         state.save(path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["checkpoint.npz"]
 
@@ -346,7 +346,7 @@ def test_ctrl_c_stops_every_time(folder, times, n):
         if process.returncode == 0:    # it had finished before
             continue
         assert process.returncode == 130 and "Traceback" not in errors, errors
-        assert f"go on with  numpyvae train --resume {out}" in errors
+        assert f"resume with  numpyvae train --resume {out}" in errors
         checkpoint.read(f"{out}/checkpoint.npz")
 
 
@@ -385,7 +385,7 @@ def test_a_second_process_in_the_same_folder_is_told_so_and_stops(folder, capsys
     process = start_and_wait("run")
     try:
         assert main(command("run")[3:]) == 1
-        assert "--out is 'run', where another numpyvae train is at work" in capsys.readouterr().err
+        assert "--out is 'run', which another numpyvae train is using" in capsys.readouterr().err
     finally:
         process.kill()
         process.communicate()

@@ -110,7 +110,7 @@ def test_pixels_are_read_as_fractions(images, vae, rng):
 @pytest.mark.parametrize("options, named", [
     (dict(epochs=0), "epochs is 0"), (dict(batch_size=2.0), "batch_size is 2.0"),
     (dict(batch_size=51), "batch_size is 51, more than the 50 images"), (dict(binarize="yes"), "binarize is 'yes'"),
-    (dict(validation=np.zeros((2, 5), np.uint8)), "validation has 5 numbers an image; expected 12"),
+    (dict(validation=np.zeros((2, 5), np.uint8)), "validation has 5 numbers per image; expected 12"),
 ])
 def test_a_wrong_argument_is_named_before_training(options, named, vae, images, rng):
     with pytest.raises(ValueError, match=named):
@@ -174,8 +174,8 @@ def test_a_platform_of_32_bits_trains_the_same(rng):
 
 
 @pytest.mark.parametrize("options, message", [
-    (dict(samples=3), "samples is 3, and the model's own loss takes one; expected an objective"),
-    (dict(validation_labels=np.zeros(50, int)), "validation_labels came without images; expected validation"),
+    (dict(samples=3), "samples is 3, but the model's own loss takes one; expected an objective"),
+    (dict(validation_labels=np.zeros(50, int)), "validation_labels were given without images; expected validation"),
 ])
 def test_an_argument_without_effect_is_refused(options, message, vae, images, rng):
     with pytest.raises(ValueError, match=message):

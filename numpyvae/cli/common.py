@@ -37,7 +37,7 @@ def load_run(model: str) -> tuple[nv.VAE, str]:
     path = os.path.join(model, "model.npz") if os.path.isdir(model) else model
     vae = nv.load(path)
     if not isinstance(vae, nv.VAE):
-        raise ValueError(f"{path} holds an {type(vae).__name__}; expected a VAE, as numpyvae train makes")
+        raise ValueError(f"{path} holds a model of type {type(vae).__name__}; expected a VAE, as numpyvae train saves")
     return vae, os.path.dirname(path)
 
 

@@ -90,7 +90,7 @@ def _metrics_of(folder: str, model: str) -> dict[str, Any]:
             metrics = json.load(file)
         return metrics | {"configuration": metrics["configuration"] | {}, "records": list(metrics["records"])}
     except FileNotFoundError:
-        raise FileNotFoundError(f"RUN is {model!r}, beside which there is no metrics.json; expected the folder of a "
-                                "run that numpyvae train finished") from None
+        raise FileNotFoundError(f"RUN is {model!r}, but it has no metrics.json; expected the folder of a run that "
+                                "numpyvae train has finished") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read ({error!r}); expected what numpyvae train wrote") from error
+        raise ValueError(f"{path} cannot be read ({error!r}); expected the file that numpyvae train wrote") from error

@@ -28,7 +28,7 @@ def add_sample(commands: Any) -> None:
 
 
 def add_reconstruct(commands: Any) -> None:
-    reconstruct = commands.add_parser("reconstruct", help="send test images through a trained model and back",
+    reconstruct = commands.add_parser("reconstruct", help="encode and decode test images with a trained model",
                                       formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     reconstruct.set_defaults(run=run_reconstruct)
     add_run(reconstruct)
@@ -64,7 +64,8 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     labels = None
     if vae.n_classes is not None:
         if data.test_labels is None:
-            raise ValueError(f"the model was trained with labels, and {options.data} has none; expected data that has")
+            raise ValueError(f"the model was trained with labels, but {options.data} has none; expected data "
+                             "with labels")
         labels = data.test_labels[:options.n]
     from ..report import plots
     return _write_picture(lambda images, ax: plots.reconstructions(vae, images, ax=ax, labels=labels), images, options,
@@ -79,7 +80,7 @@ def _write_picture(draw: Callable[..., Any], images: np.ndarray, options: argpar
     try:
         figure.savefig(path, dpi=150, bbox_inches="tight")
     except (OSError, ValueError) as error:
-        raise ValueError(f"--out is {path!r}, which cannot be written ({error}); expected a picture such as "
-                         "samples.png in a folder of your own") from error
+        raise ValueError(f"--out is {path!r}, which cannot be written ({error}); expected a picture, such as "
+                         "samples.png, in a folder that you can write to") from error
     print(json.dumps({"picture": path, "images": len(images)}) if options.json else path)
     return 0

@@ -46,7 +46,7 @@ def add_train(commands: Any) -> None:
     model.add_argument("--network", choices=["dense", "conv"], default="dense",
                        help="dense layers only, or convolutions that each halve the image, and one dense layer")
     model.add_argument("--hidden", type=whole, nargs="*", default=None, metavar="N",
-                       help="sizes of the dense hidden layers (default: 400; with --network conv only one: 256)")
+                       help="sizes of the dense hidden layers (default: 400; with --network conv one size, 256)")
     model.add_argument("--channels", type=whole, nargs="+", default=[32, 64], metavar="N",
                        help="channels of the convolutions, for --network conv")
     model.add_argument("--conditional", action="store_true", help="tell encoder and decoder the label of each image")
@@ -54,7 +54,7 @@ def add_train(commands: Any) -> None:
     model.add_argument("--likelihood", choices=list(LIKELIHOODS), default="bernoulli",
                        help="distribution of a pixel, given the decoder's output")
     model.add_argument("--sigma", type=positive, default=1.0,
-                       help="of a pixel: its standard deviation (gaussian) or its scale (student-t)")
+                       help="standard deviation (gaussian) or scale (student-t) of a pixel")
     model.add_argument("--beta", type=not_negative, default=1.0, help="weight of the KL term")
     model.add_argument("--activation", choices=list(ACTIVATIONS), default="relu", help="activation of hidden layers")
     model.add_argument("--init", choices=list(INITS), default="fan-in", help="how initial weights are drawn")
@@ -64,14 +64,14 @@ def add_train(commands: Any) -> None:
     training.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="how weights are updated")
     training.add_argument("--lr", type=positive, default=1e-3, help="learning rate")
     training.add_argument("--binarize", choices=BINARIZE, default="none",
-                          help="draw pixels as 0 or 1: never, anew in every epoch, or once")
+                          help="draw pixels as 0 or 1: never, in every epoch, or once")
     training.add_argument("--objective", choices=OBJECTIVES, default="elbo", help="the loss or its gradient estimator")
     training.add_argument("--samples", type=whole, default=1, metavar="K", help="codes per image, for iwae and dreg")
     training.add_argument("--lr-end", type=positive, default=None, metavar="LR",
                           help="lower the learning rate smoothly to this")
     training.add_argument("--warmup", type=count, default=0, metavar="N", help="epochs over which beta grows from 0")
     training.add_argument("--checkpoint-every", default="1 minute", metavar="INTERVAL",
-                          help="how often the run is saved: '500 steps', '2 minutes'")
+                          help="how often to save the run: '500 steps', '2 minutes'")
     training.add_argument("--resume", default=None, metavar="OUT",
                           help="resume the run in this folder, with the options it was started with")
     training.add_argument("--out", default=None, metavar="DIR",
@@ -97,7 +97,7 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
     rng = np.random.default_rng(options.seed)
     labels, test_labels = (data.train_labels, data.test_labels) if options.conditional else (None, None)
     if options.conditional and (labels is None or labels.dtype.kind not in "iu"):
-        raise ValueError(f"--conditional needs labels, and {options.data} has none; expected strokes, mnist, or an "
+        raise ValueError(f"--conditional needs labels, but {options.data} has none; expected strokes, mnist, or an "
                          ".npz file with whole numbers as labels")
     sizes = _sizes(options, data.train.shape[1:], labels)
     vae = _make_vae(options, sizes, rng)
@@ -109,7 +109,7 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
         write_json(os.path.join(out, "run.json"),
                    {name: value for name, value in vars(options).items() if name not in ("run", "json", "resume")})
     elif resume is None:
-        say(f"{out} holds no checkpoint yet: the run begins anew")
+        say(f"{out} holds no checkpoint yet: starting the run from the beginning")
     say(f"training on {data.name}: {len(data.train):,} images, {len(vae.parameters):,} weights")
     records: list[nv.Record] = []
     try:
@@ -129,7 +129,7 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
         if records:
             say(f"numpyvae: the model after epoch {records[-1].epoch} is in {model_path}")
         if os.path.exists(checkpoint):
-            say(f"numpyvae: go on with  numpyvae train --resume {shlex.quote(out)}")
+            say(f"numpyvae: resume with  numpyvae train --resume {shlex.quote(out)}")
         raise
     metrics = _metrics(records, configuration)
     write_json(os.path.join(out, "metrics.json"), metrics)
@@ -188,10 +188,10 @@ def _options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
             saved = json.load(file)
         return argparse.Namespace(**{**vars(now), **saved, "out": out, "data_dir": now.data_dir or saved["data_dir"]})
     except OSError as error:
-        raise type(error)(f"--resume is {out!r}, in which no run.json can be read ({error.strerror}); expected the "
-                          "folder of a run that numpyvae train began") from None
+        raise type(error)(f"--resume is {out!r}, but its run.json cannot be read ({error.strerror}); expected the "
+                          "folder of a run that numpyvae train started") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path!r} cannot be read ({error}); expected what numpyvae train wrote") from error
+        raise ValueError(f"{path!r} cannot be read ({error}); expected the file that numpyvae train wrote") from error
 
 
 def _objective(options: argparse.Namespace) -> Any:
@@ -205,14 +205,15 @@ def _sizes(options: argparse.Namespace, shape: tuple[int, ...], labels: np.ndarr
         classes = {} if labels is None else {"n_classes": int(labels.max()) + 1}
         return {"n_data": math.prod(shape), "hidden": hidden, **classes}
     if labels is not None:
-        raise ValueError("--conditional and --network conv were given together; expected one of them: the label stands "
-                         "beside rows of pixels, which dense layers take")
+        raise ValueError("--conditional and --network conv were given together; expected one of them: labels are "
+                         "appended to rows of pixels, which only dense layers take")
     picture = picture_shape(shape)
     if picture is None:
         raise ValueError(f"--network is conv, but the data's rows have shape {shape}; expected images, as "
                          "(N, height, width) or (N, height, width, channels): use --network dense")
     if options.hidden is not None and len(options.hidden) != 1:
-        raise ValueError(f"--hidden is {options.hidden}; expected one size with --network conv, of its dense layer")
+        raise ValueError(f"--hidden is {options.hidden}; expected one size with --network conv: that of its "
+                         "dense layer")
     (n_hidden,) = options.hidden or [256]
     return {"shape": list((*picture, 1)[:3]), "channels": options.channels, "n_hidden": n_hidden}
 
@@ -257,7 +258,7 @@ def _make_folder(path: str) -> None:
         os.unlink(probe)
     except (OSError, ValueError) as error:    # ValueError: a null byte in the name
         raise OSError(f"--out is {path!r}, which cannot be written ({getattr(error, 'strerror', error)}); "
-                      "choose a folder of your own") from error
+                      "choose a folder that you can write to") from error
 
 
 @contextlib.contextmanager
@@ -267,7 +268,7 @@ def _alone_in(out: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise ValueError(f"--out is {out!r}, where another numpyvae train is at work; wait for it to end, or choose "
+        raise ValueError(f"--out is {out!r}, which another numpyvae train is using; wait for it to end, or choose "
                          "another folder") from None
     try:
         yield

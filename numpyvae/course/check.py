@@ -40,7 +40,7 @@ class Check:
 
     def __getattr__(self, name: str) -> Callable[[Any], None]:
         if name.startswith("_") or name not in self._judges:
-            raise AttributeError(f"there is no exercise {name!r}; there are {', '.join(self._judges)}")
+            raise AttributeError(f"there is no exercise {name!r}; the exercises are {', '.join(self._judges)}")
 
         def check(answer: Any) -> None:
             self._verdicts[name], reason = verdict(self._judges[name], answer)
@@ -66,7 +66,7 @@ def verdict(judge: Callable[[Any, np.random.Generator], None], answer: Any) -> t
     except NotYet as reason:
         return NOT_YET, str(reason)
     except Exception as error:
-        return NOT_YET, f"it stops with {type(error).__name__}: {error}"
+        return NOT_YET, f"it raises {type(error).__name__}: {error}"
     return DONE, ""
 
 
@@ -115,5 +115,6 @@ def expect(found: Any, expected: Any, what: str = "the result", mistakes: Mappin
         raise NotYet(f"{what} has the wrong sign")
     share = found.ravel()[np.argmax(np.abs(expected))] / expected.ravel()[np.argmax(np.abs(expected))]
     if share and is_same(share * expected):
-        raise NotYet(f"{what} is {share:.4g} times what it should be: look for a missing factor, or a mean for a sum")
+        raise NotYet(f"{what} is {share:.4g} times what it should be: look for a missing factor, or a mean "
+                     "where a sum belongs")
     raise NotYet(f"{what} is off by {np.max(np.abs(found - expected)):.3g} at the worst entry")

@@ -16,7 +16,7 @@ class ClaimFailed(Exception):
 def claim(name: str, value: float, expected: float, tol: float, judged: bool = True) -> None:
     """Print that |value - expected| <= tol, or raise ClaimFailed.  With judged=False it only prints."""
     if not judged:
-        print(f"{name}: {value:.6g} on this data; the text says {expected:g}, of `strokes`")
+        print(f"{name}: {value:.6g} on this data; the text says {expected:g}, for `strokes`")
         return
     line = f"claim {name}: {value:.6g}, the text says {expected:g} ± {tol:g}"
     if not abs(value - expected) <= tol:

@@ -17,7 +17,7 @@ def squared_error_gradient(answer: Any, rng: np.random.Generator) -> None:
         "there is a 2 too many: it cancels the half in front of the square": 2 * right,
         "you divided by sigma, not by its square": right * sigma,
         "sigma is missing": right * sigma**2,
-        "the mean is taken over the pixels as well; they are summed": right / 6,
+        "the mean is taken over the pixels as well; sum over the pixels": right / 6,
         "the wrong way round: where m is too bright, the gradient is positive": -right,
         "that is the loss, not its gradient": 0.5 * np.mean(np.sum((m - x)**2, axis=1)) / sigma**2,
     })
@@ -34,11 +34,11 @@ def fit_gaussian(answer: Any, rng: np.random.Generator) -> None:
                                          "that is the mean of all numbers; each column has its own": codes.mean()})
     expect(result[1], covariance, "the covariance", {
         "those are the variances alone; the codes are correlated": codes.var(axis=0),
-        "off the diagonal the covariance is not zero": np.diag(codes.var(axis=0)),
+        "the covariance is not zero off the diagonal": np.diag(codes.var(axis=0)),
         "that is the correlation matrix: the scale is lost": np.corrcoef(codes.T),
-        "the mean is not taken off": codes.T @ codes / 2000,
+        "the mean is not subtracted": codes.T @ codes / 2000,
         "divide by the number of codes": covariance * 2000,
-        "that is the covariance between images, (N, N): the other axis": np.zeros((2000, 2000)),
+        "that is the covariance between images, (N, N): use the other axis": np.zeros((2000, 2000)),
     }, rtol=2e-3, atol=2e-3)
 
 
@@ -54,7 +54,7 @@ def share_of_holes(answer: Any, rng: np.random.Generator) -> None:
             "that is the share outside the holes": np.mean(distance.min(axis=1) <= limit),
             "the square root is missing: squared distances are compared": np.mean(distance.min(axis=1)**2 > limit),
             "that is the number of codes; divide by how many there are": np.sum(distance.min(axis=1) > limit),
-            "that counts pairs; take the nearest code of each z first": np.mean(distance > limit),
+            "that counts pairs; take the code nearest to each z first": np.mean(distance > limit),
             "that is the mean distance to all codes; take the nearest": np.mean(distance.mean(axis=1) > limit),
-            "the nearest z of each code is taken: the other axis": np.mean(distance.min(axis=0) > limit)}
+            "that takes the z nearest to each code: use the other axis": np.mean(distance.min(axis=0) > limit)}
     expect(answer(z, codes, limit), right, "the share", mistakes)

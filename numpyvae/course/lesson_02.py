@@ -8,8 +8,8 @@ import numpy as np
 from .check import NotYet, exercise, expect
 
 BUGS = {1: "no activation derivative", 2: "mean for sum", 3: "half of the batch"}
-HINTS = {1: "all of dW is wrong and db is right: what do the two have in common, and what not?",
-         2: "only db is wrong: by which factor?", 3: "all of dW is wrong and db is right, and its slopes are there"}
+HINTS = {1: "all of dW is wrong and db is right: what do the two share, and where do they differ?",
+         2: "only db is wrong: by which factor?", 3: "all of dW is wrong and db is right, so the slopes are there"}
 
 
 @exercise
@@ -19,8 +19,8 @@ def dense_backward(answer: Any, rng: np.random.Generator) -> None:
     if not isinstance(result, (tuple, list)) or len(result) != 3:
         raise NotYet("expected three arrays: dx, dW, db")
     dx, dW, db = result
-    expect(dx, dy @ W.T, "dx", {"dx comes transposed, (I, B): write dy @ W.T": W @ dy.T})
-    expect(dW, x.T @ dy, "dW", {"dW comes transposed, (O, I): write x.T @ dy": dy.T @ x,
+    expect(dx, dy @ W.T, "dx", {"dx is transposed, (I, B): write dy @ W.T": W @ dy.T})
+    expect(dW, x.T @ dy, "dW", {"dW is transposed, (O, I): write x.T @ dy": dy.T @ x,
                                 "dW is a mean over the batch; the chain rule adds the rows": x.T @ dy / 4})
     expect(db, dy.sum(axis=0), "db", {"db is not summed over the batch: the bias is added to every row": dy,
                                       "db is a mean over the batch; the chain rule adds the rows": dy.mean(axis=0),
@@ -64,8 +64,8 @@ def sample_z(answer: Any, rng: np.random.Generator) -> None:
     expect(answer(mu, logvar, eps), mu + np.exp(0.5 * logvar) * eps, "z", {
         "that is the bug itself: exp(logvar) is the variance, and a standard deviation belongs here":
             mu + np.exp(logvar) * eps,
-        "logvar is a logarithm: take it away with exp": mu + logvar * eps,
+        "logvar is a logarithm: undo it with exp": mu + logvar * eps,
         "the noise has standard deviation 1 here: scale it": mu + eps,
         "there is no noise in it": mu,
-        "exp(logvar / 2) is added, not multiplied with the noise": mu + np.exp(0.5 * logvar) + eps,
+        "exp(logvar / 2) is added, not multiplied by the noise": mu + np.exp(0.5 * logvar) + eps,
     })

@@ -16,15 +16,15 @@ def log_likelihood(answer: Any, rng: np.random.Generator) -> None:
     square = np.sum((x - m)**2, axis=1) / (2 * sigma**2)
     right = -square - D * (np.log(sigma) + 0.5 * np.log(2 * np.pi))
     expect(answer(x, m, sigma), right, "the logarithm", {
-        "the sign is turned: that is the NLL": -right,
+        "the sign is flipped: that is the NLL": -right,
         "the normaliser is missing: the density would not integrate to 1": -square,
         "log sigma is missing": right + D * np.log(sigma),
         "1/2 log(2 pi) is missing": right + 0.5 * D * np.log(2 * np.pi),
-        "the normaliser counts once, not once a pixel": -square - np.log(sigma) - 0.5 * np.log(2 * np.pi),
-        "it is a mean over the pixels; independent pixels' logarithms add": right / D,
+        "the normaliser is counted once; it belongs to every pixel": -square - np.log(sigma) - 0.5 * np.log(2 * np.pi),
+        "it is a mean over the pixels; the logarithms of independent pixels add up": right / D,
         "the half in front of the square is missing": right - square,
         "sigma is not squared": right + square - square * sigma,
-        "that is the density; its logarithm is asked for": np.exp(right)})
+        "that is the density; return its logarithm": np.exp(right)})
     grid, h = np.linspace(-12, 12, 20001, retstep=True)
     total = np.sum(np.exp(answer(grid[:, None], np.zeros((20001, 1)), 0.5))) * h
     if not abs(total - 1) < 1e-6:
@@ -59,7 +59,8 @@ def ancestral_sampling(answer: Any, rng: np.random.Generator) -> None:
     if is_about(1.0):
         raise NotYet("the noise is not scaled by sigma")
     if not is_about(sigma**2):
-        raise NotYet(f"x - f(z) has variance {noise.mean():.3f}, expected sigma^2 = {sigma**2}; is x from this z?")
+        raise NotYet(f"x - f(z) has variance {noise.mean():.3f}, expected sigma^2 = {sigma**2}; "
+                     "is x drawn from this z?")
 
 
 @exercise
@@ -71,10 +72,10 @@ def grid_posterior(answer: Any, rng: np.random.Generator) -> None:
         return p / p.sum()
     expect(answer(log_px, log_w), normal(log_px + log_w), "the posterior", {
         "the probabilities do not sum to 1: divide by p(x)": np.exp(log_px + log_w),
-        "the largest is 1; their sum must be": np.exp(log_px + log_w - np.max(log_px + log_w)),
-        "the prior is forgotten": normal(log_px),
-        "the likelihood is forgotten": normal(log_w),
-        "those are the logarithms": log_px + log_w - np.log(np.sum(np.exp(log_px + log_w)))})
+        "the largest is 1; it is the sum that must be 1": np.exp(log_px + log_w - np.max(log_px + log_w)),
+        "the prior is missing": normal(log_px),
+        "the likelihood is missing": normal(log_w),
+        "those are the logarithms of the probabilities": log_px + log_w - np.log(np.sum(np.exp(log_px + log_w)))})
     far = np.asarray(answer(log_px - 2000, log_w), dtype=float)
     if not np.isfinite(far).all() or not np.allclose(far, normal(log_px + log_w)):
-        raise NotYet("at -2000 it breaks down: exp(-2000) is 0. Take the largest logarithm off before exp")
+        raise NotYet("at -2000 it breaks down: exp(-2000) is 0. Subtract the largest logarithm before exp")

@@ -24,9 +24,9 @@ def elbo_and_gap(answer: Any, rng: np.random.Generator) -> None:
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise NotYet("expected two numbers: the ELBO and the gap")
     expect(result[0], bound, "the ELBO", {
-        "the ELBO lacks - log q": np.sum(q * log_pxz) * area,
+        "the term - log q is missing": np.sum(q * log_pxz) * area,
         "the average is over q, not over the joint": np.sum(np.exp(log_pxz) * (log_pxz - log_q)) * area,
-        "the area of a cell is missing in the sum": bound / area,
+        "the area of a cell is missing from the sum": bound / area,
         "the ELBO has the wrong sign: it is log p(x, z) - log q": -bound})
     expect(result[1], log_px - bound, "the gap", {
         "the gap is never negative: it is log p(x) - ELBO": bound - log_px,
@@ -51,7 +51,7 @@ def matching_q(answer: Any, rng: np.random.Generator) -> None:
         "that is the standard deviation": np.sqrt(variance),
         "that is log sigma, half of logvar": 0.5 * np.log(variance),
         "the variance is not weighted by p": np.log(z.var(axis=0)),
-        "the mean is not taken off before squaring": np.log(p @ z**2)})
+        "the mean is not subtracted before squaring": np.log(p @ z**2)})
 
 
 @exercise

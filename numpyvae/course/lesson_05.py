@@ -21,7 +21,7 @@ def kl(answer: Any, rng: np.random.Generator) -> None:
     expect(answer(mu, logvar), right, "the KL", {
         "it is the lecture's misprint: log sigma where log sigma^2 belongs, and logvar is log sigma^2 already":
             0.5 * np.sum(np.exp(logvar) + mu**2 - 1 - 0.5 * logvar, axis=1),
-        "you took logvar for log sigma": 0.5 * np.sum(np.exp(2 * logvar) + mu**2 - 1 - 2 * logvar, axis=1),
+        "you used logvar as log sigma": 0.5 * np.sum(np.exp(2 * logvar) + mu**2 - 1 - 2 * logvar, axis=1),
         "it is a mean over the latent dimensions; independent dimensions add, so it must be a sum": right / 3,
         "it is a sum over the batch as well; each row has a KL of its own": right.sum(),
         "the half in front is missing": 2 * right,
@@ -35,7 +35,7 @@ def kl_backward(answer: Any, rng: np.random.Generator) -> None:
     mu, logvar = rng.standard_normal((2, 4, 3))
     result = answer(dkl, mu, logvar)
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise NotYet("it gives one thing; expected two, dmu and dlogvar")
+        raise NotYet("expected two arrays: dmu and dlogvar")
     dmu, dlogvar = gaussian_kl_backward(dkl, mu, logvar)
     column = dkl[:, None]
     unscaled = "the upstream gradient dkl is not used: multiply each row by its own"
@@ -43,8 +43,8 @@ def kl_backward(answer: Any, rng: np.random.Generator) -> None:
                                    0.5 * dmu})
     expect(result[1], dlogvar, "dlogvar", {
         unscaled: 0.5 * (np.exp(logvar) - 1),
-        "dlogvar lacks the half": 2 * dlogvar,
-        "you differentiated for sigma^2, not for logvar: multiply by d sigma^2 / d logvar = sigma^2":
+        "the half is missing in dlogvar": 2 * dlogvar,
+        "you differentiated with respect to sigma^2, not logvar: multiply by d sigma^2 / d logvar = sigma^2":
             column * 0.5 * (1 - np.exp(-logvar)),
         "that is the misprint's gradient": column * 0.5 * (np.exp(logvar) - 0.5),
     })
@@ -58,7 +58,7 @@ def kl_to_wide_prior(answer: Any, rng: np.random.Generator) -> None:
     expect(answer(mu, logvar, t), right, "the KL", {
         "t was left out": gaussian_kl(mu, logvar),
         "the prior's own log t^2 is missing": right - 3 * np.log(t),
-        "you divided by t where its square belongs, or took t for the variance":
+        "you divided by t where its square belongs, or used t as the variance":
             0.5 * np.sum((np.exp(logvar) + mu**2) / t - 1 - logvar + np.log(t), axis=1),
         "mu^2 has to be divided by t^2 as well":
             0.5 * np.sum(np.exp(logvar) / t**2 + mu**2 - 1 - logvar + np.log(t**2), axis=1),

@@ -24,13 +24,13 @@ def score_estimates(answer: Any, rng: np.random.Generator) -> None:
         "the estimate for mu is the score alone: multiply it by f": d / variance,
         "the estimate for mu has the wrong sign: log q rises where mu moves towards z": -f * d / variance,
         "you divided by sigma; the variance belongs there": f * d / np.sqrt(variance),
-        "the variance is missing under z - mu": f * d,
+        "z - mu is not divided by the variance": f * d,
     })
     right = f * 0.5 * (d**2 / variance - 1)
     expect(dlogvar, right, "the estimate for logvar", {
         "the half is missing in the estimate for logvar": 2 * right,
-        "you differentiated for sigma, not for log sigma^2": f * (d**2 / variance - 1) / np.sqrt(variance),
-        "you differentiated for sigma^2, not for its logarithm": right / variance,
+        "you differentiated with respect to sigma, not log sigma^2": f * (d**2 / variance - 1) / np.sqrt(variance),
+        "you differentiated with respect to sigma^2, not its logarithm": right / variance,
         "the -1 of the normaliser 1/sigma is missing": f * 0.5 * d**2 / variance,
         "the estimate for logvar is the score alone: multiply it by f": 0.5 * (d**2 / variance - 1),
     })
@@ -51,8 +51,8 @@ def reparameterize_backward(answer: Any, rng: np.random.Generator) -> None:
     expect(first[0], numeric("mu"), "dmu", {"dz is not used: multiply by it": np.ones_like(dz)})
     expect(first[1], numeric("logvar"), "dlogvar", {
         "the half is missing: sigma = exp(logvar / 2)": dz * eps * sigma,
-        "the noise is missing in dlogvar": dz * sigma * 0.5,
-        "you differentiated for sigma: multiply by d sigma / d logvar": dz * eps,
+        "the noise is missing from dlogvar": dz * sigma * 0.5,
+        "you differentiated with respect to sigma: multiply by d sigma / d logvar": dz * eps,
         "exp(logvar) is the variance; sigma belongs there": dz * eps * np.exp(logvar) * 0.5,
         "dz is not used in dlogvar": eps * sigma * 0.5,
     })
@@ -71,11 +71,11 @@ def with_baseline(answer: Any, rng: np.random.Generator) -> None:
     if np.allclose(found, (f + f.mean()) * eps):
         raise NotYet("the baseline is added; subtract it")
     if not found.any():
-        raise NotYet("the baseline is f(z) itself: it depends on z, and nothing is left of the gradient")
+        raise NotYet("the baseline is f(z) itself: it depends on z, so nothing is left of the gradient")
     truth = 1.0 + 0.3 * np.exp(-0.5)    # d/dmu E[f] by hand
     error = found.std() / np.sqrt(n) + 1e-12
     if abs(found.mean() - truth) > 8 * error + 0.02:
-        raise NotYet(f"the mean is {found.mean():.3f}, the gradient {truth:.3f}: what you took away has a mean, or "
+        raise NotYet(f"the mean is {found.mean():.3f}, the gradient {truth:.3f}: what you subtracted has a mean, or "
                      "depends on z")
     if found.var() > (f * eps).var() / 100:
-        raise NotYet("the mean is right, but the variance is hardly smaller: take away a number near f itself")
+        raise NotYet("the mean is right, but the variance is hardly smaller: subtract a number near f itself")

@@ -35,7 +35,7 @@ def five_steps(answer: Any, rng: np.random.Generator) -> None:
     x, eps, p = draw_case(rng)
     result = answer(x, eps, p)
     if not isinstance(result, (tuple, list)) or len(result) != len(STEPS):
-        raise NotYet(f"expected seven things: {', '.join(STEPS)}")
+        raise NotYet(f"expected seven values: {', '.join(STEPS)}")
     h, mu, s, z, g, a, loss = forward(x, eps, p)
     nll = np.sum(np.log(1 + np.exp(a)) - x * a, axis=1)
     kl = 0.5 * np.sum(np.exp(s) + mu**2 - 1 - s, axis=1)
@@ -52,7 +52,7 @@ def five_steps(answer: Any, rng: np.random.Generator) -> None:
               "the loss lacks the KL": np.mean(nll),
               "the loss lacks the NLL": np.mean(kl),
               "the KL is subtracted": np.mean(nll - kl),
-              "the loss is a row's; take the mean over the batch": nll + kl}}
+              "that is one loss per row; take the mean over the batch": nll + kl}}
     for name, found, right in zip(STEPS, result, (h, mu, s, z, g, a, loss)):
         expect(found, right, name, mistakes.get(name))
 
@@ -72,7 +72,7 @@ def whole_gradient(answer: Any, rng: np.random.Generator) -> None:
             moved[index] += 1e-30j
             gradient[index] = forward(x, eps, {**p, name: moved})[-1].imag / 1e-30
         return gradient
-    reason = {"b3": "b3 is the first on the way back: da = (sigmoid(a) - x) / B",
+    reason = {"b3": "b3 comes first on the way back: da = (sigmoid(a) - x) / B",
               "W3": "W3 is wrong though b3 is right: dW3 = g^T da", "b2": "the error enters in dt = dg (1 - g^2)",
               "W2": "W2 is wrong though b2 is right: dW2 = z^T dt",
               "bmu": "the error enters in dmu = dz + mu / B: two paths meet there",
@@ -110,5 +110,5 @@ def nearest_labels(answer: Any, rng: np.random.Generator) -> None:
         if np.array_equal(found, labels[wrong]):
             raise NotYet(words)
     if np.array_equal(found, squared.argmin(axis=1)):
-        raise NotYet("those are the places of the nearest codes; their labels are asked for")
+        raise NotYet("those are the indices of the nearest codes; return their labels")
     expect(found, labels[squared.argmin(axis=1)], "the labels")

@@ -57,7 +57,8 @@ def _read_npz(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
         images = _as_images(path, read(images_name))
         labels = None if labels_name is None else read(labels_name)
     if labels is not None and labels.shape != (len(images),):
-        raise ValueError(f"{path} holds labels {labels.shape} for {len(images)} images; expected ({len(images)},)")
+        raise ValueError(f"{path} holds labels of shape {labels.shape} for {len(images)} images; expected "
+                         f"({len(images)},)")
     return images, labels
 
 
@@ -68,15 +69,15 @@ def _read_folder(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
     if not files:
         files, labels = [(file, 0) for file in _pictures(path)], None
     if not files:
-        raise ValueError(f"{path} holds no pictures; expected files such as .png or .jpg, or subfolders of them")
+        raise ValueError(f"{path} holds no pictures; expected files such as .png or .jpg, or subfolders of such files")
     images: list[np.ndarray] = []
     for file, _ in files:
         images.append(_read_picture(file))
         if images[-1].shape != images[0].shape:
-            raise ValueError(f"{file} has {_size(images[-1])} pixels, {files[0][0].name} has {_size(images[0])}; "
-                             "expected pictures of one size: resize them")
+            raise ValueError(f"{file} has {_size(images[-1])} pixels, but {files[0][0].name} has {_size(images[0])}; "
+                             "expected pictures of the same size: resize them")
         if len(images) * images[0].size > MAX_BYTES:
-            raise ValueError(f"{path} holds more than {MAX_BYTES:,} pixels; expected at most that: use fewer")
+            raise ValueError(f"{path} holds more than {MAX_BYTES:,} pixels; expected at most that: use fewer pictures")
     return np.stack(images), labels
 
 
@@ -96,13 +97,13 @@ def _read_picture(path: pathlib.Path) -> np.ndarray:
             with Image.open(path) as picture:
                 return np.asarray(picture.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"{path} cannot be read as a picture ({one_line(error)}); mend or remove it") from error
+        raise ValueError(f"{path} cannot be read as a picture ({one_line(error)}); repair or remove it") from error
 
 
 def _as_images(path: pathlib.Path, array: np.ndarray) -> np.ndarray:
     """uint8 for whole numbers, float32 for floats."""
     if array.ndim < 2 or array.size == 0:
-        raise ValueError(f"{path} holds an array {array.shape}; expected (N, ...) with at least one image")
+        raise ValueError(f"{path} holds an array of shape {array.shape}; expected (N, ...) with at least one image")
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
             raise ValueError(f"{path} holds NaN or infinity; expected finite pixels: replace or drop them")

@@ -66,5 +66,5 @@ def parse_idx(file: BinaryIO, name: str) -> np.ndarray:
                              "get the file again")
         data += block
     if file.read(1):
-        raise ValueError(f"{name} goes on after the {size:,} bytes that its header promises; get the file again")
+        raise ValueError(f"{name} continues past the {size:,} bytes that its header promises; get the file again")
     return np.frombuffer(bytes(data), dtype).reshape(shape).astype(dtype.newbyteorder("="))

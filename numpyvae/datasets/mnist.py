@@ -78,8 +78,8 @@ def _download(name: str, folder: pathlib.Path) -> pathlib.Path:
         except (OSError, ValueError, EOFError, zlib.error) as error:
             failures.append(f"{mirror.split('/')[2]}: {getattr(error, 'reason', None) or error}")
     raise OSError(f"MNIST's {name} is not in {folder.parent} and could not be downloaded ({'; '.join(failures)}); "
-                  "go on with the embedded data, --data strokes, or name a folder that has MNIST's four files with "
-                  "--data-dir or NUMPYVAE_DATA")
+                  "use the embedded data, --data strokes, or point --data-dir or NUMPYVAE_DATA to a folder with "
+                  "MNIST's four files")
 
 
 def _fetch(url: str) -> bytes:

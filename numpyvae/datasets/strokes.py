@@ -103,7 +103,7 @@ def load_strokes(split: str) -> tuple[np.ndarray, np.ndarray]:
     found = hashlib.sha256(content).hexdigest()
     if found != FROZEN_SHA256:
         raise ValueError(f"{FROZEN} has SHA-256 {found}; expected {FROZEN_SHA256}; restore the file, "
-                         "or delete it and the set is drawn anew")
+                         "or delete it, and the set is drawn again")
     with np.load(io.BytesIO(content), allow_pickle=False) as frozen:
         return frozen[f"{split}_images"], frozen[f"{split}_factors"]
 

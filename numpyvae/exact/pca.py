@@ -105,7 +105,7 @@ def gaussian_log_likelihood(x: Array, mean: Array, covariance: Array) -> Array:
     try:
         L = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
-        raise ValueError("covariance is not positive definite; expected one that is: x varies in every direction"
+        raise ValueError("covariance is not positive definite; expected one that is: x must vary in every direction"
                          ) from None
     residual = np.linalg.solve(L, (np.asarray(x) - mean).T)
     return -0.5 * (np.sum(residual**2, axis=0) + len(L) * np.log(2 * np.pi)) - np.sum(np.log(np.diag(L)))
@@ -123,7 +123,7 @@ def solve_linear_vae(vae: VAE, x: Array) -> ProbabilisticPCA:
     """
     sigma2 = vae.beta * sigma_of_linear(vae)**2
     if sigma2 == 0:
-        raise ValueError("the VAE's beta is 0; expected a number above 0: without a KL there is no best variance")
+        raise ValueError("the VAE's beta is 0; expected a number above 0: without the KL no variance is best")
     x = vae.check_data(x).astype(float)
     mean = x.mean(axis=0)
     values, vectors = np.linalg.eigh((x - mean).T @ (x - mean) / len(x))

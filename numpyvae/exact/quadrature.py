@@ -34,8 +34,8 @@ def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[A
     Raises ValueError for more than two dimensions, where a grid grows too large.
     """
     if not 1 <= n_latent <= MAX_DIMENSIONS:
-        raise ValueError(f"n_latent is {n_latent}; expected 1 or 2: a grid over more dimensions grows too large, "
-                         "use importance sampling there")
+        raise ValueError(f"n_latent is {n_latent}; expected 1 or 2: a grid over more dimensions is too large, "
+                         "so use importance sampling")
     axis, h = np.linspace(-reach, reach, points, retstep=True)
     z = np.array(list(itertools.product(axis, repeat=n_latent)))
     zero = np.zeros_like(z)

@@ -86,7 +86,7 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
     one_of("decodes_to", decodes_to, DECODES_TO)
     if model is not None:
         if not isinstance(model, VAE):
-            raise TypeError(f"model is {type(model).__name__}; expected a numpyvae VAE: hand over any other by its "
+            raise TypeError(f"model is {type(model).__name__}; expected a numpyvae VAE: pass any other model as "
                             "functions, encode=, sample_z=, decode=, loss=")
         if x is None:
             raise ValueError("x is missing; expected some images (B, D) to examine the model with")
@@ -137,10 +137,10 @@ def _model(model: VAE, x: Array, labels: Array | None, rng: np.random.Generator)
 def _images(x: Array | None) -> Array:
     """x as the checks need it."""
     if x is None:
-        raise ValueError("x is missing; expected some images (B, D), of the range that the model trains on")
+        raise ValueError("x is missing; expected some images (B, D), in the range that the model trains on")
     x = np.asarray(x)
     if x.ndim != 2 or len(x) < 4 or x.dtype.kind != "f":
         raise ValueError(f"x has shape {x.shape} and dtype {x.dtype}; expected (B, D) floats with at least four images")
     if not np.isfinite(x).all() or x.max() == x.min():
-        raise ValueError("x holds NaN or infinity, or one value only; expected ordinary images")
+        raise ValueError("x holds NaN or infinity, or only one value; expected ordinary images")
     return x

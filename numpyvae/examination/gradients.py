@@ -28,7 +28,7 @@ def check_gradients(subject: Subject) -> Finding:
         if name not in given or given[name].shape != array.shape:
             got = f"has shape {given[name].shape}" if name in given else "is missing"
             return Finding("gradients", WRONG, f"the gradient for {name} {got}; expected shape {array.shape}.",
-                           "give one gradient for each array, of its shape; a transpose may be missing.")
+                           "give one gradient for each array, of the same shape; a transpose may be missing.")
     precision = "float64" if subject.rounding < 1e-10 else "float32"
     analytic, of_loss, of_kl = {}, {}, {}
     for name, array in subject.parameters.items():
@@ -49,7 +49,7 @@ def check_gradients(subject: Subject) -> Finding:
     if any(not np.array_equal(given[name], again[name]) for name in wrong):
         return Finding("gradients", WRONG, evidence + " Two calls with the same eps differ.",
                        "noise is drawn twice, once forward and once backward: keep eps and use it in both. (Or each "
-                       "gradient is added to the last one: set them to zero first.)")
+                       "gradient is added to the previous one: set them to zero first.)")
     return Finding("gradients", WRONG, evidence, _other_loss(analytic, of_loss, of_kl, TOLERANCE[precision])
                    or _place(wrong, list(errors)))
 
@@ -103,8 +103,8 @@ def _place(wrong: list[str], names: list[str]) -> str:
         return (f"the error enters just after {last}, at the loss: look at the NLL's gradient for the decoder's "
                 "output. For logits it is y - x, for Gaussian means (y - x) / sigma^2, without a factor y (1 - y).")
     if len(wrong) == 1:
-        return f"only {last} is wrong, what lies before it is right: look at the line that computes this gradient."
-    return (f"the error enters just after {last}: what comes later in the data's way is right. Look at the backward "
-            f"pass between {last} and {names[names.index(last) + 1]}: a derivative of another activation (1 - y^2 "
+        return f"only {last} is wrong, and what comes before it is right: look at the line that computes this gradient."
+    return (f"the error enters just after {last}: what comes after it in the data flow is right. Look at the backward "
+            f"pass between {last} and {names[names.index(last) + 1]}: the derivative of another activation (1 - y^2 "
             "belongs to tanh, y (1 - y) to the sigmoid), or one written from the output but given the input, or the "
-            "reverse; a missing mask of a relu; an upstream gradient that was kept from another layer.")
+            "reverse; a missing relu mask; an upstream gradient that was kept from another layer.")

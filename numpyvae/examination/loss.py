@@ -156,12 +156,12 @@ def _nll_formulas(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
         y = subject.mean(theta)
         twice = sigmoid(y)
         formulas |= {
-            "sigmoid is applied twice: the loss takes logits and was given probabilities":
+            "sigmoid is applied twice: the loss takes logits but was given probabilities":
                 -np.sum(x * np.log(twice) + (1 - x) * np.log(1 - twice), axis=1),
             "the term (1 - x) log(1 - y) is missing": -np.sum(x * safe_log(y), axis=1),
             "the loss is a squared error, which is a Gaussian's NLL; a Bernoulli's is the cross-entropy":
                 np.sum((x - y)**2, axis=1),
-            "the squared error is taken of the logits": np.sum((x - theta)**2, axis=1),
+            "the squared error is that of the logits, not of the means": np.sum((x - theta)**2, axis=1),
         }
     else:
         mean = subject.mean(theta)
@@ -173,7 +173,7 @@ def _nll_formulas(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
             formulas |= {
                 "the decoder's logvar is used as log sigma":
                     np.sum(0.5 * square * np.exp(-2 * logvar) + logvar, axis=1),
-                "the decoder's logvar is missing beside the scaled square":
+                "the term logvar / 2 is missing next to the scaled square":
                     np.sum(0.5 * square * np.exp(-logvar), axis=1),
                 "the decoder's logvar is not used: the loss is the squared error": np.sum(square, axis=1),
             }
@@ -186,16 +186,16 @@ def _kl_formulas(right: Array, mu: Array, logvar: Array) -> dict[str, Array]:
     with np.errstate(all="ignore"):
         formulas = {
             "logvar is used as log sigma in the KL": 0.5 * np.exp(2 * s) + 0.5 * m**2 - s,
-            "the sign of logvar is turned": 0.5 * (np.exp(s) + m**2 + s),
+            "the sign of logvar is flipped": 0.5 * (np.exp(s) + m**2 + s),
             "exp(logvar) is missing": 0.5 * (m**2 - s),
             "logvar is missing": 0.5 * (np.exp(s) + m**2),
             "mu^2 is missing": 0.5 * (np.exp(s) - s),
             "mu is not squared": 0.5 * (np.exp(s) + m - s),
-            "mu^2 is counted twice: the half stands before the other terms only": 0.5 * (np.exp(s) - s) + m**2,
+            "mu^2 is counted twice: the half multiplies only the other terms": 0.5 * (np.exp(s) - s) + m**2,
             "exp(logvar / 2) stands where exp(logvar) belongs": 0.5 * (np.exp(0.5 * s) + m**2 - s),
             "logvar is used as the variance in the KL": 0.5 * (s + m**2 - np.log(s)),
             "logvar is used as the standard deviation in the KL": 0.5 * (s**2 + m**2 - np.log(s**2)),
-            "the two Gaussians are exchanged, KL(prior || q)": 0.5 * ((1 + m**2) * np.exp(-s) + s),
+            "the two Gaussians are swapped: KL(prior || q)": 0.5 * ((1 + m**2) * np.exp(-s) + s),
         }
     rows = {name: np.sum(value, axis=1) for name, value in formulas.items() if np.isfinite(value).all()}
     return {RIGHT: right, **rows}
@@ -210,7 +210,7 @@ def _likelihood_finding(subject: Subject, nll: str, kl: str, fits: list[Fit]) ->
     pixels = subject.likelihood
     if isinstance(pixels, Gaussian) and _is(fit.c / fit.a, -subject.x.shape[1] * (np.log(pixels.sigma) + HALF_LOG_2_PI),
                                             fit.error[2] / fit.a):
-        evidence += " D log(sigma sqrt(2 pi)) is left out: training is the same, but the loss is no log density."
+        evidence += " D log(sigma sqrt(2 pi)) is left out: training is the same, but the loss is not a log density."
     return Finding("likelihood", OK, evidence)
 
 
@@ -221,19 +221,19 @@ def _kl_finding(subject: Subject, measured: list[Measurement], kl: str, fits: li
     error = log_ratio.std() / np.sqrt(MONTE_CARLO)
     evidence = (f"first image: closed form {closed:.4f}, Monte Carlo {log_ratio.mean():.4f} +- {error:.4f} nats.")
     if kl != RIGHT:
-        return Finding("kl", WRONG, evidence + " The loss holds neither.", f"{kl}.")
+        return Finding("kl", WRONG, evidence + " The loss contains neither.", f"{kl}.")
     if _is(fit.b, 0.0, fit.error[1]) and fit.error[1] < UNKNOWN_BETA * abs(fit.a):
         return Finding("kl", OK if subject.beta == 0 else NOT_CHECKED,
-                       evidence + " The loss holds no KL, or next to none.")
+                       evidence + " The loss contains no KL, or next to none.")
     if fit.beta_error > UNKNOWN_BETA * max(abs(fit.beta), 0.1):
-        return Finding("kl", NOT_CHECKED, evidence + " In the loss it varies too little beside the noise to be seen: "
-                       "write loss(x, eps), or hand over a model that has trained a little.")
+        return Finding("kl", NOT_CHECKED, evidence + " In the loss it varies too little to be seen above the noise: "
+                       "write loss(x, eps), or pass a model that has been trained a little.")
     evidence += f" The loss follows the closed form, times {fit.b:.4g}."
     missing = 0.5 * subject.n_latent
     for constant in (missing, 2 * missing):
         if _is(fit.c / fit.b, constant, fit.error[2] / abs(fit.b)) and fit.error[2] < 0.1 * abs(fit.b):
-            return Finding("kl", WRONG, evidence + f" Beside it stands a constant of {fit.c / fit.b:.4f}.",
-                           f"the -1 of each latent dimension is missing (or has its sign turned): the KL is "
+            return Finding("kl", WRONG, evidence + f" A constant of {fit.c / fit.b:.4f} is added to it.",
+                           f"the -1 of each latent dimension is missing (or has its sign flipped): the KL is "
                            f"{constant:.4g} nats too large.  The gradient is right, the reported ELBO is not.")
     return Finding("kl", OK, evidence)
 
@@ -242,17 +242,18 @@ def _reduction_finding(subject: Subject, fits: list[Fit]) -> Finding:
     fit = fits[-1]
     error = max(f.beta_error for f in fits)
     betas = " and ".join(f"{f.beta:.4g} for batches of {f.n}" for f in fits)
-    evidence = f"b / a, the weight of the KL beside the NLL, is {betas} (+- {error:.2g}); expected {subject.beta:g}."
+    evidence = (f"b / a, the weight of the KL relative to the NLL, is {betas} (+- {error:.2g}); expected "
+                f"{subject.beta:g}.")
     if error > UNKNOWN_BETA * max(1.0, subject.beta) and abs(fit.beta - subject.beta) < STANDARD_ERRORS * error:
         return Finding("reduction", NOT_CHECKED, evidence + " The KL varies too little to tell: write loss(x, eps), or "
-                       "hand over a model that has trained a little.")
+                       "pass a model that has been trained a little.")
     tolerance = max(STANDARD_ERRORS * error, BETA_TOLERANCE * max(1.0, subject.beta))
     described = (f"The NLL is {_reduction([f.a for f in fits], fits, subject.x.shape[1], 'pixels')}, the KL "
                  f"{_reduction([f.b for f in fits], fits, subject.n_latent, 'latent dimensions')}.")
     if all(abs(f.beta - subject.beta) <= tolerance for f in fits):
         return Finding("reduction", OK, evidence + " " + described)
     mistake = f"{described} So the model trains with a hidden beta of {fit.beta / (subject.beta or 1):.4g}"
-    mistake += f" beside the beta {subject.beta:g} that was meant." if subject.beta != 1 else "."
+    mistake += f" on top of the intended beta of {subject.beta:g}." if subject.beta != 1 else "."
     if abs(fit.beta) <= tolerance:
         mistake += "  The KL has no weight to speak of: this is an autoencoder."
     elif fit.beta < 0:
@@ -262,7 +263,7 @@ def _reduction_finding(subject: Subject, fits: list[Fit]) -> Finding:
     else:
         mistake += "  The KL is too light: samples from the prior will look worse than reconstructions."
     return Finding("reduction", WRONG, evidence, mistake + "  Sum the NLL over pixels and the KL over latent "
-                   "dimensions, and treat the batch alike in both.")
+                   "dimensions, and treat the batch in the same way in both.")
 
 
 def _reduction(coefficients: list[float], fits: list[Fit], width: int, axis: str) -> str:
@@ -283,18 +284,19 @@ def _reduction(coefficients: list[float], fits: list[Fit], width: int, axis: str
 def _unexplained(subject: Subject, measured: list[Measurement]) -> tuple[Finding, Finding, Finding]:
     """No formula fits.  With frozen noise, only the NLL changes with eps: the KL does not depend on it."""
     fits = [_fit(m, m.nll[RIGHT], m.kl[RIGHT]) for m in measured]
-    evidence = f"no a, b, c make the loss a NLL + b KL + c: the best are off by {fits[-1].off:.3g} standard errors"
-    reduction = Finding("reduction", NOT_CHECKED, "likelihood or kl come first.")
+    evidence = ("the loss does not fit a NLL + b KL + c for any a, b, c: the best of them are off by "
+                f"{fits[-1].off:.3g} standard errors")
+    reduction = Finding("reduction", NOT_CHECKED, 'fix "likelihood" or "kl" first.')
     if subject.frozen:
         m = measured[-1]
         if _fit(_within_images(m), _centred(m.nll[RIGHT]), np.zeros_like(m.loss)).off < STANDARD_ERRORS:
             return (Finding("likelihood", OK, "for one image and different noise the loss changes as the NLL does."),
-                    Finding("kl", WRONG, evidence + ", though it follows the NLL when eps alone changes.",
-                            "the KL's formula: 1/2 sum(exp(logvar) + mu^2 - 1 - logvar)."), reduction)
+                    Finding("kl", WRONG, evidence + ", though it follows the NLL when only eps changes.",
+                            "the KL's formula is wrong; it is 1/2 sum(exp(logvar) + mu^2 - 1 - logvar)."), reduction)
     return (Finding("likelihood", WRONG, evidence + f" (decodes_to={subject.decodes_to!r}).",
-                    "the likelihood's formula; or decode and loss do not belong together (decodes_to says what "
+                    "the likelihood's formula is wrong; or decode and loss do not match (decodes_to says what "
                     "decode gives); or the loss does not use the z that sample_z gives."),
-            Finding("kl", NOT_CHECKED, "the likelihood comes first."), reduction)
+            Finding("kl", NOT_CHECKED, 'fix "likelihood" first.'), reduction)
 
 
 def _centred(values: Array) -> Array:
@@ -320,10 +322,10 @@ def check_finite(subject: Subject) -> Finding:
         for extreme_logvar in (-80, 80):
             if not np.isfinite(subject.sampled(one, extreme_logvar * one, None)).all():
                 return Finding("finite", WRONG, f"z is not finite at logvar {extreme_logvar}.",
-                               "sigma is exp(logvar / 2), which is finite there; the square of it may not be.")
+                               "sigma is exp(logvar / 2), which is finite there; its square may not be.")
     if subject.decode is None or not subject.frozen or subject.decodes_to not in ("logits", "probabilities"):
         return Finding("finite", NOT_CHECKED,
-                       "it needs a Bernoulli decoder and loss(x, eps): eps drives the logits up.")
+                       "this check needs a Bernoulli decoder and loss(x, eps): eps drives the logits up.")
     x = subject.x[:4]
     for power in range(1, 9):
         eps = 10.0**power * subject.noise((len(x), subject.n_latent))
@@ -339,5 +341,5 @@ def check_finite(subject: Subject) -> Finding:
     evidence = f"with {what} the loss is {loss:.6g}."
     if np.isfinite(loss):
         return Finding("finite", OK, evidence)
-    return Finding("finite", WRONG, evidence, "log(y) of a probability y that rounding made 0 or 1.  Compute the loss "
-                   "from the logit a: log(1 + e^a) - x a, with log(1 + e^a) = max(a, 0) + log(1 + e^-|a|).")
+    return Finding("finite", WRONG, evidence, "the loss takes log(y) of a probability y that rounding made 0 or 1.  "
+                   "Compute it from the logit a: log(1 + e^a) - x a, with log(1 + e^a) = max(a, 0) + log(1 + e^-|a|).")

@@ -48,7 +48,7 @@ class Examination:
         for finding in self.findings:
             if finding.check == check:
                 return finding
-        raise KeyError(f"no check is called {check!r}; there are {', '.join(f.check for f in self.findings)}")
+        raise KeyError(f"no check is called {check!r}; the checks are {', '.join(f.check for f in self.findings)}")
 
     @property
     def summary(self) -> str:

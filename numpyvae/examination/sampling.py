@@ -25,15 +25,15 @@ def check_noise(subject: Subject) -> Finding:
         if np.array_equal(subject.sampled(mu, logvar, None), subject.sampled(mu, logvar, None)):
             return Finding("noise", WRONG, "sample_z was called twice with the same mu and logvar and gave the same z.",
                            "the noise is constant: drawn once and baked in (by a compiler that traced the draw, a "
-                           "stored array, or a seed set anew in every call).  The decoder learns that one noise by "
-                           "heart and the ELBO comes out better than it is.  Draw anew in every call.")
+                           "stored array, or a seed reset in every call).  The decoder learns that one noise by "
+                           "heart and the ELBO comes out better than it is.  Draw new noise in every call.")
     if subject.loss is None:
         return Finding("noise", OK, "two draws of z from the same mu and logvar differ.")
     if not subject.frozen:
         same = subject.loss_value(subject.x) == subject.loss_value(subject.x)
         if same:
             return Finding("noise", WRONG, "loss was called twice with the same images and gave the same number.",
-                           "the noise is constant, or z is mu without noise.  Draw anew in every call; if the noise "
+                           "the noise is constant, or z is mu without noise.  Draw new noise in every call; if it "
                            "is an argument, write loss(x, eps).")
         return Finding("noise", OK, "two draws of z, and two losses of the same images, differ.")
     eps = subject.noise(mu.shape)
@@ -41,8 +41,8 @@ def check_noise(subject: Subject) -> Finding:
     other = subject.loss_value(subject.x, subject.noise(mu.shape))
     numbers = f"loss {first:.6g} with one eps, {again:.6g} with the same again, {other:.6g} with another."
     if first != again:
-        return Finding("noise", WRONG, numbers, "the loss draws noise of its own beside the eps that it is given: "
-                       "use that eps and no other.")
+        return Finding("noise", WRONG, numbers, "the loss draws noise of its own besides the eps that it is given: "
+                       "use only that eps.")
     if first == other:
         return Finding("noise", WRONG, numbers, "the loss does not depend on eps: the noise is constant, or z is mu.")
     return Finding("noise", OK, numbers)
@@ -62,7 +62,7 @@ def check_sampling(subject: Subject) -> Finding:
     z = subject.sampled(repeated_mu, repeated_logvar, None)
     if z.shape != (SETTINGS * DRAWS, subject.n_latent):
         return Finding("sampling", WRONG, f"sample_z gives shape {z.shape} for mu of shape "
-                       f"{(SETTINGS * DRAWS, subject.n_latent)}.", "z has one row for each row of mu.")
+                       f"{(SETTINGS * DRAWS, subject.n_latent)}.", "z must have one row for each row of mu.")
     z = z.reshape(rows).astype(float)
     mean, variance = z.mean(axis=1), z.var(axis=1)
     mu, logvar = mu[:, 0], logvar[:, 0]
@@ -92,18 +92,18 @@ def _variance_mistake(variance: Array, logvar: Array) -> str:
     """Which formula for sigma would give these variances."""
     formulas = {
         "exp(logvar) is used as the standard deviation: the variance is its square.  Write exp(logvar / 2).  No "
-        "gradient check sees this, since forward and backward agree; if the encoder means log sigma, hand over "
+        "gradient check sees this, since forward and backward agree; if the encoder gives log sigma, pass "
         "logvar = 2 log sigma": np.exp(2 * logvar),
         "logvar itself is used as the standard deviation: write exp(logvar / 2)": logvar**2,
         "exp(logvar / 4) is used as the standard deviation: write exp(logvar / 2)": np.exp(0.5 * logvar),
-        "the sign of logvar is turned: write exp(+logvar / 2)": np.exp(-logvar),
+        "the sign of logvar is flipped: write exp(+logvar / 2)": np.exp(-logvar),
         "the noise is not scaled: multiply it by exp(logvar / 2)": np.ones_like(logvar),
         "no noise is added: z is mu": np.zeros_like(logvar),
     }
     for words, expected in formulas.items():
         if np.all(np.abs(variance - expected) <= STANDARD_ERRORS * np.sqrt(2 / DRAWS) * expected + 1e-12):
             return words + "."
-    return "the noise is not N(0, 1), or is scaled by something else than exp(logvar / 2)."
+    return "the noise is not N(0, 1), or is scaled by something other than exp(logvar / 2)."
 
 
 def check_images(subject: Subject) -> Finding:
@@ -124,7 +124,7 @@ def check_images(subject: Subject) -> Finding:
     off = np.abs(found - expected) / error
     worst = np.unravel_index(np.argmax(off), off.shape)
     evidence = (f"mean of {IMAGE_DRAWS} images from each of {len(z)} z, {found.size} pixels: within {off.max():.1f} "
-                f"standard errors of E[x|z]; at the worst {found[worst]:.4f} where {expected[worst]:.4f} is expected.")
+                f"standard errors of E[x|z]; at worst {found[worst]:.4f} where {expected[worst]:.4f} is expected.")
     if off.max() < STANDARD_ERRORS:
         return Finding("images", OK, evidence)
     mistake = "images are not drawn from p(x|z): look at what is done to the decoder's output."
@@ -151,12 +151,12 @@ def check_binarisation(binarize: Callable[..., Any] | None, rng: np.random.Gener
     off = np.abs(found - grey[0]) / error
     worst = int(np.argmax(off))
     evidence = (f"16 grey pixels, {DRAWS} draws each: means within {off.max():.1f} standard errors of the pixels; "
-                f"at the worst {found[worst]:.4f} where {grey[0, worst]:.4f} is expected.")
+                f"at worst {found[worst]:.4f} where {grey[0, worst]:.4f} is expected.")
     if off.max() < STANDARD_ERRORS:
         return Finding("binarisation", OK, evidence)
     if np.array_equal(found, (grey[0] > 0.5).astype(float)):
-        return Finding("binarisation", OK, "each pixel is cut at 0.5, not drawn.  That is a data set of its own: "
-                       "its ELBO cannot be compared with those of drawn binary pixels.")
+        return Finding("binarisation", OK, "each pixel is thresholded at 0.5, not drawn.  That makes another data "
+                       "set: its ELBO cannot be compared with those of drawn binary pixels.")
     mistake = "a pixel must become 1 with the pixel's brightness as its probability: rng.random(x.shape) < x."
     if np.all(np.abs(found - (1 - grey[0])) < STANDARD_ERRORS * error):
         mistake = "binarised the wrong way round: bright pixels become 0.  Write rng.random(x.shape) < x."

@@ -17,7 +17,7 @@ SAMPLES = 4000
 
 
 def check_batches(batches: Function | None) -> Finding:
-    """Every image once an epoch, in batches that differ from epoch to epoch."""
+    """Every image once per epoch, in batches that differ from epoch to epoch."""
     if batches is None:
         return Finding("batches", NOT_CHECKED, "batches was not given.")
     images = np.arange(IMAGES, dtype=float)[:, None]
@@ -26,17 +26,17 @@ def check_batches(batches: Function | None) -> Finding:
     if any(epoch != list(range(IMAGES)) for epoch in seen):
         missing, double = (len(set(range(IMAGES)) - set(seen[0])), len(seen[0]) - len(set(seen[0])))
         return Finding("batches", WRONG, f"of {IMAGES} images an epoch misses {missing} and repeats {double}.",
-                       "every image is to come once an epoch: take the batches from one permutation.")
+                       "every image should occur once per epoch: take the batches from one permutation.")
     orders = [np.concatenate(epoch).tolist() for epoch in epochs]
     if orders[0] == orders[1]:
         return Finding("batches", WRONG, "two epochs have the same order.",
-                       "the images are not shuffled, or by a generator that is seeded anew in each epoch.")
+                       "the images are not shuffled, or are shuffled by a generator reseeded in every epoch.")
     first, second = ({frozenset(batch.tolist()) for batch in epoch} for epoch in epochs)
-    evidence = (f"{IMAGES} images in batches of {BATCH}: every image once an epoch; "
-                f"{len(first & second)} of {len(first)} batches of the first epoch come again in the second.")
+    evidence = (f"{IMAGES} images in batches of {BATCH}: every image once per epoch; "
+                f"{len(first & second)} of {len(first)} batches of the first epoch occur again in the second.")
     if first == second:
         return Finding("batches", WRONG, evidence, "the starts of the batches are shuffled, not the images: the same "
-                       "images meet in every epoch.  Shuffle the images' indices and cut those.")
+                       "images share a batch in every epoch.  Shuffle the images' indices and cut those.")
     return Finding("batches", OK, evidence)
 
 
@@ -55,13 +55,13 @@ def check_momentum(momentum: Function | None) -> Finding:
                        "starts from zero in each step, or is computed and thrown away.  It must outlive the step.")
     expected = steps[0] * np.cumsum(m ** np.arange(20))
     if not 0 < m < 1 or not np.allclose(steps, expected, rtol=1e-4):
-        return Finding("momentum", WRONG, evidence + ".", "the steps are no geometric sum: with v <- m v + g each adds "
-                       "m times what the one before added.")
-    return Finding("momentum", OK, evidence + f": the sums of powers of m = {m:.4g}.")
+        return Finding("momentum", WRONG, evidence + ".", "the steps are not geometric sums: with v <- m v + g each "
+                       "adds m times what the previous one added.")
+    return Finding("momentum", OK, evidence + f": sums of powers of m = {m:.4g}.")
 
 
 def check_early_stopping(stop: Function | None) -> Finding:
-    """Goes on while the loss falls, stops when it rises for good."""
+    """Continues while the loss falls, stops when it rises for good."""
     if stop is None:
         return Finding("early stopping", NOT_CHECKED, "stop was not given.")
     falling = [100.0 - epoch for epoch in range(50)]
@@ -69,8 +69,8 @@ def check_early_stopping(stop: Function | None) -> Finding:
     for epoch in range(len(falling)):
         if stop(falling[:epoch + 1]):
             return Finding("early stopping", WRONG, f"it stops in epoch {epoch + 1}, though every loss is below all "
-                           "before it.", "a smaller loss is better: look at the direction of the comparison, and at "
-                           "the best loss to begin with (infinity, not 0).")
+                           "those before it.", "a smaller loss is better: look at the direction of the comparison, and "
+                           "at the best loss to begin with (infinity, not 0).")
     for epoch in range(len(wavering)):
         if stop(falling + wavering[:epoch + 1]):
             return Finding("early stopping", OK, f"50 falling losses pass; it stops {epoch + 1} epochs after the best.")
@@ -120,10 +120,10 @@ def check_iwae(iwae: Function | None, rng: np.random.Generator) -> Finding:
     if sharp < 1e-6 and loose < 0.1:
         return Finding("iwae", OK, evidence)
     if sharp < 1e-6:
-        return Finding("iwae", WRONG, evidence + f" One sample gives {few.mean():.4f}, {SAMPLES} {many.mean():.4f}, "
-                       f"exact is {exact.mean():.4f}.", "more samples do not bring it up to log p(x). The worst sample "
-                       "weighs most if the weights are softmax(+loss): they are softmax(log w) = softmax(-loss); the "
-                       "bound itself is log mean exp(log w).")
+        return Finding("iwae", WRONG, evidence + f" One sample gives {few.mean():.4f}, {SAMPLES} give "
+                       f"{many.mean():.4f}; the exact value is {exact.mean():.4f}.", "more samples do not bring it up "
+                       "to log p(x). The worst sample weighs most if the weights are softmax(+loss): they are "
+                       "softmax(log w) = softmax(-loss); the bound itself is log mean exp(log w).")
     return Finding("iwae", WRONG, evidence, _iwae_mistake(x, iwae, posterior, log_likelihood, rng, (B, 4, Z)))
 
 
@@ -140,6 +140,6 @@ def _iwae_mistake(x: Array, iwae: Function, encode: Function, log_likelihood: Fu
     together = alone if first.shape == alone.shape else alone.mean()
     if not np.allclose(first, together) or (first.shape == alone.shape and not np.isclose(first[0], second[0])):
         return ("a reshape mixes samples and images: an image's bound changes with the other images in the batch "
-                f"(alone {one_image:.4f}).  Rows repeated image by image are reshaped to (B, K), not (K, B).")
-    return ("the weights are not p(x, z) / q(z|x): with the analytic KL in them the bound is none.  log w = "
+                f"(alone {one_image:.4f}).  Rows repeated image by image must be reshaped to (B, K), not (K, B).")
+    return ("the weights are not p(x, z) / q(z|x): with the analytic KL in them it is not a bound.  log w = "
             "log p(x|z) + log p(z) - log q(z|x), each at the sampled z.")

@@ -13,7 +13,7 @@ from .regular import one_line
 
 FORMAT = 2    # 1, up to numpyvae 0.1.0: a model as its constructor's name and arguments
 NAMES = ("header", "values", "order", "sums")    # and "optimizer. ...": anything else in a file is ignored
-ADVICE = "name the model.npz in the folder of a run, or train a model first"
+ADVICE = "give the path of a run's model.npz, or train a model first"
 
 
 def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -37,8 +37,8 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         if isinstance(error, OSError):
-            raise OSError(f"{path} cannot be written ({error.strerror or error}); what it held before is still there: "
-                          "free some space, or choose another folder") from error
+            raise OSError(f"{path} cannot be written ({error.strerror or error}); its old content is intact: free some "
+                          "space, or choose another folder") from error
         raise
 
 
@@ -64,14 +64,14 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
             raise ValueError("it has no header")
         text = arrays.pop("header")
         if text.dtype != np.uint8:    # bytes() of a number makes that many zeros
-            raise ValueError(f"its header is {text.dtype}, and no text")
+            raise ValueError(f"its header is {text.dtype}, not text")
         header = json.loads(text.tobytes())
         number = header["format"]
         if type(number) is not int or number < 1:
             raise ValueError(f"its format is {one_line(repr(number))}")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no file that numpyvae saved ({one_line(error)}); {ADVICE}") from error
+        raise ValueError(f"{path} is not a file that numpyvae saved ({one_line(error)}); {ADVICE}") from error
     if number > FORMAT:
-        raise ValueError(f"{path} has format {number}, and this numpyvae reads up to {FORMAT}; upgrade numpyvae: a "
-                         "newer version wrote it")
+        raise ValueError(f"{path} has format {number}, but this numpyvae reads only up to {FORMAT}; upgrade numpyvae: "
+                         "a newer version wrote it")
     return header, arrays

@@ -36,8 +36,8 @@ def read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
         raise ValueError(f"{name} holds {dtype}; expected numbers: uint8, or floats")
     promised = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or promised > min(MAX_BYTES, size):
-        raise ValueError(f"{name} promises {shape} numbers of {dtype}, {promised:,} bytes; expected at most "
-                         f"{min(MAX_BYTES, size):,}, as the file is that long: it is damaged or forged")
+        raise ValueError(f"the header of {name} promises shape {shape} of {dtype}, {promised:,} bytes; expected at "
+                         f"most {min(MAX_BYTES, size):,} in this file: it is damaged or forged")
     data = file.read(promised)
     if len(data) != promised or file.read(1):
         raise ValueError(f"{name} does not hold the {promised:,} bytes that its header promises; save it again")
@@ -57,7 +57,7 @@ def open_npz(path: str | os.PathLike[str], advice: str) -> Iterator[tuple[list[s
             with zipfile.ZipFile(file) as archive:
                 members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
                 if len(members) != len(archive.infolist()):
-                    raise ValueError(f"{path} holds two arrays of one name; expected one each: save it again")
+                    raise ValueError(f"{path} holds two arrays with the same name; expected one of each: save it again")
                 size = sum(info.file_size for info in members.values())
                 if size > MAX_BYTES:
                     raise ValueError(f"{path} promises {size:,} bytes; expected at most {MAX_BYTES:,}: it is damaged "
@@ -70,4 +70,4 @@ def open_npz(path: str | os.PathLike[str], advice: str) -> Iterator[tuple[list[s
                 yield list(members), read
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
                 UnicodeDecodeError) as error:    # names are UTF-8 if a flag says so
-            raise ValueError(f"{path} is no .npz file, or a damaged one ({one_line(error)}); {advice}") from error
+            raise ValueError(f"{path} is not a .npz file, or is damaged ({one_line(error)}); {advice}") from error

@@ -143,7 +143,7 @@ def conv_transpose2d_backward(dy: Array, x: Array, W: Array, stride: Pair, paddi
 def conv_size(size: int, kernel: int, stride: int, padding: int) -> int:
     """How many positions a window of `kernel` pixels has along a side; raises ValueError where it has none."""
     if size + 2 * padding < kernel:
-        raise ValueError(f"x has images with a side of {size}, which padding makes {size + 2 * padding}; expected at "
+        raise ValueError(f"x has images with a side of {size}, or {size + 2 * padding} with padding; expected at "
                          f"least {kernel}, the kernel's size: use a smaller kernel or more padding")
     return (size + 2 * padding - kernel) // stride + 1
 
@@ -152,7 +152,7 @@ def transposed_size(size: int, kernel: int, stride: int, padding: int, output_pa
     """The side of the picture that `size` windows are painted into; raises ValueError where nothing is left of it."""
     side = (size - 1) * stride - 2 * padding + kernel + output_padding
     if side < 1:
-        raise ValueError(f"padding is {padding}, which with a W of {kernel} leaves a side of {side} of the picture; "
+        raise ValueError(f"padding is {padding}, which with a kernel of {kernel} gives the picture a side of {side}; "
                          "expected at least 1: use less padding or a larger kernel")
     return side
 

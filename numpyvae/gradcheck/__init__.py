@@ -46,7 +46,7 @@ def gradcheck(component: str | None = None, method: str | None = None) -> Report
     methods = list(TOLERANCE) if method is None else [method]
     chosen = {name: check for name, check in components().items() if component is None or component in name}
     if not chosen:
-        raise ValueError(f"component is {shown(component)}; expected a part of one of "
+        raise ValueError(f"component is {shown(component)}; expected part of one of the names "
                          f"{', '.join(dict.fromkeys(name.split('(')[0] for name in components()))}")
     return Report([check_component(name, check, method) for name, check in chosen.items() for method in methods])
 

@@ -76,7 +76,7 @@ def load_own(place: str) -> Any:
         raise FileNotFoundError(f"{file} does not exist; expected the file that {name} is in")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"{file} is no Python file; expected FILE.py:NAME")
+        raise ValueError(f"{file} is not a Python file; expected FILE.py:NAME")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))
     try:
@@ -87,12 +87,12 @@ def load_own(place: str) -> Any:
         sys.path.pop(0)
     found = getattr(module, name, None)
     if found is None:
-        raise ValueError(f"{file} holds no {name}; expected the name of a layer's class or of a function")
+        raise ValueError(f"{file} does not define {name}; expected the name of a layer's class or of a function")
     if inspect.isclass(found):
         return found
     backward = getattr(module, f"{name}_backward", None)
     if not callable(backward):
-        raise ValueError(f"{file} holds {name} but no {name}_backward; expected both, as {name}_backward(dy, x)")
+        raise ValueError(f"{file} defines {name} but no {name}_backward; expected both, as {name}_backward(dy, x)")
     return found, backward
 
 
@@ -108,8 +108,9 @@ def _make_layer(cls: type) -> Any:
             failures.append(str(error))
             continue
         return cls(*arguments, **options)
-    raise TypeError(f"{cls.__name__} cannot be made ({failures[-1]}); expected to call {cls.__name__}(), "
-                    f"{cls.__name__}({N_IN}, {N_OUT}) or {cls.__name__}({N_IN}, {N_OUT}, rng=rng): or pass an object")
+    raise TypeError(f"{cls.__name__} cannot be made ({failures[-1]}); expected {cls.__name__}(), "
+                    f"{cls.__name__}({N_IN}, {N_OUT}) or {cls.__name__}({N_IN}, {N_OUT}, rng=rng) to work: or pass an "
+                    "object")
 
 
 def _width(layer: Any) -> int:
@@ -162,14 +163,14 @@ def _report(name: str, backward: Callable[[Array], dict[str, Array]], dy: Array,
         findings.append("backward writes into dy, which belongs to the layer above")
         dy = upstream.copy()
     if not np.array_equal(x, kept):
-        findings.append("x has changed, which belongs to the caller")
+        findings.append("x, which belongs to the caller, has changed")
     again, flipped, doubled = backward(dy.copy()), backward(-dy), backward(2 * dy)
     for key, expected in numeric.items():
         found = analytic[key]
         words = diagnose(key, found, expected, BATCH)
         if words is None:
             if not _near(again[key], found):
-                words = f"{key} changes when backward is called again: it adds to what was there, or draws noise anew"
+                words = f"{key} changes when backward is called again: it adds to old values, or redraws the noise"
         elif found.shape == expected.shape:
             words += _upstream_fault(found, flipped[key], doubled[key], again[key])
         if words is not None:
@@ -181,12 +182,12 @@ def _report(name: str, backward: Callable[[Array], dict[str, Array]], dy: Array,
 def _upstream_fault(found: Array, flipped: Array, doubled: Array, again: Array) -> str:
     """A backward pass is linear in dy, whatever the layer."""
     if not _near(again, found):
-        return "; and it changes when backward is called again: it adds to what was there, or draws noise anew"
+        return "; and it changes when backward is called again: it adds to old values, or redraws the noise"
     if _near(flipped, found) and np.any(found):
         return "; and it does not depend on the upstream gradient's sign" if not _near(doubled, found) else (
             "; and it does not depend on the upstream gradient: multiply by dy")
     if not _near(flipped, -found):
-        return "; and it depends on the upstream gradient's sign: a comparison looks at dy"
+        return "; and it depends on the upstream gradient's sign: a comparison uses dy"
     if not _near(doubled, 2 * found):
         return "; and it is not proportional to the upstream gradient: dy enters more than once"
     return ""
@@ -222,8 +223,8 @@ def diagnose(name: str, found: Array, expected: Array, batch: int) -> str | None
 def _why(factor: float, batch: int) -> str:
     for value, why in ((-1, ": the sign is wrong"), (2, ": a 1/2 is missing, or there is a 2 too many"),
                        (0.5, ": a 2 is missing, or there is a 1/2 too many"),
-                       (batch, f": the batch has {batch} rows, so a mean was taken for a sum, or the other way round"),
-                       (1 / batch, f": the batch has {batch} rows, so a sum was taken for a mean, or the other way")):
+                       (batch, f": the batch has {batch} rows, so a mean replaces a sum, or vice versa"),
+                       (1 / batch, f": the batch has {batch} rows, so a sum replaces a mean, or vice versa")):
         if abs(factor - value) < 1e-3 * abs(value):
             return why
     return ""

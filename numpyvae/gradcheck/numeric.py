@@ -16,7 +16,7 @@ TOLERANCE = {"complex-step": 1e-12, "central-differences": 1e-7}
 
 
 CHANGEABLE = Kind(lambda x: isinstance(x, np.ndarray) and x.dtype.kind in "fc" and x.size > 0 and x.flags.writeable,
-                  "a NumPy array of floats that can be written, because it is changed and put back", TypeError)
+                  "a writable NumPy array of floats, because it is changed and restored", TypeError)
 
 
 @checked(x=CHANGEABLE, method=METHOD)

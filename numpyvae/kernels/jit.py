@@ -27,7 +27,7 @@ def jit(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
     Nothing is compiled yet: numba does so at the first call with each combination of dtypes, and keeps the
     machine code in a cache on disk for the next process.  Where no cache can be written the kernel is
-    compiled anew in each process, and one line on stderr says so.
+    compiled again in each process, and one line on stderr says so.
 
     Raises ImportError where numba is not installed.
     """
@@ -41,8 +41,8 @@ def jit(kernel: Callable[..., Any]) -> Callable[..., Any]:
         # whether cached code is still good covers every kernel file.
         compiled._cache._cache_file._source_stamp = _fingerprint()
     except (RuntimeError, OSError, AttributeError):
-        _say_once("numpyvae: no folder for compiled kernels can be written, so they are compiled anew in "
-                  "every process; set NUMBA_CACHE_DIR to a folder that can be")
+        _say_once("numpyvae: no writable folder for compiled kernels, so every process compiles them "
+                  "again; set NUMBA_CACHE_DIR to a writable folder")
         compiled = numba.njit(**OPTIONS)(kernel)
     return compiled
 

@@ -25,7 +25,7 @@ class Autoencoder(Model):
     def __init__(self, encoder: Sequential, decoder: Sequential, likelihood: Likelihood):
         n_data, n_latent = n_in("encoder", encoder), n_in("decoder", decoder)
         check_size("decoder", "takes", n_latent, encoder.n_out)
-        check_size("decoder", "puts out", decoder.n_out, n_data * likelihood.outputs_per_pixel)
+        check_size("decoder", "outputs", decoder.n_out, n_data * likelihood.outputs_per_pixel)
         super().__init__(encoder, decoder, likelihood, n_data, n_latent)
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:

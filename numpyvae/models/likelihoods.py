@@ -64,7 +64,7 @@ class Likelihood(Part):
             return
         if not (np.abs(x.real - self.on_levels(x.real)) < 1e-3 / self.levels).all():
             last = self.levels - 1
-            raise ValueError(f"x has pixels between the levels 0, 1/{last}, ..., 1; expected those alone for a "
+            raise ValueError(f"x has pixels between the levels 0, 1/{last}, ..., 1; expected only these levels for a "
                              f"{self.name} decoder: give bytes, or bytes / {last}")
 
     def on_levels(self, x: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import TYPES, checked
+from ..arguments import TYPES, checked, shown
 from ..files import checkpoint
 from ..files.regular import one_line
 from ..nn.convolution import Conv2d, ConvTranspose2d
@@ -42,21 +42,21 @@ def load(path: str | os.PathLike[str], parts: Sequence[type] = ()) -> Any:
         with at_most(_size(values)):
             model = Maker([*parts, *PARTS], values.dtype)(header["model"])
         if not isinstance(model, Model):
-            raise ValueError(f"its outermost part is a {type(model).__name__}, which is no model")
+            raise ValueError(f"its outermost part is {shown(model)}, not a model")
         if values.size != len(model.parameters):
-            raise ValueError(f"it holds {values.size} weights, and its parts ask for {len(model.parameters)}")
+            raise ValueError(f"it holds {values.size} weights, but its parts need {len(model.parameters)}")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError, RecursionError) as error:
-        raise ValueError(f"{path} is no model that numpyvae saved ({one_line(error)}); train one, or check the "
+        raise ValueError(f"{path} is not a model that numpyvae saved ({one_line(error)}); train one, or check the "
                          "path") from error
     if not np.isfinite(values).all():
-        raise ValueError(f"{path} holds weights that are NaN or infinite; train the model anew")
+        raise ValueError(f"{path} holds weights that are NaN or infinite; train the model again")
     model.parameters.values[:] = values
     return model
 
 
 def _size(values: np.ndarray) -> int:
     if values.ndim != 1 or values.dtype.kind != "f":
-        raise ValueError(f"it holds weights {values.shape} of {values.dtype}, and no vector of floats")
+        raise ValueError(f"its weights have shape {values.shape} and dtype {values.dtype}; expected a vector of floats")
     return values.size
 
 

@@ -60,7 +60,7 @@ class Model(Part):
         layers = list(self.named_layers())
         for name, layer in layers:
             if Parameters.holds(layer):
-                raise ValueError(f"{name} belongs to another model; expected a layer of its own: copy.deepcopy(it)")
+                raise ValueError(f"{name} belongs to another model; expected a separate layer: copy.deepcopy(it)")
         self.parameters = Parameters(layers)
 
     def __copy__(self) -> Self:
@@ -72,7 +72,7 @@ class Model(Part):
         for name, layer in self.named_layers():
             if not self.parameters.sees(name, layer):
                 raise ValueError(f"the weights or gradients of {name} are not those of `parameters`; expected layers "
-                                 "that write into params and grads in place, and a new model where a part is replaced")
+                                 "that write into params and grads in place, and a new model if a part is replaced")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """After a copy or a pickle: the weights become one vector again, and the layers see it."""
@@ -118,7 +118,7 @@ class Model(Part):
 def n_in(argument: str, network: Sequential) -> int:
     """How many numbers a network takes in a row; raises ValueError where its first layer does not say."""
     if network.n_in is None:
-        raise ValueError(f"{argument} does not say how many numbers it takes; expected an attribute n_in of its first "
+        raise ValueError(f"{argument} does not say how many numbers it takes; expected an attribute n_in of the first "
                          "layer")
     return network.n_in
 
@@ -126,7 +126,7 @@ def n_in(argument: str, network: Sequential) -> int:
 def check_size(argument: str, does: str, found: int | None, expected: int | None) -> None:
     """Raises ValueError where two sizes that are both known differ."""
     if None not in (found, expected) and found != expected:
-        raise ValueError(f"{argument} {does} {found} numbers in a row; expected {expected}, to fit the other parts")
+        raise ValueError(f"{argument} {does} {found} numbers per row; expected {expected}, to fit the other parts")
 
 
 def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
@@ -134,7 +134,7 @@ def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
     try:
         value = np.asarray(value)
     except ValueError:    # rows of different lengths
-        raise ValueError(f"{argument} is {shown(value)}; expected (B, {width}), rows of one length") from None
+        raise ValueError(f"{argument} is {shown(value)}; expected (B, {width}), rows of equal length") from None
     if value.dtype.kind not in "fciub" or (value.dtype.kind == "c" and dtype.kind != "c"):
         raise TypeError(f"{argument} has dtype {value.dtype}; expected real numbers, such as float32")
     if value.ndim != 2 or value.shape[1] != width or len(value) == 0:
@@ -147,5 +147,5 @@ def as_noise(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
     """The same for codes and noise, which have no bounds but must be finite."""
     rows = as_batch(argument, value, width, dtype)
     if not np.isfinite(rows).all():
-        raise ValueError(f"{argument} holds NaN or infinity; expected finite numbers, as N(0, 1) has them")
+        raise ValueError(f"{argument} holds NaN or infinity; expected finite numbers, as drawn from N(0, 1)")
     return rows

@@ -200,8 +200,8 @@ class FullGaussian(Posterior):
     def __init__(self, n_hidden: int, n_latent: int, init: str = "fan-in", *, rng: np.random.Generator,
                  dtype: DTypeLike = np.float32):
         if n_latent < 2:
-            raise ValueError(f"n_latent is {n_latent}; expected at least 2: one dimension has nothing to be tilted "
-                             "against, use a DiagonalGaussian")
+            raise ValueError(f"n_latent is {n_latent}; expected at least 2: one dimension has nothing to be "
+                             "correlated with, so use a DiagonalGaussian")
         self.n_hidden, self.n_latent, self.init = n_hidden, n_latent, init
         self.mu_head, self.logvar_head, self.lower_head = (
             Dense(n_hidden, n_out, init=init, rng=rng, dtype=dtype) for n_out in (n_latent, n_latent, n_latent**2))

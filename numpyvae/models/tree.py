@@ -41,7 +41,7 @@ def arguments_of(kind: type) -> list[str]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
             raise ValueError(f"{kind.__name__} cannot be saved: its constructor takes {stars}{parameter.name}; "
-                             "expected each argument by its name, so that a file can make it again")
+                             "expected named arguments only, so that it can be rebuilt from a file")
     return [parameter.name for parameter in parameters]
 
 
@@ -61,8 +61,8 @@ def is_part(value: Any) -> bool:
 def _written(part: Any, name: str) -> Any:
     called = type(part).__name__
     if not hasattr(part, name):
-        raise ValueError(f"{called} cannot be saved: its constructor takes {name}, which it has no attribute for; "
-                         f"expected self.{name}, so that a file can make it again")
+        raise ValueError(f"{called} cannot be saved: its constructor takes {name}, but it has no attribute of "
+                         f"that name; expected self.{name}, so that it can be rebuilt from a file")
 
     def as_json(value: Any) -> Any:
         value = plain(value)
@@ -92,7 +92,7 @@ class Maker:
     def __call__(self, tree: Any, depth: int = 1) -> Any:
         self.made += 1
         if depth > DEEPEST or self.made > MOST:
-            raise ValueError(f"it is a tree of more than {DEEPEST} floors or {MOST:,} parts and numbers")
+            raise ValueError(f"its tree has more than {DEEPEST} levels or {MOST:,} parts and numbers")
         if isinstance(tree, list):
             return [self(one, depth + 1) for one in tree]
         if not isinstance(tree, dict):
@@ -102,12 +102,12 @@ class Maker:
             return tuple(self(name, depth))
         kind = self.known.get((key, name)) if isinstance(name, str) else None
         if kind is None:
-            hint = f": give its class, numpyvae.load(path, parts=[{name}])" if key == "own" else ""
-            raise ValueError(f"it holds a part called {name!r}, which is not known here{hint}")
+            hint = f": pass it, numpyvae.load(path, parts=[{name}])" if key == "own" else ""
+            raise ValueError(f"it holds a part of the unknown class {name!r}{hint}")
         given = {argument: self(value, depth + 1) for argument, value in arguments}
         takes = inspect.signature(kind).parameters
         if not set(given) <= set(takes):
-            raise ValueError(f"its {name} has {', '.join(set(given) - set(takes))}, which a {name} does not take")
+            raise ValueError(f"its {name} has {', '.join(set(given) - set(takes))}, which {name} does not take")
         drawing = {"rng": np.random.default_rng(0), "dtype": self.dtype}
         return kind(**given, **{argument: value for argument, value in drawing.items() if argument in takes})
 
@@ -121,18 +121,19 @@ def checked_tree_of(model: Any) -> dict[str, Any]:
         tree = tree_of(model)
         parts = list(parts_of(model))
     except RecursionError:
-        raise ValueError(f"{type(model).__name__} cannot be saved: a part of it holds itself, or its parts are nested "
-                         "too deep; expected a tree of parts") from None
+        raise ValueError(f"{type(model).__name__} cannot be saved: a part of it contains itself, or its parts are "
+                         "nested too deeply; expected a tree of parts") from None
     size = _size(tree)
     if size > MOST:
-        raise ValueError(f"{type(model).__name__} cannot be saved: it has {size:,} parts and numbers beside its "
+        raise ValueError(f"{type(model).__name__} cannot be saved: it has {size:,} parts and numbers besides its "
                          f"weights; expected at most {MOST:,}")
     own = {type(part).__name__ for part in parts if origin(type(part)) == "own"}
     if own:
         again = _made_again(model, tree, parts, ", ".join(sorted(own)))
         for part, other in zip(parts, parts_of(again)):
             if type(part) is not type(other):
-                raise ValueError(f"two classes are called {type(part).__name__}; expected another name for one of them")
+                raise ValueError(f"two different classes are called {type(part).__name__}; expected "
+                                 "distinct names")
             if origin(type(part)) == "own":
                 _check_alike(part, other)
     return tree
@@ -145,11 +146,11 @@ def _made_again(model: Any, tree: dict[str, Any], parts: list[Any], names: str) 
             again = Maker([type(part) for part in parts], model.dtype)(tree)
         alike = tree_of(again) == tree and again.parameters.names == model.parameters.names
     except Exception as error:    # a user's own code
-        raise ValueError(f"{names} cannot be saved: when it is made again, it says {one_line(repr(error))}; expected a "
-                         "constructor that takes what its attributes hold") from error
+        raise ValueError(f"{names} cannot be saved: rebuilding it raised {one_line(repr(error))}; expected a "
+                         "constructor that accepts what its attributes hold") from error
     if not alike:
-        raise ValueError(f"{names} cannot be saved: made again from its constructor's arguments it is not the same; "
-                         "expected attributes that keep what was given")
+        raise ValueError(f"{names} cannot be saved: rebuilt from its constructor's arguments it is not the same; "
+                         "expected attributes that keep the arguments unchanged")
     again.parameters.values[:] = model.parameters.values
     return again
 
@@ -176,9 +177,9 @@ def _check_alike(part: Any, again: Any) -> None:
     for name, value in _state(again).items():
         now = getattr(part, name, None)
         if not _is_alike(now, value, set()):
-            raise ValueError(f"{type(part).__name__} cannot be saved: its {name} is {shown(now)}, and a file would "
-                             f"bring it back as {shown(value)}; expected it in params, which a file keeps, or its name "
-                             "in not_copied, if nothing is lost with it")
+            raise ValueError(f"{type(part).__name__} cannot be saved: its {name} is {shown(now)}, but a file would "
+                             f"restore it as {shown(value)}; expected it in params, which are saved, or, if it may be "
+                             "lost, its name in not_copied")
 
 
 def _state(part: Any) -> dict[str, Any]:

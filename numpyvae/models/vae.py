@@ -51,16 +51,17 @@ class VAE(Model):
         closed = posterior.knows_kl_to(self.prior)
         if closed and type(posterior).kl is Posterior.kl and not has_closed_form(posterior):
             raise TypeError(f"posterior is {shown(posterior)}, which names {type(self.prior).__name__} in "
-                            "closed_forms; expected closed_form_kl and closed_form_kl_backward beside it")
+                            "closed_forms; expected it to have closed_form_kl and closed_form_kl_backward too")
         if not (closed or (has_density(posterior) and has_density(self.prior))):
-            raise ValueError(f"posterior is {shown(posterior)} and prior {shown(self.prior)}, which have no KL; "
-                             "expected a pair with a closed form, or log_density and log_density_backward of both")
+            raise ValueError(f"posterior is {shown(posterior)} and prior {shown(self.prior)}, for which no KL is "
+                             "known; expected a pair with a closed form, or log_density and log_density_backward in "
+                             "both")
         n_labels, n_latent = n_classes or 0, posterior.n_latent
         taken = n_in("encoder", encoder) if encoder.layers else posterior.n_hidden    # linear: the heads take x
         check_size("posterior", "takes", posterior.n_hidden, encoder.n_out)
         check_size("prior", "has", self.prior.n_latent, n_latent)
         check_size("decoder", "takes", decoder.n_in, n_latent + n_labels)
-        check_size("decoder", "puts out", decoder.n_out, (taken - n_labels) * likelihood.outputs_per_pixel)
+        check_size("decoder", "outputs", decoder.n_out, (taken - n_labels) * likelihood.outputs_per_pixel)
         super().__init__(encoder, decoder, likelihood, taken - n_labels, n_latent)
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
@@ -176,7 +177,7 @@ class VAE(Model):
         """The classes of n rows as (n,), or None; raises as one_hot does."""
         if self.n_classes is None:
             if labels is not None:
-                raise ValueError(f"labels is {shown(labels)}, and the model knows no classes; expected none, or a "
+                raise ValueError(f"labels is {shown(labels)}, but the model has no classes; expected None, or a "
                                  "ConditionalVAE")
             return None
         if labels is None:
@@ -185,7 +186,7 @@ class VAE(Model):
         if labels.dtype.kind not in "iu":
             raise TypeError(f"labels is {shown(labels)}; expected whole numbers")
         if labels.shape not in ((n,), (1,)) or labels.min() < 0 or labels.max() >= self.n_classes:
-            raise ValueError(f"labels has shape {labels.shape} and lies from {labels.min(initial=0)} to "
+            raise ValueError(f"labels has shape {labels.shape} and values from {labels.min(initial=0)} to "
                              f"{labels.max(initial=0)}; expected ({n},) or one, from 0 to {self.n_classes - 1}")
         return np.broadcast_to(labels, n)
 

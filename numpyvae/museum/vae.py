@@ -211,7 +211,7 @@ class SigmoidInGaussian(GaussianVAE):
 
 
 class SoftplusSamples(TinyVAE):
-    """Images are made with softplus(logits), which is no probability."""
+    """Images are made with softplus(logits), which is not a probability."""
 
     def sample_x(self, z: Array) -> Array:
         return softplus(self.decode(z))

@@ -27,7 +27,7 @@ class Convolution(Layer):
     """What Conv2d and ConvTranspose2d share: weights, geometry, and the steps that both are made of.
 
     Windows are made for one chunk of the batch at a time, small enough to be still in the cache when the product reads
-    them; `backward` makes them anew from x, which is faster than keeping them.
+    them; `backward` computes them again from x, which is faster than keeping them.
 
     chunk : how many numbers they hold; with fewer the products get short, with more they come from memory (measured)
 

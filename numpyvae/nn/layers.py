@@ -72,7 +72,7 @@ def _count(n_weights: int) -> None:
     left = _left.get()
     if left is not None:
         if n_weights > left:
-            raise ValueError("its parts ask for more weights than it holds")
+            raise ValueError("its parts need more weights than it holds")
         _left.set(left - n_weights)
 
 
@@ -156,8 +156,8 @@ class Flatten(Layer):
     def forward(self, x: Array) -> Array:
         expect("x", x, ("B", "height", "width", "channels"))
         if x.shape[3] % self.groups:
-            raise ValueError(f"x has shape {x.shape}; expected images (B, height, width, channels), the channels in "
-                             f"{self.groups} equal groups")
+            raise ValueError(f"x has shape {x.shape}; expected images (B, height, width, channels), with the "
+                             f"channels in {self.groups} equal groups")
         self.x = x
         self.y = self._moved(x, (len(x), -1, self.groups, x.shape[-1] // self.groups), "y").reshape(len(x), -1)
         return self.y
@@ -232,7 +232,7 @@ def expect(argument: str, value: Array, shape: tuple[int | str, ...], dtype: Any
     if (value.ndim != len(shape) or not value.size
             or any([type(n) is not str and n != m for n, m in zip(shape, value.shape)])):
         raise ValueError(f"{argument} has shape {value.shape}; expected ({', '.join(map(str, shape))})"
-                         f"{'' if value.size else ', and none of them 0'}")
+                         f"{'' if value.size else ', with no axis of length 0'}")
 
 
 def check_upstream(layer: Any, dy: Array, need_dx: bool) -> None:
@@ -243,7 +243,7 @@ def check_upstream(layer: Any, dy: Array, need_dx: bool) -> None:
     if not isinstance(need_dx, (bool, np.bool_)):
         raise ValueError(f"need_dx is {shown(need_dx)}; expected True or False")
     if y is None:
-        raise ValueError("dy came before any x; expected forward(x) before backward(dy)")
+        raise ValueError("backward was called before forward; expected forward(x) before backward(dy)")
     kinds = "fc" if y.dtype.kind == "c" else "f"
     if not isinstance(dy, np.ndarray) or dy.dtype.kind not in kinds or dy.shape != y.shape:
         expect("dy", dy, y.shape, y.dtype)    # says what is wrong

@@ -39,11 +39,12 @@ class Parameters:
         named_layers = list(named_layers) if isinstance(named_layers, (Iterator, tuple, list)) else []
         if not named_layers or not all(all_are(ANYTHING.fits)(pair) and len(pair) == 2 and isinstance(pair[0], str)
                                        and has("params", "grads")(pair[1]) for pair in named_layers):
-            raise TypeError("Parameters: named_layers are no pairs of a name and a layer; expected at least one pair")
+            raise TypeError("Parameters: named_layers are not pairs of a name and a layer; expected at least one pair")
         for i, (prefix, layer) in enumerate(named_layers):
             before = next((name for name, other in named_layers[:i] if other is layer), None)
             if before is not None:    # even without weights: it keeps only one x for backward
-                raise ValueError(f"Parameters: {prefix} is the same layer as {before}; expected one for each place")
+                raise ValueError(f"Parameters: {prefix} is the same layer as {before}; expected a separate layer in "
+                                 "each place")
         weights = {f"{prefix}.{name}": weight
                    for prefix, layer in named_layers for name, weight in layer.params.items()}
         self.names = list(weights)
@@ -63,7 +64,7 @@ class Parameters:
         for prefix, layer in named_layers:
             for name, value in getattr(layer, "__dict__", {}).items():
                 if any(id(array) in left for array in _arrays_in(value)):
-                    raise ValueError(f"Parameters: {prefix} keeps weights in {name}, beside params, where training "
+                    raise ValueError(f"Parameters: {prefix} keeps weights in {name}, outside params, where training "
                                      "does not reach them; expected a forward that reads self.params")
         _living.add(self)
 

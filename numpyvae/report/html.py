@@ -59,7 +59,7 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
         raise ValueError("records is empty; expected at least one record: train for an epoch first")
     for name, values in (("labels", labels), ("thickness", thickness)):
         if values is not None and len(values) != len(images):
-            raise ValueError(f"{name} has {len(values)} values; expected {len(images)}, one for each of the images")
+            raise ValueError(f"{name} has {len(values)} values; expected {len(images)}, one for each image")
     metrics = {**_metrics(records), **(metrics or {})}
     sections = [_training(vae, records)]
     # Images may come sorted by class: the panels show a random choice of them, the same each time.
@@ -101,8 +101,8 @@ def _training(vae: VAE, records: Sequence[Any]) -> str:
     late = records[len(records) // 5:]    # the first epochs dwarf what follows
     return _section(
         "Training", "The unit is the nat: what it costs to describe one image, in natural logarithms instead of "
-        "bits. The training loss is averaged while the weights still change, the validation loss measured after each "
-        "epoch; that is why validation can be lower.",
+        "bits. The training loss is averaged while the weights still change, and the validation loss is measured "
+        "after each epoch; that is why validation can be lower.",
         _panel("The loss and its parts",
                f"Reconstruction: how badly the decoder recovers the image from its code. KL: how much the encoder "
                f"puts into the code beyond what all images share; it often rises at first, as the code comes into "
@@ -158,8 +158,9 @@ def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | No
         panels.append(latent_map("The latent map", "", None, "", "with the largest KL", kl))
     if shape is not None and vae.n_latent == 2:
         n = max(3, min(15, 420 // max(shape[:2])))
-        panels.append(_panel("The latent space, decoded", "Codes on a grid, equally likely under the prior, each as "
-                             "its picture.", lambda ax: plots.latent_grid(vae, n, shape, ax, _told(vae, labels, 0))))
+        panels.append(_panel("The latent space, decoded", "Codes on a grid, equally likely under the prior, each "
+                             "shown as its picture.",
+                             lambda ax: plots.latent_grid(vae, n, shape, ax, _told(vae, labels, 0))))
     elif shape is not None:
         columns, rows = _grid(images)
         panels.append(_panel("A walk along single dimensions", "One image's code, with one dimension at a time moved "
@@ -265,4 +266,4 @@ def _write(path: str | os.PathLike[str], text: str) -> None:
         if temporary is not None:
             os.unlink(temporary)
         raise OSError(f"the report cannot be written to {path} ({error.strerror}); "
-                      "choose a folder of your own") from error
+                      "choose a folder that you can write to") from error

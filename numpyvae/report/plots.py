@@ -64,7 +64,7 @@ def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Seque
 def image_grid(images: Array, ax: Axes | None = None, columns: int | None = None, gap: int = 2) -> Axes:
     """Pictures side by side, row by row.
 
-    images  : (N, height, width), (N, height, width, 1 or 3), or (N, D) where D makes a square; uint8, or floats
+    images  : (N, height, width), (N, height, width, 1 or 3), or (N, D) where D is a square number; uint8, or floats
               in [0, 1] (what lies outside is drawn as black or white)
     columns : pictures in a row; by default the grid is about square
     gap     : between pictures, in pixels
@@ -122,7 +122,7 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
     """
     from matplotlib.patches import Circle
     if means.shape[1] > 1 and (len(dimensions) < 2 or max(dimensions[:2]) >= means.shape[1]):
-        raise ValueError(f"dimensions is {shown(dimensions)}; expected two of the {means.shape[1]} that means has")
+        raise ValueError(f"dimensions is {shown(dimensions)}; expected two of the {means.shape[1]} columns of means")
     ax = _axes(ax)
     if means.shape[1] == 1:
         x, y, names = means[:, 0], np.arange(len(means)), ["z[0], mean", "image"]
@@ -169,7 +169,7 @@ def latent_grid(vae: Model, n: int = 15, shape: Sequence[int] | None = None, ax:
     Raises ValueError if the latent space does not have two dimensions, or the data are not pictures.
     """
     if vae.n_latent != 2:
-        raise ValueError(f"vae.n_latent is {vae.n_latent}; expected 2: use latent_traversals for any other")
+        raise ValueError(f"vae.n_latent is {vae.n_latent}; expected 2: use latent_traversals for other models")
     quantiles = np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
     if shape is not None and math.prod(shape) != vae.n_data:
         raise ValueError(f"shape is {shown(shape)}; expected that of a picture with the model's {vae.n_data} numbers")
@@ -197,7 +197,7 @@ def latent_traversals(vae: VAE, image: Array, dimensions: Sequence[int], steps: 
     """
     _check_fits("image", image, vae)
     if max(dimensions) >= vae.n_latent:
-        raise ValueError(f"dimensions is {shown(dimensions)}; expected some of 0 to {vae.n_latent - 1}")
+        raise ValueError(f"dimensions is {shown(dimensions)}; expected numbers from 0 to {vae.n_latent - 1}")
     values = np.linspace(-3, 3, steps)
     mu, _ = vae.encode(as_rows(image[None]), **given(labels))
     z = np.repeat(mu, len(dimensions) * steps, axis=0).reshape(len(dimensions), steps, -1)
@@ -335,7 +335,7 @@ def _pictures(images: Array) -> Array:
     shape = picture_shape(images.shape[1:])
     if shape is None or len(images) == 0:
         raise ValueError(f"images has shape {images.shape}; expected (N, height, width), (N, height, width, 3), or "
-                         "(N, D) where D makes a square, with at least one image")
+                         "(N, D) where D is a square number, with at least one image")
     pixels = images.reshape(len(images), *shape[:2], -1)
     if images.dtype == np.uint8:
         pixels = pixels / 255
@@ -350,7 +350,7 @@ def _check_fits(argument: str, image: Array, model: Model) -> None:
     if image.dtype != np.uint8 and image.dtype.kind != "f":
         raise TypeError(f"{argument} has dtype {image.dtype}; expected uint8, or floats as the model takes them")
     if image.size != model.n_data:
-        raise ValueError(f"{argument} has {image.size} numbers an image; expected {model.n_data}, the model's n_data")
+        raise ValueError(f"{argument} has {image.size} numbers per image; expected {model.n_data}, the model's n_data")
 
 
 def _scatter_classes(ax: Axes, x: Array, y: Array, values: Array, label: str, style: dict[str, Any]) -> None:

@@ -31,23 +31,23 @@ def lines(result: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("log p(x)", f"{result['log_likelihood']:.2f} ± {result['standard_error']:.2f} nats",
          f"mean of {result['images']:,} test images, {result['samples']:,} importance samples each"),
         ("effective samples", f"{result['effective_sample_size']:.0f}",
-         f"of {result['samples']:,}, the median image: few mean that log p(x) is too low"),
-        ("ELBO", f"{result['elbo']:.2f} nats", "a lower bound on log p(x): minus rate, minus distortion"),
-        ("rate", f"{result['rate']:.2f} nats", "the KL term: what the code tells of the image"),
-        ("distortion", f"{result['distortion']:.2f} nats", "the NLL: what remains to be told once the code is known"),
+         f"of {result['samples']:,}, for the median image; if few, log p(x) is underestimated"),
+        ("ELBO", f"{result['elbo']:.2f} nats", "a lower bound on log p(x): -(rate + distortion)"),
+        ("rate", f"{result['rate']:.2f} nats", "the KL term: what the code tells about the image"),
+        ("distortion", f"{result['distortion']:.2f} nats", "the NLL: what the code does not tell about the image"),
         ("active units", f"{result['active_units']} of {result['n_latent']}",
          "latent dimensions whose mean varies by more than 0.01 from image to image"),
         ("aggregate mean", f"{max(map(abs, result['aggregate_mean'])):.2f}",
          "the largest |mean| of a dimension over all codes; the prior has 0"),
         ("aggregate variance", f"{min(result['aggregate_variance']):.2f} – {max(result['aggregate_variance']):.2f}",
-         "the least and the largest of a dimension; the prior has 1")]
+         "the smallest and the largest of a dimension; the prior has 1")]
     if "nearest_neighbour_accuracy" in result:
         found.append(("nearest neighbours", f"{result['nearest_neighbour_accuracy']:.1%}",
-                      "test images whose nearest training image, among the codes, has their label"))
+                      "test images whose nearest training image, in latent space, has the same label"))
     if "mutual_information_gap" in result:
         found.append(("MIG", f"{result['mutual_information_gap']:.3f}",
                       "1 if each true factor has a dimension of its own, 0 if none has (Chen et al. 2018)"))
     for name, share in result.get("factor_recovery", {}).items():
         found.append((f"  {name}", f"{share:.2f}",
-                      "of what there is to know of this factor, the share that its best dimension tells"))
+                      "the share of this factor's information that its best dimension holds"))
     return found

@@ -36,14 +36,15 @@ class Pixels:
             raise ValueError(f"{argument} has shape {images.shape}; expected (N, ...) with at least one image")
         images = np.ascontiguousarray(images.reshape(len(images), -1))
         if images.shape[1] != model.n_data:
-            raise ValueError(f"{argument} has {images.shape[1]} numbers an image; expected {model.n_data}, "
+            raise ValueError(f"{argument} has {images.shape[1]} numbers per image; expected {model.n_data}, "
                              "the model's n_data")
         one_of("binarize", binarize, BINARIZE)
         if images.dtype != np.uint8:
             if images.dtype.kind != "f":
-                raise TypeError(f"{argument} has dtype {images.dtype}; expected uint8, or floats as the model takes")
+                raise TypeError(f"{argument} has dtype {images.dtype}; expected uint8, or floats as the model "
+                                "takes them")
             if binarize != "none":
-                raise ValueError(f"binarize is {binarize!r}, which draws from bytes, but {argument} has dtype "
+                raise ValueError(f"binarize is {binarize!r}, which needs bytes, but {argument} has dtype "
                                  f"{images.dtype}; expected uint8 from 0 to 255")
             model.likelihood.check(images)
         if binarize == "static":
@@ -83,9 +84,9 @@ class Pixels:
 
 def _check_labels(argument: str, labels: Any, n: int, model: Model) -> np.ndarray | None:
     if (labels is None) == (getattr(model, "n_classes", None) is not None):
-        raise ValueError(f"{argument} are {'missing' if labels is None else 'given'}, and the model "
-                         f"{'has' if labels is None else 'knows no'} classes; expected labels with a ConditionalVAE, "
-                         "and with it alone")
+        raise ValueError(f"{argument} are {'missing' if labels is None else 'given'}, but the model "
+                         f"has {'' if labels is None else 'no '}classes; expected labels with a ConditionalVAE, and "
+                         "only with it")
     if labels is None:
         return None
     labels = np.asarray(labels)

@@ -42,9 +42,9 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     samples            : how many z per image, for an objective that takes several
     lr_end             : the learning rate falls from the optimizer's lr to this, by the same factor in every step
     warmup             : epochs over which beta grows from 0 to the model's, step by step
-    checkpoint         : a file from which the run can go on, written every `checkpoint_every` ("500 steps",
+    checkpoint         : a file from which the run can resume, written every `checkpoint_every` ("500 steps",
                          "2 minutes") and at the end
-    resume             : such a file: its run goes on, bit for bit, given the same arguments; its records come first
+    resume             : such a file: its run continues, bit for bit, given the same arguments; its records come first
     stop               : called after every step; True saves the checkpoint and raises KeyboardInterrupt
     progress           : show a progress bar of the batches
 
@@ -58,10 +58,10 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     if warmup and not hasattr(model, "beta"):
         raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
     if samples > 1 and objective is None:
-        raise ValueError(f"samples is {samples}, and the model's own loss takes one; expected an objective that takes "
+        raise ValueError(f"samples is {samples}, but the model's own loss takes one; expected an objective that takes "
                          "several, such as objectives.iwae")
     if validation_labels is not None and validation is None:
-        raise ValueError("validation_labels came without images; expected validation beside them")
+        raise ValueError("validation_labels were given without images; expected validation too")
     settings = {"epochs": int(epochs), "batch_size": int(batch_size), "binarize": binarize, "samples": int(samples),
                 "objective": name_of(objective), "lr_end": lr_end, "warmup": int(warmup)}
     in_a_file = checkpoint is not None or resume is not None
@@ -181,7 +181,7 @@ def first_not_finite(model: Model, x: np.ndarray, **given: np.ndarray) -> str:
     for name, array in zip(("mu", "logvar"), codes if isinstance(codes, tuple) else (codes,)):
         if not np.isfinite(array).all():
             return f"the encoder's {name}"
-    return "what the decoder makes of z, or its loss"
+    return "the decoder's output, or its loss"
 
 
 def name_of(objective: Callable[..., LossTerms] | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import NOT_NEGATIVE, checked, has
+from ..arguments import NOT_NEGATIVE, checked, has, shown
 from ..exact import log_sum_exp
 from ..functional.labels import concatenate_backward
 from ..models.model import LossTerms, as_noise
@@ -33,7 +33,7 @@ def free_bits(vae: VAE, x: Array, eps: Array, minimum: float = 0.1, labels: Arra
     not die before the decoder has learned to use it.  The gradient is unbiased for the expectation of this loss over
     eps, given the batch.                                                     [Kingma et al. 2016, appendix C.8]
 
-    Raises ValueError where minimum is negative, or the posterior knows no KL of single dimensions to the prior.
+    Raises ValueError where minimum is negative, or the KL of single dimensions has no closed form.
     """
     _check_closed_form(vae, "kl_of_dimensions", "KL of single dimensions")
     x, eps, c = vae.check_batch(x, eps, labels)
@@ -71,7 +71,7 @@ def score_function(vae: VAE, x: Array, eps: Array, baseline: Array | float = 0.0
     _check_closed_form(vae, "closed_form_kl", "KL")
     x, eps, c = vae.check_batch(x, eps, labels)
     if np.shape(baseline) not in ((), (len(x),)):
-        raise ValueError(f"baseline has shape {np.shape(baseline)}; expected a number, or ({len(x)},), one an image")
+        raise ValueError(f"baseline has shape {np.shape(baseline)}; expected a number, or ({len(x)},), one per image")
     # forward, as in VAE.loss_and_grad
     q, z, theta = vae.forward(x, eps, c)                                        # z is only a draw here: no gradient
     dnll   = np.full(len(x), 1 / len(x), x.dtype)                               # (B,)
@@ -163,9 +163,8 @@ def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, e
 def _check_closed_form(vae: VAE, method: str, quantity: str) -> None:
     """Raises ValueError where the posterior has no such method, or no closed form of the quantity for the prior."""
     if not vae.posterior.knows_kl_to(vae.prior) or not has(method, f"{method}_backward")(vae.posterior):
-        raise ValueError(f"vae has a {type(vae.posterior).__name__} and a {type(vae.prior).__name__}, whose {quantity} "
-                         "has no closed form; expected a pair that has one, such as DiagonalGaussian and "
-                         "StandardNormal")
+        raise ValueError(f"vae has {shown(vae.posterior)} and {shown(vae.prior)}, whose {quantity} has no "
+                         "closed form; expected a pair that has one, such as DiagonalGaussian and StandardNormal")
 
 
 def _check_samples(vae: VAE, x: Array, eps: Array, labels: Array | None,
@@ -175,14 +174,14 @@ def _check_samples(vae: VAE, x: Array, eps: Array, labels: Array | None,
     Raises ValueError where they do not go together.
     """
     if vae.beta != 1:
-        raise ValueError(f"the model's beta is {vae.beta:g}; expected 1: a bound on log p(x) has no other weight")
+        raise ValueError(f"the model's beta is {vae.beta:g}; expected 1: a bound on log p(x) needs that weight")
     x, eps = vae.check_data(x), np.asarray(eps)
     samples = eps if eps.ndim == 3 else eps[None]
     if samples.ndim != 3 or samples.shape[1:] != (len(x), vae.n_latent) or len(samples) == 0:
         raise ValueError(f"eps has shape {eps.shape}; expected ({len(x)}, {vae.n_latent}), or (K, {len(x)}, "
-                         f"{vae.n_latent}) for K samples an image")
+                         f"{vae.n_latent}) for K samples per image")
     if len(samples) > 1 and estimator == "sticking_the_landing":
-        raise ValueError(f"eps has {len(samples)} samples; expected one: without the score the gradient of a bound "
-                         "of several samples is biased; dreg is the remedy")
+        raise ValueError(f"eps has {len(samples)} samples; expected one: without the score, the gradient of a "
+                         "bound of several samples is biased, so use dreg")
     rows = as_noise("eps", samples.reshape(-1, vae.n_latent), vae.n_latent, vae.dtype)
     return x, rows, vae.one_hot(labels, len(x)), len(samples), len(x)

@@ -1,4 +1,4 @@
-"""The state of a training run: everything that decides how it goes on, in memory and in a file.
+"""The state of a training run: everything that decides how it continues, in memory and in a file.
 
 A run that is stopped and resumed ends with the same bits as one that never stopped, because nothing else matters: the
 weights, the optimizer's moments, the random generator, the epoch's order of the images and the position in it.
@@ -47,7 +47,7 @@ class Record:
         try:
             return cls(**{**saved, "validation": saved["validation"] and LossTerms(*saved["validation"])})
         except (TypeError, KeyError, IndexError):
-            raise TypeError(f"saved is {shown(saved)}; expected what Record.to_json made") from None
+            raise TypeError(f"saved is {shown(saved)}; expected what Record.to_json returned") from None
 
 
 @dataclasses.dataclass
@@ -149,12 +149,12 @@ class TrainingState:
             position, seconds, written_with = saved["position"], float(saved["seconds"]), dict(saved["versions"])
             if type(position) is not int or order.dtype != np.int64 or sums.dtype != float or (
                     0 < position and len(order) != n_images):
-                raise ValueError("it does not say where the run stands")
+                raise ValueError("its position in the run is not valid")
             self.rng.bit_generator.state = saved["rng"]    # raises where it is not a state
             self.rng.bit_generator.state = self.first_rng = saved["first_rng"]
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"{path} is no checkpoint of a training run ({one_line(repr(error))}); train "
-                             "anew") from error
+            raise ValueError(f"{path} is not a checkpoint of a training run ({one_line(repr(error))}); "
+                             "start the run again") from error
         except ValueError as error:
             raise ValueError(f"{path} cannot be resumed: {one_line(error)}") from error
         self.model.parameters.values[:] = values
@@ -165,8 +165,8 @@ class TrainingState:
         differing = [f"{name} {written_with.get(name)} then, {version} now"
                      for name, version in versions().items() if written_with.get(name) != version]
         if differing:
-            warnings.warn(f"{path} was written with {'; '.join(differing)}: the run goes on, but equal to an "
-                          "uninterrupted one only to rounding, not bit for bit", stacklevel=3)
+            warnings.warn(f"{path} was written with {'; '.join(differing)}: the run resumes, but it will "
+                          "equal an uninterrupted one only to rounding, not bit for bit", stacklevel=3)
 
     def random_numbers_go_on(self) -> None:
         """Continue the random stream where the file left it, once static binary pixels have been drawn again."""
@@ -188,8 +188,8 @@ class TrainingState:
         for name, value in now.items():
             if value != then[name]:
                 place, before, today = _difference(name, then[name], value)
-                raise ValueError(f"{place} was {_short(before)} and is {_short(today)}; expected the same, so that the "
-                                 "run goes on as it began")
+                raise ValueError(f"{place} was {_short(before)} and is now {_short(today)}; expected the same, so that "
+                                 "the run continues as it began")
 
 
 class Interval:

@@ -18,8 +18,8 @@ RIGHT = {"dense_backward": dense_backward, "safe": safe, "bugs": BUGS, "sample_z
 
 WRONG = {
     "dense_backward": [
-        (lambda dy, x, W: (W @ dy.T, x.T @ dy, dy.sum(axis=0)), "dx comes transposed"),
-        (lambda dy, x, W: (dy @ W.T, dy.T @ x, dy.sum(axis=0)), "dW comes transposed"),
+        (lambda dy, x, W: (W @ dy.T, x.T @ dy, dy.sum(axis=0)), "dx is transposed"),
+        (lambda dy, x, W: (dy @ W.T, dy.T @ x, dy.sum(axis=0)), "dW is transposed"),
         (lambda dy, x, W: (dy @ W.T, x.T @ dy / len(x), dy.sum(axis=0)), "dW is a mean over the batch"),
         (lambda dy, x, W: (dy @ W.T, x.T @ dy, dy), "db is not summed"),
         (lambda dy, x, W: (dy @ W.T, x.T @ dy, dy.mean(axis=0)), "db is a mean"),

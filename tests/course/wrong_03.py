@@ -25,7 +25,7 @@ WRONG = {
         (lambda x, m, s: -np.sum((x - m)**2, axis=1) / (2 * s**2), "normaliser is missing"),
         (lambda x, m, s: log_likelihood(x, m, s) / x.shape[1], "a mean over the pixels"),
         (lambda x, m, s: log_likelihood(x, m, s) + x.shape[1] * np.log(s), "log sigma is missing"),
-        (lambda x, m, s: np.exp(log_likelihood(x, m, s)), "its logarithm is asked for"),
+        (lambda x, m, s: np.exp(log_likelihood(x, m, s)), "return its logarithm"),
     ],
     "ancestral_sampling": [
         (lambda f, s, n, rng: ancestral_sampling(f, s, n, rng, noise=0.0), "the mean, not a sample"),
@@ -37,7 +37,7 @@ WRONG = {
     ],
     "grid_posterior": [
         (lambda p, w: np.exp(p + w), "do not sum to 1"),
-        (lambda p, w: grid_posterior(p, 0), "the prior is forgotten"),
+        (lambda p, w: grid_posterior(p, 0), "the prior is missing"),
         (lambda p, w: np.exp(p + w) / np.sum(np.exp(p + w)), "at -2000 it breaks down"),
         (lambda p, w: np.exp(p + w - np.max(p + w)), "the largest is 1"),
     ],

@@ -30,7 +30,7 @@ RIGHT = {"elbo_and_gap": elbo_and_gap, "matching_q": matching_q, "diagonal_gap":
 
 WRONG = {
     "elbo_and_gap": [
-        (lambda p, q, a: (np.sum(np.exp(q) * p) * a, 0.0), "lacks - log q"),
+        (lambda p, q, a: (np.sum(np.exp(q) * p) * a, 0.0), "- log q is missing"),
         (lambda p, q, a: (np.sum(np.exp(q) * (p - q)), 0.0), "area of a cell"),
         (lambda p, q, a: (elbo_and_gap(p, q, a)[0], -elbo_and_gap(p, q, a)[1]), "never negative"),
         (lambda p, q, a: (elbo_and_gap(p, q, a)[0], kl_to_prior(p, q, a)), "KL to the prior"),
@@ -42,7 +42,7 @@ WRONG = {
         (lambda z, p: (p @ z, p @ (z - p @ z)**2), "take its logarithm"),
         (lambda z, p: (p @ z, np.sqrt(p @ (z - p @ z)**2)), "standard deviation"),
         (lambda z, p: (p @ z, 0.5 * np.log(p @ (z - p @ z)**2)), "half of logvar"),
-        (lambda z, p: (p @ z, np.log(p @ z**2)), "not taken off"),
+        (lambda z, p: (p @ z, np.log(p @ z**2)), "not subtracted"),
     ],
     "diagonal_gap": [
         (lambda C: 2 * diagonal_gap(C), "the half is missing"),

@@ -24,18 +24,18 @@ RIGHT = {"score_estimates": score_estimates, "reparameterize_backward": reparame
 WRONG = {
     "score_estimates": [
         (lambda f, z, mu, logvar: (z - mu, z), "estimate for mu"),
-        (lambda f, z, mu, logvar: (f * (z - mu), 0 * z), "the variance is missing under z - mu"),
+        (lambda f, z, mu, logvar: (f * (z - mu), 0 * z), "z - mu is not divided by the variance"),
         (lambda f, z, mu, logvar: (f * (mu - z) * np.exp(-logvar), 0 * z), "wrong sign"),
         (lambda f, z, mu, logvar: ((z - mu) * np.exp(-logvar), 0 * z), "the score alone"),
         (second(lambda f, d, v: f * (d**2 / v - 1)), "the half is missing"),
-        (second(lambda f, d, v: f * (d**2 / v - 1) / np.sqrt(v)), "for sigma, not for log sigma^2"),
+        (second(lambda f, d, v: f * (d**2 / v - 1) / np.sqrt(v)), "to sigma, not log sigma^2"),
         (second(lambda f, d, v: f * 0.5 * d**2 / v), "-1 of the normaliser"),
         (lambda f, z, mu, logvar: f, "expected two arrays"),
     ],
     "reparameterize_backward": [
         (lambda dz, logvar, eps: (dz, dz * eps * np.exp(logvar / 2)), "the half is missing"),
         (lambda dz, logvar, eps: (dz, dz * np.random.standard_normal(dz.shape)), "noise is drawn twice"),
-        (lambda dz, logvar, eps: (dz, dz * eps), "for sigma"),
+        (lambda dz, logvar, eps: (dz, dz * eps), "with respect to sigma:"),
         (lambda dz, logvar, eps: (dz, dz * eps * np.exp(logvar) * 0.5), "sigma belongs there"),
         (lambda dz, logvar, eps: (np.ones_like(dz), dz), "dz is not used"),
     ],

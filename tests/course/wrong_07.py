@@ -46,7 +46,7 @@ WRONG = {
         (changed(6, lambda x, eps, p, h, mu, s, z, g, a, L: L * len(x)), "summed over the batch"),
         (changed(6, lambda x, eps, p, h, mu, s, z, g, a, L: np.mean(np.sum(np.logaddexp(0, a) - x * a, axis=1))),
          "lacks the KL"),
-        (lambda x, eps, p: five_steps(x, eps, p)[-1], "expected seven things"),
+        (lambda x, eps, p: five_steps(x, eps, p)[-1], "expected seven values"),
     ],
     "whole_gradient": [
         (lambda *args: whole_gradient(*args, scale=len(args[0])), "every gradient is B times too large"),
@@ -60,7 +60,7 @@ WRONG = {
         (lambda c, y, t: y[np.sum((t[:, None] - c)**2, axis=2).argmax(axis=1)], "the farthest"),
         (lambda c, y, t: y[np.abs(np.sum(t[:, None] - c, axis=2)).argmin(axis=1)], "cancel"),
         (lambda c, y, t: y[(t @ c.T).argmax(axis=1)], "|train|^2 is missing"),
-        (lambda c, y, t: np.sum((t[:, None] - c)**2, axis=2).argmin(axis=1), "the places of the nearest"),
+        (lambda c, y, t: np.sum((t[:, None] - c)**2, axis=2).argmin(axis=1), "the indices of the nearest"),
         (lambda c, y, t: 0.5, "expected a label"),
     ],
 }

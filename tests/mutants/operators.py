@@ -56,7 +56,7 @@ class Mutant(NamedTuple):
 class Source:
     """A function's syntax tree, of which each mutant can be compiled.
 
-    function      : a function or a method, of which a mutant sees the same globals and what it closes over
+    function      : a function or a method; a mutant of it sees the same globals and closure
     after_comment : the comment that begins the backward half, where the function has a forward half too
     arrays        : whether its variables are arrays, which have transposes; in a kernel most are numbers
     """
@@ -81,7 +81,7 @@ class Source:
                                 if after_comment is not None and line.strip().startswith(after_comment)), 0)
 
     def compile(self, mutant: Mutant | None = None) -> Callable[..., Any]:
-        """The function or a mutant of it, with its module's globals; SyntaxError where that is no Python."""
+        """The function or a mutant of it, with its module's globals; SyntaxError where that is not Python."""
         if mutant is not None:
             mutant.site.put(mutant.after)
         names: dict[str, Any] = {}

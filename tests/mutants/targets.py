@@ -71,8 +71,8 @@ def helper_targets() -> Iterator[Target]:
 
 
 def helpers(kernel: Callable[..., Any]) -> Iterator[tuple[Callable[..., Any], tuple[dict[str, Any], str]]]:
-    """The functions of its own file that a kernel calls, and those that they call; with the globals and the name in
-    them by which it finds each: a loop made for one activation has globals of its own."""
+    """The functions of its own file that a kernel calls, and those that they call; with the globals, and the
+    name there, through which it finds each: a loop made for one activation has globals of its own."""
     for name in kernel.__code__.co_names:
         helper = kernel.__globals__.get(name)
         if isinstance(helper, types.FunctionType) and helper.__module__ == kernel.__module__:
@@ -96,7 +96,7 @@ def twin_outcomes(forward: Twin, backward: Twin, kind: str) -> Iterator[Callable
 
 def backward_arguments(forward: Twin, backward: Twin, sizes: tuple[int, ...], dtype: Any,
                        rng: np.random.Generator) -> list[Any]:
-    """Random arguments for a backward twin; those called y and kept are what the forward twin puts out."""
+    """Random arguments for a backward twin; those called y and kept are what the forward twin returns."""
     lengths: dict[str, int] = {}
     pairs = iter(EXAMPLE_PAIRS)
 
@@ -173,7 +173,7 @@ def package_modules() -> list[types.ModuleType]:
 
 
 def package_classes() -> list[type]:
-    """Every class of the package that is no protocol."""
+    """Every class of the package that is not a protocol."""
     return [value for module in package_modules() for value in vars(module).values()
             if isinstance(value, type) and value.__module__ == module.__name__
             and not getattr(value, "_is_protocol", False)]
