@@ -24,6 +24,7 @@ SOURCES = {source.stem: source for source in sorted((LESSONS / "source").glob("[
 NUMBERS = {stem: int(stem[:2]) for stem in SOURCES}
 SECONDS = 60
 every_lesson = pytest.mark.parametrize("stem", SOURCES)
+how_often = pytest.mark.parametrize("draws", [5, pytest.param(200, marks=pytest.mark.full)])
 both_kinds = pytest.mark.parametrize("kind", ["learner", "solved"])
 
 
@@ -56,21 +57,23 @@ def printed(notebook):
 
 # Exercises
 
+@how_often
 @pytest.mark.parametrize("number, name", EXERCISES)
-def test_the_stub_is_not_attempted_and_the_solution_is_done(number, name):
+def test_the_stub_is_not_attempted_and_the_solution_is_done(number, name, draws):
     judge = judges(number)[name]
     assert verdict(judge, ...)[0] == verdict(judge, None)[0] == NOT_ATTEMPTED
     right = answers(number).RIGHT[name]
     if callable(right):
         assert verdict(judge, lambda *args: ...)[0] == NOT_ATTEMPTED
-    for _ in range(5):
+    for _ in range(draws):
         assert verdict(judge, right) == (DONE, "")
 
 
+@how_often
 @pytest.mark.parametrize("number, name, i", WRONG)
-def test_a_wrong_answer_is_rejected_with_its_reason(number, name, i):
+def test_a_wrong_answer_is_rejected_with_its_reason(number, name, i, draws):
     answer, words = answers(number).WRONG[name][i]
-    for _ in range(5):
+    for _ in range(draws):
         state, reason = verdict(judges(number)[name], answer)
         assert state == NOT_YET
         assert words in reason
@@ -277,8 +280,10 @@ def run_notebook(stem, kind, data, tmp_path):
 
 
 def words(notebook):
-    """What the cells print, without numbers and spaces: the digits of a trained model change with the machine."""
-    return re.sub(r"[-−]?\d[\d.,e+-]*", "#", printed(notebook)).split()
+    """What the cells print and show, without numbers: a trained model's digits change with the machine."""
+    shown = ["".join(output.get("data", {}).get("text/markdown", "")) for cell in code_cells(notebook)
+             for output in cell["outputs"]]
+    return re.sub(r"[-−]?\d[\d.,e+-]*", "#", "\n".join([printed(notebook), *shown])).split()
 
 
 @pytest.mark.slow

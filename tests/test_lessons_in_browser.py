@@ -15,13 +15,12 @@ LESSONS = pathlib.Path(__file__).parents[1] / "lessons"
 NOTEBOOKS = sorted(LESSONS.glob("[0-9][0-9]_*.ipynb"))
 CHROMIUM = shutil.which("chromium")
 SECONDS = 120
-pytestmark = [pytest.mark.full, pytest.mark.skipif(CHROMIUM is None, reason="no chromium: run .ci/browser")]
+pytestmark = pytest.mark.full
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """The address of a JupyterLab that shows the learner's notebooks, without their outputs."""
-    pytest.importorskip("jupyterlab")
     folder = tmp_path_factory.mktemp("lessons")
     for path in NOTEBOOKS:
         notebook = json.loads(path.read_text(encoding="utf-8"))
@@ -56,8 +55,8 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as play:
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as play:
         chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield chromium
         chromium.close()
