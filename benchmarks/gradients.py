@@ -21,8 +21,9 @@ from numpyvae.gradcheck import TOLERANCE, gradcheck
 from .results import table, write_section
 
 ROOT = pathlib.Path(__file__).parents[1]
-IN_README = re.compile(r"(numpyvae gradcheck --component VAE --method complex-step\n```\n\n```text\n).*?(```)",
-                       re.DOTALL)
+SHOWN = "VAE(bernoulli"    # the components that the README shows
+IN_README = re.compile(rf'(numpyvae gradcheck --component "{re.escape(SHOWN)}" --method complex-step\n```\n\n'
+                       r"```text\n).*?(```)", re.DOTALL)
 
 
 def main() -> None:
@@ -39,8 +40,11 @@ def main() -> None:
         ["method", "path", "components", "entries", "median error", "worst error", "tolerance", "failed", "seconds"],
         rows))
     readme = ROOT / "README.md"
-    example = str(gradcheck("VAE", "complex-step"))
-    readme.write_text(IN_README.sub(lambda found: f"{found[1]}{example}\n{found[2]}", readme.read_text()))
+    example = str(gradcheck(SHOWN, "complex-step"))
+    text, found = IN_README.subn(lambda found: f"{found[1]}{example}\n{found[2]}", readme.read_text(encoding="utf-8"))
+    if found != 1:
+        raise LookupError("the README has no place for the table")
+    readme.write_text(text, encoding="utf-8")
     counts = _mutants()
     verdicts = list(counts["verdicts"])
     write_section("Mutants", "python -m benchmarks.gradients", f"""

@@ -1,2 +1,2 @@
 """The one place that says which version this is; setup.cfg reads it without importing anything."""
-__version__ = "0.1.0"
+__version__ = "0.2.0"

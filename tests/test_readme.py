@@ -1,0 +1,34 @@
+"""The README and what is made of it: its links, its tables, the package's page."""
+import importlib.util
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")]
+
+spec = importlib.util.spec_from_file_location("setup", ROOT / "setup.py")
+setup = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(setup)
+
+
+def test_every_link_leads_somewhere():
+    links = [link[3] for page in PAGES for link in setup.LINK.finditer(page)]
+    assert len(links) > 12
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_file_that_the_tables_name_is_there():
+    for page in PAGES:
+        rows = "\n".join(line for line in page.splitlines() if line.startswith("| `") or line.startswith("| a"))
+        for name in re.findall(r"`([a-z_]+/(?:[a-z_]+\.py)?)`", rows):
+            assert (ROOT / name).exists() or (ROOT / "numpyvae" / name).exists(), name
+
+
+def test_links_are_absolute_once_there_is_an_address():
+    assert setup.page(README, "") == README
+    page = setup.page(README, "https://example.org/numpyvae")
+    assert setup.LINK.search(page) is None
+    assert "(https://example.org/numpyvae/raw/main/benchmarks/picture.png)" in page
+    assert "(https://example.org/numpyvae/blob/main/CONTRIBUTING.md)" in page
+    assert "pip install numpyvae" in page and "pip install numpyvae" not in README
