@@ -67,7 +67,7 @@ class Target:
         return content
 
     def __call__(self, data: bytes) -> None:
-        """Raises whatever a reader must not: anything but a one-line message."""
+        """Raises what a reader must not raise: anything but our one-line message."""
         if not data:
             return
         name = KINDS[data[0] % len(KINDS)]

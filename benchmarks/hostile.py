@@ -107,7 +107,7 @@ class Kind:
                 for code in (8, 9, 11, 14, 7, 255):
                     forged = struct.pack(f">BBBB{len(lengths)}I", 0, 0, code, len(lengths), *lengths)
                     yield forged if name == "idx" else gzip.compress(forged)
-            packer, block = zlib.compressobj(9, wbits=31), bytes(2**20)    # never whole in memory, nor may it be
+            packer, block = zlib.compressobj(9, wbits=31), bytes(2**20)    # 100 MB that must never be in memory at once
             yield b"".join([packer.compress(struct.pack(">BBBBI", 0, 0, 8, 1, 1000)),
                             *(packer.compress(block) for _ in range(100)), packer.flush()])
         else:
@@ -116,7 +116,7 @@ class Kind:
             yield b"GIF89a" + b"\xff" * 100
 
     def forged_headers(self) -> Iterator[bytes]:
-        """Models whose parts (in format 1, whose configuration) ask for terabytes, or are nothing of the kind."""
+        """Models whose parts (in format 1, whose configuration) ask for terabytes, or are no parts at all."""
         from numpyvae.models.tree import tree_of
         tree, values = tree_of(self.vae), self.vae.parameters.values
         config = {"n_data": 30, "hidden": [8], "n_latent": 2, "likelihood": "bernoulli", "activation": "relu",

@@ -22,7 +22,7 @@ from .interleave import interleave, ratio, spread
 from .results import table, write_section
 
 Work = Callable[[], object]
-NUMPY_BEGINS = 16    # bytes past a cache line, where arrays begin that NumPy gets from the system
+NUMPY_BEGINS = 16    # bytes past a cache line, where arrays that NumPy gets from the system begin
 B, D, Z, P = 128, 784, 20, 652_824    # batch, pixels, latent, weights of 784-400-20-400-784
 
 

@@ -60,7 +60,7 @@ def torch_conv_vae(n_latent: int, channels_last: bool) -> Any:
             self.up1, self.up2 = nn.ConvTranspose2d(64, 32, 3, 2, 1, 1), nn.ConvTranspose2d(32, 1, 3, 2, 1, 1)
 
         def images(self, rows: Any, channels: int, side: int) -> Any:
-            """Rows as images; with channels last a view of the row's numbers in that order, as numpyvae does it."""
+            """Rows as images; with channels last, a view of rows that are in this order, as in numpyvae."""
             if channels_last:
                 return rows.view(-1, side, side, channels).permute(0, 3, 1, 2)
             return rows.view(-1, channels, side, side)

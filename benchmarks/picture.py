@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def errors_by_width(analytic: np.ndarray, vae: nv.VAE, x: np.ndarray, eps: np.ndarray, method: str) -> list[float]:
-    """The worst relative error of a gradient, as each width of the numerical step sees it."""
+    """The worst relative error of a gradient, for each width of the numerical step."""
     def loss() -> complex:
         value = vae.loss(x, eps)
         return value if method == "complex-step" else value.real

@@ -4,7 +4,7 @@
 
 It learns to draw strokes: black pictures with one white line.  Read it from top to bottom.  B is the number of pictures
 in a batch, D the number of pixels, H of hidden units, Z of latent dimensions; the shape of each array stands beside it.
-`d` and a name is the gradient of the loss for what has that name: dmu for mu.
+A name with `d` in front is the gradient of the loss for that variable: dmu for mu.
 """
 import numpy as np
 
@@ -42,7 +42,7 @@ def loss_and_grads(p, x, eps):
     x (B, D) are pictures, eps (B, Z) is noise from N(0, I), drawn by the caller.
     """
     B = len(x)
-    # Forward.  The encoder says what it takes z to be: q(z|x) = N(mu, sigma^2), with logvar = log sigma^2.
+    # Forward.  The encoder's guess at z is a distribution: q(z|x) = N(mu, sigma^2), with logvar = log sigma^2.
     h = np.tanh(x @ p["W_h"] + p["b_h"])                                           # (B, H)
     mu = h @ p["W_mu"] + p["b_mu"]                                                 # (B, Z)
     logvar = h @ p["W_logvar"] + p["b_logvar"]                                     # (B, Z)
@@ -52,7 +52,7 @@ def loss_and_grads(p, x, eps):
     # -log p(x|z) = -sum( x log s + (1 - x) log(1 - s) ) with s = 1 / (1 + exp(-a)); each term is log(1 + exp(a)) - x a.
     # A grey pixel at a line's edge, say x = 0.3, counts as one that is white three times out of ten.
     nll = np.sum(np.logaddexp(0, a) - x * a) / B
-    # KL( N(mu, sigma^2) || N(0, 1) ), the price of saying something about z.
+    # KL( N(mu, sigma^2) || N(0, 1) ), the cost of a q that differs from the prior.
     kl = 0.5 * np.sum(mu**2 + sigma**2 - 1 - logvar) / B
     # Backward: the same lines, from the last to the first.
     d = {}
@@ -61,13 +61,13 @@ def loss_and_grads(p, x, eps):
     dz = layer_backward(p, d, "g", z, dg * (1 - g**2))                             # (B, Z)     tanh' = 1 - tanh^2
     dmu = dz + mu / B                                                              # (B, Z)     through z, and the KL
     dlogvar = dz * eps * sigma / 2 + (sigma**2 - 1) / 2 / B                        # (B, Z)     through z, and the KL
-    dh = layer_backward(p, d, "mu", h, dmu) + layer_backward(p, d, "logvar", h, dlogvar)    # (B, H)  two ways meet
+    dh = layer_backward(p, d, "mu", h, dmu) + layer_backward(p, d, "logvar", h, dlogvar)    # (B, H)  two paths meet
     layer_backward(p, d, "h", x, dh * (1 - h**2))
     return nll + kl, nll, kl, d
 
 
 def layer_backward(p, d, name, x, dy):
-    """Of y = x W + b: the gradients for W and b go to d, that for x comes back."""
+    """Backward through y = x W + b: stores the gradients for W and b in d, and returns the one for x."""
     d[f"W_{name}"] = x.T @ dy
     d[f"b_{name}"] = dy.sum(axis=0)
     return dy @ p[f"W_{name}"].T

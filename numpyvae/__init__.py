@@ -1,4 +1,4 @@
-"""numpyvae: a variational autoencoder from scratch, every derivation beside the code that does it.
+"""numpyvae: a variational autoencoder from scratch, every derivation beside the code that implements it.
 
 Read numpyvae.functional first (the mathematics), then numpyvae.models.vae (the model on one screen).
 """

@@ -5,7 +5,7 @@
 
 An array's axes are given as in twin.py: the same letter means the same length.  Any other argument has a Kind, given by
 name or implied by its annotation.  NumPy's numbers become Python's, which do not overflow and fit into JSON.  Functions
-that run in every training step check their arguments by hand, because binding them costs some microseconds.
+that run in every training step check their arguments by hand, because binding them costs a few microseconds.
 """
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ has_closed_form = has("closed_form_kl", "closed_form_kl_backward")
 has_density = has("log_density", "log_density_backward")
 PRIOR = protocol("a prior, such as StandardNormal", "n_latent", "sample")
 TYPES = Kind(all_are(lambda one: isinstance(one, type), least=0), "a list of classes, such as [MyLayer]", TypeError)
-LAYER = protocol("a layer, such as Dense", "forward", "backward")    # which a network has too
+LAYER = protocol("a layer, such as Dense", "forward", "backward")    # a network has these too
 LAYERS = Kind(all_are(has("forward", "backward", "params", "grads"), least=0),
               "a list of layers, such as Dense, each with forward, backward, params, grads", TypeError)
 NETWORK = Kind(has("layers", "forward", "backward", "named_layers"), "a Sequential", TypeError)
@@ -142,7 +142,7 @@ RECORDS = Kind(lambda value: isinstance(value, Sequence) and len(value) > 0
                and all(has("epoch", "validation")(record) for record in value),
                "a list of the records that fit yields, list(fit(...)), with at least one")
 
-# What an annotation says already.  For a number it does not: the function has to say which numbers it takes.
+# The Kinds that annotations imply.  A number's annotation implies none: the function has to say which it takes.
 TYPES_OF: dict[str, Kind] = {
     "bool": FLAG, "np.random.Generator": GENERATOR, "str | os.PathLike[str]": PATH, "DTypeLike": DTYPE,
     "str": ANYTHING,    # checked in the function, which knows the valid names

@@ -31,7 +31,7 @@ from twins import lengths
 # What the package makes and hands out: nobody else constructs these, and all that they are given are results.
 MADE_HERE = (nv.LossTerms, nv.Record, nv.Examination, nv.datasets.DataSet, nv.evaluation.LogLikelihood,
              nv.exact.ProbabilisticPCA, nv.gradcheck.Report, nv.gradcheck.Row, nv.museum.Exhibit)
-INNER = {"named_layers"}    # of Parameters: an iterator, which looking at it would use up
+INNER = {"named_layers"}    # of Parameters: an iterator, which inspecting it would use up
 
 
 def surface():
@@ -64,7 +64,7 @@ def generator():
 
 
 def model(kind=nv.VAE, **options):
-    """A small one that has seen a batch, so that what asks for a forward pass finds one."""
+    """A small one that has seen a batch, so that whatever needs an earlier forward pass has had one."""
     made = kind.dense(12, (6,), 2, rng=generator(), dtype=np.float64, **options)
     made.loss_and_grad(batch(), *made.noise(6, generator()))
     return made
@@ -368,7 +368,7 @@ def test_a_number_that_does_not_say_what_it_may_be_is_found_when_the_function_is
 
 
 def test_numpy_s_numbers_are_as_good_as_python_s(rng):
-    """They overflow, warn or stay out of JSON where Python's do not."""
+    """NumPy's overflow, warn or do not fit into JSON where Python's do."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         vae = nv.ConditionalVAE.dense(784, (np.uint8(200),), np.int64(2), "gaussian-learned", sigma=np.float32(0.5),

@@ -26,7 +26,7 @@ quick = settings(max_examples=40)
 
 @st.composite
 def geometries(draw):
-    """Shapes of x and W, stride and padding, for an image that is higher than wide or the other way round."""
+    """Shapes of x and W, stride and padding, for an image that is taller than wide or the other way round."""
     K, L = draw(positive_pairs)
     H, W = draw(st.integers(K, 8)), draw(st.integers(L, 8))
     assume(H != W)
@@ -207,7 +207,7 @@ def test_no_dx_where_nobody_needs_it(rng):
 
 
 def test_the_first_convolution_of_a_network_computes_no_dx(rng, monkeypatch):
-    """The layers before it have no weights, so nobody would read it."""
+    """The layers before it have no weights, so nothing would read it."""
     vae = nv.VAE.conv((8, 8, 1), (2, 3), 4, 2, rng=rng)
     asked = []
     for layer in vae.encoder.layers:

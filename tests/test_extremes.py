@@ -129,7 +129,7 @@ def test_pixels_of_float32_s_largest_number_stop_the_run(likelihood, rng):
 
 @every_mode
 def test_numbers_too_small_for_float32_do_no_harm(mode, x):
-    """Weights below its smallest normal number are as good as zero."""
+    """Weights below float32's smallest normal number act as zero."""
     vae = model("VAE", "bernoulli")
     vae.parameters.values[:] = 1e-42
     with mode():

@@ -25,7 +25,7 @@ def test_every_gradient_is_right(name, method):
 
 
 def test_every_component_is_checked():
-    """What joins later fails here by itself until it has a gradient check, or says that it has no gradient."""
+    """Whatever is added later fails here until it has a gradient check or declares that it has no gradient."""
     checked = {twin.name for pair in pairs() for twin in pair}
     unchecked = {name for name, twin in registry.items() if twin.wrt and twin.name not in checked}
     assert not unchecked
@@ -237,7 +237,7 @@ def test_the_command_examines_a_learners_file(learner, capsys):
     ("mine.py:Nothing", "does not define Nothing"), ("mine.py:alone", "no alone_backward"),
     ("mine.py", "expected FILE.py:NAME"),
     ("none.py:A", "none.py does not exist"), ("broken.py:A", "cannot be run: ZeroDivisionError"),
-    ("mine.py:Needy", "Needy cannot be made"), ("mine.py:Headless", "has no method forward"),
+    ("mine.py:Needy", "Needy cannot be constructed"), ("mine.py:Headless", "has no method forward"),
 ])
 def test_what_cannot_be_examined_is_named(place, named, learner, capsys):
     assert main(["gradcheck", place]) == 1

@@ -118,7 +118,7 @@ def test_ctrl_c_in_a_kernel_is_a_keyboard_interrupt(rng):
         interrupts.append(True)
         raise KeyboardInterrupt
 
-    def run():    # in a frame of its own: in Python 3.13.0 what a loop's jump back raises escapes its frame's except
+    def run():    # in a frame of its own: Python 3.13.0's loops raise past an except in the same frame
         while not interrupts:    # Python drops an exception raised during garbage collection
             add_bias_relu(y, b)
 

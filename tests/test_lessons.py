@@ -80,7 +80,7 @@ def test_a_wrong_answer_is_rejected_with_its_reason(number, name, i, draws):
 
 
 def test_the_gradients_that_lesson_7_asks_for_are_all_alive():
-    """Where a tanh is flat, whatever reaches z has no gradient, and a wrong one for it is right by chance."""
+    """Where a tanh is flat, no gradient reaches z, so even a wrong formula behind it gives the right result."""
     for seed in range(2000):
         h, _, _, _, g, *_ = lesson_07.forward(*lesson_07.draw_case(np.random.default_rng(seed)))
         assert (1 - h**2).max() > 0.01 and (1 - g**2).max() > 0.01
@@ -170,7 +170,7 @@ def test_the_notebook_shows_no_error_and_no_warning_and_is_small(stem, kind):
 
 @every_lesson
 def test_the_learners_notebook_shows_what_the_solved_one_does(stem):
-    """So that running the solved one, and the learner's stubs, is running both."""
+    """So running the solved one and the learner's stubs is as good as running both."""
     shown = {"".join(cell["source"]): cell["outputs"] for cell in code_cells(committed(stem, "solved"))}
     cells = {"".join(cell["source"]): cell["outputs"] for cell in code_cells(committed(stem, "learner"))}
     apart = [source for source in cells if cells[source] != shown.get(source)]

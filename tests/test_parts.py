@@ -50,7 +50,7 @@ class Scale:
 
 
 def trained(model, images):
-    """Weights after two epochs, from the model's own."""
+    """The weights after two epochs that start from the model's own."""
     for _ in nv.fit(model, images, optimizer=nv.Adam(1e-2), epochs=2, batch_size=4, rng=np.random.default_rng(0)):
         pass
     return model.parameters.values.copy()
@@ -212,7 +212,7 @@ def test_a_layer_has_one_model_and_one_place(rng):
 
 
 class Rebinding(Scale):
-    """Makes a new array of its gradient, in which the model does not look."""
+    """Puts its gradient into a new array, where the model does not look."""
 
     def backward(self, dy, need_dx=True):
         self.grads["g"] = (dy * self.x).sum(axis=0)
@@ -382,7 +382,7 @@ def test_a_layer_around_one_of_ours_trains_in_a_copy_too(copied, rng):
 
 
 class Statistics:
-    """Divides by what it has seen on average: a number that changes, and is not a weight."""
+    """Divides by the average of what it has seen: a number that changes and is not a weight."""
 
     def __init__(self, n_in):
         self.n_in, self.mean_size, self.params, self.grads = n_in, np.ones(n_in), {}, {}
@@ -455,7 +455,7 @@ class Raising(Plain):
 
 
 class Harmless(Plain):
-    """Holds what changes and matters to nobody, and NaNs."""
+    """Holds values that change but matter to nobody, and NaNs."""
 
     not_copied = ("calls",)
 
@@ -477,7 +477,7 @@ class Among(Plain):
 
 
 class Uneven(Plain):
-    """Starts with the same number twice, of which one changes."""
+    """Starts with the same number twice, one of which changes."""
 
     def __init__(self, n_in):
         super().__init__(n_in)

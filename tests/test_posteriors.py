@@ -239,7 +239,7 @@ def test_a_subclass_of_the_standard_normal_is_a_prior_of_its_own(rng):
 
 @pytest.mark.parametrize("dtype, logvar", [(np.float32, -20.0), (np.float64, -60.0), (np.float64, -300.0)])
 def test_a_narrow_full_gaussian_keeps_its_density(dtype, logvar, rng):
-    """In units of its own sigma a draw is as likely as that of a wide one; z = mu + L eps rounds, so mu is 0."""
+    """In units of its sigma, its draws are as likely as a wide one's; z = mu + L eps rounds, so mu is 0."""
     posterior = FullGaussian(4, 3, rng=rng, dtype=dtype)
     q = posterior.forward(np.zeros((5, 4), dtype))
     lower = np.full((5, 3, 3), 0.5 * np.exp(logvar / 2), dtype)

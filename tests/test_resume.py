@@ -50,7 +50,7 @@ def train(images, **options):
 
 
 def after(steps):
-    """A `stop` that says so at this step."""
+    """A `stop` that returns True at this step."""
     return functools.partial(lambda counter: next(counter) == steps, itertools.count(1))
 
 
@@ -177,7 +177,7 @@ class Crash(BaseException):
 
 
 class CrashingFile:
-    """A file that lets so many of its calls pass; in the next one only half of what is written arrives."""
+    """A file that lets some of its calls pass; in the next, only half of what is written arrives."""
 
     def __init__(self, file, count):
         self.file, self.count = file, count

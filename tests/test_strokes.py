@@ -1,4 +1,4 @@
-"""The embedded digits: true factors, the same numbers everywhere, and the look of handwriting."""
+"""The bundled digits: true factors, the same numbers everywhere, and the look of handwriting."""
 import gzip
 import hashlib
 import importlib

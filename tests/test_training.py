@@ -73,7 +73,7 @@ def test_a_seed_repeats_bit_for_bit(images):
 
 
 def test_the_mean_loss_does_not_depend_on_the_batches(images, rng):
-    """An epoch's record weighs the short last batch by its size: with weights that stand still, one true mean."""
+    """An epoch's record weights the short last batch by its size, so with fixed parameters the mean is the same."""
     model = nv.Autoencoder.dense(12, (6,), 2, rng=rng)
     losses = [fit(model, images, rng, optimizer=Still(), batch_size=size, epochs=1)[0].loss for size in (50, 8, 1)]
     assert losses == pytest.approx(3 * [losses[0]], rel=1e-6)

@@ -1,4 +1,4 @@
-"""What is read is what runs: with kernels off, a step executes every derived function; with kernels on, the loops."""
+"""The code you read is what runs: with kernels off, a step executes every derived function; with kernels on, loops."""
 import sys
 
 import numpy as np

@@ -42,7 +42,7 @@ def arguments(twin, lengths, dtype, rng):
 
 
 def compiled(twin):
-    """The kernel as it runs: by numba, but for those that call BLAS."""
+    """The kernel as it runs: compiled by numba, unless it calls BLAS."""
     return jit(twin.kernel) if twin.compiled else twin.kernel
 
 
@@ -51,7 +51,7 @@ def copies(made):
 
 
 def as_tuple(result):
-    """Results as a tuple, without what nobody needed."""
+    """Results as a tuple, without the None for what was not asked for."""
     return tuple(one for one in result if one is not None) if isinstance(result, tuple) else (result,)
 
 

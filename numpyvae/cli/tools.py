@@ -26,7 +26,7 @@ def add_gradcheck(commands: Any) -> None:
 def add_bench(commands: Any) -> None:
     bench = commands.add_parser(
         "bench", help="time a training step against PyTorch and JAX, where installed",
-        description="Time a training step in turn with its matrix products alone, PyTorch and JAX (pip install -e "
+        description="Time a training step, its matrix products alone, PyTorch and JAX in turn (pip install -e "
                     "'.[bench]'); the table goes into benchmarks/RESULTS.md.")
     bench.set_defaults(run=run_bench)
 

@@ -144,13 +144,13 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
 
 
 class Interrupt:
-    """Inside its `with` block the first Ctrl-C asks training to stop after its step, the second stops it at once.
+    """Inside its `with` block the first Ctrl-C asks training to stop after its step; the second stops it at once.
 
-    Once the block has ended after either, the command is exiting, and it ignores Ctrl-C while it prints its last lines.
+    After either, once the block has ended, the command ignores Ctrl-C while it prints its last lines and exits.
 
     Python drops an exception that is raised while it destroys an object, and prints its traceback.  If a second Ctrl-C
     is lost this way, we print nothing: the first one still stops training after its step.  Nor do we print a later
-    AttributeError: the second Ctrl-C interrupted the making of an object, which is then destroyed half made.
+    AttributeError: if the second Ctrl-C interrupts the making of an object, that object is destroyed half made.
     """
 
     def __enter__(self) -> Interrupt:
@@ -199,7 +199,7 @@ def _objective(options: argparse.Namespace) -> Any:
 
 
 def _sizes(options: argparse.Namespace, shape: tuple[int, ...], labels: np.ndarray | None) -> dict[str, Any]:
-    """The network's sizes by the options, for images of this shape and, if it is conditional, these labels."""
+    """The network's sizes, from the options, for images of this shape and, if it is conditional, these labels."""
     if options.network == "dense":
         hidden = [400] if options.hidden is None else options.hidden
         classes = {} if labels is None else {"n_classes": int(labels.max()) + 1}

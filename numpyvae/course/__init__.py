@@ -25,7 +25,7 @@ class Lesson:
     """One lesson's tools.
 
     number : 1 to 12
-    data   : "strokes", embedded, or "mnist", found or downloaded as `numpyvae train --data mnist` does
+    data   : "strokes", bundled, or "mnist", found or downloaded as `numpyvae train --data mnist` does
     check  : check.<exercise>(answer) judges an answer; check.tally() counts what is done
     """
 
@@ -54,7 +54,7 @@ class Lesson:
         Raises ValueError if the code does not cite one of them, so that text and code cannot drift apart.
         """
         from IPython.display import Markdown
-        target = getattr(code, "reference", code)    # of a twin: its NumPy body
+        target = getattr(code, "reference", code)    # a twin's NumPy body
         source = inspect.getsource(target)
         for equation in equations:
             if f"lesson {self.number}, eq. {equation}" not in inspect.getsource(inspect.getmodule(target) or target):

@@ -1,8 +1,8 @@
 """Exercises with feedback: done, not yet (and why), or not attempted.  They never raise, and never show the solution.
 
 A lesson's exercises are the functions that `@exercise` marks in lesson_NN.py.  Each gets the learner's answer, a
-value or a function, and a random generator; it returns if the answer is right; if not, it raises NotYet with a
-reason, itself or through `expect`.
+value or a function, and a random generator.  If the answer is right it returns; if not, it, or `expect` on its behalf,
+raises NotYet with a reason.
 """
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def with_baseline(answer: Any, rng: np.random.Generator) -> None:
     truth = 1.0 + 0.3 * np.exp(-0.5)    # d/dmu E[f] by hand
     error = found.std() / np.sqrt(n) + 1e-12
     if abs(found.mean() - truth) > 8 * error + 0.02:
-        raise NotYet(f"the mean is {found.mean():.3f}, the gradient {truth:.3f}: what you subtracted has a mean, or "
-                     "depends on z")
+        raise NotYet(f"the mean is {found.mean():.3f}, the gradient {truth:.3f}: what you subtracted does not average "
+                     "to 0, or depends on z")
     if found.var() > (f * eps).var() / 100:
         raise NotYet("the mean is right, but the variance is hardly smaller: subtract a number near f itself")

@@ -13,7 +13,7 @@ STEPS = ("h", "mu", "s", "z", "g", "a", "L")
 
 
 def draw_case(rng: np.random.Generator) -> tuple[Array, Array, dict[str, Array]]:
-    """x, eps, p; weights so small that no tanh saturates: where g is 1, a wrong gradient for s is right by chance."""
+    """x, eps, p; small weights, so that no tanh saturates: where g is 1, even a wrong formula gives the right ds."""
     shapes = {"W1": (D, H), "b1": (H,), "Wmu": (H, Z), "bmu": (Z,), "Ws": (H, Z), "bs": (Z,), "W2": (Z, G), "b2": (G,),
               "W3": (G, D), "b3": (D,)}
     return rng.random((B, D)), rng.standard_normal((B, Z)), {k: 0.3 * rng.standard_normal(n) for k, n in shapes.items()}

@@ -1,4 +1,4 @@
-"""Images to learn from: `strokes` (embedded, with known factors), MNIST, and your own files."""
+"""Images to learn from: `strokes` (bundled, with known factors), MNIST, and your own files."""
 from __future__ import annotations
 
 import dataclasses

@@ -78,7 +78,7 @@ def _download(name: str, folder: pathlib.Path) -> pathlib.Path:
         except (OSError, ValueError, EOFError, zlib.error) as error:
             failures.append(f"{mirror.split('/')[2]}: {getattr(error, 'reason', None) or error}")
     raise OSError(f"MNIST's {name} is not in {folder.parent} and could not be downloaded ({'; '.join(failures)}); "
-                  "use the embedded data, --data strokes, or point --data-dir or NUMPYVAE_DATA to a folder with "
+                  "use the bundled data, --data strokes, or point --data-dir or NUMPYVAE_DATA to a folder with "
                   "MNIST's four files")
 
 

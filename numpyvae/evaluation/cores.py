@@ -1,6 +1,6 @@
 """Work in independent pieces, one for each core.
 
-NumPy's BLAS spreads a single product over the cores, and everything between two products runs on one of them.  Where
+NumPy's BLAS spreads a single product over the cores, and everything between two products runs on a single core.  Where
 work splits into independent pieces, the opposite is faster: one piece for each core, with products on one thread
 each.  (numba's kernels and NumPy's loops release Python's GIL, so they run in parallel.)
 """
@@ -15,9 +15,9 @@ from threadpoolctl import ThreadpoolController
 
 @contextlib.contextmanager
 def a_thread_for_each_core() -> Iterator[tuple[Executor, int]]:
-    """As many threads as BLAS would use for a product, and their number; inside the block each product uses one.
+    """A pool of as many threads as BLAS would use for a product, and their number; inside the block a product uses one.
 
-    So the number is that of the machine's cores, or what OPENBLAS_NUM_THREADS says.  When an exception such as Ctrl-C
+    The number is that of the machine's cores, or what OPENBLAS_NUM_THREADS says.  When an exception such as Ctrl-C
     ends the block, pieces that have not begun are dropped.
     """
     blas = ThreadpoolController().select(user_api="blas")

@@ -34,11 +34,11 @@ def active_units(mu: Array) -> Array:
 
 @checked(mu="N Z", logvar="N Z")
 def kl_per_dimension(mu: Array, logvar: Array) -> Array:
-    """The KL of each single latent dimension to N(0, 1), averaged over the images, in nats: (N, Z) -> (Z,).
+    """The KL of each latent dimension to N(0, 1), averaged over the images, in nats: (N, Z) -> (Z,).
 
-    Near 0, the encoder leaves the dimension unused.  Where q's dimensions are independent, as in a DiagonalGaussian,
-    the sum is the rate, what q(z|x) tells about x: minus the ELBO is the rate plus the distortion, the mean nll.  The
-    rate of a correlated q is higher than the sum.                                      [Alemi et al. 2018]
+    Where it is near 0, the encoder leaves the dimension unused.  If q's dimensions are independent, as in a
+    DiagonalGaussian, the sum is the rate, what q(z|x) tells about x: the negative ELBO is the rate plus the distortion,
+    the mean nll.  The rate of a correlated q is higher than the sum.                              [Alemi et al. 2018]
     """
     mu, logvar = np.asarray(mu, float), np.asarray(logvar, float)
     return gaussian_kl_of_dimensions(mu, logvar).mean(axis=0)

@@ -3,11 +3,11 @@
     p(x) = int p(x|z) p(z) dz = E_q[ w ],    w = p(x|z) p(z) / q(z|x),    z ~ q(z|x),
 
 so the mean of K weights is an unbiased estimate of p(x) for any q that is nowhere zero, and a precise one where q is
-near the posterior: for q = p(z|x) every weight is p(x) itself.  Its logarithm is what is reported,
+near the posterior: for q = p(z|x) every weight is p(x) itself.  We report the mean's logarithm,
 
     log p(x) ~ log( 1/K sum_k w_k ),
 
-and that is a little too low on average, E log <= log E (Jensen), by about var(w) / (2 K p(x)^2) nats: on average
+which is a little too low on average, E log <= log E (Jensen), by about var(w) / (2 K p(x)^2) nats: on average
 the estimate never flatters.                                         [Burda et al. 2016, section 5; lesson 8]
 """
 from __future__ import annotations

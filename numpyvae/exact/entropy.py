@@ -27,7 +27,7 @@ def mixture_entropy(means: Array, sigma: float, weights: Array | None = None) ->
     """The entropy of a mixture of one-dimensional Gaussians with the same sigma, in nats, by quadrature: means (K,).
 
     There is no closed form.  It lies between the Gaussians' own entropy (all means equal) and that plus
-    log K (K equal parts, so far apart that x tells which part it is from).
+    log K (K equal parts, so far apart that x tells which part it comes from).
     """
     means = np.asarray(means, float)
     if means.ndim != 1 or len(means) == 0 or not 0 < sigma < np.inf:

@@ -44,7 +44,7 @@ class ProbabilisticPCA:
 
     @property
     def optimum(self) -> float:
-        """The mean log-likelihood of the data it was made from, in nats: the ELBO that a linear VAE must reach."""
+        """The mean log-likelihood of the data it was made from, in nats: the ELBO that a linear VAE should reach."""
         D, Z = len(self.mean), len(self.W)
         return float(-0.5 * (np.sum(np.log(self.eigenvalues[:Z])) + (D - Z) * np.log(self.sigma**2)
                              + D * np.log(2 * np.pi) + D))
@@ -74,10 +74,10 @@ class ProbabilisticPCA:
 
 @checked(x="N D", n_latent=WHOLE)
 def probabilistic_pca(x: Array, n_latent: int) -> ProbabilisticPCA:
-    """The model of maximum likelihood: x (N, D), Z = n_latent.
+    """The maximum-likelihood model: x (N, D), Z = n_latent.
 
     Raises ValueError where the model does not exist: for Z outside 1 ... D - 1, and for data that do not vary in every
-    direction (drop constant pixels first): where they vary in at most Z, the likelihood has no bound.
+    direction (drop constant pixels first): where they vary in at most Z directions, the likelihood is unbounded.
     """
     x = np.asarray(x, float)
     if x.ndim != 2 or len(x) < 2 or not np.isfinite(x).all():

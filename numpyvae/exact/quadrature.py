@@ -1,6 +1,6 @@
 """Quadrature: the integral over z as a sum over a grid.
 
-With one or two latent dimensions the integral over z can be computed as a sum over a grid:
+With one or two latent dimensions this is feasible:
 
     p(x) = int p(x|z) p(z) dz  ~  sum_n p(x|z_n) w_n,          w_n = p(z_n) h^Z
 

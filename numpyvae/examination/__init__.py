@@ -43,14 +43,14 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
 
     model      : a numpyvae VAE; then only x and rng are needed
     x          : (B, D), some images, of the dtype and the range that the model trains on; a dozen will do
-    labels     : for a conditional numpyvae VAE, the class given with all images: one, or the first of (B,)
+    labels     : for a conditional numpyvae VAE, one class for all images; of an array (B,), only the first is used
     encode     : x -> mu, logvar, both (B, Z); logvar is log sigma^2
     sample_z   : mu, logvar[, eps] -> z (B, Z)
     decode     : z -> (B, D), what `decodes_to` says
     loss       : x[, eps] -> one number, summed or averaged over the batch: NLL + beta KL
     decodes_to : "logits" or "probabilities" (Bernoulli pixels), "mean" (Gaussian pixels with the given sigma), or
-                 "mean and logvar" (Gaussian pixels, decode gives (B, 2D): first the means); or what another of our
-                 likelihoods decodes to: "continuous Bernoulli logits", "mean and log scale"
+                 "mean and logvar" (Gaussian pixels, decode gives (B, 2D): first the means); or, for another of our
+                 likelihoods, "continuous Bernoulli logits", "mean and log scale"
     beta       : the intended weight of the KL
     gradients  : x, eps -> {name: array}, of the loss, for `parameters`
     parameters : {name: array}, float32 or float64, in the order of the data flow; the model must see changes

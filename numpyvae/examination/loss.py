@@ -1,11 +1,11 @@
 """What the loss is made of, inferred from outside: how much NLL, how much KL, and what else.
 
-For a batch of n copies of one image the NLL and the KL are computed by formula from what encode and decode give.
+For a batch of n copies of one image, formulas give the NLL and the KL from what encode and decode return.
 Over different images and noise the loss is then fitted as
 
     loss = a NLL + b KL + c.
 
-At two batch sizes n, a and b say how each term is reduced, and b / a is the beta that is really trained.  Where the
+At two batch sizes n, a and b show how each term is reduced, and b / a is the beta that is really trained.  Where the
 right formulas leave a residual, common wrong ones are tried in their place.
 """
 from __future__ import annotations
@@ -36,13 +36,13 @@ MONTE_CARLO = 20000
 
 @dataclass
 class Measurement:
-    """Losses of batches of n copies of one image, and what the formulas say of the same batches."""
+    """Losses of batches of n copies of one image, and what the formulas give for the same batches."""
 
     n: int
     loss: Array                   # (M,)
     error: Array                  # (M,) the standard error of the loss, in units of the NLL
     relative_error: float         # of the loss's own arithmetic
-    n_terms: int                  # of the NLL's sum: where they cancel, the sum is smaller than its rounding suggests
+    n_terms: int                  # of the NLL's sum: where they cancel, it rounds more than its size suggests
     nll: dict[str, Array]         # by formula; RIGHT is the right one
     kl: dict[str, Array]
 
@@ -106,12 +106,12 @@ def _measure(subject: Subject, n: int) -> Measurement:
             error += [0.0] * REPEATS
             nll += [{name: float(value[i].mean()) for name, value in rows.items()} for i in range(REPEATS)]
             kl += [kls] * REPEATS
-        else:                 # the loss's noise is not ours: the error of both together
+        else:                 # the loss draws its own noise: the errors of both add up
             loss.append(float(np.mean(losses)))
             error.append(float(np.sqrt(2 / (REPEATS * n)) * rows[RIGHT].std()))
             nll.append({name: float(value.mean()) for name, value in rows.items()})
             kl.append(kls)
-    # A formula that is undefined for some image, such as log(logvar) of a logvar below 0, is not that of the loss.
+    # A formula that is undefined for some image, such as log(logvar) of a logvar below 0, cannot be the loss's.
     known = [name for name in kl[0] if all(name in one for one in kl)]
     return Measurement(n, np.array(loss), np.array(error), ROUNDINGS * subject.rounding, x.shape[1],
                        {name: np.array([one[name] for one in nll]) for name in nll[0]},

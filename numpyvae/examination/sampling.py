@@ -1,4 +1,4 @@
-"""Everything that draws: z from the encoder's Gaussian, images from z, binary pixels from grey ones."""
+"""Everything that draws at random: z from the encoder's Gaussian, images from z, binary pixels from grey ones."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from .subject import Subject, takes_noise
 
 Array = np.ndarray
 
-STANDARD_ERRORS = 5.0    # two-sided 6e-7 per comparison: even some thousands raise no false alarm
+STANDARD_ERRORS = 5.0    # two-sided 6e-7 per comparison: even thousands raise no false alarm
 SETTINGS = 8             # different (mu, logvar), so that the form of a wrong formula shows
 DRAWS = 6000             # for each setting: a variance is known to 1.8 %
 IMAGE_DRAWS = 2000

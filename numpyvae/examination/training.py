@@ -36,7 +36,7 @@ def check_batches(batches: Function | None) -> Finding:
                 f"{len(first & second)} of {len(first)} batches of the first epoch occur again in the second.")
     if first == second:
         return Finding("batches", WRONG, evidence, "the starts of the batches are shuffled, not the images: the same "
-                       "images share a batch in every epoch.  Shuffle the images' indices and cut those.")
+                       "images share a batch in every epoch.  Shuffle the images' indices and cut those into batches.")
     return Finding("batches", OK, evidence)
 
 
@@ -122,7 +122,7 @@ def check_iwae(iwae: Function | None, rng: np.random.Generator) -> Finding:
     if sharp < 1e-6:
         return Finding("iwae", WRONG, evidence + f" One sample gives {few.mean():.4f}, {SAMPLES} give "
                        f"{many.mean():.4f}; the exact value is {exact.mean():.4f}.", "more samples do not bring it up "
-                       "to log p(x). The worst sample weighs most if the weights are softmax(+loss): they are "
+                       "to log p(x). The worst sample weighs most if the weights are softmax(+loss): they must be "
                        "softmax(log w) = softmax(-loss); the bound itself is log mean exp(log w).")
     return Finding("iwae", WRONG, evidence, _iwae_mistake(x, iwae, posterior, log_likelihood, rng, (B, 4, Z)))
 

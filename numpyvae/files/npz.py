@@ -15,7 +15,7 @@ import numpy as np
 from .regular import one_line, open_file
 
 NPY_MAGIC = b"\x93NUMPY"
-# A header can promise more than any machine has, and a zip file inflate a thousandfold.  We stop at 1 GiB in all.
+# A header can promise more than any machine has, and a zip file can inflate a thousandfold.  We stop at 1 GiB in all.
 MAX_BYTES = 2**30
 
 

@@ -70,7 +70,7 @@ def matmul_transposed(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarr
     return matmul(a, b.T, out=out)
 
 
-# OpenBLAS computes a product of so few multiplications without first copying its operands.  Where a sum over many rows
+# OpenBLAS does not copy the operands of a product of at most this many multiplications.  Where a sum over many rows
 # yields few numbers, such as the gradient for 3 x 3 weights of 32 channels, doing it in pieces takes half the time.
 SMALL_PRODUCT, FEW_NUMBERS = 10**6, 1000
 

@@ -1,7 +1,7 @@
 """The continuous Bernoulli: a density on [0, 1], for grey pixels.                    [Loaiza-Ganem & Cunningham 2019]
 
 Applied to grey pixels, the Bernoulli formula is not a density on [0, 1]: it does not integrate to 1.  Divided by its
-integral, it is one.
+integral, it is a density.
 """
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def conv2d_backward(dy: Array, x: Array, W: Array, stride: Pair, padding: Pair,
                     need_dx: bool = True) -> tuple[MaybeArray, Array, Array]:
     """Gradients for x, W and b, given the gradient for y.
 
-    dy : (B, P, Q, O), x : (B, H, W, C), W : (K, L, C, O)  ->  dx, dW, db, shaped like x, W, b; no dx if nobody needs it
+    dy : (B, P, Q, O), x : (B, H, W, C), W : (K, L, C, O)  ->  dx, dW, db, shaped like x, W, b; no dx without need_dx
 
     With the windows v = patches(x), y_bpqo = b_o + sum_klc v_bpqklc W_klco: an affine map of each window, so
 
@@ -112,7 +112,7 @@ def conv_transpose2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair, 
     conv2d maps pictures of s different heights to the same P, since it rounds down.  The output padding n < s selects
     which of these heights to restore.
 
-    Raises ValueError where nothing of the picture would be left.
+    Raises ValueError where the padding would leave nothing of the picture.
     """
     windows = np.tensordot(x, W, ((3,), (3,)))
     height, width = (transposed_size(*sizes) for sizes in
@@ -126,7 +126,7 @@ def conv_transpose2d_backward(dy: Array, x: Array, W: Array, stride: Pair, paddi
                               need_dx: bool = True) -> tuple[MaybeArray, Array, Array]:
     """Gradients for x, W and b, given the gradient for y.
 
-    dy : (B, H, W, O), x : (B, P, Q, C), W : (K, L, O, C)  ->  dx, dW, db, shaped like x, W, b; no dx if nobody needs it
+    dy : (B, H, W, O), x : (B, P, Q, C), W : (K, L, O, C)  ->  dx, dW, db, shaped like x, W, b; no dx without need_dx
 
     y = scatter_patches(v) + b with v_bpqklo = sum_c x_bpqc W_kloc.  The adjoint of the adjoint is the map itself, so
 

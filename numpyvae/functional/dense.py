@@ -51,7 +51,7 @@ def dense_backward(dy: Array, x: Array, W: Array, kept: Array, activation: str, 
                    need_dx: bool = True, buffers: Buffers = new_array) -> tuple[MaybeArray, Array, Array]:
     """Gradients for x, W and b, given the gradient for y; those for W and b are written to dW and db.
 
-    dy, kept : (B, O), x : (B, I), W : (I, O)  ->  dx : (B, I), or None where nobody needs it; dW : (I, O), db : (O,)
+    dy, kept : (B, O), x : (B, I), W : (I, O)  ->  dx : (B, I), or None without need_dx; dW : (I, O), db : (O,)
 
     With a = x W + b and y = f(a):  da = dy f'(a), and the rest is affine_backward.
     """

@@ -1,4 +1,4 @@
-"""A Gaussian with full covariance, given by its Cholesky factor: with the correlations a diagonal q(z|x) leaves out.
+"""A Gaussian with full covariance, given by its Cholesky factor: it has the correlations that a diagonal q lacks.
 
 N(mu, L L^T) with L lower triangular.  L's diagonal is exp(logvar / 2), so it is positive; the entries below it are
 those of `lower` (B, Z, Z), whose other entries are ignored.  With lower = 0 it is the diagonal Gaussian.

@@ -29,7 +29,7 @@ def bernoulli_nll(logits: Array, x: Array) -> Array:
            = x log(1 + e^-a) + (1 - x) log(1 + e^a)           (1 - y = 1 / (1 + e^a))
            = log(1 + e^a) - x a                               (log(1 + e^-a) = log(1 + e^a) - a)
 
-    From the logit a it is finite for every a; from the probability y it could be log(0).  A grey pixel x stands for
+    Computed from the logit a it is always finite; computed from y it could be log(0).  A grey pixel x stands for
     the mean of such pixels; the sum is then a cross-entropy, not a density.      [Kingma & Welling 2013, app. C.1]
     """
     return np.sum(softplus(logits) - x * logits, axis=1)

@@ -3,8 +3,8 @@
     numpyvae gradcheck my_layer.py:MyLayer
 
 A layer is a class with `forward(x)` and `backward(dy)`, and with `params` and `grads`, dicts with the same keys, if
-it has weights; it is made as MyLayer(), MyLayer(7, 5) or MyLayer(7, 5, rng=rng), the first that works.  A pair is
-a function `f(x)` in a file that also holds `f_backward(dy, x)`.
+it has weights; it is constructed as MyLayer(), MyLayer(7, 5) or MyLayer(7, 5, rng=rng), whichever works first.  A pair
+is a function `f(x)` in a file that also holds `f_backward(dy, x)`.
 """
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLOSE = 1e-5                      # relative: how closely a pattern has to fit
 
 @dataclasses.dataclass(frozen=True)
 class OwnReport(Report):
-    """The gradient check of a learner's own component, with what is wrong in words."""
+    """The gradient check of a learner's own component, and in words what is wrong with it."""
 
     findings: list[str]
 
@@ -45,7 +45,7 @@ class OwnReport(Report):
 
 
 def check_own(component: Any, x: Array | None = None) -> OwnReport:
-    """Check a layer (a class or an object), a pair (f, f_backward), or "FILE.py:NAME" of either.
+    """Check a layer (a class or an object), a pair (f, f_backward), or either of these in a file, as "FILE.py:NAME".
 
     x : the input to try it on, (B, ...) float64; random if None
 
@@ -108,7 +108,7 @@ def _make_layer(cls: type) -> Any:
             failures.append(str(error))
             continue
         return cls(*arguments, **options)
-    raise TypeError(f"{cls.__name__} cannot be made ({failures[-1]}); expected {cls.__name__}(), "
+    raise TypeError(f"{cls.__name__} cannot be constructed ({failures[-1]}); expected {cls.__name__}(), "
                     f"{cls.__name__}({N_IN}, {N_OUT}) or {cls.__name__}({N_IN}, {N_OUT}, rng=rng) to work: or pass an "
                     "object")
 
@@ -202,7 +202,7 @@ def diagnose(name: str, found: Array, expected: Array, batch: int) -> str | None
         if found.ndim == 2 and found.T.shape == expected.shape:
             rest = diagnose("that transpose", found.T, expected, batch)
             return f"{name} is the transpose of what it should be{'; and ' + rest if rest else ''}"
-        return f"{name} has shape {found.shape}; expected {expected.shape}, the shape of what it is the gradient of"
+        return f"{name} has shape {found.shape}; expected {expected.shape}, the shape of the array whose gradient it is"
     if relative_errors(found, expected).max(initial=0) <= TOLERANCE[METHOD]:
         return None
     if not np.isfinite(found).all():

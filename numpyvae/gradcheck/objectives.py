@@ -33,7 +33,7 @@ def objective_examples() -> Iterator[tuple[str, Callable[..., Gradients], Callab
 
 
 def check_free_bits(vae: VAE, x: Array, method: str, seed: int = 0, labels: Array | None = None) -> Gradients:
-    """The minimum lies between the lowest two dimensions' KLs, so that one does not count."""
+    """The minimum lies between the two lowest KLs of the dimensions, so that one dimension falls below it."""
     (eps,), c = vae.noise(len(x), np.random.default_rng(seed)), vae.one_hot(labels, len(x))
     minimum = float(np.sort(_kl_of_dimensions(vae, vae.infer(x, c)))[:2].mean())
     reported = objectives.free_bits(vae, x, eps, minimum, labels)
@@ -47,7 +47,7 @@ def check_free_bits(vae: VAE, x: Array, method: str, seed: int = 0, labels: Arra
 
 
 def check_score_function(vae: VAE, x: Array, method: str, seed: int = 0, labels: Array | None = None) -> Gradients:
-    """The estimate is the gradient of  mean( nll(z) + (nll* - baseline) log q(z) + beta KL )  with z and nll* held."""
+    """The estimate is the gradient of  mean( nll(z) + (nll* - baseline) log q(z) + beta KL )  with z and nll* fixed."""
     rng, c = np.random.default_rng(seed), vae.one_hot(labels, len(x))
     (eps,), baseline = vae.noise(len(x), rng), rng.standard_normal(len(x))
     reported = objectives.score_function(vae, x, eps, baseline, labels)
@@ -72,7 +72,7 @@ def check_iwae(vae: VAE, x: Array, method: str, seed: int = 0, labels: Array | N
 
 def check_sticking_the_landing(vae: VAE, x: Array, method: str, seed: int = 0,
                                labels: Array | None = None) -> Gradients:
-    """The derivative of  -log w  with the parameters of q in log q held."""
+    """The derivative of  -log w  with the parameters of q in log q held fixed."""
     (eps,), c = vae.noise(len(x), np.random.default_rng(seed)), vae.one_hot(labels, len(x))
     reported = objectives.sticking_the_landing(vae, x, eps, labels)
     held = _held(vae.infer(x, c))
@@ -83,7 +83,7 @@ def check_sticking_the_landing(vae: VAE, x: Array, method: str, seed: int = 0,
 
 
 def check_dreg(vae: VAE, x: Array, method: str, seed: int = 0, labels: Array | None = None) -> Gradients:
-    """For the encoder, -sum of v^2 log w through z alone; for the decoder, the sum of v nll; v held in both."""
+    """For the encoder, -sum of v^2 log w through z alone; for the decoder, the sum of v nll; v fixed in both."""
     eps, c = np.random.default_rng(seed).standard_normal((SAMPLES, len(x), vae.n_latent)), vae.one_hot(labels, len(x))
     reported = objectives.dreg(vae, x, eps, labels)
     frozen = vae.astype(complex if method == "complex-step" else vae.dtype)
@@ -118,7 +118,7 @@ def _compare(vae: VAE, method: str, surrogate: Callable[[VAE], Any], reported: A
 
 
 def _held(q: Any) -> Any:
-    """A copy of q, whose arrays the heads overwrite."""
+    """A copy of q, because the heads overwrite its arrays."""
     return type(q)(*(part.copy() for part in q))
 
 

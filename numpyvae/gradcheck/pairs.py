@@ -72,7 +72,7 @@ def check_pair(forward: Twin, backward: Twin, method: str, seed: int = 0) -> Gra
 
 
 def kept_by(forward: Twin, inputs: dict[str, Any]) -> tuple[Array, Array]:
-    """A forward twin's result, and what its backward takes as `kept`: returned too, written to a, or the result."""
+    """A forward twin's result, and what its backward takes as `kept`: a second result, the array a, or the result."""
     result = forward(*inputs.values())
     return result if isinstance(result, tuple) else (result, inputs["a"] if "a" in forward.writes else result)
 
@@ -100,7 +100,7 @@ def example_of(spec: Spec, pairs: Iterator[tuple[int, int]]) -> Any:
     if spec in ("flag", "function"):
         return True if spec == "flag" else new_array
     if not isinstance(spec, str):
-        return "tanh"    # of the activations
+        return "tanh"    # the spec is a table of names: the activations
     return 0.7 if spec in NUMBERS else next(pairs)
 
 

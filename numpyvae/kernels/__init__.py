@@ -1,4 +1,4 @@
-"""The functions that a step spends its time in, again, as loops that numba compiles, with the names and modules of
+"""The functions in which a step spends its time, written again as loops for numba, with the names and modules of
 functional/.  The likelihoods' values alone are here too: log p(x) by importance sampling spends its time in them."""
 from . import activations, adam, continuous_bernoulli, convolution, discretized_logistic, gaussian, likelihoods
 from . import matmul, pixels

@@ -129,8 +129,8 @@ def loop_for(name, loop, **scalars):
     """A copy of the loop under the given name, with the given functions as its `f` and `slope`.
 
     It is a plain function, which numba compiles as if it had been written out and finds again in its cache.  If the
-    scalar function were an argument or a closure variable, the loop would be compiled anew in every process (0.5 s,
-    0.1 s), and an argument would make each call 4 microseconds slower.
+    scalar function were an argument or a closure variable, the loop would be compiled anew in every process (0.5 s
+    or 0.1 s), and an argument would make each call 4 microseconds slower.
     """
     made = types.FunctionType(loop.__code__.replace(co_name=name), {**loop.__globals__, **scalars}, name)
     made.__doc__, made.__module__, made.__qualname__ = loop.__doc__, loop.__module__, name

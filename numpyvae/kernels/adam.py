@@ -9,12 +9,13 @@ def adam(values, grads, mean, square, lr, rate1, rate2, correction1, correction2
     values -= lr * (mean / correction1) / (np.sqrt(square / correction2) + eps).
 
     Per weight: 16 bytes read, 12 written, one root and one division.  NumPy's lines above would read and write
-    every array several times.  The new m and s are stored once and not read again: where the two straddle a boundary
+    every array several times.  The new m and s are stored once and not read again: where the arrays straddle a boundary
     between cache lines, a load that waits for a store just made costs more than all the arithmetic here.
 
     If a weight's gradient has become zero, say behind a ReLU that no image activates, its means shrink for ever.  Below
     1e-38 float32 has only "subnormal" numbers, on which a processor is many times slower, and the smallest of them
-    times 0.9 rounds to itself, so it would never vanish.  So both means end at NEGLIGIBLE, too small to move a weight.
+    times 0.9 rounds to itself, so it would never vanish.
+    So a mean of at most NEGLIGIBLE, too small to move a weight, is set to 0.
     """
     number = values.dtype.type
     step, root = lr / correction1, number(1) / np.sqrt(correction2)

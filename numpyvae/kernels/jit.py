@@ -25,7 +25,7 @@ EXACT_ORDER: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 def jit(kernel: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a kernel, a plain Python function of arrays and numbers.
 
-    Nothing is compiled yet: numba does so at the first call with each combination of dtypes, and keeps the
+    Nothing is compiled yet: numba compiles at the first call with each combination of dtypes, and keeps the
     machine code in a cache on disk for the next process.  Where no cache can be written the kernel is
     compiled again in each process, and one line on stderr says so.
 

@@ -39,7 +39,7 @@ class Model(Part):
     n_classes  : for a conditional model the number of classes, else None
     """
 
-    not_copied = ("parameters",)    # the layers' own arrays are copied, and it is rebuilt from them
+    not_copied = ("parameters",)    # the layers' own arrays are copied, and this is rebuilt from them
     n_classes: int | None = None
     parameters: Parameters
 
@@ -80,7 +80,7 @@ class Model(Part):
         self.parameters = Parameters(list(self.named_layers()))
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
-        """The layers with weights, in the order in which data pass them."""
+        """The layers with weights, in the order in which data pass through them."""
         raise NotImplementedError
 
     @property

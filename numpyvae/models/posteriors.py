@@ -34,7 +34,7 @@ Array = np.ndarray
 class Posterior(Part):
     """What every q(z|x) has: noise, and the KL, in closed form where one is known, otherwise from one sample.
 
-    DiagonalGaussian, below, is the posterior of the usual VAE.  Your own posterior defines, as it does, the
+    DiagonalGaussian, below, is the posterior of the usual VAE.  Your own posterior, like that one, defines the
     methods that are only declared here.
 
     closed_forms : the classes of priors to which its KL is known in closed form
@@ -64,7 +64,7 @@ class Posterior(Part):
     kl_of_dimensions_backward: Callable[[Array, Any], Any]
 
     def knows_kl_to(self, prior: Any) -> bool:
-        """Whether the KL is known in closed form.  A subclass may be another distribution and does not count."""
+        """Whether the KL is known in closed form.  Subclasses do not count: they may be other distributions."""
         return type(prior) in self.closed_forms
 
     def noise(self, n: int, rng: np.random.Generator, dtype: np.dtype) -> Array:

@@ -20,7 +20,7 @@ from ..files.regular import one_line
 from ..nn.buffers import Buffers
 from ..nn.layers import at_most
 
-DEEPEST, MOST = 30, 5_000    # levels and entries of a tree: a model has six, counting lists, and about 100
+DEEPEST, MOST = 30, 5_000    # levels and entries of a tree: a model has 6 levels, counting lists, and about 100 entries
 NOT_PARTS = sys.stdlib_module_names | {"numpy"}    # modules whose objects are plain values
 
 
@@ -183,7 +183,7 @@ def _check_alike(part: Any, again: Any) -> None:
 
 
 def _state(part: Any) -> dict[str, Any]:
-    """The attributes of an object, without scratch."""
+    """The attributes of an object, without its scratch arrays."""
     scratch = {"grads", *getattr(part, "not_copied", ())}
     return {name: value for name, value in getattr(part, "__dict__", {}).items() if name not in scratch}
 

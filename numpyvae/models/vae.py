@@ -205,7 +205,7 @@ class VAE(Model):
                      "gaussian" or "student-t" with the given sigma, or "gaussian-learned"
         activation : of the hidden layers; see Dense, also for init
         hidden     : sizes of the encoder's hidden layers; () makes the model linear
-        rng        : draws the first weights
+        rng        : draws the initial weights
 
         Raises TypeError or ValueError that names the argument that does not fit.
         """

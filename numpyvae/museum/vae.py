@@ -190,7 +190,7 @@ class TanhDerivative(TinyVAE):
 
 
 class DerivativeOfTheOutput(TinyVAE):
-    """sigmoid'(a) = sigmoid(a) (1 - sigmoid(a)), called with the output where it wants the input."""
+    """sigmoid'(a) = sigmoid(a) (1 - sigmoid(a)), called with the output where it expects the input."""
 
     def dencoder(self, dy: Array, y: Array) -> Array:
         return dy * sigmoid(y) * (1.0 - sigmoid(y))
@@ -226,7 +226,7 @@ class LogOfProbability(TinyVAE):
 
 
 class DrawsItsNoise(TinyVAE):
-    """The right VAE, drawing its own noise, as most do; so its gradients cannot be held fixed."""
+    """The right VAE, but drawing its own noise, as most do: it cannot be held fixed, so no gradients are given."""
 
     def noise(self, shape: tuple[int, ...]) -> Array:
         return self.rng.standard_normal(shape)

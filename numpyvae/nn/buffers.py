@@ -1,4 +1,4 @@
-"""Arrays that outlive a step, so training allocates nothing the size of a batch; and objects copied without them."""
+"""Arrays that outlive a step, so that training allocates nothing as large as a batch; objects copied without them."""
 from __future__ import annotations
 
 import math

@@ -26,10 +26,10 @@ Array = np.ndarray
 class Convolution(Layer):
     """What Conv2d and ConvTranspose2d share: weights, geometry, and the steps that both are made of.
 
-    Windows are made for one chunk of the batch at a time, small enough to be still in the cache when the product reads
+    Windows are made for one chunk of the batch at a time, small enough to still be in the cache when the product reads
     them; `backward` computes them again from x, which is faster than keeping them.
 
-    chunk : how many numbers they hold; with fewer the products get short, with more they come from memory (measured)
+    chunk : how many numbers they hold; with fewer the products are short, with more they leave the cache (measured)
 
     In the shapes below the larger picture is (B, H, W, third) and the smaller one (B, P, Q, last); W is (K, L, third,
     last).
@@ -138,7 +138,7 @@ class Conv2d(Convolution):
         return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
-        """dy (B, P, Q, n_out) -> dx (B, H, W, n_in), or None where nobody needs it.
+        """dy (B, P, Q, n_out) -> dx (B, H, W, n_in), or None without need_dx.
 
         With the windows v, a = v W + b and da = dy activation'(a):  dW = v^T da,  dv = da W^T, scattered into dx.
         [derived in functional.conv2d_backward]
@@ -197,7 +197,7 @@ class ConvTranspose2d(Convolution):
         return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
-        """dy (B, H, W, n_out) -> dx (B, P, Q, n_in), or None where nobody needs it.
+        """dy (B, H, W, n_out) -> dx (B, P, Q, n_in), or None without need_dx.
 
         With da = dy activation'(a) and its windows dv:  dW = dv^T x,  dx = dv W.
         [derived in functional.conv_transpose2d_backward]

@@ -48,7 +48,7 @@ class Layer(Part):
 INITS = {
     "fan-in": lambda n_in, n_out: (1 / n_in) ** 0.5,          # LeCun et al. 1998; PyTorch's default, for biases too
     "glorot": lambda n_in, n_out: (6 / (n_in + n_out)) ** 0.5,    # Glorot & Bengio 2010, eq. 16
-    "he": lambda n_in, n_out: (6 / n_in) ** 0.5,              # He et al. 2015, eq. 10, as a uniform of that variance
+    "he": lambda n_in, n_out: (6 / n_in) ** 0.5,              # He et al. 2015, eq. 10, uniform with that variance
 }
 
 
@@ -92,7 +92,7 @@ class Dense(Layer):
     n_in, n_out : int, the sizes I and O
     activation  : a name in functional.activations.ACTIVATIONS, such as "relu"
     init        : "fan-in" (W and b uniform within 1/sqrt(I)), "glorot" or "he" (W uniform, b zero)
-    rng         : numpy.random.Generator, for the first weights
+    rng         : numpy.random.Generator, for the initial weights
     params      : W (I, O), b (O,)
 
     The constructor, `forward` and `backward` raise TypeError or ValueError that names the argument that does not fit.
@@ -114,7 +114,7 @@ class Dense(Layer):
         return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
-        """dy (B, O) -> dx (B, I), or None where nobody needs it.        [derived in functional.dense_backward]"""
+        """dy (B, O) -> dx (B, I), or None without need_dx.          [derived in functional.dense_backward]"""
         check_upstream(self, dy, need_dx)
         dx, _, _ = dense_backward(dy, self.x, self.params["W"], self.kept, self.activation,
                                   self.grads["W"], self.grads["b"], need_dx, self._buffers)
@@ -163,7 +163,7 @@ class Flatten(Layer):
         return self.y
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
-        """The same numbers, where they came from."""
+        """The same numbers, put back where they came from."""
         check_upstream(self, dy, need_dx)
         if not need_dx:
             return None
@@ -203,7 +203,7 @@ class Sequential(Part):
         return x
 
     def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
-        """dx, or None where nobody needs it: then the backward pass ends at the first layer that has weights."""
+        """dx, or None without need_dx: then the backward pass ends at the first layer that has weights."""
         weighted = (i for i, layer in enumerate(self.layers) if layer.params)
         first = next(weighted, 0) if need_dx is False else 0
         dx = dy
@@ -221,10 +221,10 @@ class Sequential(Part):
 def expect(argument: str, value: Array, shape: tuple[int | str, ...], dtype: Any = None) -> None:
     """Raises TypeError or ValueError unless value has this shape and dtype: ("B", 5) is any number of rows of 5.
 
-    Checked by hand and not by `checked`, because every layer does it in every step.
+    By hand and not by `checked`, because every layer does this in every step.
     """
     if (type(value) is np.ndarray and value.dtype == dtype and value.size
-            and type(shape[0]) is str and value.shape[1:] == shape[1:]):    # as nearly always
+            and type(shape[0]) is str and value.shape[1:] == shape[1:]):    # the usual case
         return
     kinds = "fciub" if dtype is None else "fc" if dtype.kind == "c" else "f"
     if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
@@ -239,11 +239,11 @@ def check_upstream(layer: Any, dy: Array, need_dx: bool) -> None:
     """Raises TypeError or ValueError where dy does not fit the layer's last output or need_dx is not a flag."""
     y = getattr(layer, "y", None)
     if type(dy) is type(y) is np.ndarray and dy.shape == y.shape and dy.dtype == y.dtype and type(need_dx) is bool:
-        return    # as nearly always
+        return    # the usual case
     if not isinstance(need_dx, (bool, np.bool_)):
         raise ValueError(f"need_dx is {shown(need_dx)}; expected True or False")
     if y is None:
         raise ValueError("backward was called before forward; expected forward(x) before backward(dy)")
     kinds = "fc" if y.dtype.kind == "c" else "f"
     if not isinstance(dy, np.ndarray) or dy.dtype.kind not in kinds or dy.shape != y.shape:
-        expect("dy", dy, y.shape, y.dtype)    # says what is wrong
+        expect("dy", dy, y.shape, y.dtype)    # raises, and says what is wrong

@@ -41,7 +41,7 @@ def conv_decoder(n_latent: int, n_hidden: int, channels: Sequence[int], shape: S
                                         **weights).layers, Reshape(smallest)]
     outputs = [shape[2] * outputs_per_pixel, *channels]
     for n in reversed(range(len(channels))):
-        # A side of 2 n - 1 pixels and one of 2 n are both halved to n; restoring the second takes one more.
+        # A side of 2 n - 1 pixels and one of 2 n are both halved to n; restoring the second takes one more pixel.
         height, width = halved(shape, n)
         extra = (1 - height % 2, 1 - width % 2)
         layers.append(ConvTranspose2d(outputs[n + 1], outputs[n], **HALVING, output_padding=extra,

@@ -1,6 +1,6 @@
 """The report of a run: one HTML file that holds its figures and needs nothing else.
 
-The figures are drawn as SVG inside the page, with its text colour, so that they read well in light and in dark.
+The figures are drawn as SVG inside the page, with its text colour, so that they read well in light and dark mode.
 """
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
 
     vae           : the trained VAE
     records       : what `fit` yielded, at least one
-    images        : (N, ...) uint8 or floats as the model takes them, best from the test set; if they are not
+    images        : (N, ...) uint8 or floats as the model takes them, preferably test images; if they are not
                     pictures, the report omits those panels
     labels        : (N,) the images' classes, or None
     thickness     : (N,) a known true factor of the images, in pixels, or None
@@ -100,8 +100,8 @@ def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str) -> str:
 def _training(vae: VAE, records: Sequence[Any]) -> str:
     late = records[len(records) // 5:]    # the first epochs dwarf what follows
     return _section(
-        "Training", "The unit is the nat: what it costs to describe one image, in natural logarithms instead of "
-        "bits. The training loss is averaged while the weights still change, and the validation loss is measured "
+        "Training", "The loss is what it costs to describe one image, in nats: bits, but with natural logarithms. "
+        "The training loss is averaged while the weights still change, and the validation loss is measured "
         "after each epoch; that is why validation can be lower.",
         _panel("The loss and its parts",
                f"Reconstruction: how badly the decoder recovers the image from its code. KL: how much the encoder "
@@ -129,7 +129,7 @@ def _pictures(vae: VAE, images: Array, labels: Array | None) -> str:
                "code. What is lost did not fit through the code.",
                lambda ax: plots.reconstructions(vae, images[:n // 2], ax, columns, _told(vae, labels, slice(n // 2)))),
         _panel("Samples from the prior", "New images: codes drawn from p(z), decoded, none chosen by hand. They "
-               "are means, so blur is uncertainty.", lambda ax: plots.image_grid(samples, ax, columns)))
+               "are means, so blur shows uncertainty.", lambda ax: plots.image_grid(samples, ax, columns)))
 
 
 def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | None,
@@ -167,7 +167,7 @@ def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | No
                              "from −3 to 3: what changes in a row is what that dimension stands for.",
                              lambda ax: plots.latent_traversals(vae, images[0], largest[:rows], min(columns, 9), ax,
                                                                 _told(vae, labels, 0))))
-    panels.append(_panel("What each dimension says", "The KL of each latent dimension by itself to N(0, 1), "
+    panels.append(_panel("What each dimension says", "Each latent dimension's own KL to N(0, 1), "
                          f"{kl.sum():.2f} nats in all. A bar near 0 is a dimension that the model leaves unused.",
                          lambda ax: plots.kl_per_dimension(mu, logvar, ax)))
     return _section("The latent space", "", *panels)

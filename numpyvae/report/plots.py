@@ -90,7 +90,7 @@ def image_grid(images: Array, ax: Axes | None = None, columns: int | None = None
 @checked(vae=MODEL, images="...", columns=WHOLE, labels="any: ...")
 def reconstructions(vae: Model, images: Array, ax: Axes | None = None, columns: int = 10,
                     labels: Array | None = None) -> Axes:
-    """Images in one row, and below each its reconstruction from the mean of q(z|x); row pair by row pair.
+    """Images in one row, and below each its reconstruction from the mean of q(z|x); then the next pair of rows.
 
     images : as in image_grid
     labels : (N,), for a conditional VAE
@@ -282,7 +282,7 @@ def gradient_errors(report: Any, ax: Axes | None = None) -> Axes:
     lines = [np.concatenate([error.ravel() for error in row.errors.values()]) for row in report.rows]
     errors = np.full((len(lines), max(map(len, lines))), np.nan)
     for line, row in zip(errors, lines):
-        line[:len(row)] = np.log10(np.clip(row, 1e-17, 1.0))    # an exact entry has no logarithm
+        line[:len(row)] = np.log10(np.clip(row, 1e-17, 1.0))    # an error of 0 has no logarithm
     image = ax.imshow(errors, aspect="auto", interpolation="nearest", cmap="viridis", vmin=-17, vmax=0)
     ax.set_yticks(range(len(lines)), [f"{row.component}, {row.path}" for row in report.rows], fontsize=6)
     ax.set(xlabel="entry")

@@ -15,7 +15,7 @@ BINARIZE = ("none", "dynamic", "static")
 
 
 def drawn_once(binarize: str) -> str:
-    """How test images are binarised where training images are: once, so every epoch's loss is of the same pixels."""
+    """How test images are binarised if training images are: once, so that every epoch's loss is of the same pixels."""
     return "none" if one_of("binarize", binarize, BINARIZE) == "none" else "static"
 
 

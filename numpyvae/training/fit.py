@@ -37,7 +37,7 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     labels             : (N,) whole numbers, for a ConditionalVAE; validation_labels likewise
     binarize           : "none" keeps grey pixels; "dynamic" draws each pixel as 0 or 1 anew in every epoch, with
                          the pixel's brightness as its probability; "static" draws once
-    rng                : orders the images, draws the noise and the binary pixels
+    rng                : shuffles the images, draws the noise and the binary pixels
     objective          : a function of objectives.py; None for the model's own loss
     samples            : how many z per image, for an objective that takes several
     lr_end             : the learning rate falls from the optimizer's lr to this, by the same factor in every step
@@ -48,8 +48,8 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     stop               : called after every step; True saves the checkpoint and raises KeyboardInterrupt
     progress           : show a progress bar of the batches
 
-    Each epoch sees every image once, in a new order.  Validation draws one z for each image, from binary pixels
-    drawn once unless binarize is "none".
+    Each epoch sees every image once, in a new order.  Validation draws one z for each image; unless
+    binarize is "none", its binary pixels are drawn once.
 
     Raises ValueError or TypeError that names the argument that does not fit, and FloatingPointError in the step in
     which the loss stops being finite, with the weights as they were before that step, or after an epoch whose

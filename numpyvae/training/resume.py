@@ -1,7 +1,7 @@
 """The state of a training run: everything that decides how it continues, in memory and in a file.
 
-A run that is stopped and resumed ends with the same bits as one that never stopped, because nothing else matters: the
-weights, the optimizer's moments, the random generator, the epoch's order of the images and the position in it.
+A run that is stopped and resumed ends with the same bits as one that never stopped, because this is all that matters:
+the weights, the optimizer's moments, the random generator, the epoch's order of the images and the position in it.
 """
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class TrainingState:
 
         Raises FloatingPointError where a weight is not finite, and leaves the last good checkpoint as it is.
         """
-        checked_tree_of(self.model)    # a user's own part may by now hold something that no file can
+        checked_tree_of(self.model)    # a user's own part may by now hold something that no file can hold
         weight = self.model.parameters.first_not_finite()
         if weight is not None:
             raise FloatingPointError(f"the weight {weight} is not finite after the last step; expected finite "
@@ -123,7 +123,7 @@ class TrainingState:
             **{f"optimizer.{name}": array for name, array in arrays.items()}})
 
     def resume(self, path: str | os.PathLike[str]) -> None:
-        """Restore everything from a file that `save` wrote; warns where other versions make the bits differ.
+        """Restore everything from a file that `save` wrote; warns where other versions change the last bits.
 
         Raises FileNotFoundError or another OSError, or ValueError where the file is not a checkpoint, or not one
         of this run.

@@ -53,7 +53,7 @@ def examine_one(i: int) -> list[Result]:
 
 
 def idle_rows(results: Sequence[Result]) -> list[str]:
-    """Rows that excuse nobody any more: the table of equivalents says only what is so."""
+    """Rows that no longer excuse any mutant: the table of equivalents must list only what holds."""
     same = [(result.target, result.mutant) for result in results if result.verdict == "equivalent"]
     return [f"no mutant needs the row {row.target!r}, {row.mutant!r} of equivalents.py"
             for row in ROWS if not any(row.excuses(*pair) for pair in same)]

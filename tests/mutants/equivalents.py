@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """target: a regular expression for its whole name; mutant: one that is searched in the mutant's text."""
+    """target: a regular expression for its whole name; mutant: one to search the mutant's text for."""
 
     target: str
     mutant: str

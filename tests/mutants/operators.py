@@ -131,7 +131,7 @@ def reordered(block: ast.FunctionDef | ast.For | ast.If, site: Site,
 
 
 class Names:
-    """A function's variables, each among those that can be mistaken for it."""
+    """A function's variables, each grouped with those that can be mistaken for it."""
 
     def __init__(self, definition: ast.FunctionDef, parameters: list[str], arrays: bool):
         nodes = list(ast.walk(definition))
@@ -201,7 +201,7 @@ def role_of(parent: ast.AST, field: str, role: str) -> str:
 
 
 def last_name(call: ast.Call) -> str:
-    """Of a call of np.sum or of sum: sum."""
+    """The last name in what is called: sum, for np.sum and for sum."""
     return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
 
 

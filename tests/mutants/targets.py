@@ -130,7 +130,7 @@ def method_targets() -> Iterator[Target]:
 
 
 def gradient_sum_targets() -> Iterator[Target]:
-    """What adds up gradients for q, where each module finds it."""
+    """The functions that add up gradients for q, swapped in each module that uses them."""
     for function in (posteriors.joined, posteriors.summed):
         name = function.__name__
         yield Target("model", name, function,
@@ -140,7 +140,7 @@ def gradient_sum_targets() -> Iterator[Target]:
 
 
 def objective_targets() -> Iterator[Target]:
-    """The backward halves of objectives.py; of a function without one, which only chooses, the whole."""
+    """The backward halves of objectives.py; functions without one, which only choose an estimator, as a whole."""
     for name, function in vars(objectives).items():
         if (inspect.isfunction(function) and function.__module__ == objectives.__name__
                 and not name.startswith("_check")):
@@ -228,7 +228,7 @@ def model_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
 
 
 def posterior_outcomes(cls: type) -> Iterator[Callable[[], Outcome]]:
-    """A step of each VAE with such a posterior, and of each objective: some methods are asked by objectives alone."""
+    """A step of each VAE with such a posterior, and of each objective: some methods serve only objectives."""
     for name, make in model_examples():
         posterior = getattr(make().model, "posterior", None)
         if isinstance(posterior, cls) and "bernoulli, beta=4" in name:
