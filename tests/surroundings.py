@@ -3,7 +3,7 @@
     python -m tests.surroundings read-only    package, environment and home cannot be written; no network
     python -m tests.surroundings narrow       in a terminal of 30 columns
 
-Runs only the tests of what reads, writes, compiles and prints; with --whole, all tests.
+Runs only the tests of what reads, writes and compiles, or of what prints; with --whole, all tests.
 
 Uses the Python that runs it, with its packages: after `pip uninstall numba`, the second runs without numba.
 Linux only: the first uses namespaces, which some machines reserve for root.
@@ -25,8 +25,9 @@ import termios
 ROOT = pathlib.Path(__file__).parents[1]
 MAIN_JOB = [sys.executable, "-m", "numpyvae", "train", "--epochs", "1", "--hidden", "50", "--out"]
 TESTS = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
-MEET_THEM = [f"tests/test_{name}.py" for name in
-             ("cli", "files", "format_1", "gradcheck", "layers", "model", "parts", "report", "training", "what_runs")]
+PRINT = [f"tests/test_{name}.py" for name in ("cli", "gradcheck", "what_runs")]
+WRITE = PRINT + [f"tests/test_{name}.py"
+                 for name in ("files", "format_1", "layers", "model", "parts", "report", "training")]
 NO_CACHE = "no writable folder for compiled kernels"
 COLUMNS = 30
 
@@ -55,7 +56,7 @@ def inside_read_only(tests: list[str]) -> None:
     print(done.stderr)
     if done.stderr.count(NO_CACHE) != 1:
         raise RuntimeError(f"expected one line with {NO_CACHE!r}")
-    subprocess.run([*TESTS, *tests], check=True)
+    subprocess.run([*TESTS, "-n", "auto", *(tests or WRITE)], check=True)
 
 
 def start_loopback() -> None:
@@ -67,7 +68,7 @@ def start_loopback() -> None:
 
 def narrow(tests: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        for command in ([*MAIN_JOB, f"{scratch}/run"], [*TESTS, *tests]):
+        for command in ([*MAIN_JOB, f"{scratch}/run"], [*TESTS, *(tests or PRINT)]):
             if code := in_a_terminal(command):
                 raise subprocess.CalledProcessError(code, command)
 
@@ -91,7 +92,7 @@ SURROUNDINGS = {"read-only": read_only, "inside-read-only": inside_read_only, "n
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.surroundings", description=__doc__.split("\n")[0])
     parser.add_argument("surroundings", choices=SURROUNDINGS)
-    parser.add_argument("tests", nargs="*", default=MEET_THEM, help="files of tests")
+    parser.add_argument("tests", nargs="*", help="files of tests")
     parser.add_argument("--whole", action="store_true", help="all tests")
     options = parser.parse_args()
     SURROUNDINGS[options.surroundings](["tests"] if options.whole else options.tests)

@@ -95,6 +95,7 @@ def test_nothing_stays_patched():
     assert (twin.reference, twin.kernel, twin._compiled, np.empty, np.empty_like) == before
 
 
+@pytest.mark.full    # the gate runs them all instead
 @pytest.mark.parametrize("name", ["gaussian_kl_backward", "tanh_slope", "Sequential.backward"])
 def test_no_mutant_survives(name):
     """A slice of `python -m tests.mutants`, which runs them all."""
@@ -105,6 +106,7 @@ def test_no_mutant_survives(name):
     assert sum(result.verdict == "killed" for result in results) >= 10
 
 
+@pytest.mark.full
 def test_a_planted_wrong_gradient_fails_the_checks():
     with plain_python():
         assert not checks.run_unmutated().failed
@@ -123,6 +125,7 @@ def test_a_function_that_nothing_runs_is_named():
         list(harness.examine(target))
 
 
+@pytest.mark.full
 def test_the_command_counts_and_passes(tmp_path, capsys):
     assert command.main(["--target", "softplus_slope", "--json", str(tmp_path / "counts.json")]) == 0
     counts = json.loads((tmp_path / "counts.json").read_text())

@@ -322,7 +322,7 @@ def start_and_wait(out):
     return process
 
 
-@pytest.mark.parametrize("n", [pytest.param(4, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.full)])
+@pytest.mark.parametrize("n", [pytest.param(2, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.full)])
 def test_killed_at_random_and_resumed_it_ends_with_the_same_bits(n, folder):
     """Some of the 200 that `python -m benchmarks.kills` runs."""
     for place, found in kill_and_resume(n, whole_run(), seed=0):

@@ -45,7 +45,7 @@ def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[A
 @checked(x="B D", points=AT_LEAST_2, reach=POSITIVE, labels="any: ...")
 def log_joint(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
               labels: Array | None = None) -> tuple[Array, Array]:
-    """log p(x|z_n) + log w_n for every image and every grid point: z (N, Z), (B, N), in nats.
+    """log p(x|z_n) + log w_n for every image and every grid point: z (N, Z) -> (B, N), in nats.
 
     labels : (B,), or one for all, where the VAE has classes
 

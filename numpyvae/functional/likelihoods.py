@@ -52,7 +52,7 @@ def bernoulli_nll_and_grad(dnll: Array, logits: Array, x: Array, nll: Array, dlo
 
 @twin(kernels.likelihoods.gaussian_nll, wrt=("mean",), mean="B D", x="B D", sigma="positive number")
 def gaussian_nll(mean: Array, x: Array, sigma: float) -> Array:
-    """-log N(x; mean, sigma^2 I), with sigma chosen and not learned.
+    """-log N(x; mean, sigma^2 I), with a sigma that is given, not learned.
 
     mean, x : (B, D)  ->  (B,)
 

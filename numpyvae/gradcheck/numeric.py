@@ -25,7 +25,7 @@ def differentiate(loss: Callable[[], Any], x: Array, method: str) -> Array:
 
     For the complex step x has to be complex.                     [lesson 2, eq. 2.6; lesson 2, eq. 2.7]
 
-    Raises TypeError for an x that is not, and ValueError for an unknown method.
+    Raises TypeError for an x that is not complex there, and ValueError for an unknown method.
     """
     if method == "complex-step" and x.dtype.kind != "c":
         raise TypeError(f"x is {shown(x)}; expected complex numbers for the complex step: x.astype(complex)")

@@ -125,7 +125,7 @@ class DiagonalGaussian(Posterior):
         return gaussian_kl(q.mu, q.logvar)
 
     def backward(self, dz: Array, dkl: Array) -> Array:
-        """dz (B, Z), dkl (B,) -> dh (B, H).  mu and logvar fork into z and the KL: here they join.
+        """dz (B, Z), dkl (B,) -> dh (B, H).  mu and logvar fork into z and the KL: here the paths join.
 
         [lesson 7, eq. 7.3]
         """
@@ -138,7 +138,7 @@ class DiagonalGaussian(Posterior):
         return self.backward_heads(Diagonal(dmu, dlogvar))
 
     def backward_heads(self, dq: Diagonal) -> Array:
-        """dmu, dlogvar (B, Z) -> dh (B, H).  h forks into mu and logvar: here it joins.          [lesson 7, eq. 7.3]"""
+        """dmu, dlogvar (B, Z) -> dh (B, H).  h forks into mu and logvar: here they join.         [lesson 7, eq. 7.3]"""
         dh = self.mu_head.backward(dq.mu)                                           # (B, H)  step 2
         dh += self.logvar_head.backward(dq.logvar)                                  # (B, H)  step 2
         return dh

@@ -96,7 +96,7 @@ class VAE(Model):
         # backward: the same lines, reversed, from step 5 to step 1; dtheta, step 5, came with the nll
         dz = concatenate_backward(self.decoder.backward(dtheta), z)     # (B, Z)    step 4
         dh = self.posterior.backward(dz, self.beta * dnll)              # (B, H)    steps 3, 2, in DiagonalGaussian
-        self.encoder.backward(dh, need_dx=False)                        # step 1; nobody asks for the data's gradient
+        self.encoder.backward(dh, need_dx=False)                        # step 1; the data need no gradient
         return mean_terms(nll, kl, self.beta)
 
     def infer(self, x: Array, c: Array | None = None) -> Any:
@@ -118,7 +118,7 @@ class VAE(Model):
     def loss_terms(self, x: Array, eps: Array, labels: Array | None = None) -> LossTerms:
         """The loss of a batch and its parts, by the forward half of `loss_and_grad` alone.
 
-        With beta = 1 it is an estimate, from one z for each image, of minus the ELBO.           [lesson 4, eq. 4.4]
+        With beta = 1 it estimates the negative ELBO from one z for each image.                  [lesson 4, eq. 4.4]
         """
         x, eps, c = self.check_batch(x, eps, labels)
         q, _, theta = self.forward(x, eps, c)
