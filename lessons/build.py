@@ -46,12 +46,12 @@ def notebook(source: pathlib.Path, kind: str) -> Any:
     return made
 
 
-def execute(made: Any, folder: pathlib.Path, allow_errors: bool = False) -> Any:
+def execute(made: Any, folder: pathlib.Path) -> Any:
     """Run every cell in a fresh kernel whose folder is the notebook's; no widget state, no times are kept."""
     from nbclient import NotebookClient
     # nbclient's own, asynchronous manager misses a reply now and then on a busy machine, and waits for ever.
     client = NotebookClient(made, kernel_manager_class="jupyter_client.manager.KernelManager", timeout=MAX_SECONDS,
-                            record_timing=False, allow_errors=allow_errors,
+                            record_timing=False, coalesce_streams=True,
                             resources={"metadata": {"path": str(folder)}})
     client.execute()
     for cell in made.cells:
