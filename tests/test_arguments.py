@@ -165,7 +165,7 @@ OTHERWISE = {    # where a name means something else, or has to fit other argume
     "exact.pca.probabilistic_pca": {"x": lambda: generator().random((30, 12))},
     "gradcheck.numeric.differentiate": {"x": lambda: batch().astype(complex)},
     "gradcheck.layers.check_layer": {"x": batch}, "gradcheck.pairs.check_pair": {},
-    "gradcheck.check_component": {"name": lambda: "relu"},
+    "gradcheck.gradcheck": {"component": lambda: "relu"}, "gradcheck.check_component": {"name": lambda: "relu"},
     "training.fit.fit": {"samples": lambda: 1},
     "examination.examine": {"model": lambda: None, "loss": lambda: None, "parameters": lambda: None,
                             "binarize": lambda: None, "momentum": lambda: None, "stop": lambda: None,
