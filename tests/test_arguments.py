@@ -12,6 +12,7 @@ import sys
 import traceback
 import types
 import warnings
+from unittest import mock
 
 import matplotlib
 import matplotlib.pyplot
@@ -209,12 +210,16 @@ def valid(name):
     return made
 
 
+FEW = dict(list(nv.gradcheck.components().items())[:3])    # of all that gradcheck checks: all of it takes half a minute
+
+
 def call(name, arguments):
     """The result; of a generator its first."""
     function = SURFACE[name]
     if "self" in inspect.signature(function).parameters:
         function = getattr(SELVES[name.split(".")[0]](), name.split(".")[1])
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    with (warnings.catch_warnings(), np.errstate(all="ignore"),
+          mock.patch.object(nv.gradcheck, "components", lambda: FEW)):
         warnings.simplefilter("ignore")
         result = function(**arguments)
         return next(result, None) if isinstance(result, types.GeneratorType) else result

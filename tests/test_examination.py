@@ -43,7 +43,7 @@ def test_every_family_of_bugs_is_on_show_with_its_label():
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-@pytest.mark.parametrize("beta", [1.0, 4.0])
+@pytest.mark.parametrize("beta", [pytest.param(1.0, marks=pytest.mark.full), 4.0])
 @pytest.mark.parametrize("kind", [nv.VAE, nv.FullCovarianceVAE, nv.ConditionalVAE])
 def test_our_own_vae_passes(kind, likelihood, beta, rng):
     images = nv.datasets.strokes(16, seed=0)[0].reshape(16, -1) / 255
