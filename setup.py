@@ -3,8 +3,6 @@ import configparser
 import pathlib
 import re
 
-from setuptools import setup
-
 ROOT = pathlib.Path(__file__).parent
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?://|#)([^)\s]+)\)")    # and !, if it shows a picture
 
@@ -18,6 +16,8 @@ def page(readme: str, url: str) -> str:
 
 
 if __name__ == "__main__":
+    from setuptools import setup    # here, as Python 3.12 and later come without it: pip brings it for the build alone
+
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     setup(long_description=page((ROOT / "README.md").read_text(encoding="utf-8"), config["metadata"]["url"]),
