@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import pathlib
 import re
 from typing import Any
@@ -94,15 +93,16 @@ def learners(learner: Any, solved: Any, stubs: Any) -> Any:
 
 def build(source: pathlib.Path) -> None:
     import nbformat
-    folders = {kind: folder for kind, (_, folder) in KINDS.items()}
-    folders["solved"].mkdir(exist_ok=True)
-    solved = execute(notebook(source, "solved"), folders["solved"])
+    paths = {kind: notebook_path(source, kind) for kind in KINDS}
+    for path in paths.values():
+        path.parent.mkdir(exist_ok=True)
+    solved = execute(notebook(source, "solved"), paths["solved"].parent)
     learner = notebook(source, "learner")
-    learner = learners(learner, solved, run_stubs(learner, folders["learner"]))
+    learner = learners(learner, solved, run_stubs(learner, paths["learner"].parent))
     for kind, made in (("learner", learner), ("solved", solved)):
-        nbformat.write(made, notebook_path(source, kind))
-        print(f"{notebook_path(source, kind).relative_to(LESSONS.parent)}: "
-              f"{os.path.getsize(notebook_path(source, kind)) / 1000:.0f} kB, {len(claims_of(made))} claims")
+        nbformat.write(made, paths[kind])
+        print(f"{paths[kind].relative_to(LESSONS.parent)}: {paths[kind].stat().st_size / 1000:.0f} kB, "
+              f"{len(claims_of(made))} claims")
 
 
 def write_claims() -> None:
