@@ -14,7 +14,7 @@ import pytest
 LESSONS = pathlib.Path(__file__).parents[1] / "lessons"
 NOTEBOOKS = sorted(LESSONS.glob("[0-9][0-9]_*.ipynb"))
 CHROMIUM = shutil.which("chromium")
-SECONDS = 120
+SECONDS = 600
 pytestmark = pytest.mark.full
 
 

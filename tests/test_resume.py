@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -348,6 +349,26 @@ def test_ctrl_c_stops_every_time(folder, times, n):
         assert process.returncode == 130 and "Traceback" not in errors, errors
         assert f"resume with  numpyvae train --resume {out}" in errors
         checkpoint.read(f"{out}/checkpoint.npz")
+
+
+def test_a_ctrl_c_within_a_save_is_not_taken_for_a_damaged_file(images, tmp_path, monkeypatch):
+    """It may come when an array is half written; zipfile then cannot close, and raises an error of its own."""
+    model, _, _ = new_run(images)
+    model.save(tmp_path / "model.npz")
+    before, opened = (tmp_path / "model.npz").read_bytes(), []
+
+    def interrupted(archive, *arguments, **options):
+        opened.append(really_open(archive, *arguments, **options))
+        raise KeyboardInterrupt
+
+    really_open = zipfile.ZipFile.open
+    monkeypatch.setattr(zipfile.ZipFile, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        model.save(tmp_path / "model.npz")
+    assert isinstance(caught.value.__cause__, ValueError) and len(opened) == 1
+    assert (tmp_path / "model.npz").read_bytes() == before and os.listdir(tmp_path) == ["model.npz"]
+    monkeypatch.undo()
+    opened.pop()._zipfile.fp = None    # so that nothing is left to close
 
 
 def test_a_second_ctrl_c_that_python_drops_leaves_no_traceback(capsys, monkeypatch):

@@ -150,7 +150,8 @@ class Interrupt:
 
     Python drops an exception that is raised while it destroys an object, and prints its traceback.  If a second Ctrl-C
     is lost this way, we print nothing: the first one still stops training after its step.  Nor do we print a later
-    AttributeError: if the second Ctrl-C interrupts the making of an object, that object is destroyed half made.
+    AttributeError or ValueError: if the second Ctrl-C interrupts the making of an object or the writing of a zip file,
+    that object is destroyed half made, or that file closed half written.
     """
 
     def __enter__(self) -> Interrupt:
@@ -167,7 +168,7 @@ class Interrupt:
         say("numpyvae: stopping after this step; Ctrl-C again stops at once")
 
     def _report(self, dropped: Any) -> None:
-        half_made = self.stopped and dropped.exc_type is AttributeError
+        half_made = self.stopped and dropped.exc_type in (AttributeError, ValueError)
         if dropped.exc_type is not KeyboardInterrupt and not half_made:
             self.report_before(dropped)
 

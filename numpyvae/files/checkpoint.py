@@ -39,6 +39,8 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
         if isinstance(error, OSError):
             raise OSError(f"{path} cannot be written ({error.strerror or error}); its old content is intact: free some "
                           "space, or choose another folder") from error
+        if isinstance(error, ValueError) and isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error    # zipfile complains that an array is half written, and drops Ctrl-C
         raise
 
 
