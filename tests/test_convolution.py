@@ -138,7 +138,7 @@ ONE, KERNEL, BIAS = np.ones((2, 4, 3, 1)), np.ones((2, 2, 1, 5)), np.ones(5)
     (lambda: conv2d(ONE, np.ones((2, 2, 3, 5)), BIAS, (1, 1), (0, 0)), "W has shape .* with C = 1"),
     (lambda: conv2d(ONE, np.ones((2, 4, 1, 5)), BIAS, (1, 1), (0, 0)), "a side of 3, .* at least 4, the kernel's size"),
     (lambda: conv_transpose2d(ONE, np.ones((1, 1, 5, 1)), BIAS, (1, 1), (2, 0), (0, 0)),
-     "padding is 2, which with a kernel of 1 gives the picture a side of 0"),
+     "padding is 2, which with a kernel W of 1 gives the picture a side of 0"),
     (lambda: conv2d_backward(ONE, ONE, KERNEL, (1, 1), (0, 0)), r"W has shape .* O = 1"),
 ])
 def test_wrong_arguments_of_functions_give_a_sentence(mode, call, words):

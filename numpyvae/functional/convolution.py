@@ -152,7 +152,7 @@ def transposed_size(size: int, kernel: int, stride: int, padding: int, output_pa
     """The side of the picture that `size` windows are painted into; raises ValueError where nothing is left of it."""
     side = (size - 1) * stride - 2 * padding + kernel + output_padding
     if side < 1:
-        raise ValueError(f"padding is {padding}, which with a kernel of {kernel} gives the picture a side of {side}; "
+        raise ValueError(f"padding is {padding}, which with a kernel W of {kernel} gives the picture a side of {side}; "
                          "expected at least 1: use less padding or a larger kernel")
     return side
 

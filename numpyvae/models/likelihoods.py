@@ -58,8 +58,10 @@ class Likelihood(Part):
             return
         low, high = x.real.min(), x.real.max()
         if not (self.support[0] <= low and high <= self.support[1]):
+            advice = ("replace NaN" if not low <= high else "divide bytes by 255" if 0 <= low and high <= 255 else
+                      "for numbers that are not pixels take the likelihood gaussian")
             raise ValueError(f"x has pixels from {low:g} to {high:g}; expected {list(self.support)} for a {self.name} "
-                             "decoder: divide bytes by 255, and replace NaN")
+                             f"decoder: {advice}")
         if self.levels is None:
             return
         if not (np.abs(x.real - self.on_levels(x.real)) < 1e-3 / self.levels).all():

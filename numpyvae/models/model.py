@@ -123,10 +123,11 @@ def n_in(argument: str, network: Sequential) -> int:
     return network.n_in
 
 
-def check_size(argument: str, does: str, found: int | None, expected: int | None) -> None:
-    """Raises ValueError where two sizes that are both known differ."""
+def check_size(argument: str, does: str, found: int | None, expected: int | None,
+               others: str = "the other parts") -> None:
+    """Raises ValueError where two sizes that are both known differ.  others : what the expected one is made of"""
     if None not in (found, expected) and found != expected:
-        raise ValueError(f"{argument} {does} {found} numbers per row; expected {expected}, to fit the other parts")
+        raise ValueError(f"{argument} {does} {found} numbers per row; expected {expected}, to fit {others}")
 
 
 def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:

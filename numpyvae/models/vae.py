@@ -60,7 +60,8 @@ class VAE(Model):
         taken = n_in("encoder", encoder) if encoder.layers else posterior.n_hidden    # linear: the heads take x
         check_size("posterior", "takes", posterior.n_hidden, encoder.n_out)
         check_size("prior", "has", self.prior.n_latent, n_latent)
-        check_size("decoder", "takes", decoder.n_in, n_latent + n_labels)
+        check_size("decoder", "takes", decoder.n_in, n_latent + n_labels,
+                   f"n_latent = {n_latent} and n_classes = {n_labels}" if n_labels else "the other parts")
         check_size("decoder", "outputs", decoder.n_out, (taken - n_labels) * likelihood.outputs_per_pixel)
         super().__init__(encoder, decoder, likelihood, taken - n_labels, n_latent)
 

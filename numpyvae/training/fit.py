@@ -20,6 +20,9 @@ from .resume import Interval, Record, TrainingState
 VALIDATION_BATCH = 500
 
 
+LARGE = 100    # numbers beyond this make a Gaussian's loss overflow, or hide the columns that are smaller
+
+
 @checked(images="numbers: ...", epochs=WHOLE, batch_size=WHOLE, labels="any: ...", validation="numbers: ...",
          validation_labels="any: ...", samples=WHOLE, lr_end=POSITIVE, warmup=COUNT)
 def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, batch_size: int,
@@ -106,10 +109,11 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
                 x, given = train.batch(rows)
                 terms = loss_and_grad(x, *draw(len(rows), rng), **given)
                 if not math.isfinite(terms.loss):
+                    culprit = first_not_finite(model, x, **given)
                     raise FloatingPointError(
                         f"the loss is {terms.loss} in epoch {epoch}, step {position // batch_size + 1}, and the first "
-                        f"array that is not finite is {first_not_finite(model, x, **given)}; expected a finite loss: "
-                        "try a smaller lr, or look at the data for outliers")
+                        f"array that is not finite is {culprit}; expected a finite loss: "
+                        f"{_advice(x, culprit, first=epoch == 1 and position == 0)}")
                 if state.position == 0 and isinstance(model, Model):    # does every layer write where it should?
                     model.check_views()
                 optimizer.step(model.parameters)
@@ -129,6 +133,16 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
         if checkpoint is not None and epoch == epochs:
             state.save(checkpoint)
         yield record
+
+
+def _advice(x: np.ndarray, culprit: str, first: bool) -> str:
+    """What to do about a loss that is not finite: before the first step it is not the learning rate's fault."""
+    largest = np.abs(x).max()
+    if largest > LARGE:
+        return f"the data reach {largest:.3g}, so standardise the columns, (x - x.mean(axis=0)) / x.std(axis=0)"
+    if first:
+        return "make a new model" if culprit.startswith("the weight") else "look at the data for outliers"
+    return "try a smaller lr, or look at the data for outliers"
 
 
 class Schedule:
