@@ -39,7 +39,7 @@ class Kind:
         self.vae = nv.VAE.dense(30, (8,), 2, rng=np.random.default_rng(0))
         self.readers: dict[str, Callable[[pathlib.Path], Any]] = {
             "model": nv.load, "checkpoint": self.resume, "idx": read_idx, "gzip": read_idx, "npy": load_images,
-            "npz": load_images, "folder": self.read_folder}
+            "npz": load_images, "folder": self.read_folder, "zip": load_images, "csv": load_images}
         self.nv = nv
 
     def resume(self, path: pathlib.Path) -> Any:
@@ -69,10 +69,16 @@ class Kind:
             collections.deque(runs, 0)
             return [path.read_bytes()]
         if name == "folder":
-            from PIL import Image
             (self.folder / "pictures").mkdir(exist_ok=True)
-            Image.fromarray(images[0]).save(self.folder / "pictures" / "good.png")
-            return [(self.folder / "pictures" / "good.png").read_bytes()]
+            return list(self.pictures())
+        if name == "zip":
+            return [zipped([(f"{folder}/{i}.png", one) for i, one in enumerate(self.pictures())], suffix="")
+                    for folder in ("cat", "a/b/../c")]
+        if name == "csv":
+            rows = [",".join(map(str, row)) for row in self.images.reshape(12, -1)]
+            names = ",".join(f"column {i}" for i in range(30))
+            semicolons = [row.replace(",", ";") for row in rows]
+            return ["\n".join(lines).encode() for lines in (rows, [names, *rows], semicolons)]
         content, packed = io.BytesIO(), io.BytesIO()
         if name == "npy":
             np.save(content, images)
@@ -81,6 +87,20 @@ class Kind:
             np.savez(content, images=images, labels=np.arange(12))
             np.savez_compressed(packed, images=images, labels=np.arange(12))
         return [content.getvalue(), packed.getvalue()]
+
+    def pictures(self) -> Iterator[bytes]:
+        """A picture of the same size in each format and mode that is converted."""
+        from PIL import Image
+        grey = self.images[0]
+        exif, transparent = Image.Exif(), np.dstack([grey] * 4)
+        exif[0x0112] = 3
+        for array, suffix, options in ((grey, "png", {}), (grey.astype(np.uint16) * 257, "png", {}),
+                                       (transparent, "png", {}), (grey > 99, "png", {}), (grey, "jpeg", {"exif": exif}),
+                                       (grey, "gif", {}), (np.float32(grey / 255), "tiff", {}), (grey, "webp", {}),
+                                       (grey, "bmp", {}), (grey, "ppm", {})):
+            content = io.BytesIO()
+            Image.fromarray(array).save(content, suffix, **options)
+            yield content.getvalue()
 
     def forged(self, name: str) -> Iterator[bytes]:
         """Files made to harm."""
@@ -110,10 +130,22 @@ class Kind:
             packer, block = zlib.compressobj(9, wbits=31), bytes(2**20)    # 100 MB that must never be in memory at once
             yield b"".join([packer.compress(struct.pack(">BBBBI", 0, 0, 8, 1, 1000)),
                             *(packer.compress(block) for _ in range(100)), packer.flush()])
+        elif name == "csv":
+            yield from (b"1," * 10**6, b'"1,2\n' * 1000, b"1,\0\n", b"a" * 10**6, b"," * 10**5, b"\xef\xbb\xbf",
+                        b"a,b\n" + b"1,2\n" * 10**5, b"1e999,2\n", b"1,2\n3" + b"0" * 10**5 + b",4\n",
+                        b"\xff\xfe1\0,\x002\0")
         else:
-            signature, huge = b"\x89PNG\r\n\x1a\n", 2**31 - 1
-            yield struct.pack(">8sI4sIIBBBBBI", signature, 13, b"IHDR", huge, huge, 8, 0, 0, 0, 0, 0)
-            yield b"GIF89a" + b"\xff" * 100
+            start = struct.pack(">8sI4s", b"\x89PNG\r\n\x1a\n", 13, b"IHDR")
+            pictures = [start + struct.pack(">IIBBBBBI", side, side, bits, colour, 0, 0, 0, 0) + bytes(1000)
+                        for side in (2**31 - 1, 30_000, 8000, 3000) for bits in (1, 8, 16)
+                        for colour in (0, 2, 3, 4, 6)]
+            pictures += [b"GIF89a" + b"\xff" * 100, b"P5 60000 60000 255\n" + bytes(100), b"%!PS-Adobe-3.0 EPSF-3.0\n"]
+            if name == "folder":
+                yield from pictures
+            else:
+                yield from (zipped([(f"{i}.png", one)], suffix="") for i, one in enumerate(pictures))
+                yield zipped([("bomb.png", bytes(10**8))], suffix="")
+                yield zipped([(f"{'../' * 50}etc/{i}.png", b"") for i in range(2000)], suffix="")
 
     def forged_headers(self) -> Iterator[bytes]:
         """Models whose parts (in format 1, whose configuration) ask for terabytes, or are no parts at all."""
@@ -169,11 +201,11 @@ def npy_header(text: str) -> bytes:
     return b"\x93NUMPY\x01\0" + struct.pack("<H", min(len(text), 65535)) + text.encode()[:65535]
 
 
-def zipped(members: list[tuple[str, bytes]]) -> bytes:
+def zipped(members: list[tuple[str, bytes]], suffix: str = ".npy") -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, member in members:
-            archive.writestr(f"{name}.npy", member)
+            archive.writestr(f"{name}{suffix}", member)
     return content.getvalue()
 
 
@@ -234,7 +266,7 @@ def read_all(name: str, count: int, seed: int) -> dict[str, Any]:
     return {"kind": name, **outcomes, "wrong": wrong, "peak bytes": peak}
 
 
-KINDS = ("model", "checkpoint", "idx", "gzip", "npy", "npz", "folder")
+KINDS = ("model", "checkpoint", "idx", "gzip", "npy", "npz", "folder", "zip", "csv")
 
 
 def read_apart(name: str, count: int, seed: int = 0) -> dict[str, Any]:
