@@ -112,6 +112,8 @@ CHANNELS = Kind(all_are(lambda size: is_whole(size, 1)), "each convolution's cha
                 convert=as_tuple)
 IMAGE = Kind(lambda value: all_are(lambda size: is_whole(size, 1))(value) and len(value) == 3,
              "(height, width, channels), such as (28, 28, 1)", convert=as_tuple)
+PICTURE_SIZE = Kind(lambda value: is_pair(1)(value) and np.max(value) <= 4096,
+                    "a whole number from 1 to 4096, or (width, height)", convert=as_tuple)
 STEPS = Kind(is_pair(1), "a whole number of at least 1, or a pair of them, along the height and the width",
              convert=as_tuple)
 MARGINS = Kind(is_pair(0), "a whole number of at least 0, or a pair of them, along the height and the width",

@@ -121,12 +121,13 @@ VALID = {    # by the argument's name
     "channels": lambda: (2, 3), "dimensions": lambda: (0, 1), "dtype": lambda: np.float64, "rng": generator,
     **dict.fromkeys(("lr", "sigma", "beta", "lr_end", "eps"), lambda: 0.5), "reach": lambda: 4.0,
     **dict.fromkeys(("beta1", "beta2", "momentum", "minimum"), lambda: 0.5), "baseline": lambda: 0.5,
-    **dict.fromkeys(("pixel_noise", "progress", "colour"), lambda: False), "need_dx": lambda: True,
+    **dict.fromkeys(("pixel_noise", "progress", "colour", "transpose"), lambda: False), "need_dx": lambda: True,
     "likelihood": lambda: "bernoulli", "activation": lambda: "tanh", "init": lambda: "fan-in",
     "network": lambda: "dense", "split": lambda: "test", "binarize": lambda: "none", "method": lambda: "complex-step",
     "component": lambda: "relu", "name": lambda: "mu_head.W", "label": lambda: "class", "prefix": lambda: "a",
     "data": lambda: "strokes", "data_dir": lambda: None, "terms": lambda: ("kl",),
     "checkpoint_every": lambda: "3 steps", "checkpoint": lambda: None, "resume": lambda: None,
+    **dict.fromkeys(("test", "size", "array", "label_array"), lambda: None),
     "path": lambda: "file.npy", "stop": lambda: lambda: False,
     "x": batch, "z": lambda: batch(6, 2), "mu": lambda: batch(6, 2), "logvar": lambda: batch(6, 2),
     "images": images, "image": lambda: images()[0], "validation": images, "labels": lambda: None,
@@ -358,8 +359,8 @@ def test_a_bad_argument_gives_a_result_or_a_sentence(name, data):
     except AssertionError:
         raise
     except Exception as error:
-        allowed = (ValueError, TypeError) + ((OSError,) if argument in ("path", "data", "data_dir", "checkpoint",
-                                                                        "resume") or name in FILES else ())
+        reads = argument in ("path", "data", "data_dir", "test", "checkpoint", "resume") or name in FILES
+        allowed = (ValueError, TypeError) + ((OSError,) if reads else ())
         assert isinstance(error, (*allowed, FloatingPointError)), repr(error)
         assert is_ours(error, name, argument), repr(error)
     assert fingerprint(kept) == before, f"{name} changed an argument"

@@ -124,7 +124,13 @@ def test_data_that_is_not_there_is_named(capsys):
 
 
 def test_a_batch_larger_than_the_data_is_named(images, capsys):
-    assert "batch_size is 128, more than the 36 images" in failure(["train", "--data", images, "--out", "run"], capsys)
+    assert "batch_size is 37, more than the 36 images" in failure(
+        ["train", "--data", images, "--batch-size", "37", "--out", "run"], capsys)
+
+
+def test_a_small_set_is_one_batch(images, capsys):
+    assert main(["train", "--data", images, "--hidden", "8", "--epochs", "1", "--out", "run"]) == 0
+    assert json.loads(open("run/metrics.json").read())["configuration"]["batch_size"] == 36
 
 
 def test_an_out_that_cannot_be_written_is_named_before_training(images, capsys):

@@ -130,7 +130,8 @@ def forged(shape, dtype="|u1"):
     (npy(np.zeros((0, 4), np.uint8)), r"\(0, 4\)"), (npy(np.zeros(4, np.uint8)), r"\(4,\)"),
     (npy(np.full((2, 2), np.nan)), "NaN or infinity"),
     (npy(np.full((2, 2), 256)), "from 256 to 256; expected 0 to 255"),
-    (npy(np.full((2, 2), -1)), "from -1 to -1"), (b"hello, world", "starts with 68 65"), (b"", "starts with nothing"),
+    (npy(np.full((2, 2), -1)), "from -1 to -1"), (b"hello, world", "no rows"),
+    (b"", "is empty"), (b"\x7fELF\xff", "neither a known format"),
 ])
 def test_npy_that_is_damaged_or_unfit_is_refused(content, named, save):
     refused(save(content), named)
@@ -159,7 +160,6 @@ def test_npz_that_is_damaged_or_unfit_is_refused(images, save):
     refused(save(npz(a=npy(images), b=npy(images))), r"holds \['a', 'b'\]; expected an array called 'images'")
     refused(save(npz(**{"é": npy(images)}).replace("é".encode(), b"\xff\xff")), "or is damaged")
     refused(save(npz(**{"a\nb": npy(images), "\x1b[2J": npy(images)})), "expected an array")    # found by fuzzing
-    refused(save(npz(images=npy(images), labels=npy(np.arange(5)))), r"labels of shape \(5,\) for 6 images")
     refused(save(npz(images=forged((2**40, 8)))), "damaged or forged")
     refused(save(npz(images=forged((10**9, 1)) + bytes(1000))), "damaged or forged")
     refused(save(npz(images=npy(np.array([[{}]], object), allow_pickle=True))), "holds object")

@@ -45,8 +45,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def report(tmp_path, rng):
     """Train a small model for two epochs and write its report; returns the page's text."""
-    def write(images, n_latent=3, validate=True, **options):
-        vae = nv.VAE.dense(int(np.prod(images.shape[1:])), (6,), n_latent, rng=rng)
+    def write(images, n_latent=3, validate=True, likelihood="bernoulli", **options):
+        vae = nv.VAE.dense(int(np.prod(images.shape[1:])), (6,), n_latent, likelihood, rng=rng)
         records = list(nv.fit(vae, images, optimizer=nv.Adam(), epochs=2, batch_size=10, rng=rng,
                               validation=images if validate else None))
         path = tmp_path / "report.html"
@@ -114,9 +114,11 @@ def test_all_text_is_escaped(report, images):
     assert page.text.count(evil) >= 5    # twice the title, the legend, the configuration, the numbers
 
 
-def test_data_that_are_no_pictures_go_without_those_panels(report, rng):
-    text = report(rng.random((30, 50)).astype(np.float32))
-    assert headings(text) == [*CURVES, "The latent map", "What each dimension says", "The network", "Configuration"]
+@pytest.mark.parametrize("shape, options", [((30, 50), {}), ((30, 16), {}), ((30, 4), {"columns": list("abcd")})])
+def test_data_that_are_not_pictures_are_drawn_as_rows(shape, options, report, rng):
+    text = report(rng.normal(0, 1, shape).astype(np.float32), likelihood="gaussian", **options)
+    assert headings(text) == [*CURVES, "Rows and their reconstructions", "New rows from the prior", "The latent map",
+                              "What each dimension says", "The network", "Configuration"]
 
 
 @pytest.mark.parametrize("shape, n_latent, panel", [
@@ -128,7 +130,7 @@ def test_pictures_of_other_shapes_and_other_latent_spaces(shape, n_latent, panel
 
 
 def test_the_thickness_map_shows_the_dimensions_that_follow_it(report, rng, monkeypatch):
-    def encode(self, x):
+    def encode(self, x, labels=None):
         mu = rng.standard_normal((len(x), 5)).astype(np.float32)
         mu[:, 3], mu[:, 1] = -x[:, 0], x[:, 0] + 0.1 * mu[:, 1]
         mu[:, 4] = 2    # constant

@@ -11,14 +11,40 @@ from typing import Any
 
 import numpyvae as nv
 
+from ..datasets import DataSet, load_dataset
+
+
+READING = ("test", "colour", "size", "array", "label_array", "transpose")    # the options that say how data are read
+
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", default="strokes", metavar="NAME|PATH",
-                        help="strokes, mnist, a .npy, .npz or IDX file, or a folder of images")
-    add_data_dir(parser)
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", default="strokes", metavar="NAME|PATH",
+                      help="strokes, mnist, a .npy, .npz, IDX or .csv file, or a folder or zip file of pictures")
+    data.add_argument("--test", default=None, metavar="PATH",
+                      help="images to test on (default: the data's own test set, or one image in ten)")
+    data.add_argument("--colour", "--color", action="store_true", help="keep the colours of pictures")
+    data.add_argument("--size", type=width_and_height, default=None, metavar="N",
+                      help="crop and resize pictures to N x N pixels; 64x48 is 64 wide and 48 high")
+    data.add_argument("--array", default=None, metavar="NAME", help="the array of images in an .npz file")
+    data.add_argument("--label-array", default=None, metavar="NAME",
+                      help="the array of labels in an .npz file, or a table's column of labels")
+    data.add_argument("--transpose", action="store_true",
+                      help="exchange rows and columns: EMNIST's files need it")
+    add_data_dir(data)
 
 
-def add_data_dir(parser: argparse.ArgumentParser) -> None:
+def load_data(options: argparse.Namespace) -> DataSet:
+    """The data set that the options name; what was read is said on stderr."""
+    given = {name: getattr(options, name) for name in READING}    # None in runs from before there were such options
+    given |= {name: bool(given[name]) for name in ("colour", "transpose")}
+    data = load_dataset(options.data, options.data_dir, options.seed, **given)
+    if data.said:
+        say(data.said)
+    return data
+
+
+def add_data_dir(parser: Any) -> None:
     parser.add_argument("--data-dir", default=None, metavar="DIR",
                         help="folder with the MNIST files (default: NUMPYVAE_DATA, then data/)")
 
@@ -69,6 +95,15 @@ def positive(text: str) -> float:
 def not_negative(text: str) -> float:
     """A number of at least 0, for argparse."""
     return _parse(text, float, lambda number: 0 <= number < math.inf, "a number of at least 0")
+
+
+def width_and_height(text: str) -> list[int]:
+    """64 or 64x48, for argparse; a list, as JSON brings it back."""
+    sides = text.lower().split("x")
+    if not (1 <= len(sides) <= 2 and all(side.isdecimal() and 1 <= int(side) <= 4096 for side in sides if len(side) < 9)
+            and all(len(side) < 9 for side in sides)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 64 or 64x48, of at most 4096")
+    return [int(sides[0]), int(sides[-1])]
 
 
 def _parse(text: str, kind: Callable[[str], Any], good: Callable[[Any], bool], expected: str) -> Any:

@@ -12,10 +12,10 @@ import numpy as np
 import numpyvae as nv
 
 from .. import evaluation
-from ..datasets import DataSet, load_dataset
+from ..datasets import DataSet
 from ..report import summary
 from ..training.batches import drawn_once
-from .common import add_common, add_data_dir, load_run, whole, write_json
+from .common import READING, add_common, add_data_dir, load_data, load_run, whole, write_json
 from .train import write_run_report
 
 
@@ -37,7 +37,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     vae, folder = load_run(options.model)
     metrics = _metrics_of(folder, options.model)
     configuration = metrics["configuration"]
-    data = load_dataset(configuration["data"], options.data_dir, configuration["seed"])
+    of_run = {name: configuration.get(name) for name in ("data", "seed", *READING)}
+    data = load_data(argparse.Namespace(**of_run, data_dir=options.data_dir))
     result = measure(vae, data, options.samples, options.images, configuration["binarize"], options.seed)
     write_json(os.path.join(folder, "evaluation.json"), result)
     records = [nv.Record.from_json(record) for record in metrics["records"]]

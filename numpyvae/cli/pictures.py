@@ -11,8 +11,7 @@ import numpy as np
 
 import numpyvae as nv
 
-from ..datasets import load_dataset
-from .common import add_common, add_data, add_run, count, load_run, whole
+from .common import add_common, add_data, add_run, count, load_data, load_run, whole
 
 
 def add_sample(commands: Any) -> None:
@@ -59,7 +58,7 @@ def run_sample(options: argparse.Namespace) -> int:
 def run_reconstruct(options: argparse.Namespace) -> int:
     """numpyvae reconstruct"""
     vae, folder = load_run(options.model)
-    data = load_dataset(options.data, options.data_dir, options.seed)
+    data = load_data(options)
     images = data.test[:options.n]
     labels = None
     if vae.n_classes is not None:

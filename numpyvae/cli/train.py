@@ -19,7 +19,7 @@ import numpy as np
 
 import numpyvae as nv
 
-from ..datasets import DataSet, load_dataset
+from ..datasets import DataSet
 from ..functional.activations import ACTIVATIONS
 from ..models.likelihoods import LIKELIHOODS
 from ..nn.layers import INITS
@@ -27,10 +27,11 @@ from ..report.plots import picture_shape
 from ..training import objectives
 from ..training.batches import BINARIZE
 from ..training.optimizers import OPTIMIZERS
-from .common import add_common, add_data, count, not_negative, positive, say, whole, write_json
+from .common import READING, add_common, add_data, count, load_data, not_negative, positive, say, whole, write_json
 
 MODEL = ("likelihood", "activation", "beta", "init", "sigma")
 RECORDED = (*MODEL, "objective", "samples", "lr", "lr_end", "warmup", "batch_size", "epochs", "binarize", "seed")
+BATCH_SIZE = 128
 OBJECTIVES = ("elbo", "free_bits", "iwae", "dreg", "sticking_the_landing", "score_function")
 
 
@@ -60,7 +61,8 @@ def add_train(commands: Any) -> None:
     model.add_argument("--init", choices=list(INITS), default="fan-in", help="how initial weights are drawn")
     training = train.add_argument_group("training")
     training.add_argument("--epochs", type=whole, default=30, metavar="N", help="passes over the images")
-    training.add_argument("--batch-size", type=whole, default=128, metavar="N", help="images per step")
+    training.add_argument("--batch-size", type=whole, default=None, metavar="N",
+                          help="images per step (default: 128, or all where there are fewer)")
     training.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="how weights are updated")
     training.add_argument("--lr", type=positive, default=1e-3, help="learning rate")
     training.add_argument("--binarize", choices=BINARIZE, default="none",
@@ -83,7 +85,8 @@ def run_train(options: argparse.Namespace) -> int:
     """numpyvae train"""
     if options.resume is not None:
         options = _options_of(options.resume, options)
-    data = load_dataset(options.data, options.data_dir, options.seed)
+    data = load_data(options)
+    options.batch_size = options.batch_size or min(BATCH_SIZE, len(data.train))
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
     _make_folder(out)
     with _alone_in(out):
@@ -96,12 +99,13 @@ def run_train(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
     rng = np.random.default_rng(options.seed)
     labels, test_labels = (data.train_labels, data.test_labels) if options.conditional else (None, None)
-    if options.conditional and (labels is None or labels.dtype.kind not in "iu"):
-        raise ValueError(f"--conditional needs labels, but {options.data} has none; expected strokes, mnist, or an "
-                         ".npz file with whole numbers as labels")
+    if options.conditional and (labels is None or test_labels is None):
+        raise ValueError(f"--conditional needs labels, but {options.data} has none that can be used; expected strokes, "
+                         "mnist, a folder with a subfolder for each class, or labels beside the images (--label-array)")
     sizes = _sizes(options, data.train.shape[1:], labels)
     vae = _make_vae(options, sizes, rng)
-    configuration = {"data": options.data, "network": options.network, **sizes, "n_latent": options.latent,
+    reading = {name: getattr(options, name) for name in READING if getattr(options, name)}
+    configuration = {"data": options.data, **reading, "network": options.network, **sizes, "n_latent": options.latent,
                      "optimizer": options.optimizer, **{name: getattr(options, name) for name in RECORDED}}
     model_path, checkpoint = os.path.join(out, "model.npz"), os.path.join(out, "checkpoint.npz")
     resume = checkpoint if options.resume is not None and os.path.exists(checkpoint) else None
@@ -110,7 +114,8 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
                    {name: value for name, value in vars(options).items() if name not in ("run", "json", "resume")})
     elif resume is None:
         say(f"{out} holds no checkpoint yet: starting the run from the beginning")
-    say(f"training on {data.name}: {len(data.train):,} images, {len(vae.parameters):,} weights")
+    kind = "images" if data.is_pictures else "rows"
+    say(f"training on {data.name}: {len(data.train):,} {kind}, {len(vae.parameters):,} weights")
     records: list[nv.Record] = []
     try:
         with Interrupt() as interrupt:
@@ -187,7 +192,8 @@ def _options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
     try:
         with open(path, encoding="utf-8") as file:
             saved = json.load(file)
-        return argparse.Namespace(**{**vars(now), **saved, "out": out, "data_dir": now.data_dir or saved["data_dir"]})
+        return argparse.Namespace(**{**vars(now), **dict.fromkeys(READING), **saved, "out": out,
+                                     "data_dir": now.data_dir or saved["data_dir"]})
     except OSError as error:
         raise type(error)(f"--resume is {out!r}, but its run.json cannot be read ({error.strerror}); expected the "
                           "folder of a run that numpyvae train started") from None
@@ -244,7 +250,8 @@ def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: Data
     path = os.path.join(out, "report.html")
     write_report(path, vae, records, data.test, labels=data.test_labels,
                  thickness=None if data.test_factors is None else data.test_factors["thickness"],
-                 title=f"A VAE on {data.name}", configuration=metrics["configuration"], metrics=metrics,
+                 title=f"A VAE on {data.name}", classes=data.classes, columns=data.columns,
+                 configuration=metrics["configuration"], metrics=metrics,
                  evaluation=evaluation)
     return path
 

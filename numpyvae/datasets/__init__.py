@@ -3,13 +3,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 
 import numpy as np
 
-from ..arguments import SEED, checked
-from .files import load_images
+from ..arguments import PICTURE_SIZE, SEED, TEXT, checked, shown
+from .contents import Contents, Reading, looks_like_pictures
+from .files import load_images, read
 from .idx import read_idx
-from .mnist import mnist
+from .mnist import mnist, name_of_files
 from .strokes import load_strokes, strokes
 from .toy import two_gaussians
 
@@ -21,7 +23,12 @@ HELD_OUT = 10    # of a user's own images, one in ten is kept for testing
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """Images to train on and to test on, (N, ...), with what is known about them."""
+    """Images to train on and to test on, (N, ...), with what is known about them.
+
+    classes : the names of labels 0, 1, ..., where they have some
+    columns : the names of a table's columns; None for images
+    said    : what was read and how, in a line; "" for the embedded set
+    """
 
     name: str
     train: np.ndarray
@@ -29,34 +36,81 @@ class DataSet:
     train_labels: np.ndarray | None = None
     test_labels: np.ndarray | None = None
     test_factors: np.ndarray | None = None      # the table of true factors, for `strokes`
+    classes: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    said: str = ""
+
+    @property
+    def is_pictures(self) -> bool:
+        """Whether the images can be drawn as such; if not they are rows of numbers, a table's or a series'."""
+        return self.columns is None and looks_like_pictures(self.train)
 
 
-@checked(seed=SEED)
-def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None,
-                 seed: int = 0) -> DataSet:
+@checked(seed=SEED, size=PICTURE_SIZE, array=TEXT, label_array=TEXT)
+def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None, seed: int = 0,
+                 test: str | os.PathLike[str] | None = None, colour: bool = False,
+                 size: int | tuple[int, int] | None = None, array: str | None = None, label_array: str | None = None,
+                 transpose: bool = False) -> DataSet:
     """The data set called "strokes" or "mnist", or the images in a file or folder.
 
     data_dir : where MNIST's files are (default: NUMPYVAE_DATA, then data/)
-    seed     : chooses which of your own images are held out for testing
+    seed     : chooses which of your own images are held out for testing, where there is no test set
+    test     : a file or folder of your own test images
+    colour, size, array, label_array, transpose : how your own files are read, as in load_images
 
     Raises FileNotFoundError, OSError or ValueError, saying what is wrong with the data and what to do.
     """
     data = os.fspath(data)
+    how = Reading(colour, size, array, label_array, transpose)
+    if data in ("strokes", "mnist"):
+        how.refuse_others(f"--data {data}")
+        if test is not None:
+            raise ValueError(f"test (--test) is {shown(test)}, but {data} has a test set of its own; expected none")
     if data == "strokes":
-        (train, train_factors), (test, factors) = load_strokes("train"), load_strokes("test")
-        return DataSet(data, train, test, train_factors["label"], factors["label"], factors)
+        (train, train_factors), (held_out, factors) = load_strokes("train"), load_strokes("test")
+        return DataSet(data, train, held_out, train_factors["label"], factors["label"], factors)
     if data == "mnist":
-        (train, train_labels), (test, labels) = mnist("train", data_dir), mnist("test", data_dir)
-        return DataSet(data, train, test, train_labels, labels)
+        (train, train_labels), (held_out, labels) = mnist("train", data_dir), mnist("test", data_dir)
+        name, said = name_of_files(data_dir)
+        return DataSet(name, train, held_out, train_labels, labels, said=said)
     if not os.path.exists(data):
         raise FileNotFoundError(f"--data is {data!r}, which is neither a file nor a folder; expected 'strokes', "
-                                "'mnist', or the path of a .npy, .npz or IDX file or of a folder of images")
-    images, image_labels = load_images(data)
-    if len(images) < 2:
-        raise ValueError(f"{data} holds {len(images)} image; expected at least 2, one to train on and one to test on")
-    order = np.random.default_rng(seed).permutation(len(images))
-    n_test = max(1, len(images) // HELD_OUT)
-    test_rows, train_rows = np.sort(order[:n_test]), np.sort(order[n_test:])
-    known = {} if image_labels is None else {"train_labels": image_labels[train_rows],
-                                             "test_labels": image_labels[test_rows]}
-    return DataSet(os.path.basename(os.path.normpath(data)), images[train_rows], images[test_rows], **known)
+                                "'mnist', or the path of a .npy, .npz, IDX or .csv file or of a folder of images")
+    contents = read(data, how)
+    if test is not None:
+        contents = _with_own_test(contents, data, test, how)
+    said = f"{data}: {contents.described()}"
+    if contents.test is None:
+        contents, held = _split(contents, data, seed)
+        said += f"; {held} of them held out to test on"
+    own = contents.test
+    assert own is not None
+    return DataSet(pathlib.Path(os.path.abspath(data)).name, contents.images, own.images, contents.labels, own.labels,
+                   classes=contents.classes, columns=contents.columns, said=said)
+
+
+def _split(contents: Contents, data: str, seed: int) -> tuple[Contents, int]:
+    """One image in ten, chosen by the seed, becomes the test set."""
+    n = len(contents.images)
+    if n < 2:
+        raise ValueError(f"{data} holds {n} image; expected at least 2, one to train on and one to test on")
+    order = np.random.default_rng(seed).permutation(n)
+    n_test = max(1, n // HELD_OUT)
+    parts = [dataclasses.replace(contents, images=contents.images[rows],
+                                 labels=None if contents.labels is None else contents.labels[rows])
+             for rows in (np.sort(order[n_test:]), np.sort(order[:n_test]))]
+    return dataclasses.replace(parts[0], test=parts[1]), n_test
+
+
+def _with_own_test(contents: Contents, data: str, test: str | os.PathLike[str], how: Reading) -> Contents:
+    own = read(test, how)
+    if own.images.shape[1:] != contents.images.shape[1:] or own.images.dtype != contents.images.dtype:
+        raise ValueError(f"test (--test) holds images {own.images.shape} of {own.images.dtype}, but {data} "
+                         f"{contents.images.shape} of {contents.images.dtype}; expected the same kind and size")
+    if own.columns != contents.columns:
+        raise ValueError(f"test (--test) has other columns than {data}; expected the same, in the same order")
+    notes = [*contents.notes, f"tested on {os.fspath(test)}"]
+    if (own.labels is None) != (contents.labels is None) or own.classes != contents.classes:
+        notes.append("labels not used: the classes of the two sets differ")
+        contents, own = (dataclasses.replace(part, labels=None, classes=None) for part in (contents, own))
+    return dataclasses.replace(contents, test=own, notes=notes)

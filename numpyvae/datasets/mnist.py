@@ -1,6 +1,7 @@
 """MNIST: found in a folder, or downloaded once and checked."""
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import http.client
@@ -14,7 +15,7 @@ import zlib
 import numpy as np
 
 from ..arguments import checked, one_of
-from .idx import read_idx
+from .idx import GZIP_MAGIC, read_idx
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 TIMEOUT = 5    # seconds without a byte, or below SLOWEST bytes per second, before the next mirror is tried
@@ -28,6 +29,8 @@ CONTENTS = {    # name: (bytes, SHA-256)
     "t10k-images-idx3-ubyte": (7_840_016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
     "t10k-labels-idx1-ubyte": (10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 }
+# What others publish under the same names, by the MD5 of the training images' .gz file.         [torchvision's list]
+ARCHIVES = {"8d4fb7e6c68d591d4c3dfef9ec88bf0d": "fashion-mnist", "bdb82020997e1d708af4cf47b453dcf7": "kmnist"}
 BESIDE_PACKAGE = pathlib.Path(__file__).parents[2] / "data"
 
 
@@ -42,7 +45,7 @@ def mnist(split: str = "train", data_dir: str | os.PathLike[str] | None = None) 
     Raises ValueError for a damaged file or an unknown split, OSError if a file can be neither found nor downloaded.
     """
     one_of("split", split, COUNTS)
-    folder = pathlib.Path(data_dir or os.environ.get("NUMPYVAE_DATA") or BESIDE_PACKAGE)
+    folder = _folder(data_dir)
     images, labels = (read_idx(_find_or_download(f"{PREFIXES[split]}-{kind}-ubyte", folder))
                       for kind in ("images-idx3", "labels-idx1"))
     count = COUNTS[split]
@@ -50,6 +53,26 @@ def mnist(split: str = "train", data_dir: str | os.PathLike[str] | None = None) 
         raise ValueError(f"{folder} holds images {images.shape} and labels {labels.shape} for {split!r}; expected "
                          f"MNIST's ({count}, 28, 28) and ({count},): get the files again")
     return images, labels
+
+
+def name_of_files(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, str]:
+    """The data set that lies in MNIST's files, and a word on it: others come under the same names.
+
+    Raises OSError if there is no such file.
+    """
+    path = _find_or_download(f"{PREFIXES['train']}-images-idx3-ubyte", _folder(data_dir))
+    packed = path.read_bytes()
+    name = ARCHIVES.get(hashlib.md5(packed, usedforsecurity=False).hexdigest())
+    if name is not None:
+        return name, f"the files in {path.parent} are those of {name}"
+    with contextlib.suppress(ValueError, EOFError, OSError, zlib.error):
+        _check(path.name.removesuffix(".gz"), packed)
+        return "mnist", ""
+    return path.parent.name, f"the files in {path.parent} have MNIST's names, but are not MNIST's"
+
+
+def _folder(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
+    return pathlib.Path(data_dir or os.environ.get("NUMPYVAE_DATA") or BESIDE_PACKAGE)
 
 
 def _find_or_download(name: str, folder: pathlib.Path) -> pathlib.Path:
@@ -102,8 +125,11 @@ def _fetch(url: str) -> bytes:
 
 
 def _check(name: str, packed: bytes) -> None:
+    """Raises ValueError unless this is MNIST's file of that name, plain or as .gz."""
     size, expected = CONTENTS[name]
-    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
-        content = file.read(size + 1)
+    content = packed
+    if packed.startswith(GZIP_MAGIC):
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+            content = file.read(size + 1)
     if len(content) != size or hashlib.sha256(content).hexdigest() != expected:
         raise ValueError("what it sent is not MNIST (the SHA-256 differs)")

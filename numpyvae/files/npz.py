@@ -19,8 +19,10 @@ NPY_MAGIC = b"\x93NUMPY"
 MAX_BYTES = 2**30
 
 
-def read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
+def read_npy(file: BinaryIO | Any, size: int, name: str, kinds: str = "fiub") -> np.ndarray:
     """The array in an open .npy file of `size` bytes.  NumPy would first allocate what the header promises.
+
+    kinds : the kinds of dtype that are taken, by default numbers
 
     Raises ValueError with a message that calls the array `name`.
     """
@@ -32,7 +34,7 @@ def read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
             tokenize.TokenError) as error:    # NumPy repairs headers from Python 2 with the tokenizer
         raise ValueError(f"{name} has a damaged header ({one_line(error)}); save the array again with "
                          "np.save") from error
-    if dtype.hasobject or dtype.kind not in "fiub":
+    if dtype.hasobject or dtype.kind not in kinds:
         raise ValueError(f"{name} holds {dtype}; expected numbers: uint8, or floats")
     promised = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or promised > min(MAX_BYTES, size):
@@ -46,7 +48,7 @@ def read_npy(file: BinaryIO | Any, size: int, name: str) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def open_npz(path: str | os.PathLike[str], advice: str) -> Iterator[tuple[list[str], Callable[[str], np.ndarray]]]:
+def open_npz(path: str | os.PathLike[str], advice: str) -> Iterator[tuple[list[str], Callable[..., np.ndarray]]]:
     """The names of the arrays in a .npz file, and a function that reads one.  Names are never used as paths.
 
     Raises OSError as open_file does, with its advice, or ValueError if the file is damaged, holds two arrays with
@@ -63,9 +65,9 @@ def open_npz(path: str | os.PathLike[str], advice: str) -> Iterator[tuple[list[s
                     raise ValueError(f"{path} promises {size:,} bytes; expected at most {MAX_BYTES:,}: it is damaged "
                                      "or forged")
 
-                def read(name: str) -> np.ndarray:
+                def read(name: str, kinds: str = "fiub") -> np.ndarray:
                     with archive.open(members[name]) as member:
-                        return read_npy(member, members[name].file_size, f"{path}, array {name!r},")
+                        return read_npy(member, members[name].file_size, f"{path}, array {name!r},", kinds)
 
                 yield list(members), read
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,

@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets.contents import looks_like_pictures
 from ..evaluation.latents import kl_per_dimension
 from ..models.vae import VAE
 from ..version import __version__
 from . import plots
+from . import rows as figures
 from .summary import lines, parts_of
 
 Array = np.ndarray
@@ -39,18 +41,21 @@ HEADLINES = (
 def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any], images: Array,
                  labels: Array | None = None, thickness: Array | None = None, title: str = "A VAE",
                  configuration: dict[str, Any] | None = None, metrics: dict[str, Any] | None = None,
-                 evaluation: dict[str, Any] | None = None) -> None:
+                 evaluation: dict[str, Any] | None = None, classes: Sequence[str] | None = None,
+                 columns: Sequence[str] | None = None) -> None:
     """Write the report of a run as one self-contained HTML file, whole or not at all.
 
     vae           : the trained VAE
     records       : what `fit` yielded, at least one
-    images        : (N, ...) uint8 or floats as the model takes them, preferably test images; if they are not
-                    pictures, the report omits those panels
+    images        : (N, ...) uint8 or floats as the model takes them, preferably test images; what is not a picture is
+                    drawn as bars or curves
     labels        : (N,) the images' classes, or None
     thickness     : (N,) a known true factor of the images, in pixels, or None
     configuration : what the run was asked to do; by default the model's parts
     metrics       : measured numbers, which replace or add to those of the records
     evaluation    : what `numpyvae evaluate` measured, for a section of its own
+    classes       : the names of the labels 0, 1, ..., or None
+    columns       : the names of a table's columns; None for images
 
     Raises ValueError for arguments that do not fit together, and OSError if the file cannot be written.
     """
@@ -66,15 +71,19 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
     rows = np.random.default_rng(0).permutation(len(images))[:N_MAPPED]
     images = np.asarray(images)[rows]
     labels, thickness = (None if known is None else np.asarray(known)[rows] for known in (labels, thickness))
-    shape = plots.picture_shape(images.shape[1:])
+    is_pictures = columns is None and looks_like_pictures(images)
+    shape = plots.picture_shape(images.shape[1:]) if is_pictures else None
     if vae.n_classes is not None and labels is None:
         raise ValueError("labels is None; expected the images' labels, as the model is conditional")
     if shape is not None:
         images = images.reshape(-1, *shape)
         sections.append(_pictures(vae, images, labels))
+    else:
+        sections.append(_rows(vae, plots.as_rows(images), labels, columns))
     if evaluation is not None:
         sections.append(_evaluation(evaluation))
-    sections += [_latent(vae, images, labels, thickness, shape), _network(vae, configuration or parts_of(vae), metrics)]
+    sections += [_latent(vae, images, labels, thickness, shape, classes),
+                 _network(vae, configuration or parts_of(vae), metrics)]
     _write(path, _page(vae, title, metrics, "\n".join(sections)))
 
 
@@ -132,8 +141,22 @@ def _pictures(vae: VAE, images: Array, labels: Array | None) -> str:
                "are means, so blur shows uncertainty.", lambda ax: plots.image_grid(samples, ax, columns)))
 
 
+def _rows(vae: VAE, rows: Array, labels: Array | None, columns: Sequence[str] | None) -> str:
+    """The same for a table or a series."""
+    told = None if vae.n_classes is None else np.arange(len(rows)) % vae.n_classes
+    drawn = vae.sample(len(rows), np.random.default_rng(0), labels=told)
+    rebuilt = vae.reconstruct(rows[:figures.N_ROWS], **plots.given(_told(vae, labels, slice(figures.N_ROWS))))
+    return _section(
+        "What it sees and what it dreams", "",
+        _panel("Rows and their reconstructions", "Rows of the test set, and what the decoder makes of their codes. "
+               "What is lost did not fit through the code.",
+               lambda ax: figures.reconstructions(rows, rebuilt, ax, columns), wide=True, size=(10.6, 4.2)),
+        _panel("New rows from the prior", "Codes drawn from p(z), decoded. They are means, so they vary less than the "
+               "data.", lambda ax: figures.samples(rows, drawn, ax, columns)))
+
+
 def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | None,
-            shape: tuple[int, ...] | None) -> str:
+            shape: tuple[int, ...] | None, classes: Sequence[str] | None) -> str:
     mu, logvar = vae.encode(plots.as_rows(images), **plots.given(_told(vae, labels)))
     kl = kl_per_dimension(mu, logvar)
     largest = np.argsort(-kl, kind="stable").tolist()
@@ -148,7 +171,7 @@ def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | No
     panels = []
     if labels is not None:
         panels.append(latent_map("The latent map by class", " Classes that lie apart were told apart without seeing a "
-                                 "label.", labels.astype(str) if labels.dtype.kind == "f" else labels, "class",
+                                 "label.", _names(labels, classes), "class",
                                  "with the largest KL", kl))
     if thickness is not None:
         panels.append(latent_map("The latent map by thickness", " A smooth change of colour means that the code knows "
@@ -191,6 +214,13 @@ def _network(vae: VAE, configuration: dict[str, Any], metrics: dict[str, Any]) -
                    lambda ax: plots.network(vae, ax), wide=True, size=(max(9.5, 1.4 * columns), 2.9))
     tables = [_table("Configuration", configuration)] + ([_table("More numbers", more)] if more else [])
     return _section("How it was made", "", drawn, *tables)
+
+
+def _names(labels: Array, classes: Sequence[str] | None) -> Array:
+    """Each image's class by its name, if it has one."""
+    if classes is None:
+        return labels.astype(str) if labels.dtype.kind == "f" else labels
+    return np.array([name.replace("$", r"\$") for name in classes])[labels]
 
 
 def _correlation(mu: Array, factor: Array) -> Array:

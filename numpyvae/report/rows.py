@@ -1,0 +1,74 @@
+"""Figures of rows that are no pictures: a table's as bars, a series as curves."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .plots import BLUE, INK, MUTED, ORANGE
+
+Array = np.ndarray
+
+MOST_BARS = 24    # columns with a name below each; more numbers in a row are drawn as a curve
+N_ROWS = 3
+
+
+def are_curves(rows: Array) -> bool:
+    return rows.shape[1] > MOST_BARS
+
+
+def names_of(rows: Array, columns: Sequence[str] | None) -> list[str]:
+    """What stands below the bars."""
+    return [_plain(name) for name in columns or range(rows.shape[1])]
+
+
+def reconstructions(rows: Array, rebuilt: Array, ax: Any, columns: Sequence[str] | None = None) -> Any:
+    """Some rows and what the decoder makes of their codes: rows, rebuilt (N, D)."""
+    n = min(N_ROWS, len(rows))
+    if are_curves(rows):
+        gap = 1.2 * max(float(np.ptp(rows[:n])), 1e-9)
+        for i in range(n):
+            ax.plot(rows[i] - i * gap, color=INK, linewidth=1.5, label="original" if i == 0 else None)
+            ax.plot(rebuilt[i] - i * gap, color=ORANGE, linewidth=1, label="rebuilt" if i == 0 else None)
+        ax.set(xlabel="place in the row", ylabel="value, each row below the last", yticks=[])
+    else:
+        places = np.arange(n * rows.shape[1]) + np.repeat(np.arange(n), rows.shape[1])    # a gap after each row
+        ax.bar(places - 0.2, rows[:n].ravel(), 0.4, color=INK, label="original")
+        ax.bar(places + 0.2, rebuilt[:n].ravel(), 0.4, color=ORANGE, label="rebuilt")
+        names = names_of(rows, columns)
+        ax.set_xticks(places, names * n, rotation=90, fontsize="xx-small")
+        ax.set(ylabel=f"value, {n} rows side by side")
+    return _framed(ax)
+
+
+def samples(rows: Array, drawn: Array, ax: Any, columns: Sequence[str] | None = None) -> Any:
+    """New rows beside those of the data: of a series some curves, of a table each column's middle 90 %."""
+    if are_curves(rows):
+        n = min(N_ROWS, len(rows))
+        gap = 1.2 * max(float(np.ptp(rows[:n])), 1e-9)
+        for i in range(n):
+            ax.plot(rows[i] - i * gap, color=MUTED, linewidth=1, label="data" if i == 0 else None)
+            ax.plot(drawn[i] - (i + n) * gap, color=BLUE, linewidth=1, label="new" if i == 0 else None)
+        ax.set(xlabel="place in the row", ylabel="value, each row below the last", yticks=[])
+    else:
+        for shift, color, name, part in ((-0.15, MUTED, "data", rows), (0.15, BLUE, "new", drawn)):
+            low, middle, high = np.percentile(part, [5, 50, 95], axis=0)
+            places = np.arange(part.shape[1]) + shift
+            ax.vlines(places, low, high, color=color, linewidth=3, label=name)
+            ax.plot(places, middle, "_", color=color, markersize=9)
+        ax.set_xticks(range(rows.shape[1]), names_of(rows, columns), rotation=90, fontsize="x-small")
+        ax.set(ylabel="median and middle 90 %")
+    return _framed(ax)
+
+
+def _plain(name: Any) -> str:
+    """A name from people's data: not mathematics, and no longer than can be read."""
+    text = str(name).replace("$", r"\$")
+    return text if len(text) < 21 else text[:18] + "..."
+
+
+def _framed(ax: Any) -> Any:
+    ax.legend(frameon=False, fontsize="small")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

@@ -1,0 +1,445 @@
+"""What people bring: pictures, tables, arrays.  What is converted is said, what is ambiguous is refused."""
+import gzip
+import io
+import json
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from numpyvae.cli import main
+from numpyvae.datasets import load_dataset, load_images
+from numpyvae.datasets.contents import Reading
+from numpyvae.datasets.files import read
+
+Image = pytest.importorskip("PIL.Image")
+SHORT = ["--hidden", "8", "--latent", "2", "--epochs", "1"]
+
+
+@pytest.fixture
+def blobs():
+    """Twelve smooth grey pictures, (12, 8, 6)."""
+    y, x = np.mgrid[:8, :6]
+    centres = np.random.default_rng(0).uniform(2, 5, (12, 2, 1, 1))
+    return np.rint(255 * np.exp(-((y - centres[:, 0])**2 + (x - centres[:, 1])**2) / 4)).astype(np.uint8)
+
+
+def save_pictures(folder, arrays, suffix="png", **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, array in enumerate(arrays):
+        Image.fromarray(array).save(folder / f"{i:02}.{suffix}", **options)
+    return folder
+
+
+def said(path, **how):
+    return read(path, Reading(**how)).described()
+
+
+# Pictures
+
+def test_sixteen_bits_keep_their_greys(blobs, tmp_path):
+    save_pictures(tmp_path / "f", blobs.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(load_images(tmp_path / "f")[0], blobs)
+    assert "12 of 16 bits a value, divided by 257" in said(tmp_path / "f")
+
+
+def test_twelve_bits_in_sixteen_are_refused(blobs, tmp_path):
+    save_pictures(tmp_path / "f", blobs.astype(np.uint16) * 16)
+    with pytest.raises(ValueError, match="reach only 4112 of 65535.*scale them"):
+        load_images(tmp_path / "f")
+
+
+def test_floats_in_a_tiff(blobs, tmp_path):
+    save_pictures(tmp_path / "f", (blobs / 255).astype(np.float32), "tif")
+    np.testing.assert_array_equal(load_images(tmp_path / "f")[0], blobs)
+    assert "12 of floats in [0, 1], multiplied by 255" in said(tmp_path / "f")
+    save_pictures(tmp_path / "f", blobs.astype(np.float32), "tif")
+    with pytest.raises(ValueError, match="00.tif cannot be read as a picture .it holds floats from 1 to 2"):
+        load_images(tmp_path / "f")
+
+
+@pytest.mark.parametrize("ink, ground", [(0, "white"), (255, "black")])
+def test_a_transparent_drawing_is_seen(ink, ground, blobs, tmp_path):
+    drawings = np.full((*blobs.shape, 4), ink, np.uint8)
+    drawings[..., 3] = blobs
+    save_pictures(tmp_path / "f", drawings)
+    images, _ = load_images(tmp_path / "f")
+    np.testing.assert_allclose(images, blobs if ink else 255 - blobs, atol=1)
+    assert f"12 transparent, laid on {ground}" in said(tmp_path / "f")
+
+
+def test_a_palette_with_a_transparent_entry_is_laid_on_a_ground(blobs, tmp_path):
+    (tmp_path / "f").mkdir()
+    for i, blob in enumerate(blobs):
+        picture = Image.fromarray(np.where(blob > 99, 1, 0).astype(np.uint8)).convert("P")
+        picture.putpalette([200, 200, 200, 10, 20, 30])
+        picture.save(tmp_path / "f" / f"{i}.png", transparency=0)
+    images, _ = load_images(tmp_path / "f")
+    assert images.max() == 255 and images.min() < 30
+
+
+def test_exif_says_which_side_is_up(blobs, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6    # turned by 90 degrees
+    save_pictures(tmp_path / "f", blobs, exif=exif)
+    np.testing.assert_array_equal(load_images(tmp_path / "f")[0], np.rot90(blobs, -1, (1, 2)))
+    assert "12 turned upright" in said(tmp_path / "f")
+
+
+def test_colour_is_kept_if_asked_for(blobs, tmp_path):
+    colours = np.stack([blobs, blobs // 2, 255 - blobs], axis=3)
+    save_pictures(tmp_path / "f", colours)
+    assert load_images(tmp_path / "f")[0].shape == (12, 8, 6)
+    assert "12 in colour, turned to grey (--colour keeps it)" in said(tmp_path / "f")
+    np.testing.assert_array_equal(load_images(tmp_path / "f", colour=True)[0], colours)
+    assert "12 images 6 x 8, colour" in said(tmp_path / "f", colour=True)
+
+
+def test_sizes(blobs, tmp_path):
+    save_pictures(tmp_path / "f", [blob[:, :3 + i % 3] for i, blob in enumerate(blobs)])
+    with pytest.raises(ValueError, match="01.png has 4 x 8 pixels, but 00.png has 3 x 8.*--size"):
+        load_images(tmp_path / "f")
+    assert load_images(tmp_path / "f", size=16)[0].shape == (12, 16, 16)
+    assert load_images(tmp_path / "f", size=(5, 4))[0].shape == (12, 4, 5)
+    assert "12 cropped in the middle and resized" in said(tmp_path / "f", size=16)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "tif", "webp", "pgm", "PNG"])
+def test_formats(suffix, blobs, tmp_path):
+    options = {"webp": {"lossless": True}}.get(suffix, {})
+    save_pictures(tmp_path / "f", blobs, suffix, **options)
+    np.testing.assert_array_equal(load_images(tmp_path / "f")[0], blobs)
+
+
+def test_black_and_white(blobs, tmp_path):
+    save_pictures(tmp_path / "masks", np.where(blobs > 99, 1, 0).astype(np.uint8))
+    np.testing.assert_array_equal(load_images(tmp_path / "masks")[0], np.where(blobs > 99, 255, 0))
+    save_pictures(tmp_path / "bits", blobs > 99)
+    np.testing.assert_array_equal(load_images(tmp_path / "bits")[0], np.where(blobs > 99, 255, 0))
+    assert "0 and 1 became 0 and 255" in said(tmp_path / "masks")
+
+
+# Folders
+
+def test_a_folder_of_something_else_says_what_it_found(tmp_path):
+    (tmp_path / "a.heic").write_bytes(b"x")
+    with pytest.raises(ValueError, match="holds no pictures, but files: 1 of .heic"):
+        load_images(tmp_path)
+
+
+def test_pictures_beside_subfolders_are_refused_not_dropped(blobs, tmp_path):
+    save_pictures(tmp_path / "f", blobs)
+    save_pictures(tmp_path / "f" / "thumbs", blobs[:2])
+    with pytest.raises(ValueError, match="holds 12 pictures, and 2 more in subfolders such as thumbs"):
+        load_images(tmp_path / "f")
+
+
+def test_nested_folders(blobs, tmp_path):
+    save_pictures(tmp_path / "celeba" / "img" / "img", blobs)
+    images, labels = load_images(tmp_path / "celeba")
+    assert len(images) == 12 and labels is None
+    for name, part in (("cat", blobs[:5]), ("dog", blobs[5:])):
+        save_pictures(tmp_path / "pets" / "all" / name / "deep", part)
+    images, labels = load_images(tmp_path / "pets")
+    np.testing.assert_array_equal(labels, [0] * 5 + [1] * 7)
+    assert "2 classes (cat, dog)" in said(tmp_path / "pets")
+
+
+def test_folders_called_train_and_test(blobs, tmp_path):
+    for name, part in (("train/cat", blobs[:4]), ("train/dog", blobs[4:8]), ("test/cat", blobs[8:9]),
+                       ("test/dog", blobs[9:11]), ("val/cat", blobs[11:])):
+        save_pictures(tmp_path / "f" / name, part)
+    data = load_dataset(tmp_path / "f")
+    np.testing.assert_array_equal(data.train, blobs[:8])
+    np.testing.assert_array_equal(data.test, blobs[8:11])
+    np.testing.assert_array_equal(data.test_labels, [0, 1, 1])
+    assert "1 in val not used" in data.said and data.classes == ("cat", "dog")
+
+
+def test_hidden_and_other_files_are_skipped_and_counted(blobs, tmp_path):
+    save_pictures(tmp_path / "f", blobs)
+    (tmp_path / "f" / "._00.png").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "f" / "Thumbs.db").write_bytes(b"x")
+    save_pictures(tmp_path / "f" / "__MACOSX", blobs[:1])
+    assert len(load_images(tmp_path / "f")[0]) == 12
+    assert "2 hidden files skipped" in said(tmp_path / "f") and "1 other file skipped" in said(tmp_path / "f")
+
+
+def test_a_zip_file_of_pictures(blobs, tmp_path):
+    with zipfile.ZipFile(tmp_path / "f.zip", "w") as archive:
+        for i, blob in enumerate(blobs):
+            content = io.BytesIO()
+            Image.fromarray(blob).save(content, "png")
+            archive.writestr(f"pets/{'cat' if i < 5 else 'dog'}/../{i:02}.png", content.getvalue())
+    images, labels = load_images(tmp_path / "f.zip")
+    np.testing.assert_array_equal(images, blobs)
+    np.testing.assert_array_equal(labels, [0] * 5 + [1] * 7)
+
+
+# Arrays
+
+def test_whole_numbers_are_bytes_black_and_white_or_refused(blobs, tmp_path):
+    path = tmp_path / "x.npy"
+    for dtype in (np.uint8, np.int64, np.uint16):
+        np.save(path, (blobs > 99).astype(dtype))
+        np.testing.assert_array_equal(load_images(path)[0], np.where(blobs > 99, 255, 0))
+    np.save(path, blobs.astype(float))
+    images, _ = load_images(path)
+    assert images.dtype == np.uint8 and "whole numbers saved as floats became bytes" in said(path)
+    for array, words in ((blobs // 16, "from 0 to 15, which may be dark bytes, levels or counts"),
+                         (blobs.astype(np.int64) * 257, "x / 65535"), (blobs.astype(np.int64) - 9, "gaussian")):
+        np.save(path, array)
+        with pytest.raises(ValueError, match=words):
+            load_images(path)
+
+
+def test_floats_that_float32_cannot_hold_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.full((3, 4), 1e300))
+    with pytest.raises(ValueError, match="standardise"):
+        load_images(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("names", [("x_train", "y_train", "x_test", "y_test"),
+                                   ("train_images", "train_labels", "test_images", "test_labels"),
+                                   ("X_train", "Y_train", "X_test", "Y_test")])
+def test_the_test_set_in_an_npz_is_the_test_set(names, blobs, tmp_path):
+    arrays = dict(zip(names, (blobs[:9], np.arange(9)[:, None] % 3, blobs[9:], np.arange(3)[:, None])))
+    np.savez(tmp_path / "k.npz", **arrays, val_images=blobs[:2])
+    data = load_dataset(tmp_path / "k.npz")
+    np.testing.assert_array_equal(data.train, blobs[:9])
+    np.testing.assert_array_equal(data.test, blobs[9:])
+    np.testing.assert_array_equal(data.test_labels, [0, 1, 2])
+    assert f"{names[2]} is the test set" in data.said and "not used: val_images" in data.said
+
+
+def test_arrays_by_name(blobs, tmp_path):
+    np.savez(tmp_path / "d.npz", a=blobs, b=blobs[::-1], what=np.arange(12) % 2)
+    with pytest.raises(ValueError, match="name yours with --array"):
+        load_images(tmp_path / "d.npz")
+    images, labels = load_images(tmp_path / "d.npz", array="b", label_array="what")
+    np.testing.assert_array_equal(images, blobs[::-1])
+    np.testing.assert_array_equal(labels, np.arange(12) % 2)
+    with pytest.raises(ValueError, match="--array. is 'c', but .* expected one of them"):
+        load_images(tmp_path / "d.npz", array="c")
+
+
+@pytest.mark.parametrize("labels, expected, names", [
+    (np.eye(3)[np.arange(12) % 3], np.arange(12) % 3, None), (np.arange(12)[:, None] % 3, np.arange(12) % 3, None),
+    (np.array(["cow", "ape"] * 6), [1, 0] * 6, ("ape", "cow")), (np.arange(12) * 1000, np.arange(12), "0 1000"),
+    (np.arange(12) % 3 - 1.0, np.arange(12) % 3, "-1 0 1"), (np.arange(12) % 2 == 0, [1, 0] * 6, ("False", "True"))])
+def test_labels_of_every_kind_become_classes(labels, expected, names, blobs, tmp_path):
+    np.savez(tmp_path / "l.npz", x=blobs, y=labels)
+    contents = read(tmp_path / "l.npz", Reading())
+    np.testing.assert_array_equal(contents.labels, expected)
+    found = contents.classes
+    assert found == names or " ".join(found[:len(names.split())]) == names
+
+
+@pytest.mark.parametrize("labels", [np.arange(11), np.linspace(0, 1, 12), np.zeros((12, 2)), np.full(12, np.nan),
+                                    np.array([{}] * 12, object)])
+def test_labels_that_nobody_asked_for_never_stop_a_run(labels, blobs, tmp_path):
+    np.savez(tmp_path / "l.npz", x=blobs, y=labels)
+    images, found = load_images(tmp_path / "l.npz")
+    assert len(images) == 12 and found is None and "y not used: " in said(tmp_path / "l.npz")
+    with pytest.raises(ValueError):
+        load_images(tmp_path / "l.npz", label_array="y")
+
+
+# IDX
+
+def write_idx(path, array):
+    content = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def test_a_folder_of_idx_files(blobs, tmp_path):
+    for name, part in (("train", blobs[:9]), ("t10k", blobs[9:])):
+        write_idx(tmp_path / f"{name}-images-idx3-ubyte.gz", part)
+        write_idx(tmp_path / f"{name}-labels-idx1-ubyte.gz", np.arange(len(part)) % 3)
+    data = load_dataset(tmp_path)
+    np.testing.assert_array_equal(data.train, blobs[:9])
+    np.testing.assert_array_equal(data.test, blobs[9:])
+    np.testing.assert_array_equal(data.test_labels, [0, 1, 2])
+    images, labels = load_images(tmp_path / "train-images-idx3-ubyte.gz")
+    np.testing.assert_array_equal(labels, np.arange(9) % 3)
+
+
+def test_emnist_is_turned(blobs, tmp_path):
+    path = tmp_path / "emnist-letters-train-images-idx3-ubyte"
+    write_idx(path, blobs.swapaxes(1, 2))
+    assert "--transpose" in said(path)
+    np.testing.assert_array_equal(load_images(path, transpose=True)[0], blobs)
+    assert "--transpose" not in said(path, transpose=True)
+
+
+def test_what_lies_in_mnists_place_is_called_what_it_is(tmp_path, monkeypatch):
+    """Fashion-MNIST and others come under MNIST's file names."""
+    import hashlib
+    import importlib
+    mnist = importlib.import_module("numpyvae.datasets.mnist")
+    monkeypatch.setattr(mnist, "COUNTS", {"train": 9, "test": 3})
+    (tmp_path / "fashion").mkdir()
+    for name, n in (("train", 9), ("t10k", 3)):
+        write_idx(tmp_path / "fashion" / f"{name}-images-idx3-ubyte.gz", np.full((n, 28, 28), 99))
+        write_idx(tmp_path / "fashion" / f"{name}-labels-idx1-ubyte.gz", np.arange(n) % 3)
+    data = load_dataset("mnist", tmp_path / "fashion")
+    assert data.name == "fashion" and "have MNIST's names, but are not MNIST's" in data.said
+    digest = hashlib.md5((tmp_path / "fashion" / "train-images-idx3-ubyte.gz").read_bytes()).hexdigest()
+    monkeypatch.setitem(mnist.ARCHIVES, digest, "fashion-mnist")
+    assert load_dataset("mnist", tmp_path / "fashion").name == "fashion-mnist"
+
+
+# Tables
+
+def write_csv(path, rows, names=None, delimiter=","):
+    lines = ([names] if names else []) + [list(row) for row in rows]
+    path.write_text("\n".join(delimiter.join(map(str, line)) for line in lines))
+    return path
+
+
+def test_kaggles_table_of_pixels(blobs, tmp_path):
+    square = np.pad(blobs, ((0, 0), (0, 0), (1, 1)))
+    names = ["label", *(f"pixel{i}" for i in range(64))]
+    path = write_csv(tmp_path / "k.csv", [[i % 3, *blob.ravel()] for i, blob in enumerate(square)], names)
+    images, labels = load_images(path)
+    np.testing.assert_array_equal(images, square)
+    np.testing.assert_array_equal(labels, np.arange(12) % 3)
+    bare = write_csv(tmp_path / "bare.csv", [[i % 3, *blob.ravel()] for i, blob in enumerate(square)])
+    with pytest.raises(ValueError, match="65 columns and no line of names.*--label-array 0"):
+        load_images(bare)
+    np.testing.assert_array_equal(load_images(bare, label_array="0")[0], square)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
+def test_a_table_of_numbers(delimiter, tmp_path):
+    numbers = np.random.default_rng(0).normal(0, 9, (20, 4)).round(3)
+    path = write_csv(tmp_path / "t.csv", [[*row, "ab"[i % 2]] for i, row in enumerate(numbers)],
+                     ["length", "width", "<script>", "d", "class"], delimiter)
+    contents = read(path, Reading())
+    np.testing.assert_allclose(contents.images, numbers, rtol=1e-6)
+    assert contents.columns == ("length", "width", "<script>", "d") and contents.classes == ("a", "b")
+    assert contents.described().startswith("20 rows of 4 numbers from ")
+
+
+def test_a_column_that_counts_the_rows_is_left_out(tmp_path):
+    for name in ("", "Id"):
+        path = write_csv(tmp_path / "t.csv", [[i, 2.5 * i, -i] for i in range(9)], [name, "a", "b"])
+        contents = read(path, Reading())
+        assert contents.columns == ("a", "b") and "left out, which only counts the rows" in contents.described()
+    path = write_csv(tmp_path / "t.csv", [[i % 2, 2.5 * i, -i] for i in range(9)], ["id", "a", "b"])
+    assert read(path, Reading()).columns == ("id", "a", "b")
+    path = write_csv(tmp_path / "t.csv", [[0.5, 2.5 * i, -i] for i in range(9)], ["0", "1", "2"])
+    assert len(load_images(path)[0]) == 9
+
+
+def test_counts_in_a_table_are_not_bytes(tmp_path):
+    path = write_csv(tmp_path / "t.csv", [[i, 200, 3] for i in range(9)], ["a", "b", "c"])
+    images, _ = load_images(path)
+    assert images.dtype == np.float32 and images.max() == 200
+
+
+@pytest.mark.parametrize("text, words", [
+    ("", "is empty"), ("a,b\n", "no rows"), ("1,2\n3", "1 cells in row 2, but 2 columns"),
+    ("a,b\n1,\n", "no value in row 1, column 'b'"), ("a,b\n1,NA\n", "no value in row 1, column 'b'"),
+    ("a,b\n1,red\n", "'red' in row 1, column 'b'.*--label-array 'b'"), ("only\n1\n", "1 columns"),
+    ("a,b\n1,inf\n", "inf in row 1, column 'b'"),
+    ("hello, world\n", "no rows"), ("a,b\n1,é\xff".encode("latin-1"), "UTF-8")])
+def test_tables_that_do_not_fit_are_refused(text, words, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=words):
+        load_images(path)
+
+
+# Formats that are named
+
+@pytest.mark.parametrize("content, words", [
+    (pickle.dumps([1]), "a pickle.*pickle.load"), (b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5.*h5py"),
+    (b"PAR1" + bytes(99), "Parquet.*read_parquet"), (b"MATLAB 5.0 MAT-file" + bytes(99), "MATLAB.*loadmat"),
+    (b"\x89PNG\r\n\x1a\n", "one picture .PNG.*name its folder"), (bytes(257) + b"ustar" + bytes(99), "tar"),
+    (b"BZh9", "bzip2"), (gzip.compress(b"label,a\n"), "gzip")])
+def test_other_formats_are_named_with_the_way_out(content, words, tmp_path):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        load_images(tmp_path / "x")
+
+
+def test_formats_that_are_zip_files_inside_are_named(tmp_path):
+    for member, words in (("archive/data.pkl", "PyTorch.*torch.load"), ("xl/workbook.xml", "Excel.*read_excel")):
+        with zipfile.ZipFile(tmp_path / "x", "w") as archive:
+            archive.writestr(member, b"x")
+        with pytest.raises(ValueError, match=words):
+            load_images(tmp_path / "x")
+
+
+# Options that have no effect
+
+@pytest.mark.parametrize("how", [{"colour": True}, {"size": 5}, {"array": "x"}, {"label_array": "y"}])
+def test_options_without_effect_are_refused(how, blobs, tmp_path):
+    np.save(tmp_path / "x.npy", blobs)
+    flag = next(iter(how)).replace("_", "-")
+    with pytest.raises(ValueError, match=f"--{flag}. is .*, which has no effect on an .npy file; expected none"):
+        load_images(tmp_path / "x.npy", **how)
+
+
+# The command line
+
+def run(capsys, *arguments):
+    code = main(list(map(str, arguments)))
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+def test_a_folder_of_colour_photos_from_the_command_to_the_report(blobs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    colours = np.repeat(np.stack([blobs, blobs // 2, 255 - blobs], axis=3), 3, axis=0)
+    for name in ("cat & dog", "<script>alert(1)</script>".replace("/", "")):
+        save_pictures(tmp_path / "f" / name, colours)
+    code, _, err = run(capsys, "train", "--data", "f", "--colour", "--size", "8", *SHORT, "--out", "r")
+    assert code == 0 and "72 images 8 x 8, colour" in err and "72 cropped in the middle and resized" in err
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "<script>alert" not in page and "cat &amp; dog" in page
+    configuration = json.loads((tmp_path / "r" / "metrics.json").read_text())["configuration"]
+    assert configuration["colour"] is True and configuration["size"] == [8, 8] and configuration["batch_size"] == 65
+    code, _, err = run(capsys, "evaluate", "r", "--samples", "5", "--images", "5")
+    assert code == 0 and "72 images 8 x 8, colour" in err
+
+
+def test_a_table_from_the_command_to_the_report(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    path = write_csv(tmp_path / "t.csv", rng.normal(0, 1, (60, 3)).round(4), ["price_$", "a<b", "c"])
+    code, _, err = run(capsys, "train", "--data", path, *SHORT, "--out", "r")
+    assert code == 1 and "take the likelihood gaussian" in err and "divide" not in err
+    code, _, err = run(capsys, "train", "--data", path, "--likelihood", "gaussian", *SHORT, "--out", "r")
+    assert code == 0 and "60 rows of 3 numbers" in err
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "Rows and their reconstructions" in page and "price_$" in page and "a&lt;b" in page
+    assert "Samples from the prior" not in page
+
+
+def test_columns_in_the_ten_thousands_get_the_advice_that_helps(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", (1e20 * np.random.default_rng(0).standard_normal((60, 12))).astype(np.float32))
+    code, _, err = run(capsys, "train", "--data", "x.npy", "--likelihood", "gaussian", *SHORT, "--out", "r")
+    assert code == 1 and "standardise the columns" in err and "smaller lr" not in err
+
+
+def test_labels_a_thousand_apart_are_classes(blobs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("x.npz", x=np.repeat(blobs, 10, axis=0), y=np.repeat(np.arange(12) * 10**6, 10))
+    code, _, err = run(capsys, "train", "--data", "x.npz", "--conditional", *SHORT, "--out", "r")
+    assert code == 0 and "became classes 0 to 11" in err
+
+
+def test_an_own_test_set(blobs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.repeat(blobs, 5, axis=0))
+    np.save("t.npy", blobs[:7])
+    code, _, err = run(capsys, "train", "--data", "x.npy", "--test", "t.npy", *SHORT, "--out", "r")
+    assert code == 0 and "7 more to test on" in err and "tested on t.npy" in err
+    np.save("t.npy", blobs[:, :5])
+    code, _, err = run(capsys, "train", "--data", "x.npy", "--test", "t.npy", *SHORT, "--out", "s")
+    assert code == 1 and "expected the same kind and size" in err
