@@ -68,6 +68,9 @@ def _read(path: pathlib.Path, text: TextIO, how: Reading) -> Contents:
     if has_names and names[0].lower() in INDICES and _counts(numbers[:, 0]):
         notes.append(f"column {names[0]!r} left out, which only counts the rows")
         numbers, names = numbers[:, 1:], names[1:]
+    if not names:
+        raise ValueError(f"{path} has no columns beside its labels and the count of its rows; expected at least one of "
+                         "numbers")
     names = [name or f"column {i}" for i, name in enumerate(names)]
     contents = _contents(path, numbers, names, has_names, how)
     if label is not None:
@@ -169,6 +172,9 @@ def _no_number(path: pathlib.Path, i: int, row: list[str], names: list[str]) -> 
     if row[j].strip().lower() in MISSING:
         return ValueError(f"{path} has no value in row {i:,}, column {column!r}; expected a number: fill it in, or "
                           "drop the row")
+    if re.fullmatch(r"[-+]?\d+,\d+", row[j].strip()):
+        return ValueError(f"{path} has {row[j].strip()!r} in row {i:,}, column {column!r}; expected a number with a "
+                          "decimal point: replace the decimal commas")
     return ValueError(f"{path} has {one_line(row[j])[:40]!r} in row {i:,}, column {column!r}; expected a number: drop "
                       f"the column, or write --label-array {column!r} if it is the label")
 
@@ -185,6 +191,10 @@ def _contents(path: pathlib.Path, numbers: Array, names: list[str], has_names: b
     side = _side(len(names))
     whole = bool((numbers == np.rint(numbers)).all()) if numbers.min() >= 0 and numbers.max() <= 255 else False
     if side and whole and (not has_names or all(PIXEL.fullmatch(name) for name in names)):
+        if has_names:
+            places = [tuple(map(int, re.findall(r"\d+", name))) for name in names]
+            if places != sorted(places):    # as names sorted as text are: pixel0, pixel1, pixel10, ...
+                numbers = numbers[:, sorted(range(len(places)), key=places.__getitem__)]
         images, notes = as_images(str(path), numbers.astype(np.int64))
         images = images.reshape(-1, side, side)
         if how.transpose:

@@ -220,7 +220,7 @@ def _names(labels: Array, classes: Sequence[str] | None) -> Array:
     """Each image's class by its name, if it has one."""
     if classes is None:
         return labels.astype(str) if labels.dtype.kind == "f" else labels
-    return np.array([name.replace("$", r"\$") for name in classes])[labels]
+    return np.array(classes)[labels]
 
 
 def _correlation(mu: Array, factor: Array) -> Array:
