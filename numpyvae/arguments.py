@@ -99,7 +99,7 @@ METHOD = Kind(lambda value: isinstance(value, str) and value in ("complex-step",
               "'complex-step' or 'central-differences'")
 TEXTS = Kind(all_are(lambda one: isinstance(one, str)), "a tuple of names")
 PATH = Kind(lambda value: isinstance(value, (str, os.PathLike)) and not {"\0", "\n"} & set(str(value)),
-            "the path of a file or folder", TypeError)
+            "the path of a file or folder, without a line break", TypeError)
 GENERATOR = Kind(lambda value: isinstance(value, np.random.Generator), "a Generator, such as np.random.default_rng(0)",
                  TypeError)
 DTYPE = Kind(is_float_dtype, "np.float32, np.float64 or complex", TypeError)

@@ -11,3 +11,11 @@ settings.load_profile("repeatable")
 @pytest.fixture
 def rng():
     return np.random.default_rng(20131220)
+
+
+@pytest.fixture
+def blobs():
+    """Twelve smooth grey pictures, (12, 8, 6), as people may bring them."""
+    y, x = np.mgrid[:8, :6]
+    centres = np.random.default_rng(0).uniform(2, 5, (12, 2, 1, 1))
+    return np.rint(255 * np.exp(-((y - centres[:, 0])**2 + (x - centres[:, 1])**2) / 4)).astype(np.uint8)

@@ -2,39 +2,25 @@
 import gzip
 import io
 import json
+import os
 import pickle
+import re
 import struct
+import warnings
+import xml.dom.minidom
 import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from numpyvae.cli import main
 from numpyvae.datasets import load_dataset, load_images
 from numpyvae.datasets.contents import Reading
 from numpyvae.datasets.files import read
+from tests.own_data import said, save_pictures, write_csv, write_idx
 
-Image = pytest.importorskip("PIL.Image")
 SHORT = ["--hidden", "8", "--latent", "2", "--epochs", "1"]
-
-
-@pytest.fixture
-def blobs():
-    """Twelve smooth grey pictures, (12, 8, 6)."""
-    y, x = np.mgrid[:8, :6]
-    centres = np.random.default_rng(0).uniform(2, 5, (12, 2, 1, 1))
-    return np.rint(255 * np.exp(-((y - centres[:, 0])**2 + (x - centres[:, 1])**2) / 4)).astype(np.uint8)
-
-
-def save_pictures(folder, arrays, suffix="png", **options):
-    folder.mkdir(parents=True, exist_ok=True)
-    for i, array in enumerate(arrays):
-        Image.fromarray(array).save(folder / f"{i:02}.{suffix}", **options)
-    return folder
-
-
-def said(path, **how):
-    return read(path, Reading(**how)).described()
 
 
 # Pictures
@@ -47,7 +33,7 @@ def test_sixteen_bits_keep_their_greys(blobs, tmp_path):
 
 def test_twelve_bits_in_sixteen_are_refused(blobs, tmp_path):
     save_pictures(tmp_path / "f", blobs.astype(np.uint16) * 16)
-    with pytest.raises(ValueError, match="reach only 4112 of 65535.*scale them"):
+    with pytest.raises(ValueError, match="reach only 4080 of 65535.*scale them"):
         load_images(tmp_path / "f")
 
 
@@ -121,6 +107,46 @@ def test_black_and_white(blobs, tmp_path):
     assert "0 and 1 became 0 and 255" in said(tmp_path / "masks")
 
 
+def test_bit_depths_that_differ_do_not_turn_black(blobs, tmp_path):
+    deep = blobs.astype(np.uint16)
+    save_pictures(tmp_path / "f", [*deep[:6] * 257, *deep[6:]])
+    with pytest.raises(ValueError, match="holds 6 pictures of 16 bits a value that reach at most 255 of 65535"):
+        load_images(tmp_path / "f")
+    save_pictures(tmp_path / "g", [*blobs[:6], *deep[6:] * 16])
+    with pytest.raises(ValueError, match="reach only 4080 of 65535"):
+        load_images(tmp_path / "g")
+
+
+def test_colours_of_sixteen_bits_are_said(blobs, tmp_path):
+    """Pillow reads the upper byte of each, and writes no such file itself."""
+    import zlib
+    (tmp_path / "f").mkdir()
+    for i, blob in enumerate(blobs):
+        values = np.repeat(blob[:, :, None].astype(">u2") * 257, 3, axis=2)
+        rows = b"".join(b"\0" + row.tobytes() for row in values)
+        chunks = [(b"IHDR", struct.pack(">IIBBBBB", 6, 8, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)),
+                  (b"IEND", b"")]
+        (tmp_path / "f" / f"{i:02}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in chunks))
+    np.testing.assert_array_equal(load_images(tmp_path / "f")[0], blobs)
+    assert "12 in colour of 16 bits a value, of which the upper 8 are read" in said(tmp_path / "f")
+
+
+def test_off_white_ink_does_not_vanish(blobs, tmp_path):
+    drawings = np.full((*blobs.shape, 4), 250, np.uint8)
+    drawings[..., 3] = blobs
+    images, _ = load_images(save_pictures(tmp_path / "f", drawings))
+    np.testing.assert_allclose(images, 250 * (blobs / 255), atol=1)
+
+
+def test_pictures_that_are_as_exif_has_them_are_not_said_to_be_turned(blobs, tmp_path):
+    for orientation in (0, 1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        assert "turned" not in said(save_pictures(tmp_path / str(orientation), blobs, exif=exif))
+
+
 # Folders
 
 def test_a_folder_of_something_else_says_what_it_found(tmp_path):
@@ -158,6 +184,60 @@ def test_folders_called_train_and_test(blobs, tmp_path):
     assert "1 in val not used" in data.said and data.classes == ("cat", "dog")
 
 
+@pytest.mark.parametrize("folders, words", [
+    (("train", "test", "unlabeled"), "the sets train, test and val alone"),
+    (("train", "val", "valid", "test"), "the sets train, test and val alone"),
+    (("Test", "VAL"), "the sets train, test and val alone"), (("images", "masks"), "'images' is hardly a class")])
+def test_folders_that_are_neither_classes_nor_sets_are_refused(folders, words, blobs, tmp_path):
+    for folder in folders:
+        save_pictures(tmp_path / "f" / folder, blobs)
+    with pytest.raises(ValueError, match=words):
+        load_images(tmp_path / "f")
+
+
+def test_a_class_may_be_called_test(blobs, tmp_path):
+    for folder in ("control", "test"):
+        save_pictures(tmp_path / "f" / folder, blobs)
+    assert "2 classes (control, test)" in said(tmp_path / "f")
+
+
+@pytest.mark.parametrize("folders, classes, labels, test_labels", [
+    (("train/cat", "train/dog", "test"), ("cat", "dog"), [0] * 12 + [1] * 12, None),
+    (("train/cat", "train/dog", "test/dog"), ("cat", "dog"), [0] * 12 + [1] * 12, [1] * 12),
+    (("train/a", "test/a", "test/b"), ("a", "b"), [0] * 12, [0] * 12 + [1] * 12),
+    (("train", "test/a"), None, None, None), (("train/images", "test/images"), None, None, None),
+    (("train/train", "test/test"), None, None, None)])
+def test_the_classes_of_the_sets_agree(folders, classes, labels, test_labels, blobs, tmp_path):
+    for folder in folders:
+        save_pictures(tmp_path / "f" / folder, blobs)
+    data = load_dataset(tmp_path / "f")
+    assert data.classes == classes and len(data.test) == 12 * sum(folder.startswith("test") for folder in folders)
+    for found, expected in ((data.train_labels, labels), (data.test_labels, test_labels)):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_links_are_followed_and_what_is_left_out_is_said(blobs, tmp_path):
+    save_pictures(tmp_path / "elsewhere", blobs)
+    save_pictures(tmp_path / "f" / "cat", blobs)
+    (tmp_path / "f" / "dog").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "f" / "dog2").symlink_to(tmp_path / "f")    # in a circle
+    (tmp_path / "f" / "gone.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "f" / "eel").mkdir()
+    (tmp_path / "f" / "fox").mkdir()
+    (tmp_path / "f" / "fox" / "a.heic").write_bytes(b"x")
+    line = said(tmp_path / "f")
+    assert "24 images" in line and "2 classes (cat, dog)" in line and "2 broken or repeated links skipped" in line
+    assert "no pictures in eel, fox" in line and "1 other file skipped" in line
+
+
+def test_folder_names_that_are_not_utf8(blobs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (b"bad\xff", b"ok"):
+        save_pictures(tmp_path / "f" / os.fsdecode(name), np.repeat(blobs, 4, axis=0))
+    code, _, err = run(capsys, "train", "--data", "f", *SHORT, "--out", "r")
+    assert code == 0 and "2 classes (bad\N{REPLACEMENT CHARACTER}, ok)" in err
+
+
 def test_hidden_and_other_files_are_skipped_and_counted(blobs, tmp_path):
     save_pictures(tmp_path / "f", blobs)
     (tmp_path / "f" / "._00.png").write_bytes(b"\0\5\x16\7")
@@ -178,7 +258,31 @@ def test_a_zip_file_of_pictures(blobs, tmp_path):
     np.testing.assert_array_equal(labels, [0] * 5 + [1] * 7)
 
 
+def test_zip_files_that_are_something_else(blobs, tmp_path):
+    picture, array = io.BytesIO(), io.BytesIO()
+    Image.fromarray(blobs[0]).save(picture, "png")
+    np.save(array, blobs)
+    for members, words in (([("images.npy", array), ("a.png", picture)], "files with .npy, .png.*unpack it"),
+                           ([("a.csv", picture)], "files with .csv.*unpack it"), ([], "a zip file without files"),
+                           ([("a.heic", picture)], "files with .heic"),
+                           ([("a.png", picture), ("a.png", picture)], "two files called 'a.png'")):
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")    # zipfile's own, about two of a name
+            for name, content in members:
+                archive.writestr(name, content.getvalue())
+        with pytest.raises(ValueError, match=words):
+            load_images(tmp_path / "x.zip")
+
+
 # Arrays
+
+@pytest.mark.parametrize("shape, words", [((20, 3, 8, 8), "0, 2, 3, 1"), ((20, 1, 8, 8), "0, 2, 3, 1"),
+                                          ((8, 8, 3, 20), "3, 0, 1, 2")])
+def test_colours_that_do_not_come_last_are_refused(shape, words, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(shape, np.uint8) + np.uint8(255))
+    with pytest.raises(ValueError, match=rf"do not come last.*x.transpose\({words}\)"):
+        load_images(tmp_path / "x.npy")
+
 
 def test_whole_numbers_are_bytes_black_and_white_or_refused(blobs, tmp_path):
     path = tmp_path / "x.npy"
@@ -221,8 +325,26 @@ def test_arrays_by_name(blobs, tmp_path):
     images, labels = load_images(tmp_path / "d.npz", array="b", label_array="what")
     np.testing.assert_array_equal(images, blobs[::-1])
     np.testing.assert_array_equal(labels, np.arange(12) % 2)
+    assert load_images(tmp_path / "d.npz", array="b")[1] is None
     with pytest.raises(ValueError, match="--array. is 'c', but .* expected one of them"):
         load_images(tmp_path / "d.npz", array="c")
+
+
+def test_labels_are_those_of_the_array_that_was_asked_for(blobs, tmp_path):
+    y = np.arange(12) % 3
+    np.savez(tmp_path / "k.npz", x_train=blobs, y_train=y, x_test=blobs, y_test=y, val_images=blobs,
+             coarse_train=y // 2, coarse_test=y // 2)
+    assert load_images(tmp_path / "k.npz", array="val_images")[1] is None
+    for name, expected in (("coarse_train", y // 2), ("y_train", y)):
+        data = load_dataset(tmp_path / "k.npz", label_array=name)
+        np.testing.assert_array_equal(data.train_labels, expected)
+        np.testing.assert_array_equal(data.test_labels, expected)
+    assert load_dataset(tmp_path / "k.npz", label_array="y_test").test_labels is None
+
+
+def test_the_number_of_classes_is_that_of_the_labels_there(blobs, tmp_path):
+    np.savez(tmp_path / "l.npz", x=blobs, y=np.array([3, 8] * 6, np.uint64))
+    assert "2 classes (3, 8)" in said(tmp_path / "l.npz")
 
 
 @pytest.mark.parametrize("labels, expected, names", [
@@ -242,17 +364,12 @@ def test_labels_of_every_kind_become_classes(labels, expected, names, blobs, tmp
 def test_labels_that_nobody_asked_for_never_stop_a_run(labels, blobs, tmp_path):
     np.savez(tmp_path / "l.npz", x=blobs, y=labels)
     images, found = load_images(tmp_path / "l.npz")
-    assert len(images) == 12 and found is None and "y not used: " in said(tmp_path / "l.npz")
+    assert len(images) == 12 and found is None and "labels not used: " in said(tmp_path / "l.npz")
     with pytest.raises(ValueError):
         load_images(tmp_path / "l.npz", label_array="y")
 
 
 # IDX
-
-def write_idx(path, array):
-    content = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-
 
 def test_a_folder_of_idx_files(blobs, tmp_path):
     for name, part in (("train", blobs[:9]), ("t10k", blobs[9:])):
@@ -291,66 +408,81 @@ def test_what_lies_in_mnists_place_is_called_what_it_is(tmp_path, monkeypatch):
     assert load_dataset("mnist", tmp_path / "fashion").name == "fashion-mnist"
 
 
-# Tables
-
-def write_csv(path, rows, names=None, delimiter=","):
-    lines = ([names] if names else []) + [list(row) for row in rows]
-    path.write_text("\n".join(delimiter.join(map(str, line)) for line in lines))
-    return path
-
-
-def test_kaggles_table_of_pixels(blobs, tmp_path):
-    square = np.pad(blobs, ((0, 0), (0, 0), (1, 1)))
-    names = ["label", *(f"pixel{i}" for i in range(64))]
-    path = write_csv(tmp_path / "k.csv", [[i % 3, *blob.ravel()] for i, blob in enumerate(square)], names)
-    images, labels = load_images(path)
-    np.testing.assert_array_equal(images, square)
-    np.testing.assert_array_equal(labels, np.arange(12) % 3)
-    bare = write_csv(tmp_path / "bare.csv", [[i % 3, *blob.ravel()] for i, blob in enumerate(square)])
-    with pytest.raises(ValueError, match="65 columns and no line of names.*--label-array 0"):
-        load_images(bare)
-    np.testing.assert_array_equal(load_images(bare, label_array="0")[0], square)
+def test_labels_of_idx_files_are_coded_together(blobs, tmp_path):
+    for name, part, labels in (("train", blobs[:9], [10, 20, 30] * 3), ("t10k", blobs[9:], [10, 30, 30])):
+        write_idx(tmp_path / f"{name}-images.idx3-ubyte", part)    # as some unpack them
+        write_idx(tmp_path / f"{name}-labels.idx1-ubyte", np.array(labels))
+    data = load_dataset(tmp_path)
+    np.testing.assert_array_equal(data.train_labels, [0, 1, 2] * 3)
+    np.testing.assert_array_equal(data.test_labels, [0, 2, 2])
+    assert data.classes == ("10", "20", "30")
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
-def test_a_table_of_numbers(delimiter, tmp_path):
-    numbers = np.random.default_rng(0).normal(0, 9, (20, 4)).round(3)
-    path = write_csv(tmp_path / "t.csv", [[*row, "ab"[i % 2]] for i, row in enumerate(numbers)],
-                     ["length", "width", "<script>", "d", "class"], delimiter)
-    contents = read(path, Reading())
-    np.testing.assert_allclose(contents.images, numbers, rtol=1e-6)
-    assert contents.columns == ("length", "width", "<script>", "d") and contents.classes == ("a", "b")
-    assert contents.described().startswith("20 rows of 4 numbers from ")
+# A training set and its test set
+
+@pytest.mark.parametrize("train, test", [
+    (lambda x: x.astype(float), lambda x: x / 2), (lambda x: x / 255, lambda x: x / 2),
+    (lambda x: x, lambda x: x / 255), (lambda x: x, lambda x: x > 99), (lambda x: x, lambda x: 1 * (x > 99)),
+    (lambda x: x / 255 - 0.5, lambda x: x + 0.5)])
+def test_sets_that_are_scaled_apart_are_refused(train, test, blobs, tmp_path):
+    np.savez(tmp_path / "k.npz", x_train=train(blobs), x_test=test(blobs))
+    with pytest.raises(ValueError, match="array 'x_train', holds .* and .* training and test images on one scale"):
+        load_dataset(tmp_path / "k.npz")
+    np.save(tmp_path / "a.npy", train(blobs))
+    np.save(tmp_path / "b.npy", test(blobs))
+    with pytest.raises(ValueError, match="a.npy holds .* and .*b.npy holds .* training and test images on one scale"):
+        load_dataset(tmp_path / "a.npy", test=tmp_path / "b.npy")
 
 
-def test_a_column_that_counts_the_rows_is_left_out(tmp_path):
-    for name in ("", "Id"):
-        path = write_csv(tmp_path / "t.csv", [[i, 2.5 * i, -i] for i in range(9)], [name, "a", "b"])
-        contents = read(path, Reading())
-        assert contents.columns == ("a", "b") and "left out, which only counts the rows" in contents.described()
-    path = write_csv(tmp_path / "t.csv", [[i % 2, 2.5 * i, -i] for i in range(9)], ["id", "a", "b"])
-    assert read(path, Reading()).columns == ("id", "a", "b")
-    path = write_csv(tmp_path / "t.csv", [[0.5, 2.5 * i, -i] for i in range(9)], ["0", "1", "2"])
-    assert len(load_images(path)[0]) == 9
+@pytest.mark.parametrize("train, test", [
+    (lambda x: x.astype(float), lambda x: x), (lambda x: x > 9, lambda x: x > 99),
+    (lambda x: x > 9, lambda x: (x > 99) * 1), (lambda x: x / 255, lambda x: x / 300)])
+def test_sets_of_one_scale_may_be_saved_in_two_ways(train, test, blobs, tmp_path):
+    np.savez(tmp_path / "k.npz", x_train=train(blobs), x_test=test(blobs))
+    data = load_dataset(tmp_path / "k.npz")
+    assert data.train.dtype == data.test.dtype and 0 < data.test.max() <= data.train.max()
 
 
-def test_counts_in_a_table_are_not_bytes(tmp_path):
-    path = write_csv(tmp_path / "t.csv", [[i, 200, 3] for i in range(9)], ["a", "b", "c"])
-    images, _ = load_images(path)
-    assert images.dtype == np.float32 and images.max() == 200
+def test_pictures_laid_on_different_grounds_are_refused(blobs, tmp_path):
+    for name, ink in (("a", 0), ("b", 255)):
+        drawings = np.full((*blobs.shape, 4), ink, np.uint8)
+        drawings[..., 3] = blobs
+        save_pictures(tmp_path / name, drawings)
+    with pytest.raises(ValueError, match="laid on white, and .* others that are laid on black"):
+        load_dataset(tmp_path / "a", test=tmp_path / "b")
 
 
-@pytest.mark.parametrize("text, words", [
-    ("", "is empty"), ("a,b\n", "no rows"), ("1,2\n3", "1 cells in row 2, but 2 columns"),
-    ("a,b\n1,\n", "no value in row 1, column 'b'"), ("a,b\n1,NA\n", "no value in row 1, column 'b'"),
-    ("a,b\n1,red\n", "'red' in row 1, column 'b'.*--label-array 'b'"), ("only\n1\n", "1 columns"),
-    ("a,b\n1,inf\n", "inf in row 1, column 'b'"),
-    ("hello, world\n", "no rows"), ("a,b\n1,é\xff".encode("latin-1"), "UTF-8")])
-def test_tables_that_do_not_fit_are_refused(text, words, tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ValueError, match=words):
-        load_images(path)
+def test_what_was_done_to_the_test_set_is_said(blobs, tmp_path):
+    save_pictures(tmp_path / "a", blobs)
+    save_pictures(tmp_path / "b", np.stack([blobs, blobs // 2, 255 - blobs], axis=3))
+    (tmp_path / "b" / "x.txt").write_bytes(b"")
+    line = load_dataset(tmp_path / "a", test=tmp_path / "b").said
+    assert "12 more to test on (12 in colour, turned to grey" in line and "1 other file skipped)" in line
+
+
+def test_classes_of_an_own_test_set_have_the_same_names(blobs, tmp_path):
+    for folder, names in (("a", ("cat", "dog", "emu")), ("b", ("cat", "emu"))):
+        for name in names:
+            save_pictures(tmp_path / folder / name, blobs[:4])
+    data = load_dataset(tmp_path / "a", test=tmp_path / "b")
+    np.testing.assert_array_equal(data.test_labels, [0] * 4 + [2] * 4)
+
+
+def test_a_test_file_with_two_sets_is_refused_and_an_own_test_set_that_is_not_used_is_said(blobs, tmp_path):
+    np.savez(tmp_path / "k.npz", x_train=blobs, x_test=blobs)
+    np.save(tmp_path / "x.npy", blobs)
+    with pytest.raises(ValueError, match="holds a training set and a test set"):
+        load_dataset(tmp_path / "x.npy", test=tmp_path / "k.npz")
+    data = load_dataset(tmp_path / "k.npz", test=tmp_path / "x.npy")
+    assert "its own 12 test images are not used" in data.said
+
+
+def test_an_empty_path_is_not_this_folder(blobs, tmp_path, monkeypatch):
+    monkeypatch.chdir(save_pictures(tmp_path / "f", blobs))
+    with pytest.raises(ValueError, match="data is ''; expected the path"):
+        load_images("")
+    with pytest.raises(ValueError, match="test .--test. is ''; expected the path"):
+        load_dataset(".", test="")
 
 
 # Formats that are named
@@ -418,7 +550,8 @@ def test_a_table_from_the_command_to_the_report(tmp_path, capsys, monkeypatch):
     assert code == 0 and "60 rows of 3 numbers" in err
     page = (tmp_path / "r" / "report.html").read_text()
     assert "Rows and their reconstructions" in page and "price_$" in page and "a&lt;b" in page
-    assert "Samples from the prior" not in page
+    words = re.sub("<[^>]*>", " ", page)
+    assert "Samples from the prior" not in page and not re.findall(r".{30}\b[Ii]mage.{30}", words)
 
 
 def test_columns_in_the_ten_thousands_get_the_advice_that_helps(tmp_path, capsys, monkeypatch):
@@ -435,6 +568,28 @@ def test_labels_a_thousand_apart_are_classes(blobs, tmp_path, capsys, monkeypatc
     assert code == 0 and "became classes 0 to 11" in err
 
 
+def test_a_class_that_only_the_test_set_has(blobs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = np.repeat(blobs, 5, axis=0)
+    np.savez("k.npz", x_train=x, y_train=np.arange(60) % 2, x_test=x, y_test=np.arange(60) % 3)
+    code, _, err = run(capsys, "train", "--data", "k.npz", "--conditional", *SHORT, "--out", "r")
+    assert code == 0, err
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_of_every_kind_and_number_are_drawn(blobs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [f"person {i}" for i in range(60)] + ["$x_1$", "long " * 60, "日本", "\N{GRINNING FACE}", "\1\x1b[31m"]
+    x, y = np.repeat(blobs[:1], 650, axis=0), np.array(names * 10)
+    np.savez("k.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    code, _, err = run(capsys, "train", "--data", "k.npz", *SHORT, "--out", "r")
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert code == 0 and len(err.splitlines()) == 3 and "Warning" not in err
+    assert "$x_1$" in page and "\\$" not in page and "and 26 more" in page and "\x1b" not in page + err
+    for svg in re.findall("<svg.*?</svg>", page, re.DOTALL):
+        xml.dom.minidom.parseString(svg)
+
+
 def test_an_own_test_set(blobs, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.repeat(blobs, 5, axis=0))
@@ -443,4 +598,4 @@ def test_an_own_test_set(blobs, tmp_path, capsys, monkeypatch):
     assert code == 0 and "7 more to test on" in err and "tested on t.npy" in err
     np.save("t.npy", blobs[:, :5])
     code, _, err = run(capsys, "train", "--data", "x.npy", "--test", "t.npy", *SHORT, "--out", "s")
-    assert code == 1 and "expected the same kind and size" in err
+    assert code == 1 and "expected training and test images of the same size" in err

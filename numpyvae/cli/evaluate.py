@@ -46,8 +46,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({**result, "report": report}))
     else:
-        width = max(len(name) for name, _, _ in summary.lines(result))
-        for name, value, hint in summary.lines(result):
+        width = max(len(name) for name, _, _ in summary.lines(result, data.thing))
+        for name, value, hint in summary.lines(result, data.thing):
             print(f"{name:{width}}  {value:>16}  {hint}")
         print(f"report    {report}")
     return 0

@@ -102,7 +102,8 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
     if options.conditional and (labels is None or test_labels is None):
         raise ValueError(f"--conditional needs labels, but {options.data} has none that can be used; expected strokes, "
                          "mnist, a folder with a subfolder for each class, or labels beside the images (--label-array)")
-    sizes = _sizes(options, data.train.shape[1:], labels)
+    n_classes = None if labels is None or test_labels is None else int(max(labels.max(), test_labels.max())) + 1
+    sizes = _sizes(options, data.train.shape[1:], n_classes)
     vae = _make_vae(options, sizes, rng)
     reading = {name: getattr(options, name) for name in READING if getattr(options, name)}
     configuration = {"data": options.data, **reading, "network": options.network, **sizes, "n_latent": options.latent,
@@ -114,8 +115,7 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
                    {name: value for name, value in vars(options).items() if name not in ("run", "json", "resume")})
     elif resume is None:
         say(f"{out} holds no checkpoint yet: starting the run from the beginning")
-    kind = "images" if data.is_pictures else "rows"
-    say(f"training on {data.name}: {len(data.train):,} {kind}, {len(vae.parameters):,} weights")
+    say(f"training on {data.name}: {len(data.train):,} {data.thing}s, {len(vae.parameters):,} weights")
     records: list[nv.Record] = []
     try:
         with Interrupt() as interrupt:
@@ -142,7 +142,7 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
     if options.json:
         print(json.dumps({**metrics, "report": report}))
     else:
-        print(f"test loss {metrics['test_loss']:.2f} nats per image "
+        print(f"test loss {metrics['test_loss']:.2f} nats per {data.thing} "
               f"= reconstruction {metrics['test_nll']:.2f} + {vae.beta:g} x KL {metrics['test_kl']:.2f}")
         print(f"report    {report}")
     return 0
@@ -205,13 +205,13 @@ def _objective(options: argparse.Namespace) -> Any:
     return None if options.objective == "elbo" else getattr(objectives, options.objective)
 
 
-def _sizes(options: argparse.Namespace, shape: tuple[int, ...], labels: np.ndarray | None) -> dict[str, Any]:
-    """The network's sizes, from the options, for images of this shape and, if it is conditional, these labels."""
+def _sizes(options: argparse.Namespace, shape: tuple[int, ...], n_classes: int | None) -> dict[str, Any]:
+    """The network's sizes, from the options, for images of this shape and, if it is conditional, so many classes."""
     if options.network == "dense":
         hidden = [400] if options.hidden is None else options.hidden
-        classes = {} if labels is None else {"n_classes": int(labels.max()) + 1}
+        classes = {} if n_classes is None else {"n_classes": n_classes}
         return {"n_data": math.prod(shape), "hidden": hidden, **classes}
-    if labels is not None:
+    if n_classes is not None:
         raise ValueError("--conditional and --network conv were given together; expected one of them: labels are "
                          "appended to rows of pixels, which only dense layers take")
     picture = picture_shape(shape)

@@ -41,9 +41,9 @@ class DataSet:
     said: str = ""
 
     @property
-    def is_pictures(self) -> bool:
-        """Whether the images can be drawn as such; if not they are rows of numbers, a table's or a series'."""
-        return self.columns is None and looks_like_pictures(self.train)
+    def thing(self) -> str:
+        """What one of them is called: an image if it can be drawn as such, or a row, of a table or a series."""
+        return "image" if self.columns is None and looks_like_pictures(self.train) else "row"
 
 
 @checked(seed=SEED, size=PICTURE_SIZE, array=TEXT, label_array=TEXT)
@@ -76,9 +76,7 @@ def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] 
     if not os.path.exists(data):
         raise FileNotFoundError(f"--data is {data!r}, which is neither a file nor a folder; expected 'strokes', "
                                 "'mnist', or the path of a .npy, .npz, IDX or .csv file or of a folder of images")
-    contents = read(data, how)
-    if test is not None:
-        contents = _with_own_test(contents, data, test, how)
+    contents = read(data, how, test)
     said = f"{data}: {contents.described()}"
     if contents.test is None:
         contents, held = _split(contents, data, seed)
@@ -100,17 +98,3 @@ def _split(contents: Contents, data: str, seed: int) -> tuple[Contents, int]:
                                  labels=None if contents.labels is None else contents.labels[rows])
              for rows in (np.sort(order[n_test:]), np.sort(order[:n_test]))]
     return dataclasses.replace(parts[0], test=parts[1]), n_test
-
-
-def _with_own_test(contents: Contents, data: str, test: str | os.PathLike[str], how: Reading) -> Contents:
-    own = read(test, how)
-    if own.images.shape[1:] != contents.images.shape[1:] or own.images.dtype != contents.images.dtype:
-        raise ValueError(f"test (--test) holds images {own.images.shape} of {own.images.dtype}, but {data} "
-                         f"{contents.images.shape} of {contents.images.dtype}; expected the same kind and size")
-    if own.columns != contents.columns:
-        raise ValueError(f"test (--test) has other columns than {data}; expected the same, in the same order")
-    notes = [*contents.notes, f"tested on {os.fspath(test)}"]
-    if (own.labels is None) != (contents.labels is None) or own.classes != contents.classes:
-        notes.append("labels not used: the classes of the two sets differ")
-        contents, own = (dataclasses.replace(part, labels=None, classes=None) for part in (contents, own))
-    return dataclasses.replace(contents, test=own, notes=notes)

@@ -1,4 +1,4 @@
-"""What a user's file or folder holds, as images and labels; numbers of other kinds become them, and that is said."""
+"""What a user's file or folder holds, as images and labels, and how it is said."""
 from __future__ import annotations
 
 import dataclasses
@@ -12,7 +12,6 @@ from ..arguments import shown
 Array = np.ndarray
 
 EXPECTED = "expected a .npy, .npz, IDX or .csv file, or a folder or a zip file of pictures"
-DARKEST = 32    # whole numbers that never reach this are hardly bytes: as such they would be nearly black
 SMALLEST_SQUARE = 49    # floats in a row that may be a picture, and not a table's: 7 x 7
 
 
@@ -40,6 +39,28 @@ class Reading:
 
 
 @dataclasses.dataclass
+class Part:
+    """A set of images as it lies in its file or folder, before anything is converted.
+
+    name       : what messages call it
+    images     : (N, ...) of any dtype; (N, columns) of a table
+    labels     : of any kind, or None
+    label_name : where the labels come from
+    columns    : the names of a table's columns; None for images
+    ground     : what transparent pictures were laid on, "white" or "black"; "" where there are none
+    notes      : what was done in reading it, or left out, in words
+    """
+
+    name: str
+    images: Array
+    labels: Array | None = None
+    label_name: str = ""
+    columns: tuple[str, ...] | None = None
+    ground: str = ""
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
 class Contents:
     """Images to learn from, what is known about them, and how they were read.
 
@@ -60,109 +81,49 @@ class Contents:
 
     def described(self) -> str:
         """All of it in a line."""
-        parts = [what(self.images, self.columns)]
-        if self.labels is not None:
-            n = len(self.classes) if self.classes else int(self.labels.max()) + 1
-            names = f" ({', '.join(self.classes[:5])}{', ...' if n > 5 else ''})" if self.classes else ""
-            parts.append(f"{n} classes{names}")
-        else:
-            parts.append("no labels")
+        parts = [what(self.images, self.columns), self._described_labels(), *self.notes]
         if self.test is not None:
-            parts.append(f"{len(self.test.images):,} more to test on")
-        return "; ".join(["".join(c if c.isprintable() else " " for c in part) for part in parts + self.notes])
+            more = [note for note in self.test.notes if note not in self.notes]
+            if self.test.labels is None and self.labels is not None:
+                more.append("no labels")
+            if self.images.dtype != np.uint8 and numbers(self.test.images) != numbers(self.images):
+                more.insert(0, numbers(self.test.images))
+            parts.append(f"{len(self.test.images):,} more to test on" + (f" ({', '.join(more)})" if more else ""))
+        return "; ".join(map(readable, parts))
+
+    def _described_labels(self) -> str:
+        if self.labels is None:
+            return "no labels"
+        there = np.unique(self.labels).tolist()
+        n = f"{len(there)} class{'es' * (len(there) > 1)}"
+        if self.classes is None and there == list(range(len(there))):
+            return n
+        names = [self.classes[i] if self.classes else str(i) for i in there]
+        return f"{n} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+
+
+def readable(name: str) -> str:
+    """A name from people's data with a mark in place of what cannot be printed: control characters, broken UTF-8."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+
+
+def numbers(images: Array) -> str:
+    """Their range, in words."""
+    low, high = images.min(), images.max()
+    if images.dtype == np.uint8:
+        return f"bytes from {low:g} to {high:g}, which become {low / 255:.3g} to {high / 255:.3g}"
+    return f"from {low:g} to {high:g}"
 
 
 def what(images: Array, columns: tuple[str, ...] | None) -> str:
     """How many, of which size and range."""
-    low, high = images.min(), images.max()
-    numbers = f"from {low:g} to {high:g}"
-    if images.dtype == np.uint8:
-        numbers = f"bytes {numbers}, which become {low / 255:.3g} to {high / 255:.3g}"
-    if columns is not None:
-        return f"{len(images):,} rows of {len(columns)} numbers {numbers}"
-    if images.ndim == 2:
-        return f"{len(images):,} rows of {images.shape[1]} numbers {numbers}"
+    if columns is not None or images.ndim == 2:
+        return f"{len(images):,} rows of {images.shape[1]} numbers, {numbers(images)}"
+    if images.ndim > 4:
+        return f"{len(images):,} arrays of {' x '.join(map(str, images.shape[1:]))} numbers, {numbers(images)}"
     channels = images.shape[3] if images.ndim == 4 else 1
     colours = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
-    size = f"{images.shape[2]} x {images.shape[1]}" if images.ndim < 5 else " x ".join(map(str, images.shape[1:]))
-    return f"{len(images):,} images {size}, {colours}, {numbers}"
-
-
-def as_images(name: str, array: Array) -> tuple[Array, list[str]]:
-    """uint8 for bytes, black and white, and bytes that were saved as other numbers; float32 for other floats.
-
-    Raises ValueError for what could mean several things, or nothing.
-    """
-    if array.ndim < 2 or array.size == 0:
-        raise ValueError(f"{name} holds an array of shape {array.shape}; expected (N, ...) with at least one image")
-    if array.dtype.kind == "f":
-        return _from_floats(name, array)
-    if array.dtype.kind == "b":
-        return array.astype(np.uint8) * np.uint8(255), ["True and False became 255 and 0"]
-    low, high = int(array.min()), int(array.max())
-    if low < 0 or high > 255:
-        raise ValueError(f"{name} holds whole numbers from {low} to {high}; expected 0 to 255: save "
-                         f"{'x / 65535' if high > 255 and low >= 0 else 'them'} as floats{_scaling(low, high)}")
-    if high == 1:
-        return np.ascontiguousarray(array, np.uint8) * np.uint8(255), ["0 and 1 became 0 and 255, black and white"]
-    if 0 < high < DARKEST:
-        raise ValueError(f"{name} holds whole numbers from {low} to {high}, which may be dark bytes, levels or counts; "
-                         f"expected bytes up to 255: save x / {high} as floats if {high} is white, or use --likelihood "
-                         "gaussian on floats")
-    return np.ascontiguousarray(array, np.uint8), []
-
-
-def _scaling(low: int, high: int) -> str:
-    if low < 0:
-        return ", and use --likelihood gaussian"
-    return f" if 65535 is white, or x / {high} if {high} is" if high <= 65535 else f", x / {high} if {high} is white"
-
-
-def _from_floats(name: str, array: Array) -> tuple[Array, list[str]]:
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinity; expected finite pixels: replace or drop them")
-    low, high = float(array.min()), float(array.max())
-    if max(-low, high) > float(np.finfo(np.float32).max):
-        raise ValueError(f"{name} holds numbers from {low:g} to {high:g}; expected what float32 can hold: standardise "
-                         "the columns")
-    if 0 <= low and DARKEST <= high <= 255 and all((row == np.rint(row)).all() for row in array):
-        return np.ascontiguousarray(array, np.uint8), ["whole numbers saved as floats became bytes"]
-    return np.ascontiguousarray(array, np.float32), []
-
-
-def as_labels(name: str, *parts: tuple[Array, int]) -> tuple[list[Array], tuple[str, ...] | None, list[str]]:
-    """Labels as whole numbers from 0, from one-hot rows, (N, 1), names, or numbers of any size.
-
-    parts : the labels of each set of images, and how many images it has
-
-    Returns the labels of each part, the names of the classes where they are not 0, 1, ..., and notes.
-    Raises ValueError for labels that are none.
-    """
-    flat, notes = [], []
-    for labels, n in parts:
-        labels = np.asarray(labels)
-        if labels.shape == (n, 1):
-            labels = labels[:, 0]
-        if (labels.ndim == 2 and len(labels) == n and labels.dtype.kind in "biuf"
-                and ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()):
-            labels, notes = labels.argmax(axis=1), [f"{name} were one-hot"]
-        if labels.shape != (n,):
-            raise ValueError(f"{name} have shape {labels.shape}; expected ({n},), one for each image")
-        if labels.dtype.kind == "f":
-            if not (np.isfinite(labels) & (labels == np.rint(labels))).all() or np.abs(labels).max() > 2**53:
-                raise ValueError(f"{name} are not whole numbers; expected classes")
-            labels = labels.astype(np.int64)
-        if labels.dtype.kind not in "biuUS":
-            raise ValueError(f"{name} are {shown(labels)}; expected whole numbers or names")
-        flat.append(labels)
-    values, classes = np.unique(np.concatenate(flat), return_inverse=True)
-    ends = np.cumsum([len(labels) for labels in flat])[:-1]
-    if values.dtype.kind in "iu" and values[0] >= 0 and values[-1] < max(2 * len(values), 10):
-        return [labels.astype(np.int64) for labels in flat], None, notes
-    names = tuple(value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in values.tolist())
-    if values.dtype.kind not in "US":
-        notes.append(f"{name} {names[0]} to {names[-1]} became classes 0 to {len(names) - 1}")
-    return [part.astype(np.int64) for part in np.split(classes, ends)], names, notes
+    return f"{len(images):,} images {images.shape[2]} x {images.shape[1]}, {colours}, {numbers(images)}"
 
 
 def looks_like_pictures(images: Array) -> bool:
@@ -170,7 +131,7 @@ def looks_like_pictures(images: Array) -> bool:
     if images.ndim > 2:
         return True
     n = images.shape[1]
-    if n not in (math.isqrt(n)**2, 3 * math.isqrt(n // 3)**2):
+    if n != math.isqrt(n)**2:
         return False
     return images.dtype == np.uint8 or (n >= SMALLEST_SQUARE and bool(images.min() >= 0 and images.max() <= 1))
 

@@ -2,21 +2,23 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 import pathlib
+import re
 import zipfile
 import zlib
-from collections.abc import Callable
 
 import numpy as np
 
 from ..arguments import PICTURE_SIZE, TEXT, checked, shown
 from ..files.npz import NPY_MAGIC, open_npz, read_npy
 from ..files.regular import one_line, open_file
-from .contents import Contents, Reading, as_images, as_labels, called, one_of_many
+from .contents import Contents, Part, Reading, called, one_of_many
+from .conversion import as_contents
 from .foreign import name_it, name_zip
 from .idx import GZIP_MAGIC, read_idx
-from .pictures import holds_pictures, read_folder, read_zip
+from .pictures import is_picture, read_folder, read_zip
 from .tables import read_table
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -25,7 +27,8 @@ IMAGES = ("images", "x_train", "train_images", "x", "data", "imgs")
 LABELS = ("labels", "y_train", "train_labels", "y", "targets")
 TEST_IMAGES, TEST_LABELS = ("x_test", "test_images"), ("y_test", "test_labels")
 CHECK_THE_PATH = "check the path of the images, or save them again"
-IDX_IMAGES, IDX_LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+# As MNIST's own page has them, and as some unpack them.
+IDX_IMAGES, IDX_LABELS = ("images-idx3-ubyte", "images.idx3-ubyte"), ("labels-idx1-ubyte", "labels.idx1-ubyte")
 START = 512    # bytes that tell a file's format
 
 
@@ -54,8 +57,26 @@ def load_images(path: str | os.PathLike[str], colour: bool = False, size: int | 
     return contents.images, contents.labels
 
 
-def read(path: str | os.PathLike[str], how: Reading) -> Contents:
-    """All that load_images reads, and how it was read."""
+def read(path: str | os.PathLike[str], how: Reading, test: str | os.PathLike[str] | None = None) -> Contents:
+    """All that load_images reads, with the test set of the data or in `test`, and how it was read."""
+    parts = _read(path, how, "data")
+    if test is not None:
+        own = _read(test, how, "test (--test)")
+        if len(own) == 2:
+            raise ValueError(f"test (--test) is {shown(os.fspath(test))}, which holds a training set and a test set; "
+                             "expected the test images alone")
+        parts[0].notes += [f"its own {len(part.images):,} test images are not used" for part in parts[1:]]
+        parts = [parts[0], *own]
+    contents = as_contents(parts, how)
+    if test is not None:
+        contents.notes.append(f"tested on {os.fspath(test)}")
+    return contents
+
+
+def _read(path: str | os.PathLike[str], how: Reading, argument: str) -> list[Part]:
+    """The training set, and the test set if there is one beside it."""
+    if not os.fspath(path):
+        raise ValueError(f"{argument} is ''; expected the path of a file or a folder")
     path = pathlib.Path(path)
     if os.path.isdir(path):    # unlike Path.is_dir, False rather than an error for a name that is too long
         return _read_idx_folder(path, how) if _idx_files(path) else read_folder(path, how)
@@ -64,34 +85,17 @@ def read(path: str | os.PathLike[str], how: Reading) -> Contents:
         file.seek(0)
         if start.startswith(NPY_MAGIC):
             how.refuse_others("an .npy file", "transpose")
-            return _turned(_of_array(path, read_npy(file, path.stat().st_size, str(path))), how)
+            return [Part(str(path), read_npy(file, path.stat().st_size, str(path)))]
     if start.startswith(ZIP_MAGIC):
         return _read_zip(path, how)
     if start[:2] in (b"\0\0", GZIP_MAGIC):
         how.refuse_others("an IDX file", "transpose")
-        return _turned(_read_idx_file(path, start), how)
+        return [_read_idx_file(path, how, start)]
     name_it(path, start)
     return read_table(path, how)
 
 
-def _of_array(path: os.PathLike[str] | str, array: np.ndarray) -> Contents:
-    images, notes = as_images(str(path), array)
-    return Contents(images, notes=notes)
-
-
-def _turned(contents: Contents, how: Reading) -> Contents:
-    if how.transpose:
-        for part in (contents, contents.test):
-            if part is not None:
-                if part.images.ndim < 3:
-                    raise ValueError(f"{called('transpose')} is True, but the data are rows of {part.images.shape[1]} "
-                                     "numbers; expected images (N, height, width)")
-                part.images = np.ascontiguousarray(part.images.swapaxes(1, 2))
-        contents.notes = [note for note in contents.notes if "--transpose" not in note] + ["rows and columns exchanged"]
-    return contents
-
-
-def _read_zip(path: pathlib.Path, how: Reading) -> Contents:
+def _read_zip(path: pathlib.Path, how: Reading) -> list[Part]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -99,65 +103,64 @@ def _read_zip(path: pathlib.Path, how: Reading) -> Contents:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
             UnicodeDecodeError) as error:    # names are UTF-8 if a flag says so
         raise ValueError(f"{path} is not a .npz file, or is damaged ({one_line(error)}); {CHECK_THE_PATH}") from error
-    if holds_pictures(names):
+    if any(map(is_picture, names)):
         return read_zip(path, how)
     how.refuse_others("an .npz file", "array", "label_array", "transpose")
-    return _turned(_read_npz(path, how), how)
+    return _read_npz(path, how)
 
 
-def _read_npz(path: pathlib.Path, how: Reading) -> Contents:
+# Arrays
+
+def _read_npz(path: pathlib.Path, how: Reading) -> list[Part]:
     with open_npz(path, CHECK_THE_PATH) as (names, load):
-        for option, asked in (("array", how.array), ("label_array", how.label_array)):
-            if asked is not None and asked not in names:
-                raise ValueError(f"{called(option)} is {shown(asked)}, but {path} holds {shown(names)}; expected one "
-                                 "of them")
-        label_name = how.label_array or one_of_many(names, LABELS)
-        others = [name for name in names if name != label_name]
-        image_name = how.array or one_of_many(names, IMAGES) or (others[0] if len(others) == 1 else None)
-        if image_name is None:
-            raise ValueError(f"{path} holds {shown(names)}; expected an array called "
-                             f"{' or '.join(map(repr, IMAGES))}: name yours with --array")
-        contents = _of_array(path, load(image_name))
-        test_name = None if how.array else one_of_many(names, TEST_IMAGES)
-        test_label_name = None if how.array else one_of_many(names, TEST_LABELS)
-        if test_name is not None:
-            contents.test = _of_array(path, load(test_name))
-            if contents.test.images.shape[1:] != contents.images.shape[1:]:
-                raise ValueError(f"{path} holds {image_name} of shape {contents.images.shape} and {test_name} of shape "
-                                 f"{contents.test.images.shape}; expected images of the same size")
-            contents.notes.append(f"{test_name} is the test set")
-        used = {image_name, label_name, test_name, test_label_name}
-        _add_labels(contents, label_name, test_label_name, load, asked=how.label_array is not None)
-        unused = [name for name in names if name not in used]
+        chosen = _choose(path, names, how)
+        parts = []
+        for image_name, label_name in chosen:
+            parts.append(Part(f"{path}, array {image_name!r},", load(image_name), label_name=label_name or ""))
+            if label_name is not None:
+                try:
+                    parts[-1].labels = load(label_name, kinds="fiubUS")
+                except ValueError as error:
+                    if how.label_array is not None:
+                        raise
+                    parts[-1].notes.append(f"labels not used: {one_line(error)}")
+        parts[0].notes += [f"{image_name} is the test set" for image_name, _ in chosen[1:]]
+        unused = [name for name in names if name not in itertools.chain(*chosen)]
         if unused:
-            contents.notes.append("not used: " + ", ".join([*map(one_line, unused[:5]), *["..."][:len(unused[5:])]]))
-    return contents
+            parts[0].notes.append("not used: " + ", ".join([*map(one_line, unused[:5]), *["..."][:len(unused[5:])]]))
+    return parts
 
 
-def _add_labels(contents: Contents, name: str | None, test_name: str | None, load: Callable[..., np.ndarray],
-                asked: bool) -> None:
-    """Labels that nobody asked for never stop a run: what is wrong with them is a note."""
-    if name is None:
-        return
-    try:
-        parts = [(load(name, kinds="fiubUS"), len(contents.images))]
-        if contents.test is not None and test_name is not None:
-            parts.append((load(test_name, kinds="fiubUS"), len(contents.test.images)))
-        labels, contents.classes, notes = as_labels(name, *parts)
-    except ValueError as error:
-        if asked:
-            raise
-        contents.notes.append(f"{name} not used: {one_line(error)}")
-        return
-    contents.labels = labels[0]
-    if contents.test is not None and len(labels) == 2:
-        contents.test.labels, contents.test.classes = labels[1], contents.classes
-    contents.notes += notes
+def _choose(path: pathlib.Path, names: list[str], how: Reading) -> list[tuple[str, str | None]]:
+    """The names of the images and of their labels, of the training set and of a test set; what was asked for alone."""
+    for option, asked in (("array", how.array), ("label_array", how.label_array)):
+        if asked is not None and asked not in names:
+            raise ValueError(f"{called(option)} is {shown(asked)}, but {path} holds {shown(names)}; expected one of "
+                             "them")
+    labels = how.label_array or (None if how.array else one_of_many(names, LABELS))
+    others = [name for name in names if name != labels]
+    images = how.array or one_of_many(names, IMAGES) or (others[0] if len(others) == 1 else None)
+    if images is None:
+        raise ValueError(f"{path} holds {shown(names)}; expected an array called {' or '.join(map(repr, IMAGES))}: "
+                         "name yours with --array")
+    test = _partner(images, names) or (None if how.array else one_of_many(names, TEST_IMAGES))
+    if test is None:
+        return [(images, labels)]
+    test_labels = None if labels is None else _partner(labels, names)
+    if test_labels is None and not how.label_array and not how.array:
+        test_labels = one_of_many(names, TEST_LABELS)
+    return [(images, labels), (test, test_labels)]
+
+
+def _partner(name: str, names: list[str]) -> str | None:
+    """The array of the test set that goes with one of the training set: x_test with x_train."""
+    found = (re.sub(train, test, name) for train, test in (("train", "test"), ("Train", "Test"), ("TRAIN", "TEST")))
+    return next((one for one in found if one in names and one != name), None)
 
 
 # IDX
 
-def _read_idx_file(path: pathlib.Path, start: bytes) -> Contents:
+def _read_idx_file(path: pathlib.Path, how: Reading, start: bytes = b"") -> Part:
     if start.startswith(GZIP_MAGIC):
         try:
             with open_file(path, CHECK_THE_PATH) as file, gzip.GzipFile(fileobj=file) as unpacked:
@@ -166,23 +169,17 @@ def _read_idx_file(path: pathlib.Path, start: bytes) -> Contents:
             inside = b"\0\0"    # damaged: read_idx says how
         if inside and inside != b"\0\0":
             name_it(path, start)
-    contents = _of_array(path, read_idx(path))
-    if path.name.startswith("emnist"):
-        contents.notes.append("EMNIST's files hold rows and columns exchanged: --transpose turns the letters upright")
-    beside = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
-    if beside != path and beside.is_file():
-        contents.labels = _idx_labels(beside, contents)
-    return contents
-
-
-def _idx_labels(path: pathlib.Path, contents: Contents) -> np.ndarray | None:
-    try:
-        labels, contents.classes, notes = as_labels(path.name, (read_idx(path), len(contents.images)))
-    except (ValueError, OSError) as error:
-        contents.notes.append(f"{path.name} not used: {one_line(error)}")
-        return None
-    contents.notes += [f"labels from {path.name}", *notes]
-    return labels[0]
+    part = Part(str(path), read_idx(path))
+    if path.name.startswith("emnist") and not how.transpose:
+        part.notes.append("EMNIST's files hold rows and columns exchanged: --transpose turns the letters upright")
+    beside = next((path.with_name(path.name.replace(images, labels)) for images, labels in zip(IDX_IMAGES, IDX_LABELS)
+                   if images in path.name), None)
+    if beside is not None and beside.is_file():
+        try:
+            part.labels, part.label_name = read_idx(beside), beside.name
+        except (ValueError, OSError) as error:
+            part.notes.append(f"labels not used: {one_line(error)}")
+    return part
 
 
 def _idx_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -191,11 +188,16 @@ def _idx_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
         paths = sorted(path for path in folder.iterdir() if path.is_file())
     except OSError:
         return {}
-    found = ((path.name.removesuffix(".gz"), path) for path in paths)
-    return {name.removesuffix(IDX_IMAGES).rstrip("-"): path for name, path in found if name.endswith(IDX_IMAGES)}
+    found = {}
+    for path in paths:
+        name = path.name.removesuffix(".gz")
+        for ending in IDX_IMAGES:
+            if name.endswith(ending):
+                found[name.removesuffix(ending).rstrip("-")] = path
+    return found
 
 
-def _read_idx_folder(folder: pathlib.Path, how: Reading) -> Contents:
+def _read_idx_folder(folder: pathlib.Path, how: Reading) -> list[Part]:
     """MNIST's files or those in its place: train-images, t10k-images or test-images, and their labels."""
     how.refuse_others("a folder of IDX files", "transpose")
     found = _idx_files(folder)
@@ -204,10 +206,10 @@ def _read_idx_folder(folder: pathlib.Path, how: Reading) -> Contents:
         files = ", ".join(path.name for path in found.values())
         raise ValueError(f"{folder} holds {files}; expected one set of images to train on: name its file, and its test "
                          "images with --test")
-    contents = _read_idx_file(found[sets[0]], b"")
+    parts = [_read_idx_file(found[sets[0]], how)]
     held_out = sets[0].removesuffix("train")
     test = found.get(held_out + "t10k", found.get(held_out + "test"))
     if test is not None:
-        contents.test = _read_idx_file(test, b"")
-        contents.notes.append(f"{test.name} is the test set")
-    return _turned(contents, how)
+        parts.append(_read_idx_file(test, how))
+        parts[0].notes.append(f"{test.name} is the test set")
+    return parts

@@ -4,7 +4,9 @@ from __future__ import annotations
 import os
 import zipfile
 
+from ..files.regular import one_line
 from .contents import EXPECTED
+from .pictures import is_picture
 
 # The first bytes, the name of the format, and how to make an .npy file of it.
 FORMATS = (
@@ -23,6 +25,7 @@ ARCHIVES = ((b"\x1f\x8b", "a gzip archive"), (b"BZh", "a bzip2 archive"), (b"\xf
             (b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"Rar!", "a RAR archive"))
 PICTURES = ((b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"),
             (b"MM\0*", "TIFF"), (b"P5", "PGM"), (b"P6", "PPM"))
+EMPTY_ZIP = b"PK\x05\x06"
 ADVICE = "convert it with  np.save('data.npy', {})"
 
 
@@ -31,6 +34,8 @@ def name_it(path: os.PathLike[str], start: bytes) -> None:
     for magic, name, line in FORMATS:
         if start.startswith(magic):
             raise ValueError(f"{path} is {name}; {EXPECTED}: {ADVICE.format(line)}")
+    if start.startswith(EMPTY_ZIP):
+        raise ValueError(f"{path} is a zip file without files; {EXPECTED}")
     for magic, name in PICTURES:
         if start.startswith(magic):
             raise ValueError(f"{path} is one picture ({name}); expected a folder of pictures: name its folder")
@@ -42,8 +47,8 @@ def name_it(path: os.PathLike[str], start: bytes) -> None:
 
 
 def name_zip(path: os.PathLike[str], archive: zipfile.ZipFile) -> None:
-    """The same for the formats that are zip files inside."""
-    names = archive.namelist()
+    """The same for the formats that are zip files inside, and for archives of files that are to be unpacked."""
+    names = [info.filename for info in archive.infolist() if not info.filename.endswith("/")]
     line = None
     if any(name.endswith("data.pkl") for name in names):
         kind, line = "a PyTorch file", "torch.load(path).numpy()"
@@ -51,3 +56,9 @@ def name_zip(path: os.PathLike[str], archive: zipfile.ZipFile) -> None:
         kind, line = "an Excel file", "pandas.read_excel(path).to_numpy()"
     if line is not None:
         raise ValueError(f"{path} is {kind}; {EXPECTED}: {ADVICE.format(line)}")
+    if not names:
+        raise ValueError(f"{path} is a zip file without files; {EXPECTED}")
+    if any(map(is_picture, names)) == any(name.endswith(".npy") for name in names):
+        kinds = sorted({os.path.splitext(name)[1].lower() or "no suffix" for name in names})
+        raise ValueError(f"{path} is a zip file of files with {', '.join(map(one_line, kinds[:5]))}; expected pictures "
+                         "alone, or an .npz file's arrays: unpack it, and name what you want of it")

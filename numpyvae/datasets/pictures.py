@@ -3,19 +3,22 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import functools
 import os
 import pathlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arguments import shown
 from ..files.npz import MAX_BYTES
 from ..files.regular import one_line, open_file
-from .contents import DARKEST, Contents, Reading, as_images
+from .contents import Part, Reading
+from .conversion import DARKEST
 
 Array = np.ndarray
 
@@ -24,7 +27,11 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", "
 DECODERS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "val", "valid": "val",
           "validation": "val"}
-ORIENTATION = 0x0112    # EXIF's tag
+# Folders beside pictures that hold something about them, rather than another class.
+NO_CLASSES = {"images", "image", "imgs", "img", "masks", "mask", "labels", "annotations", "labelled", "labeled",
+              "unlabelled", "unlabeled"}
+ORIENTATION, TURNED = 0x0112, range(2, 9)    # EXIF's tag, and its values other than "as it is"
+OPAQUE = 128    # a difference in opacity that can be seen
 MAX_FILES = 2_000_000
 # A picture of few bytes can promise many pixels, which a decoder allocates before it looks further.
 MAX_PIXELS = 2**26    # of one picture: eight thousand by eight thousand
@@ -32,6 +39,7 @@ PACKED = 1000         # pixels in a byte, which only an empty picture reaches
 SMALL = 2**20         # pixels that are always taken
 SAID = {"upright": "turned upright as their EXIF data say", "white": "transparent, laid on white",
         "black": "transparent, laid on black: on white they vanish", "16 bit": "of 16 bits a value, divided by 257",
+        "upper bits": "in colour of 16 bits a value, of which the upper 8 are read",
         "float": "of floats in [0, 1], multiplied by 255", "grey": "in colour, turned to grey (--colour keeps it)",
         "first": "animations or several pages, of which the first was taken", "resized": "cropped in the middle and "
         "resized"}
@@ -45,28 +53,50 @@ class Entry(NamedTuple):
     open: Callable[[], Any]
 
 
-def read_folder(path: pathlib.Path, how: Reading) -> Contents:
+@dataclasses.dataclass
+class Listing:
+    """What a folder or an archive holds: files, folders by their parts, and what is neither."""
+
+    files: list[Entry] = dataclasses.field(default_factory=list)
+    folders: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
+    n_irregular: int = 0    # broken links, links to what was read before, pipes and devices
+
+
+def read_folder(path: pathlib.Path, how: Reading) -> list[Part]:
     """The pictures in a folder; its subfolders are the classes, or the sets train, val and test."""
     how.refuse_others("a folder of pictures", "colour", "size", "transpose")
-    return _read(str(path), list(_entries_of_folder(path)), how)
+    return _read(str(path), _list_folder(path), how)
 
 
-def read_zip(path: pathlib.Path, how: Reading) -> Contents:
+def read_zip(path: pathlib.Path, how: Reading) -> list[Part]:
     """The same in a zip file, read one by one: nothing is unpacked to disk, and no name is used as a path."""
     how.refuse_others("a zip file of pictures", "colour", "size", "transpose")
     try:
         with open_file(path, "check the path") as file, zipfile.ZipFile(file) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
-
-            def opener(info: zipfile.ZipInfo) -> Callable[[], Any]:
-                if info.file_size > MAX_BYTES:
-                    raise ValueError(f"{path} promises {info.file_size:,} bytes for {one_line(info.filename)}; "
-                                     f"expected at most {MAX_BYTES:,}: it is damaged or forged")
-                return lambda: archive.open(info)
-            return _read(str(path), [Entry(_parts(info.filename), info.compress_size, opener(info))
-                                     for info in members], how)
+            return _read(str(path), _list_zip(path, archive), how)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is a damaged zip file ({one_line(error)}); get it again") from error
+
+
+def _list_zip(path: pathlib.Path, archive: zipfile.ZipFile) -> Listing:
+    def opener(info: zipfile.ZipInfo) -> Callable[[], Any]:
+        if info.file_size > MAX_BYTES:
+            raise ValueError(f"{path} promises {info.file_size:,} bytes for {one_line(info.filename)}; "
+                             f"expected at most {MAX_BYTES:,}: it is damaged or forged")
+        return lambda: archive.open(info)
+
+    listing, names = Listing(), set()
+    for info in archive.infolist():
+        parts = _parts(info.filename)
+        if info.filename.endswith("/"):    # ZipInfo.is_dir stumbles over an empty name
+            listing.folders.append(parts)
+            continue
+        if info.filename in names:
+            raise ValueError(f"{path} holds two files called {one_line(info.filename)!r}; expected different names: "
+                             "pack it again")
+        names.add(info.filename)
+        listing.files.append(Entry(parts, info.compress_size, opener(info)))
+    return listing
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -74,85 +104,132 @@ def _parts(name: str) -> tuple[str, ...]:
     return tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")) or ("nameless",)
 
 
-def holds_pictures(names: list[str]) -> bool:
-    return any(os.path.splitext(name)[1].lower() in SUFFIXES for name in names)
+def is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
-def _entries_of_folder(path: pathlib.Path) -> Iterator[Entry]:
-    n = 0
-    for folder, subfolders, files in os.walk(path):    # does not follow links to folders, which may lead in a circle
+def _list_folder(path: pathlib.Path) -> Listing:
+    """All below a folder.  Links to folders are followed, but each folder is read once: links may lead in a circle."""
+    listing, n, seen = Listing(), 0, set()
+    for folder, subfolders, files in os.walk(path, followlinks=True):
+        inner, real = pathlib.Path(folder).relative_to(path).parts, os.path.realpath(folder)
+        if real in seen:
+            listing.n_irregular += 1
+            subfolders.clear()
+            continue
+        seen.add(real)
         subfolders.sort()
-        inner = pathlib.Path(folder).relative_to(path).parts
+        n += 1 + len(files)
+        if n > MAX_FILES:
+            raise ValueError(f"{path} holds more than {MAX_FILES:,} files; expected at most that: name a folder inside "
+                             "it")
+        if inner:
+            listing.folders.append(inner)
         for name in sorted(files):
             file = pathlib.Path(folder, name)
-            n += 1
-            if n > MAX_FILES:
-                raise ValueError(f"{path} holds more than {MAX_FILES:,} files; expected at most that: name a folder "
-                                 "inside it")
-            if file.is_file():    # not for pipes and devices
+            if file.is_file():    # not for broken links, pipes and devices
                 opener = functools.partial(open_file, file, "check the path")
-                yield Entry((*inner, name), file.stat().st_size, opener)
+                listing.files.append(Entry((*inner, name), file.stat().st_size, opener))
+            else:
+                listing.n_irregular += 1
+    return listing
 
 
-def _read(name: str, entries: list[Entry], how: Reading) -> Contents:
-    visible = [entry for entry in entries if not any(part.startswith((".", "__MACOSX")) for part in entry.parts)]
-    pictures = [entry for entry in visible if holds_pictures([entry.parts[-1]])]
+def _read(name: str, listing: Listing, how: Reading) -> list[Part]:
+    visible = [entry for entry in listing.files if not _is_hidden(entry.parts)]
+    pictures = [entry for entry in visible if is_picture(entry.parts[-1])]
     if not pictures:
         kinds = collections.Counter(os.path.splitext(entry.parts[-1])[1].lower() or "no suffix" for entry in visible)
         others = ", ".join(f"{n:,} of {one_line(kind)}" for kind, n in kinds.most_common(3))
         found = f"no pictures, but files: {others}" if others else "no pictures"
         raise ValueError(f"{name} holds {found}; expected files such as .png or .jpg, or subfolders of such files")
-    notes = [f"{n:,} {kind} file{'s' * (n > 1)} skipped" for n, kind in ((len(entries) - len(visible), "hidden"),
-                                                                         (len(visible) - len(pictures), "other")) if n]
-    pictures = _without_shared_folders(name, pictures)
-    sets = {part for entry in pictures if len(entry.parts) > 1 for part in [entry.parts[0]]}
-    by_set = {SPLITS[part.lower()]: part for part in sets if part.lower() in SPLITS}
-    if "train" in by_set and len(by_set) == len(sets):
-        return _read_sets(name, pictures, by_set, how, notes)
-    classes, labels = _classes(pictures)
-    images, said = _read_pictures(name, pictures, how)
-    return Contents(images, labels, classes, notes=said + notes)
+    notes = [f"{n:,} {kind}{'s' * (n > 1)} skipped" for n, kind in (
+        (len(listing.files) - len(visible), "hidden file"), (len(visible) - len(pictures), "other file"),
+        (listing.n_irregular, "broken or repeated link")) if n]
+    empty = _without_pictures(listing.folders, pictures)
+    if empty:
+        notes.append("no pictures in " + ", ".join([*map(one_line, empty[:3]), *["..."] * (len(empty) > 3)]))
+    sets, unused = _sets(name, pictures)
+    notes += unused
+    if any(len(entry.parts) > 1 for part in sets for entry in part):
+        _refuse_no_classes(name, sets)
+    images, said, ground = _read_pictures(name, [entry for part in sets for entry in part], how)
+    ends = np.cumsum([len(part) for part in sets])
+    found_sets = [Part(name, images[end - len(part):end], _classes(name, part), "the folders' names", ground=ground)
+                  for part, end in zip(sets, ends)]
+    found_sets[0].notes = said + notes
+    return found_sets
 
 
-def _read_sets(name: str, pictures: list[Entry], by_set: dict[str, str], how: Reading, notes: list[str]) -> Contents:
-    """Pictures in folders called train, test and val."""
-    chosen = [by_set["train"], by_set.get("test", by_set.get("val"))]
-    parts = [_without_shared_folders(name, [entry._replace(parts=entry.parts[1:]) for entry in pictures
-                                            if entry.parts[0] == one]) for one in chosen if one is not None]
-    unused = [entry for entry in pictures if entry.parts[0] not in chosen]
-    if unused:
-        notes = [*notes, f"{len(unused):,} in {one_line(unused[0].parts[0])} not used"]
-    classes, labels = _classes([entry for part in parts for entry in part])
-    images, said = _read_pictures(name, [entry for part in parts for entry in part], how)
-    n = len(parts[0])
-    test = None if len(parts) == 1 else Contents(images[n:], None if labels is None else labels[n:], classes)
-    return Contents(images[:n], None if labels is None else labels[:n], classes, test, notes=said + notes)
+def _is_hidden(parts: tuple[str, ...]) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in parts)
 
 
-def _without_shared_folders(name: str, pictures: list[Entry]) -> list[Entry]:
+def _without_pictures(folders: list[tuple[str, ...]], pictures: list[Entry]) -> list[str]:
+    """The folders that hold none, nor does any folder in them; of nested ones the outermost."""
+    full = {entry.parts[:depth] for entry in pictures for depth in range(len(entry.parts))} | {()}
+    return ["/".join(folder) for folder in folders
+            if folder not in full and folder[:-1] in full and not _is_hidden(folder)]
+
+
+def _sets(name: str, pictures: list[Entry]) -> tuple[list[list[Entry]], list[str]]:
+    """The training set, and the test set if there are folders of these names; and what is not used."""
+    pictures = _without_shared_folders(pictures)
+    folders = sorted({entry.parts[0] for entry in pictures if len(entry.parts) > 1})
+    kinds = [SPLITS[folder.lower()] for folder in folders if folder.lower() in SPLITS]
+    if not kinds or (len(kinds) == 1 and kinds != ["train"]):
+        return [pictures], []
+    at_top = any(len(entry.parts) == 1 for entry in pictures)
+    if "train" not in kinds or len(kinds) < len(folders) or len(set(kinds)) < len(kinds) or at_top:
+        raise ValueError(f"{name} holds the folders {shown(tuple(folders))}{' and pictures beside them' * at_top}; "
+                         "expected one for each class, or the sets train, test and val alone: name a set's folder, "
+                         "and that of the test set with --test")
+    by_kind = dict(zip(kinds, folders))
+    held_out = by_kind.get("test", by_kind.get("val"))
+    chosen = [folder for folder in (by_kind["train"], held_out) if folder is not None]
+    unused = [f"{sum(entry.parts[0] == folder for entry in pictures):,} in {one_line(folder)} not used"
+              for folder in folders if folder not in chosen]
+    inner = [[_inside(entry) for entry in pictures if entry.parts[0] == folder] for folder in chosen]
+    shared = _without_shared_folders([entry for part in inner for entry in part])
+    return [shared[:len(inner[0])], shared[len(inner[0]):]][:len(inner)], unused
+
+
+def _inside(entry: Entry) -> Entry:
+    """Without the folder of its set, which some archives hold twice: train/train/0.png."""
+    parts = entry.parts[1:]
+    if len(parts) > 1 and parts[0].lower() == entry.parts[0].lower():
+        parts = parts[1:]
+    return entry._replace(parts=parts)
+
+
+def _without_shared_folders(pictures: list[Entry]) -> list[Entry]:
     """Without the folders that all pictures share, such as img_align_celeba/img_align_celeba."""
-    while len(pictures[0].parts) > 1 and len({entry.parts[0] for entry in pictures}) == 1:
-        if any(len(entry.parts) == 1 for entry in pictures):
-            break
+    while all(len(entry.parts) > 1 for entry in pictures) and len({entry.parts[0] for entry in pictures}) == 1:
         pictures = [entry._replace(parts=entry.parts[1:]) for entry in pictures]
-    top = sum(len(entry.parts) == 1 for entry in pictures)
-    if 0 < top < len(pictures):
-        folder = next(entry.parts[0] for entry in pictures if len(entry.parts) > 1)
-        raise ValueError(f"{name} holds {top:,} pictures, and {len(pictures) - top:,} more in subfolders such as "
-                         f"{one_line(folder)}; expected pictures in one of the two: move the others away")
     return pictures
 
 
-def _classes(pictures: list[Entry]) -> tuple[tuple[str, ...] | None, Array | None]:
+def _refuse_no_classes(name: str, sets: list[list[Entry]]) -> None:
+    folders = sorted({entry.parts[0] for part in sets for entry in part if len(entry.parts) > 1})
+    odd = [folder for folder in folders if folder.lower() in NO_CLASSES]
+    if odd and len(folders) > 1:
+        raise ValueError(f"{name} holds the folders {shown(tuple(folders))}, of which {odd[0]!r} is hardly a class; "
+                         "expected a folder for each class: name the folder of the pictures to learn from")
+
+
+def _classes(name: str, pictures: list[Entry]) -> Array | None:
     """The outermost subfolders are the classes."""
-    if len(pictures[0].parts) == 1:
-        return None, None
-    classes = tuple(sorted({entry.parts[0] for entry in pictures}))
-    places = {name: i for i, name in enumerate(classes)}
-    return classes, np.array([places[entry.parts[0]] for entry in pictures])
+    top = sum(len(entry.parts) == 1 for entry in pictures)
+    if 0 < top < len(pictures):
+        folder = next(entry.parts[0] for entry in pictures if len(entry.parts) > 1)
+        raise ValueError(f"{name} holds {top:,} picture{'s' * (top > 1)}, and {len(pictures) - top:,} more in "
+                         f"subfolders such as {one_line(folder)}; expected pictures in one of the two: move the others "
+                         "away")
+    return None if top else np.array([entry.parts[0] for entry in pictures])
 
 
-def _read_pictures(name: str, entries: list[Entry], how: Reading) -> tuple[Array, list[str]]:
+def _read_pictures(name: str, entries: list[Entry], how: Reading) -> tuple[Array, list[str], str]:
+    """The pictures as bytes, what was done to them, and the ground that transparent ones were laid on."""
     tally: collections.Counter[str] = collections.Counter()
     images = _decoded(name, entries, how, 255, tally)
     if tally["vanished"]:    # white ink on a transparent ground
@@ -161,14 +238,14 @@ def _read_pictures(name: str, entries: list[Entry], how: Reading) -> tuple[Array
         if tally["vanished"]:
             raise ValueError(f"{name} holds transparent pictures that vanish on white, and others that vanish on "
                              "black; expected pictures without transparency: lay them on a ground of your own")
-    brightest = max(int(image.max()) for image in images)
-    if tally["16 bit"] and brightest < DARKEST:
-        raise ValueError(f"{name} holds pictures of 16 bits a value that reach only {257 * brightest} of 65535, as 10 "
-                         "or 12 bits from a camera do; expected the whole range: scale them")
-    stacked, said = as_images(name, np.stack(images))
-    if how.transpose:
-        stacked = np.ascontiguousarray(stacked.swapaxes(1, 2))
-    return stacked, [f"{tally[what]:,} {words}" for what, words in SAID.items() if tally[what]] + said
+    if tally["16 bit"] and tally["brightest"] < 257 * DARKEST:
+        raise ValueError(f"{name} holds pictures of 16 bits a value that reach only {tally['brightest']} of 65535, as "
+                         "10 or 12 bits from a camera do; expected the whole range: scale them")
+    if tally["bytes"]:
+        raise ValueError(f"{name} holds {tally['bytes']:,} pictures of 16 bits a value that reach at most 255 of "
+                         "65535, beside others; expected the whole range in all: save those as bytes")
+    ground = next((ground for ground in ("white", "black") if tally[ground]), "")
+    return np.stack(images), [f"{tally[what]:,} {words}" for what, words in SAID.items() if tally[what]], ground
 
 
 def _decoded(name: str, entries: list[Entry], how: Reading, ground: int,
@@ -192,15 +269,17 @@ def _size(image: Array) -> str:
 
 def _decode(name: str, entry: Entry, how: Reading, ground: int, tally: collections.Counter[str]) -> Array:
     """One picture as bytes, (height, width) or, in colour, (height, width, 3)."""
-    from PIL import Image, ImageOps    # Pillow comes with matplotlib
+    from PIL import Image, ImageOps, UnidentifiedImageError    # Pillow comes with matplotlib
     try:
         with contextlib.closing(entry.open()) as file, Image.open(file, formats=DECODERS) as opened:
             most = min(MAX_PIXELS, max(SMALL, PACKED * entry.size))
             if opened.width * opened.height > most:
                 raise ValueError(f"it promises {opened.width:,} x {opened.height:,} pixels; expected at most {most:,} "
                                  f"of {entry.size:,} bytes")
+            # How the file holds its values, as long as they are not read.
+            tally["upper bits"] += "16" in str(opened.tile) and opened.mode in ("RGB", "RGBA", "LA", "L")
             tally["first"] += getattr(opened, "n_frames", 1) > 1
-            tally["upright"] += opened.getexif().get(ORIENTATION, 1) != 1
+            tally["upright"] += opened.getexif().get(ORIENTATION, 1) in TURNED
             picture = _opaque(_eight_bits(ImageOps.exif_transpose(opened), tally), ground, tally)
             tally["grey"] += not how.colour and _is_coloured(picture)
             picture = picture.convert("RGB" if how.colour else "L")
@@ -209,6 +288,9 @@ def _decode(name: str, entry: Entry, how: Reading, ground: int, tally: collectio
                 tally["resized"] += 1
                 picture = ImageOps.fit(picture, size)
             return np.asarray(picture)
+    except UnidentifiedImageError:
+        raise ValueError(f"{name} cannot be read as a picture (its bytes are of no format that is read here); convert "
+                         "or remove it") from None
     except Exception as error:    # a decoder may raise anything on a damaged file
         raise ValueError(f"{name} cannot be read as a picture ({one_line(error)}); repair or remove it") from error
 
@@ -220,6 +302,8 @@ def _eight_bits(picture: Any, tally: collections.Counter[str]) -> Any:
         if values.min() < 0 or values.max() > 65535:
             raise ValueError(f"it holds numbers from {values.min()} to {values.max()}; expected 8 or 16 bits a value")
         tally["16 bit"] += 1
+        tally["brightest"] = max(tally["brightest"], int(values.max()))
+        tally["bytes"] += 0 < values.max() <= 255
         return Image.fromarray(np.rint(values / 257).astype(np.uint8))
     if picture.mode == "F":
         values = np.asarray(picture)
@@ -242,7 +326,8 @@ def _opaque(picture: Any, ground: int, tally: collections.Counter[str]) -> Any:
     laid = Image.alpha_composite(Image.new("RGBA", picture.size, (ground, ground, ground, 255)), picture).convert("RGB")
     tally["white" if ground else "black"] += 1
     pixels = np.asarray(laid)
-    tally["vanished"] += int(alpha.max() > 0 and alpha.min() < alpha.max() and pixels.min() == pixels.max())
+    # Ink of nearly the ground's colour, where its opacity alone says that there is a drawing.
+    tally["vanished"] += int(np.ptp(alpha) >= OPAQUE and np.ptp(pixels) < DARKEST)
     return laid
 
 

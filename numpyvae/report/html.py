@@ -10,6 +10,7 @@ import os
 import re
 import statistics
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import resources
 from string import Template
@@ -29,13 +30,13 @@ Array = np.ndarray
 
 N_MAPPED = 5000         # points that a map can still show separately
 CANVAS = 320            # pixels across a grid of pictures: keeps the file small
-# The headline: a key of metrics, its name on the page, its unit, its format.
+# The headline: a key of metrics, its name on the page, its unit, its format.  A thing is an image, or a table's row.
 HEADLINES = (
-    ("test_loss", "test loss", "nats per image", ",.2f"),
-    ("test_nll", "reconstruction part", "nats per image", ",.2f"), ("test_kl", "KL part", "nats per image", ",.2f"),
-    ("epochs", "epochs", "through all images", ",d"),
+    ("test_loss", "test loss", "nats per {thing}", ",.2f"),
+    ("test_nll", "reconstruction part", "nats per {thing}", ",.2f"), ("test_kl", "KL part", "nats per {thing}", ",.2f"),
+    ("epochs", "epochs", "through all {thing}s", ",d"),
     ("seconds_per_epoch", "seconds per epoch", "the median", ",.2f"),
-    ("images_per_second", "images per second", "in training", ",.0f"))
+    ("images_per_second", "{thing}s per second", "in training", ",.0f"))
 
 
 def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any], images: Array,
@@ -66,7 +67,6 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
         if values is not None and len(values) != len(images):
             raise ValueError(f"{name} has {len(values)} values; expected {len(images)}, one for each image")
     metrics = {**_metrics(records), **(metrics or {})}
-    sections = [_training(vae, records)]
     # Images may come sorted by class: the panels show a random choice of them, the same each time.
     rows = np.random.default_rng(0).permutation(len(images))[:N_MAPPED]
     images = np.asarray(images)[rows]
@@ -75,16 +75,18 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
     shape = plots.picture_shape(images.shape[1:]) if is_pictures else None
     if vae.n_classes is not None and labels is None:
         raise ValueError("labels is None; expected the images' labels, as the model is conditional")
+    thing = "row" if shape is None else "image"
+    sections = [_training(vae, records, thing)]
     if shape is not None:
         images = images.reshape(-1, *shape)
         sections.append(_pictures(vae, images, labels))
     else:
         sections.append(_rows(vae, plots.as_rows(images), labels, columns))
     if evaluation is not None:
-        sections.append(_evaluation(evaluation))
-    sections += [_latent(vae, images, labels, thickness, shape, classes),
-                 _network(vae, configuration or parts_of(vae), metrics)]
-    _write(path, _page(vae, title, metrics, "\n".join(sections)))
+        sections.append(_evaluation(evaluation, thing))
+    sections += [_latent(vae, images, labels, thickness, shape, classes, thing),
+                 _network(vae, configuration or parts_of(vae), metrics, thing)]
+    _write(path, _page(vae, title, metrics, "\n".join(sections), thing))
 
 
 def _metrics(records: Sequence[Any]) -> dict[str, Any]:
@@ -96,8 +98,9 @@ def _metrics(records: Sequence[Any]) -> dict[str, Any]:
             "images_per_second": statistics.median(record.images_per_second for record in records)}
 
 
-def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str) -> str:
-    numbers = [f"<div><dt>{name}</dt><dd>{metrics[key]:{form}}<small>{unit}</small></dd></div>"
+def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str, thing: str) -> str:
+    numbers = [f"<div><dt>{name.format(thing=thing)}</dt>"
+               f"<dd>{metrics[key]:{form}}<small>{unit.format(thing=thing)}</small></dd></div>"
                for key, name, unit, form in HEADLINES if key in metrics]
     lead = (f"A variational autoencoder with {len(vae.parameters):,} weights turns {vae.n_data} numbers into a code "
             f"of {vae.n_latent} and back. The loss is reconstruction + {vae.beta:g} × KL: lower is better.")
@@ -106,20 +109,26 @@ def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str) -> str:
                                sections=sections, version=__version__)
 
 
-def _training(vae: VAE, records: Sequence[Any]) -> str:
+def _training(vae: VAE, records: Sequence[Any], thing: str) -> str:
     late = records[len(records) // 5:]    # the first epochs dwarf what follows
     return _section(
-        "Training", "The loss is what it costs to describe one image, in nats: bits, but with natural logarithms. "
+        "Training", f"The loss is what it costs to describe one {thing}, in nats: bits, but with natural logarithms. "
         "The training loss is averaged while the weights still change, and the validation loss is measured "
         "after each epoch; that is why validation can be lower.",
         _panel("The loss and its parts",
-               f"Reconstruction: how badly the decoder recovers the image from its code. KL: how much the encoder "
-               f"puts into the code beyond what all images share; it often rises at first, as the code comes into "
+               f"Reconstruction: how badly the decoder recovers the {thing} from its code. KL: how much the encoder "
+               f"puts into the code beyond what all {thing}s share; it often rises at first, as the code comes into "
                f"use. The loss is reconstruction + {vae.beta:g} × KL.",
-               lambda ax: plots.learning_curves(records, ax)),
+               lambda ax: _speak_of(thing, plots.learning_curves(records, ax))),
         _panel(f"The loss alone, from epoch {late[0].epoch} on", "Where the dashed line turns up while the solid one "
-               "still falls, the model learns its training images by heart.",
-               lambda ax: plots.learning_curves(late, ax, terms=["loss"])))
+               f"still falls, the model learns its training {thing}s by heart.",
+               lambda ax: _speak_of(thing, plots.learning_curves(late, ax, terms=["loss"]))))
+
+
+def _speak_of(thing: str, ax: Any) -> Any:
+    """Axes that a function of `plots` labelled for images."""
+    ax.set(xlabel=ax.get_xlabel().replace("image", thing), ylabel=ax.get_ylabel().replace("image", thing))
+    return ax
 
 
 def _told(vae: VAE, labels: Array | None, rows: Any = slice(None)) -> Any:
@@ -156,17 +165,17 @@ def _rows(vae: VAE, rows: Array, labels: Array | None, columns: Sequence[str] | 
 
 
 def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | None,
-            shape: tuple[int, ...] | None, classes: Sequence[str] | None) -> str:
+            shape: tuple[int, ...] | None, classes: Sequence[str] | None, thing: str) -> str:
     mu, logvar = vae.encode(plots.as_rows(images), **plots.given(_told(vae, labels)))
     kl = kl_per_dimension(mu, logvar)
     largest = np.argsort(-kl, kind="stable").tolist()
 
     def latent_map(title: str, hint: str, values: Array | None, label: str, which: str, ranks: Array) -> str:
         shown = [0, 1] if vae.n_latent == 2 else np.argsort(-ranks, kind="stable")[:2].tolist()
-        where = ("Each point is the mean of q(z|x) for one image" +
+        where = (f"Each point is the mean of q(z|x) for one {thing}" +
                  (f", in the two of {vae.n_latent} dimensions {which}" if vae.n_latent > 2 else "") +
                  ("." if vae.n_latent == 1 else ". Inside the dashed circle lie 86 % of the prior's codes."))
-        return _panel(title, where + hint, lambda ax: plots.latent_map(mu, values, label, ax, shown))
+        return _panel(title, where + hint, lambda ax: _speak_of(thing, plots.latent_map(mu, values, label, ax, shown)))
 
     panels = []
     if labels is not None:
@@ -192,24 +201,25 @@ def _latent(vae: VAE, images: Array, labels: Array | None, thickness: Array | No
                                                                 _told(vae, labels, 0))))
     panels.append(_panel("What each dimension says", "Each latent dimension's own KL to N(0, 1), "
                          f"{kl.sum():.2f} nats in all. A bar near 0 is a dimension that the model leaves unused.",
-                         lambda ax: plots.kl_per_dimension(mu, logvar, ax)))
+                         lambda ax: _speak_of(thing, plots.kl_per_dimension(mu, logvar, ax))))
     return _section("The latent space", "", *panels)
 
 
-def _evaluation(result: dict[str, Any]) -> str:
+def _evaluation(result: dict[str, Any], thing: str) -> str:
     rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td><td>{html.escape(hint)}</td></tr>"
-                   for name, value, hint in lines(result))
-    return _section("How good is it?", "", f'<figure class="wide"><h3>Measures on the test images</h3><table>{rows}'
-                    "</table></figure>")
+                   for name, value, hint in lines(result, thing))
+    return _section("How good is it?", "", f'<figure class="wide"><h3>Measures on the test {thing}s</h3>'
+                    f"<table>{rows}</table></figure>")
 
 
-def _network(vae: VAE, configuration: dict[str, Any], metrics: dict[str, Any]) -> str:
+def _network(vae: VAE, configuration: dict[str, Any], metrics: dict[str, Any], thing: str) -> str:
     known = {key for key, *_ in HEADLINES}
     more = {key: value for key, value in metrics.items()
             if key not in known and isinstance(value, (int, float, np.number)) and not isinstance(value, bool)}
     columns = 3 + len(plots.hidden_layers(vae.encoder)) + len(plots.hidden_layers(vae.decoder))
-    drawn = _panel("The network", "The encoder turns an image x into a mean μ and a log variance for each latent "
-                   "dimension; z is drawn with noise ε; the decoder turns z into the parameters of each pixel. A "
+    given, number = ("an image", "pixel") if thing == "image" else (f"a {thing}", "number")
+    drawn = _panel("The network", f"The encoder turns {given} x into a mean μ and a log variance for each latent "
+                   f"dimension; z is drawn with noise ε; the decoder turns z into the parameters of each {number}. A "
                    "box's height grows with the logarithm of its size.",
                    lambda ax: plots.network(vae, ax), wide=True, size=(max(9.5, 1.4 * columns), 2.9))
     tables = [_table("Configuration", configuration)] + ([_table("More numbers", more)] if more else [])
@@ -266,7 +276,8 @@ def _svg(draw: Callable[[Any], Any], title: str, size: tuple[float, float]) -> s
     from matplotlib.figure import Figure
     inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     ink: dict[Any, str] = dict.fromkeys(inked, plots.INK)
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")    # the browser has the letters that a font here lacks
         matplotlib.rcdefaults()    # a report looks the same whatever style the user has set
         matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": title, **ink})
         figure = Figure(figsize=size, layout="constrained")

@@ -32,6 +32,7 @@ REPORT = Kind(has("rows", "failed"), "what gradcheck returns", TypeError)
 INK, MUTED = "#333333", "#8a8a8a"
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 CLASSES = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#D55E00", "#F0E442", MUTED, "#882255", "#6B4C9A")
+MOST_NAMED = 39    # classes in a legend, which hides the map if it grows further
 MARKERS = "o^sDvP"    # the next ten classes have the same colours and another shape
 TERMS = {"loss": ("loss", BLUE), "nll": ("reconstruction (nll)", ORANGE), "kl": ("KL", GREEN)}
 
@@ -360,13 +361,22 @@ def _scatter_classes(ax: Axes, x: Array, y: Array, values: Array, label: str, st
     for shape in np.unique(shapes):    # all of a shape at once, so that no class hides another
         here = shapes == shape
         ax.scatter(x[here], y[here], color=colors[here], marker=MARKERS[shape], **style)
+    named = [short(str(name)) for name in names[:MOST_NAMED]]
     handles = [ax.scatter([], [], color=CLASSES[i % len(CLASSES)], marker=MARKERS[i // len(CLASSES) % len(MARKERS)])
-               for i in range(len(names))]
-    legend = ax.legend(handles, [str(i) for i in range(len(names))], title=label, frameon=False, fontsize="small",
-                       loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0.2, ncols=math.ceil(len(names) / 20))
-    for text, name in zip(legend.get_texts(), names):
+               for i in range(len(named))]
+    if len(names) > len(named):
+        handles.append(ax.scatter([], [], alpha=0))
+        named.append(f"and {len(names) - MOST_NAMED:,} more")
+    legend = ax.legend(handles, list(map(str, range(len(named)))), title=label, frameon=False, fontsize="small",
+                       loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0.2, ncols=math.ceil(len(named) / 20))
+    for text, name in zip(legend.get_texts(), named):
         text.set_parse_math(False)    # a class may be called "$", and one called "_x" is shown too
-        text.set_text(str(name))
+        text.set_text(name)
+
+
+def short(name: str) -> str:
+    """A name from people's data, no longer than can be read."""
+    return name if len(name) < 21 else name[:18] + "..."
 
 
 def _label_rows(ax: Axes, labels: Sequence[str], height: int) -> Axes:

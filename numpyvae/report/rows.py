@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .plots import BLUE, INK, MUTED, ORANGE
+from .plots import BLUE, INK, MUTED, ORANGE, short
 
 Array = np.ndarray
 
@@ -63,9 +63,8 @@ def samples(rows: Array, drawn: Array, ax: Any, columns: Sequence[str] | None = 
 
 
 def _plain(name: Any) -> str:
-    """A name from people's data: not mathematics, and no longer than can be read."""
-    text = str(name).replace("$", r"\$")
-    return text if len(text) < 21 else text[:18] + "..."
+    """A name from people's data, which is not mathematics."""
+    return short(str(name)).replace("$", r"\$")
 
 
 def _framed(ax: Any) -> Any:

@@ -25,25 +25,25 @@ RESULT = Kind(lambda value: isinstance(value, Mapping) and "log_likelihood" in v
 
 
 @checked(result=RESULT)
-def lines(result: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """(measure, value, what it says) of each number that `numpyvae evaluate` measured."""
+def lines(result: dict[str, Any], thing: str = "image") -> list[tuple[str, str, str]]:
+    """(measure, value, what it says) of each number that `numpyvae evaluate` measured on images, or on rows."""
     found = [
         ("log p(x)", f"{result['log_likelihood']:.2f} ± {result['standard_error']:.2f} nats",
-         f"mean of {result['images']:,} test images, {result['samples']:,} importance samples each"),
+         f"mean of {result['images']:,} test {thing}s, {result['samples']:,} importance samples each"),
         ("effective samples", f"{result['effective_sample_size']:.0f}",
-         f"of {result['samples']:,}, for the median image; if few, log p(x) is underestimated"),
+         f"of {result['samples']:,}, for the median {thing}; if few, log p(x) is underestimated"),
         ("ELBO", f"{result['elbo']:.2f} nats", "a lower bound on log p(x): -(rate + distortion)"),
-        ("rate", f"{result['rate']:.2f} nats", "the KL term: what the code tells about the image"),
-        ("distortion", f"{result['distortion']:.2f} nats", "the NLL: what the code does not tell about the image"),
+        ("rate", f"{result['rate']:.2f} nats", f"the KL term: what the code tells about the {thing}"),
+        ("distortion", f"{result['distortion']:.2f} nats", f"the NLL: what the code does not tell about the {thing}"),
         ("active units", f"{result['active_units']} of {result['n_latent']}",
-         "latent dimensions whose mean varies by more than 0.01 from image to image"),
+         f"latent dimensions whose mean varies by more than 0.01 from {thing} to {thing}"),
         ("aggregate mean", f"{max(map(abs, result['aggregate_mean'])):.2f}",
          "the largest |mean| of a dimension over all codes; the prior has 0"),
         ("aggregate variance", f"{min(result['aggregate_variance']):.2f} – {max(result['aggregate_variance']):.2f}",
          "the smallest and the largest of a dimension; the prior has 1")]
     if "nearest_neighbour_accuracy" in result:
         found.append(("nearest neighbours", f"{result['nearest_neighbour_accuracy']:.1%}",
-                      "test images whose nearest training image, in latent space, has the same label"))
+                      f"test {thing}s whose nearest training {thing}, in latent space, has the same label"))
     if "mutual_information_gap" in result:
         found.append(("MIG", f"{result['mutual_information_gap']:.3f}",
                       "1 if each true factor has a dimension of its own, 0 if none has (Chen et al. 2018)"))

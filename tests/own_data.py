@@ -1,0 +1,31 @@
+"""Files such as people bring, for the tests of their readers."""
+import gzip
+import struct
+
+import numpy as np
+from PIL import Image
+
+from numpyvae.datasets.contents import Reading
+from numpyvae.datasets.files import read
+
+
+def save_pictures(folder, arrays, suffix="png", **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, array in enumerate(arrays):
+        Image.fromarray(array).save(folder / f"{i:02}.{suffix}", **options)
+    return folder
+
+
+def write_idx(path, array):
+    content = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def write_csv(path, rows, names=None, delimiter=","):
+    lines = ([names] if names else []) + [list(row) for row in rows]
+    path.write_text("\n".join(delimiter.join(map(str, line)) for line in lines))
+    return path
+
+
+def said(path, **how):
+    return read(path, Reading(**how)).described()
