@@ -42,7 +42,7 @@ def test_floats_in_a_tiff(blobs, tmp_path):
     np.testing.assert_array_equal(load_images(tmp_path / "f")[0], blobs)
     assert "12 of floats in [0, 1], multiplied by 255" in said(tmp_path / "f")
     save_pictures(tmp_path / "f", blobs.astype(np.float32), "tif")
-    with pytest.raises(ValueError, match="00.tif cannot be read as a picture .it holds floats from 1 to 2"):
+    with pytest.raises(ValueError, match="00.tif holds floats from 1 to 2.*scale them"):
         load_images(tmp_path / "f")
 
 
@@ -115,6 +115,11 @@ def test_bit_depths_that_differ_do_not_turn_black(blobs, tmp_path):
     save_pictures(tmp_path / "g", [*blobs[:6], *deep[6:] * 16])
     with pytest.raises(ValueError, match="reach only 4080 of 65535"):
         load_images(tmp_path / "g")
+    save_pictures(tmp_path / "h", [*deep[:6] * 257, *deep[6:] * 16])
+    assert "6 of them dark, below an eighth of white" in said(tmp_path / "h")
+    save_pictures(tmp_path / "i", (blobs / 255_000).astype(np.float32), "tif")
+    with pytest.raises(ValueError, match="floats that reach only"):
+        load_images(tmp_path / "i")
 
 
 def test_colours_of_sixteen_bits_are_said(blobs, tmp_path):
@@ -131,6 +136,13 @@ def test_colours_of_sixteen_bits_are_said(blobs, tmp_path):
             for name, data in chunks))
     np.testing.assert_array_equal(load_images(tmp_path / "f")[0], blobs)
     assert "12 in colour of 16 bits a value, of which the upper 8 are read" in said(tmp_path / "f")
+    (tmp_path / "g").mkdir()
+    for i, blob in enumerate(blobs):
+        values = np.repeat(blob[:, :, None].astype(">u2") * 257, 3, axis=2)
+        (tmp_path / "g" / f"{i:02}.ppm").write_bytes(b"P6 6 8 65535\n" + values.tobytes())
+    assert "12 in colour of 16 bits a value, of which the upper 8 are read" in said(tmp_path / "g")
+    save_pictures(tmp_path / "h", np.repeat(np.repeat(blobs[:, :4, :4], 4, axis=1), 4, axis=2))    # 16 x 16 pixels
+    assert "16 bits" not in said(tmp_path / "h")
 
 
 def test_off_white_ink_does_not_vanish(blobs, tmp_path):
@@ -153,6 +165,12 @@ def test_a_folder_of_something_else_says_what_it_found(tmp_path):
     (tmp_path / "a.heic").write_bytes(b"x")
     with pytest.raises(ValueError, match="holds no pictures, but files: 1 of .heic"):
         load_images(tmp_path)
+    for inner in ("raw/train-images-idx3-ubyte", "table.csv"):
+        (tmp_path / "set" / inner).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / inner).write_bytes(b"x")
+        with pytest.raises(ValueError, match=f"name '{inner.split('/')[0]}' in it"):
+            load_images(tmp_path / "set")
+        (tmp_path / "set" / inner).unlink()
 
 
 def test_pictures_beside_subfolders_are_refused_not_dropped(blobs, tmp_path):
@@ -187,7 +205,10 @@ def test_folders_called_train_and_test(blobs, tmp_path):
 @pytest.mark.parametrize("folders, words", [
     (("train", "test", "unlabeled"), "the sets train, test and val alone"),
     (("train", "val", "valid", "test"), "the sets train, test and val alone"),
-    (("Test", "VAL"), "the sets train, test and val alone"), (("images", "masks"), "'images' is hardly a class")])
+    (("Test", "VAL"), "the sets train, test and val alone"), (("images", "masks"), "'images' is hardly a class"),
+    (("seg_train", "seg_test", "seg_pred"), "the sets train, test and val alone"),
+    (("trainA", "trainB", "testA", "testB"), "the sets train, test and val alone"),
+    (("control", "test"), "rename a class that is called so"), (("imagesTr", "labelsTr"), "is hardly a class")])
 def test_folders_that_are_neither_classes_nor_sets_are_refused(folders, words, blobs, tmp_path):
     for folder in folders:
         save_pictures(tmp_path / "f" / folder, blobs)
@@ -195,10 +216,10 @@ def test_folders_that_are_neither_classes_nor_sets_are_refused(folders, words, b
         load_images(tmp_path / "f")
 
 
-def test_a_class_may_be_called_test(blobs, tmp_path):
-    for folder in ("control", "test"):
+def test_folders_within_the_classes_are_said_not_to_be_told_apart(blobs, tmp_path):
+    for folder in ("2020/a", "2020/b", "2021/a"):
         save_pictures(tmp_path / "f" / folder, blobs)
-    assert "2 classes (control, test)" in said(tmp_path / "f")
+    assert "the folders within '2020', '2021' are not told apart" in said(tmp_path / "f")
 
 
 @pytest.mark.parametrize("folders, classes, labels, test_labels", [
@@ -206,7 +227,8 @@ def test_a_class_may_be_called_test(blobs, tmp_path):
     (("train/cat", "train/dog", "test/dog"), ("cat", "dog"), [0] * 12 + [1] * 12, [1] * 12),
     (("train/a", "test/a", "test/b"), ("a", "b"), [0] * 12, [0] * 12 + [1] * 12),
     (("train", "test/a"), None, None, None), (("train/images", "test/images"), None, None, None),
-    (("train/train", "test/test"), None, None, None)])
+    (("train/train", "test/test"), None, None, None),
+    (("training_set/a", "training_set/b", "test_set/a"), ("a", "b"), [0] * 12 + [1] * 12, [0] * 12)])
 def test_the_classes_of_the_sets_agree(folders, classes, labels, test_labels, blobs, tmp_path):
     for folder in folders:
         save_pictures(tmp_path / "f" / folder, blobs)
@@ -227,7 +249,7 @@ def test_links_are_followed_and_what_is_left_out_is_said(blobs, tmp_path):
     (tmp_path / "f" / "fox" / "a.heic").write_bytes(b"x")
     line = said(tmp_path / "f")
     assert "24 images" in line and "2 classes (cat, dog)" in line and "2 broken or repeated links skipped" in line
-    assert "no pictures in eel, fox" in line and "1 other file skipped" in line
+    assert "no pictures in 'eel', 'fox'" in line and "1 other file (1 of .heic) skipped" in line
 
 
 def test_folder_names_that_are_not_utf8(blobs, tmp_path, capsys, monkeypatch):
@@ -244,7 +266,8 @@ def test_hidden_and_other_files_are_skipped_and_counted(blobs, tmp_path):
     (tmp_path / "f" / "Thumbs.db").write_bytes(b"x")
     save_pictures(tmp_path / "f" / "__MACOSX", blobs[:1])
     assert len(load_images(tmp_path / "f")[0]) == 12
-    assert "2 hidden files skipped" in said(tmp_path / "f") and "1 other file skipped" in said(tmp_path / "f")
+    line = said(tmp_path / "f")
+    assert "2 hidden files skipped" in line and "1 other file (1 of .db) skipped" in line
 
 
 def test_a_zip_file_of_pictures(blobs, tmp_path):
@@ -276,12 +299,21 @@ def test_zip_files_that_are_something_else(blobs, tmp_path):
 
 # Arrays
 
-@pytest.mark.parametrize("shape, words", [((20, 3, 8, 8), "0, 2, 3, 1"), ((20, 1, 8, 8), "0, 2, 3, 1"),
-                                          ((8, 8, 3, 20), "3, 0, 1, 2")])
-def test_colours_that_do_not_come_last_are_refused(shape, words, tmp_path):
+@pytest.mark.parametrize("shape, words", [
+    ((20, 3, 8, 8), "transpose(0, 2, 3, 1)"), ((20, 1, 8, 8), "transpose(0, 2, 3, 1)"),
+    ((20, 13, 8, 8), "transpose(0, 2, 3, 1)"), ((8, 8, 3, 20), "transpose(3, 0, 1, 2)"),
+    ((9, 9, 20), "transpose(2, 0, 1), or x[..., None]"), ((64, 48, 3), "one image in colour"),
+    ((10, 8, 8, 8), "volumes")])
+def test_axes_that_are_hardly_in_order_are_refused(shape, words, tmp_path):
     np.save(tmp_path / "x.npy", np.zeros(shape, np.uint8) + np.uint8(255))
-    with pytest.raises(ValueError, match=rf"do not come last.*x.transpose\({words}\)"):
+    with pytest.raises(ValueError, match=re.escape(words)):
         load_images(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("shape", [(20, 8, 8), (8, 8, 8), (20, 8, 6), (20, 8, 8, 13), (20, 3, 3, 3), (20, 8, 6, 2)])
+def test_axes_that_are_in_order(shape, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(shape, np.uint8) + np.uint8(255))
+    assert load_images(tmp_path / "x.npy")[0].shape == shape
 
 
 def test_whole_numbers_are_bytes_black_and_white_or_refused(blobs, tmp_path):
@@ -315,7 +347,7 @@ def test_the_test_set_in_an_npz_is_the_test_set(names, blobs, tmp_path):
     np.testing.assert_array_equal(data.train, blobs[:9])
     np.testing.assert_array_equal(data.test, blobs[9:])
     np.testing.assert_array_equal(data.test_labels, [0, 1, 2])
-    assert f"{names[2]} is the test set" in data.said and "not used: val_images" in data.said
+    assert f"in {names[2]}" in data.said and "not used: 'val_images'" in data.said
 
 
 def test_arrays_by_name(blobs, tmp_path):
@@ -423,7 +455,7 @@ def test_labels_of_idx_files_are_coded_together(blobs, tmp_path):
 @pytest.mark.parametrize("train, test", [
     (lambda x: x.astype(float), lambda x: x / 2), (lambda x: x / 255, lambda x: x / 2),
     (lambda x: x, lambda x: x / 255), (lambda x: x, lambda x: x > 99), (lambda x: x, lambda x: 1 * (x > 99)),
-    (lambda x: x / 255 - 0.5, lambda x: x + 0.5)])
+    (lambda x: x / 255 - 0.5, lambda x: x + 0.5), (lambda x: x / 255, lambda x: x / 127.5 - 1)])
 def test_sets_that_are_scaled_apart_are_refused(train, test, blobs, tmp_path):
     np.savez(tmp_path / "k.npz", x_train=train(blobs), x_test=test(blobs))
     with pytest.raises(ValueError, match="array 'x_train', holds .* and .* training and test images on one scale"):
@@ -443,6 +475,25 @@ def test_sets_of_one_scale_may_be_saved_in_two_ways(train, test, blobs, tmp_path
     assert data.train.dtype == data.test.dtype and 0 < data.test.max() <= data.train.max()
 
 
+def test_options_are_those_of_the_training_set(blobs, tmp_path):
+    """One that has no effect on the test set is passed over there."""
+    np.savez(tmp_path / "a.npz", mine=blobs, other=blobs[:2])
+    np.save(tmp_path / "b.npy", blobs[:3])
+    np.savez(tmp_path / "c.npz", x_test=blobs[:4], y_test=np.arange(4))
+    assert len(load_dataset(tmp_path / "a.npz", array="mine", test=tmp_path / "b.npy").test) == 3
+    assert len(load_dataset(tmp_path / "a.npz", array="mine", test=tmp_path / "c.npz").test) == 4
+    save_pictures(tmp_path / "f", blobs)
+    np.save(tmp_path / "d.npy", blobs[:, :6])
+    assert len(load_dataset(tmp_path / "f", size=6, test=tmp_path / "d.npy").test) == 12
+
+
+def test_one_hot_labels_beside_others_are_not_joined(blobs, tmp_path):
+    y = np.arange(12) % 3
+    np.savez(tmp_path / "k.npz", x_train=blobs, y_train=y + 1, x_test=blobs, y_test=np.eye(3)[y])
+    data = load_dataset(tmp_path / "k.npz")
+    assert data.train_labels is None and "one is one-hot and the other is not" in data.said
+
+
 def test_pictures_laid_on_different_grounds_are_refused(blobs, tmp_path):
     for name, ink in (("a", 0), ("b", 255)):
         drawings = np.full((*blobs.shape, 4), ink, np.uint8)
@@ -457,7 +508,7 @@ def test_what_was_done_to_the_test_set_is_said(blobs, tmp_path):
     save_pictures(tmp_path / "b", np.stack([blobs, blobs // 2, 255 - blobs], axis=3))
     (tmp_path / "b" / "x.txt").write_bytes(b"")
     line = load_dataset(tmp_path / "a", test=tmp_path / "b").said
-    assert "12 more to test on (12 in colour, turned to grey" in line and "1 other file skipped)" in line
+    assert "12 more to test on (12 in colour, turned to grey" in line and "1 other file (1 of .txt) skipped)" in line
 
 
 def test_classes_of_an_own_test_set_have_the_same_names(blobs, tmp_path):
@@ -466,15 +517,25 @@ def test_classes_of_an_own_test_set_have_the_same_names(blobs, tmp_path):
             save_pictures(tmp_path / folder / name, blobs[:4])
     data = load_dataset(tmp_path / "a", test=tmp_path / "b")
     np.testing.assert_array_equal(data.test_labels, [0] * 4 + [2] * 4)
+    save_pictures(tmp_path / "c" / "dog", blobs)    # a class, and not a shelf
+    np.testing.assert_array_equal(load_dataset(tmp_path / "a", test=tmp_path / "c").test_labels, [1] * 12)
+    save_pictures(tmp_path / "d" / "DOG", blobs)
+    save_pictures(tmp_path / "d" / "cat", blobs)
+    assert "1 class that only they have: 'DOG'" in load_dataset(tmp_path / "a", test=tmp_path / "d").said
 
 
-def test_a_test_file_with_two_sets_is_refused_and_an_own_test_set_that_is_not_used_is_said(blobs, tmp_path):
-    np.savez(tmp_path / "k.npz", x_train=blobs, x_test=blobs)
+def test_a_file_of_two_sets_beside_an_own_test_set(blobs, tmp_path):
+    np.savez(tmp_path / "k.npz", x_train=blobs, x_test=blobs[:5])
     np.save(tmp_path / "x.npy", blobs)
+    data = load_dataset(tmp_path / "x.npy", test=tmp_path / "k.npz")
+    np.testing.assert_array_equal(data.test, blobs[:5])
+    assert "not used: 'x_train'" in data.said
+    for name in ("train", "test"):
+        save_pictures(tmp_path / "f" / name, blobs)
     with pytest.raises(ValueError, match="holds a training set and a test set"):
-        load_dataset(tmp_path / "x.npy", test=tmp_path / "k.npz")
+        load_dataset(tmp_path / "x.npy", test=tmp_path / "f")
     data = load_dataset(tmp_path / "k.npz", test=tmp_path / "x.npy")
-    assert "its own 12 test images are not used" in data.said
+    assert "its own 5 test images are not used" in data.said and "x_test" not in data.said
 
 
 def test_an_empty_path_is_not_this_folder(blobs, tmp_path, monkeypatch):
@@ -491,6 +552,7 @@ def test_an_empty_path_is_not_this_folder(blobs, tmp_path, monkeypatch):
     (pickle.dumps([1]), "a pickle.*pickle.load"), (b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5.*h5py"),
     (b"PAR1" + bytes(99), "Parquet.*read_parquet"), (b"MATLAB 5.0 MAT-file" + bytes(99), "MATLAB.*loadmat"),
     (b"\x89PNG\r\n\x1a\n", "one picture .PNG.*name its folder"), (bytes(257) + b"ustar" + bytes(99), "tar"),
+    (b"", "is empty"), (b'{"a": 1}', "JSON"), (bytes(128) + b"DICM", "DICOM"), (bytes(4) + b"ftypheic", "HEIC"),
     (b"BZh9", "bzip2"), (gzip.compress(b"label,a\n"), "gzip")],
     ids=lambda value: value if isinstance(value, str) else "")    # gzip writes the time into its bytes
 def test_other_formats_are_named_with_the_way_out(content, words, tmp_path):

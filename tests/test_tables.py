@@ -50,9 +50,9 @@ def test_counts_in_a_table_are_not_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("text, words", [
-    ("", "is empty"), ("a,b\n", "no rows"), ("1,2\n3", "1 cells in row 2, but 2 columns"),
+    ("", "is empty"), ("a,b\n", "no rows"), ("1,2\n3", "1 cell in row 2, but 2 columns"),
     ("a,b\n1,\n", "no value in row 1, column 'b'"), ("a,b\n1,NA\n", "no value in row 1, column 'b'"),
-    ("a,b\n1,red\n", "'red' in row 1, column 'b'.*--label-array 'b'"), ("only\n1\n", "1 columns"),
+    ("a,b\n1,red\n", "'red' in row 1, column 'b'.*--label-array 'b'"), ("only\n1\n", "1 column;"),
     ("a,b\n1,inf\n", "inf in row 1, column 'b'"),
     ("hello, world\n", "no rows"), ("a,b\n1,é\xff".encode("latin-1"), "UTF-8")])
 def test_tables_that_do_not_fit_are_refused(text, words, tmp_path):
@@ -146,6 +146,14 @@ def test_measurements_called_target_are_numbers(tmp_path):
     assert load_images(path, label_array="target")[1].max() == 29
 
 
+def test_many_classes_are_classes(square, tmp_path):
+    path = write_csv(tmp_path / "t.csv", [[i / 7, i % 25] for i in range(60)], ["a", "label"])
+    assert "25 classes" in said(path)
+    path = write_csv(tmp_path / "l.csv", [[i, *row] for i, row in enumerate(square)],
+                     ["target", *(f"pixel{i}" for i in range(64))])
+    assert "12 images 8 x 8" in said(path) and "12 classes" in said(path)
+
+
 def test_the_column_of_labels_is_named(tmp_path):
     path = write_csv(tmp_path / "t.csv", [[i, "ab"[i % 2]] for i in range(9)], ["a", "class"])
     assert "labels from column 'class'" in said(path)
@@ -162,14 +170,68 @@ def test_columns_that_cannot_be_told_apart_are_refused(names, words, tmp_path):
 def test_labels_as_they_are_written(tmp_path):
     path = write_csv(tmp_path / "t.csv", [[i, ("01", "1")[i % 2]] for i in range(8)], ["a", "label"])
     assert read(path, Reading()).classes == ("01", "1")
-    path = write_csv(tmp_path / "t.csv", [[i, ("cat", "")[i % 2]] for i in range(8)], ["a", "label"])
-    assert load_images(path)[1] is None and "column 'label' has no label for image 2" in said(path)
+    for nothing in ("", "NA", "nan", "None", "?", "#N/A"):
+        path = write_csv(tmp_path / "t.csv", [[i, ("cat", nothing)[i % 2]] for i in range(8)], ["a", "label"])
+        assert load_images(path)[1] is None and "column 'label' has no label in row 2" in said(path)
+    path = write_csv(tmp_path / "t.csv", [[("#ff0000", "red")[i % 2], i] for i in range(8)], ["label", "a"])
+    assert read(path, Reading()).classes == ("#ff0000", "red")
     path = write_csv(tmp_path / "t.csv", [[i, "x\1y"[i % 3]] for i in range(9)], ["a\1", "label"])
     contents = read(path, Reading())
     assert contents.columns == ("a\N{REPLACEMENT CHARACTER}",) and "\N{REPLACEMENT CHARACTER}" in contents.classes
 
 
 # Lines
+
+@pytest.mark.parametrize("text, names", [
+    ("#,a,b\n0,1.5,2\n1,2.5,2\n", "a b"), ("# by me\n# a,b,label\n1,2,0\n3,4,1\n", "a b"),
+    ("a,b\n1,1,2\n2,3,4\n", "a b"), ("a,b,\n1,2,\n3,4,\n", "a b"), ("sep=\t\na\tb\n1\t2\n", "a b"),
+    ("Unnamed: 0.1,Unnamed: 0,a,b\n0,0,1.5,2\n1,1,2.5,2\n", "a b"), ("a,b,id\n1.5,1,7\n2,1,9\n", "a b"),
+    ("country,2019,2020\nfr,1,2\nde,3,4\n", "2019 2020"), ('"a, x";"b, y"\n1;2\n3;4\n', "a, x b, y")])
+def test_names_wherever_they_stand(text, names, tmp_path):
+    (tmp_path / "t.csv").write_text(text)
+    asked = "country" if "country" in text else None
+    assert " ".join(read(tmp_path / "t.csv", Reading(label_array=asked)).columns) == names
+
+
+@pytest.mark.parametrize("text, words", [
+    ("0,1\n1,3\n2,5\n", "may be data or name the columns"), ("0,1,2\n1,1,2\n2,5,9\n", "may be data or name"),
+    (",".join(map(str, range(1, 10))) + "\n" + ",".join(map(str, range(2, 20, 2))) + "\n", "may be data or name"),
+    ("400.5,402.5,404.5\n" + "0.1,0.2,0.3\n0.2,0.1,0.1\n0.3,0.3,0.2\n0.2,0.2,0.4\n", "far from all others"),
+    ("2019,2020,2021\n" + "5,7,9\n6,7,8\n1,4,5\n3,3,9\n", "far from all others"),
+    ('a,b,label\n1,2,x\n3,4,"y\n5,6,z\n7,8,x\n', "cannot be read as a table"),
+    ('a,b,label\n1,2,x\n3,4,"y\n5,6,z"\n7,8,x\n', "line break in a cell of row 2"),
+    ("a,b\n1,2020_01\n", "'2020_01' in row 1, column 'b'"), ('a,b\n1,"1,234"\n', "write thousands without a comma"),
+    ('a,b\n1,"1,234.5"\n', "write thousands without a comma"), ("a;b\n1;2,5\n", "replace the decimal commas"),
+    ("1,5;2,5;3,2\n0,5;1,5;2,2\n", "replace the decimal commas"), ("a,b\n#N/A,2\n", "no value in row 1, column 'a'")])
+def test_lines_that_may_be_two_things_are_refused(text, words, tmp_path):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        load_images(tmp_path / "t.csv")
+
+
+def test_excels_unicode_text(tmp_path):
+    text = "größe\tb\n" + "".join(f"{i / 7}\t{i}\n" for i in range(9))
+    (tmp_path / "t.txt").write_text(text, encoding="utf-16")
+    assert read(tmp_path / "t.txt", Reading()).columns == ("größe", "b")
+    for encoding in ("latin-1", "utf-16-le"):
+        (tmp_path / "t.txt").write_text(text, encoding=encoding)
+        with pytest.raises(ValueError, match="UTF-8|UTF-16 without a mark"):
+            load_images(tmp_path / "t.txt")
+
+
+def test_numbers_that_float32_merges_are_said(tmp_path):
+    path = write_csv(tmp_path / "t.csv", [[i / 7, 1600000000 + i] for i in range(9)], ["a", "time"])
+    assert "numbers in 'time' are so large that float32 makes some of them equal" in said(path)
+
+
+def test_pixels_from_0_to_16_are_refused_with_two_ways_out(square, tmp_path):
+    names = [f"pixel{i}" for i in range(64)]
+    path = write_csv(tmp_path / "p.csv", square // 16, names)
+    with pytest.raises(ValueError, match="divide by 15 .* names of their own for a table"):
+        load_images(path)
+    assert load_images(write_csv(tmp_path / "p.csv", square // 16 / 15, names))[0].shape == (12, 8, 8)
+    assert load_images(write_csv(tmp_path / "p.csv", square // 16, [f"f{i}" for i in range(64)]))[0].shape == (12, 64)
+
 
 @pytest.mark.parametrize("start", ["\n\n", "# made by hand, on a Monday, at noon\n", "sep=,\n", "\ufeff", " , \n"])
 def test_what_stands_above_the_names(start, tmp_path):
@@ -191,6 +253,8 @@ def test_first_rows_of_whole_numbers_are_data(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("1,2,3\n2,9,4\n" * 5)
     assert len(load_images(path)[0]) == 10
+    path.write_text("0,0\n1,2\n" * 5)
+    assert len(load_images(path)[0]) == 10
 
 
 # A table and its test set
@@ -201,8 +265,20 @@ def test_rows_numbered_in_the_training_set_alone(tmp_path):
     data = load_dataset(train, test=test)
     assert data.columns == ("a", "b") and data.test.shape == (3, 2)
     other = write_csv(tmp_path / "c.csv", [[i / 2, 3 - i] for i in range(9)], ["a", "c"])
-    with pytest.raises(ValueError, match="has other columns than"):
+    with pytest.raises(ValueError, match="has other columns than .*: it lacks 'b'"):
         load_dataset(train, test=other)
+    odd = write_csv(tmp_path / "d.csv", [[1, i / 2, 3 - i] for i in range(9)], ["id", "a", "b"])    # not unique here
+    assert load_dataset(train, test=odd).columns == ("a", "b")
+
+
+def test_a_test_table_without_the_label(square, tmp_path):
+    names = [f"pixel{i}" for i in range(64)]
+    train = write_csv(tmp_path / "a.csv", [[i % 3, *row] for i, row in enumerate(square)], ["kind", *names])
+    test = write_csv(tmp_path / "b.csv", square, names)
+    data = load_dataset(train, test=test, label_array="kind")
+    assert data.train_labels is not None and data.test_labels is None and data.test.shape == (12, 8, 8)
+    letters = write_csv(tmp_path / "c.csv", [[i % 12, *row] for i, row in enumerate(square)], ["label", *names])
+    assert load_dataset(letters, test=letters).test_labels.max() == 11
 
 
 def test_labels_of_both_are_coded_together(tmp_path):

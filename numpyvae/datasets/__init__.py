@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from ..arguments import PICTURE_SIZE, SEED, TEXT, checked, shown
-from .contents import Contents, Reading, looks_like_pictures
+from .contents import Contents, Reading, looks_like_pictures, readable
 from .files import load_images, read
 from .idx import read_idx
 from .mnist import mnist, name_of_files
@@ -77,13 +77,14 @@ def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] 
         raise FileNotFoundError(f"--data is {data!r}, which is neither a file nor a folder; expected 'strokes', "
                                 "'mnist', or the path of a .npy, .npz, IDX or .csv file or of a folder of images")
     contents = read(data, how, test)
-    said = f"{data}: {contents.described()}"
+    said = f"{readable(data)}: {contents.described()}"
     if contents.test is None:
         contents, held = _split(contents, data, seed)
         said += f"; {held} of them held out to test on"
     own = contents.test
     assert own is not None
-    return DataSet(pathlib.Path(os.path.abspath(data)).name, contents.images, own.images, contents.labels, own.labels,
+    name = readable(pathlib.Path(os.path.abspath(data)).name)
+    return DataSet(name, contents.images, own.images, contents.labels, own.labels,
                    classes=contents.classes, columns=contents.columns, said=said)
 
 
@@ -91,7 +92,9 @@ def _split(contents: Contents, data: str, seed: int) -> tuple[Contents, int]:
     """One image in ten, chosen by the seed, becomes the test set."""
     n = len(contents.images)
     if n < 2:
-        raise ValueError(f"{data} holds {n} image; expected at least 2, one to train on and one to test on")
+        notes = f" ({'; '.join(contents.notes)})" * bool(contents.notes)
+        raise ValueError(f"{data} holds {n} {'image' if contents.columns is None else 'row'}{notes}; expected at least "
+                         "2, one to train on and one to test on")
     order = np.random.default_rng(seed).permutation(n)
     n_test = max(1, n // HELD_OUT)
     parts = [dataclasses.replace(contents, images=contents.images[rows],

@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
-from typing import Any
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +15,9 @@ from ..arguments import shown
 Array = np.ndarray
 
 EXPECTED = "expected a .npy, .npz, IDX or .csv file, or a folder or a zip file of pictures"
-SMALLEST_SQUARE = 49    # floats in a row that may be a picture, and not a table's: 7 x 7
+SMALLEST_SQUARE = 49    # numbers in a row that may be a picture, and not a table's: 7 x 7
+SMALLEST_OF_BYTES = 16
+MOST_SHOWN = 40         # letters of a name in a sentence
 
 
 def called(option: str) -> str:
@@ -29,13 +34,21 @@ class Reading:
     array: str | None = None
     label_array: str | None = None
     transpose: bool = False
+    of_test: bool = False    # a test set, whose training set the options are for: one without effect is passed over
 
     def refuse_others(self, kind: str, *taken: str) -> None:
         """Raises ValueError for an option that has no effect on data of this kind."""
         for field in dataclasses.fields(self):
-            if field.name not in taken and getattr(self, field.name) != field.default:
+            if not self.of_test and field.name not in taken and getattr(self, field.name) != field.default:
                 raise ValueError(f"{called(field.name)} is {shown(getattr(self, field.name))}, which has no effect on "
                                  f"{kind}; expected none")
+
+
+class Roles(NamedTuple):
+    """Which of a table's columns is the label, and which are no measurements."""
+
+    label: str | None
+    left_out: tuple[str, ...]
 
 
 @dataclasses.dataclass
@@ -47,6 +60,7 @@ class Part:
     labels     : of any kind, or None
     label_name : where the labels come from
     columns    : the names of a table's columns; None for images
+    roles      : the roles of the other columns; None for images
     ground     : what transparent pictures were laid on, "white" or "black"; "" where there are none
     notes      : what was done in reading it, or left out, in words
     """
@@ -56,6 +70,7 @@ class Part:
     labels: Array | None = None
     label_name: str = ""
     columns: tuple[str, ...] | None = None
+    roles: Roles | None = None
     ground: str = ""
     notes: list[str] = dataclasses.field(default_factory=list)
 
@@ -86,20 +101,47 @@ class Contents:
             more = [note for note in self.test.notes if note not in self.notes]
             if self.test.labels is None and self.labels is not None:
                 more.append("no labels")
+            if self.test.labels is not None and self.labels is not None:
+                new = sorted(set(self.test.labels.tolist()) - set(self.labels.tolist()))
+                if new:
+                    more.append(f"{counted(len(new), 'class', 'classes')} that only they have: "
+                                f"{listed([self._name(i) for i in new])}")
             if self.images.dtype != np.uint8 and numbers(self.test.images) != numbers(self.images):
                 more.insert(0, numbers(self.test.images))
             parts.append(f"{len(self.test.images):,} more to test on" + (f" ({', '.join(more)})" if more else ""))
         return "; ".join(map(readable, parts))
 
+    def _name(self, label: int) -> str:
+        return self.classes[label] if self.classes else str(label)
+
     def _described_labels(self) -> str:
         if self.labels is None:
             return "no labels"
         there = np.unique(self.labels).tolist()
-        n = f"{len(there)} class{'es' * (len(there) > 1)}"
+        n = counted(len(there), "class", "classes")
         if self.classes is None and there == list(range(len(there))):
             return n
-        names = [self.classes[i] if self.classes else str(i) for i in there]
-        return f"{n} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+        names = [self._name(i)[:MOST_SHOWN] for i in there]
+        return f"{n} ({', '.join(names[:5])}{', ...' * (len(names) > 5)})"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """1 row, 2 rows."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names, in a message."""
+    more = f", and {len(names) - 6:,} more" * (len(names) > 6)
+    return ", ".join(repr(name[:MOST_SHOWN]) for name in names[:6]) + more
+
+
+def not_there(option: str, asked: str, path: str | os.PathLike[str], kind: str, names: Sequence[str]) -> ValueError:
+    """The error for a name that a file does not hold."""
+    close = difflib.get_close_matches(asked.lower(), [name.lower() for name in names], 1, 0.5)
+    meant = f": did you mean {next(name for name in names if name.lower() == close[0])!r}?" if close else ""
+    return ValueError(f"{called(option)} is {shown(asked)}, but {path} holds {kind} {listed(names)}; expected "
+                      f"one of them{meant}")
 
 
 def readable(name: str) -> str:
@@ -118,12 +160,12 @@ def numbers(images: Array) -> str:
 def what(images: Array, columns: tuple[str, ...] | None) -> str:
     """How many, of which size and range."""
     if columns is not None or images.ndim == 2:
-        return f"{len(images):,} rows of {images.shape[1]} numbers, {numbers(images)}"
+        return f"{counted(len(images), 'row')} of {counted(images.shape[1], 'number')}, {numbers(images)}"
     if images.ndim > 4:
         return f"{len(images):,} arrays of {' x '.join(map(str, images.shape[1:]))} numbers, {numbers(images)}"
     channels = images.shape[3] if images.ndim == 4 else 1
     colours = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
-    return f"{len(images):,} images {images.shape[2]} x {images.shape[1]}, {colours}, {numbers(images)}"
+    return f"{counted(len(images), 'image')} {images.shape[2]} x {images.shape[1]}, {colours}, {numbers(images)}"
 
 
 def looks_like_pictures(images: Array) -> bool:
@@ -133,12 +175,14 @@ def looks_like_pictures(images: Array) -> bool:
     n = images.shape[1]
     if n != math.isqrt(n)**2:
         return False
-    return images.dtype == np.uint8 or (n >= SMALLEST_SQUARE and bool(images.min() >= 0 and images.max() <= 1))
+    if images.dtype == np.uint8:
+        return n >= SMALLEST_OF_BYTES
+    return n >= SMALLEST_SQUARE and bool(images.min() >= 0 and images.max() <= 1)
 
 
 def one_of_many(names: list[str], wanted: tuple[str, ...]) -> str | None:
-    """The first of the wanted names that is there, in upper or lower case."""
-    there: dict[str, Any] = {}
+    """The first of the wanted names that is there, in upper or lower case, with or without underscores."""
+    there: dict[str, str] = {}
     for name in names:
-        there.setdefault(name.lower(), name)
+        there.setdefault(name.lower().replace("_", ""), name)
     return next((there[name] for name in wanted if name in there), None)

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..arguments import shown
 from ..files.regular import one_line
-from .contents import SMALLEST_SQUARE, Contents, Part, Reading, called, numbers, readable
+from .contents import SMALLEST_SQUARE, Contents, Part, Reading, called, listed, numbers, readable
 
 Array = np.ndarray
 
+SMALLEST_SIDE = 8    # of pictures, for which we look whether their axes are in order
 DARKEST = 32    # whole numbers that never reach this are hardly bytes: as such they would be nearly black
 FAR = 10        # a test set that reaches so many times as far as the training set is scaled otherwise
 BLACK_AND_WHITE = "0 and 1 became 0 and 255, black and white"
@@ -27,9 +28,7 @@ def as_contents(parts: list[Part], how: Reading) -> Contents:
     _refuse_unlike(parts)
     sets = []
     for part in parts:
-        # Whole numbers in a table are counts or categories, not bytes.
-        images, notes = ((_as_float32(part.name, part.images), []) if part.columns is not None else
-                         as_images(part.name, part.images))
+        images, notes = (_as_table(part) if part.columns is not None else as_images(part.name, part.images))
         if images.ndim == 2:
             notes = [*notes, *_hint_of_colours(images)]
         if how.transpose:
@@ -48,7 +47,13 @@ def _refuse_unlike(parts: list[Part]) -> None:
         return
     train, test = parts
     if train.columns != test.columns:
-        raise ValueError(f"{test.name} has other columns than {train.name}; expected the same, in the same order")
+        columns, others = list(train.columns or ()), list(test.columns or ())
+        missing = [name for name in columns if name not in others]
+        more = [name for name in others if name not in columns]
+        differs = (f"lacks {listed(missing)}" if missing else f"has also {listed(more)}" if more else
+                   "has them in another order")
+        raise ValueError(f"{test.name} has other columns than {train.name}: it {differs}; expected the same, in the "
+                         "same order")
     if train.images.shape[1:] != test.images.shape[1:]:
         raise ValueError(f"{train.name} has shape {train.images.shape} and {test.name} {test.images.shape}; expected "
                          "training and test images of the same size")
@@ -63,6 +68,8 @@ def _refuse_other_scale(parts: list[Part], sets: list[Contents]) -> None:
     low, high = ([float(one.images.min()) for one in sets], [float(one.images.max()) for one in sets])
     width = min(high[i] - low[i] for i in (0, 1))
     apart = max(abs(low[0] - low[1]), abs(high[0] - high[1])) > FAR * width > 0
+    for i in (0, 1):    # one of the two from black to white, the other also below black
+        apart |= -0.1 < low[i] < 0.1 and 0.9 < high[i] < 1.1 and low[1 - i] < -0.4
     if kinds[0] != kinds[1] or (apart and sets[0].images.dtype != np.uint8 and sets[0].columns is None):
         said = [f"{part.name} holds {part.images.dtype} {numbers(part.images)}" for part in parts]
         raise ValueError(f"{' and '.join(said)}; expected training and test images on one scale, of one kind")
@@ -84,7 +91,6 @@ def as_images(name: str, array: Array) -> tuple[Array, list[str]]:
     """
     if array.ndim < 2 or array.size == 0:
         raise ValueError(f"{name} holds an array of shape {array.shape}; expected (N, ...) with at least one image")
-    _refuse_other_axes(name, array.shape)
     if array.dtype.kind == "f":
         return _from_floats(name, array)
     if array.dtype.kind == "b":
@@ -102,15 +108,24 @@ def as_images(name: str, array: Array) -> tuple[Array, list[str]]:
     return np.ascontiguousarray(array, np.uint8), []
 
 
-def _refuse_other_axes(name: str, shape: tuple[int, ...]) -> None:
-    """Colours come last here; elsewhere they come first, or the images do."""
-    if len(shape) != 4 or shape[3] in (1, 3):
-        return
-    axes = ("0, 2, 3, 1" if shape[1] in (1, 3) else
-            "3, 0, 1, 2" if shape[2] in (1, 3) and shape[0] == shape[1] else None)
+def refuse_other_axes(name: str, shape: tuple[int, ...]) -> None:
+    """The images come first here, and colours last; elsewhere it is the other way round.  Raises ValueError."""
+    axes = None
+    if len(shape) == 3:
+        if shape[2] in (3, 4) and shape[1] >= SMALLEST_SIDE:
+            raise ValueError(f"{name} has shape {shape}, which looks like one image in colour; expected many, (N, "
+                             "height, width, channels): save several, or one as x[None]")
+        axes = "2, 0, 1" if shape[0] == shape[1] != shape[2] and shape[1] >= SMALLEST_SIDE else None
+    elif len(shape) == 4 and shape[3] > 4:
+        _, a, b, c = shape
+        if a == b == c:
+            raise ValueError(f"{name} has shape {shape}, which looks like volumes; expected images (N, height, width, "
+                             "channels), or rows of numbers: save x.reshape(len(x), -1)")
+        axes = ("3, 0, 1, 2" if b in (1, 3) and shape[0] == a else "0, 2, 3, 1" if b == c or a in (1, 3) else None)
     if axes is not None:
-        raise ValueError(f"{name} has shape {shape}, in which the colours do not come last; expected (N, height, "
-                         f"width, channels): save x.transpose({axes})")
+        raise ValueError(f"{name} has shape {shape}, in which the axes are hardly (N, height, width"
+                         f"{', channels' * (len(shape) == 4)}); expected them in this order: save "
+                         f"x.transpose({axes})" + (", or x[..., None] if they are right" if len(shape) == 3 else ""))
 
 
 def _as_floats(low: int, high: int) -> str:
@@ -135,6 +150,16 @@ def _hint_of_colours(rows: Array) -> list[str]:
     if n != 3 * side**2 or side**2 < SMALLEST_SQUARE or rows.min() < 0 or rows.max() > 255:
         return []
     return [f"if the {n:,} numbers of a row are the colours of pixels, save them as (N, {side}, {side}, 3)"]
+
+
+def _as_table(part: Part) -> tuple[Array, list[str]]:
+    """float32: whole numbers in a table are counts or categories, not bytes."""
+    rows = _as_float32(part.name, part.images)
+    large = np.flatnonzero(np.abs(part.images).max(axis=0) >= 2**24)    # where float32 no longer has every whole number
+    merged = [name for name, i in zip(np.array(part.columns)[large].tolist(), large)
+              if len(np.unique(rows[:, i])) < len(np.unique(part.images[:, i]))]
+    return rows, [f"numbers in {listed(merged)} are so large that float32 makes some of them equal: subtract their mean"
+                  ] * bool(merged)
 
 
 def _as_float32(name: str, array: Array) -> Array:
@@ -181,16 +206,18 @@ def as_labels(*parts: tuple[str, Array, int]) -> tuple[list[Array], tuple[str, .
     """
     name = parts[0][0]
     flat, notes = _numbers_of_text([_flat(*part) for part in parts]), []
-    if any(np.ndim(labels) == 2 and np.shape(labels)[1] > 1 for _, labels, _ in parts):
+    one_hot = {labels.ndim == 2 and labels.shape[1] > 1 for _, labels, _ in parts}
+    if len(one_hot) == 2:
+        raise ValueError(f"of {name} and {parts[1][0]} one is one-hot and the other is not; expected the same")
+    if one_hot == {True}:
         notes.append(f"{name} were one-hot")
-    if len({labels.dtype.kind in "US" for labels in flat}) == 2:
+    if len({labels.dtype.kind == "U" for labels in flat}) == 2:
         raise ValueError(f"{name} and {parts[1][0]} are of different kinds, names and numbers; expected the same")
     values, classes = np.unique(np.concatenate(flat), return_inverse=True)
     if values.dtype.kind in "iu" and values[0] >= 0 and values[-1] < max(2 * len(values), 10):
         return [labels.astype(np.int64) for labels in flat], None, notes
-    names = tuple(readable(value.decode("latin-1") if isinstance(value, bytes) else str(value))
-                  for value in values.tolist())
-    if values.dtype.kind not in "US":
+    names = tuple(readable(str(value)) for value in values.tolist())
+    if values.dtype.kind != "U":
         notes.append(f"{name} {names[0]} to {names[-1]} became classes 0 to {len(names) - 1}")
     ends = np.cumsum([len(labels) for labels in flat])[:-1]
     return [part.astype(np.int64) for part in np.split(classes, ends)], names, notes
@@ -198,7 +225,8 @@ def as_labels(*parts: tuple[str, Array, int]) -> tuple[list[Array], tuple[str, .
 
 def _flat(name: str, labels: Array, n: int) -> Array:
     """One label for each of n images, as a whole number, a truth value or text."""
-    labels = np.asarray(labels)
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
     if labels.shape == (n, 1):
         labels = labels[:, 0]
     if (labels.ndim == 2 and len(labels) == n and labels.dtype.kind in "biuf"
@@ -212,10 +240,10 @@ def _flat(name: str, labels: Array, n: int) -> Array:
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "u" and labels.max() < 2**63:    # NumPy joins uint64 and int64 as floats
         labels = labels.astype(np.int64)
-    if labels.dtype.kind not in "biuUS":
+    if labels.dtype.kind not in "biuU":
         raise ValueError(f"{name} are {shown(labels)}; expected whole numbers or names")
-    if labels.dtype.kind in "US" and (labels == labels.dtype.type()).any():
-        raise ValueError(f"{name} has no label for image {int((labels == labels.dtype.type()).argmax()) + 1:,}")
+    if labels.dtype.kind == "U" and (labels == "").any():
+        raise ValueError(f"{name} has no label in row {int((labels == '').argmax()) + 1:,}")
     return labels
 
 
@@ -224,6 +252,8 @@ def _numbers_of_text(parts: list[Array]) -> list[Array]:
     if any(part.dtype.kind != "U" for part in parts):
         return parts
     texts = np.unique(np.concatenate(parts))
+    if any("_" in text for text in texts):    # which Python takes in a number
+        return parts
     try:
         found = texts.astype(np.float64)
     except ValueError:

@@ -1,6 +1,7 @@
 """A user's own images or tables: which reader a file or a folder is for."""
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import itertools
 import os
@@ -14,18 +15,18 @@ import numpy as np
 from ..arguments import PICTURE_SIZE, TEXT, checked, shown
 from ..files.npz import NPY_MAGIC, open_npz, read_npy
 from ..files.regular import one_line, open_file
-from .contents import Contents, Part, Reading, called, one_of_many
-from .conversion import as_contents
+from .contents import EXPECTED, Contents, Part, Reading, listed, not_there, one_of_many
+from .conversion import as_contents, refuse_other_axes
 from .foreign import name_it, name_zip
 from .idx import GZIP_MAGIC, read_idx
 from .pictures import is_picture, read_folder, read_zip
 from .tables import read_table
 
 ZIP_MAGIC = b"PK\x03\x04"
-# In an .npz file, in any case of letters: what is learned from, and what is held out.
-IMAGES = ("images", "x_train", "train_images", "x", "data", "imgs")
-LABELS = ("labels", "y_train", "train_labels", "y", "targets")
-TEST_IMAGES, TEST_LABELS = ("x_test", "test_images"), ("y_test", "test_labels")
+# In an .npz file, in any case of letters and without underscores: what is learned from, and what is held out.
+IMAGES = ("images", "xtrain", "trainx", "trainimages", "x", "data", "imgs", "image")
+LABELS = ("labels", "ytrain", "trainy", "trainlabels", "y", "targets", "target", "label", "class", "classes")
+TEST_IMAGES, TEST_LABELS = ("xtest", "testx", "testimages"), ("ytest", "testy", "testlabels")
 CHECK_THE_PATH = "check the path of the images, or save them again"
 # As MNIST's own page has them, and as some unpack them.
 IDX_IMAGES, IDX_LABELS = ("images-idx3-ubyte", "images.idx3-ubyte"), ("labels-idx1-ubyte", "labels.idx1-ubyte")
@@ -61,7 +62,7 @@ def read(path: str | os.PathLike[str], how: Reading, test: str | os.PathLike[str
     """All that load_images reads, with the test set of the data or in `test`, and how it was read."""
     parts = _read(path, how, "data")
     if test is not None:
-        own = _read(test, how, "test (--test)")
+        own = _read(test, dataclasses.replace(how, of_test=True), "test (--test)", parts[0])
         if len(own) == 2:
             raise ValueError(f"test (--test) is {shown(os.fspath(test))}, which holds a training set and a test set; "
                              "expected the test images alone")
@@ -73,29 +74,36 @@ def read(path: str | os.PathLike[str], how: Reading, test: str | os.PathLike[str
     return contents
 
 
-def _read(path: str | os.PathLike[str], how: Reading, argument: str) -> list[Part]:
-    """The training set, and the test set if there is one beside it."""
+def _read(path: str | os.PathLike[str], how: Reading, argument: str, like: Part | None = None) -> list[Part]:
+    """The training set, and the test set if there is one beside it.
+
+    argument : what messages call the path
+    like     : the training set, if the path is that of its test set
+    """
     if not os.fspath(path):
         raise ValueError(f"{argument} is ''; expected the path of a file or a folder")
     path = pathlib.Path(path)
     if os.path.isdir(path):    # unlike Path.is_dir, False rather than an error for a name that is too long
-        return _read_idx_folder(path, how) if _idx_files(path) else read_folder(path, how)
+        return _read_idx_folder(path, how) if _idx_files(path) else read_folder(path, how, like)
     with open_file(path, CHECK_THE_PATH) as file:
         start = file.read(START)
         file.seek(0)
         if start.startswith(NPY_MAGIC):
             how.refuse_others("an .npy file", "transpose")
-            return [Part(str(path), read_npy(file, path.stat().st_size, str(path)))]
+            return [_part(str(path), read_npy(file, path.stat().st_size, str(path)))]
     if start.startswith(ZIP_MAGIC):
-        return _read_zip(path, how)
+        return _read_zip(path, how, like)
+    if not start:
+        raise ValueError(f"{path} is empty; {EXPECTED}")
+    if start[:2] != GZIP_MAGIC:    # which IDX files may have, too
+        name_it(path, start)
     if start[:2] in (b"\0\0", GZIP_MAGIC):
         how.refuse_others("an IDX file", "transpose")
         return [_read_idx_file(path, how, start)]
-    name_it(path, start)
-    return read_table(path, how)
+    return read_table(path, how, like)
 
 
-def _read_zip(path: pathlib.Path, how: Reading) -> list[Part]:
+def _read_zip(path: pathlib.Path, how: Reading, like: Part | None) -> list[Part]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -104,19 +112,27 @@ def _read_zip(path: pathlib.Path, how: Reading) -> list[Part]:
             UnicodeDecodeError) as error:    # names are UTF-8 if a flag says so
         raise ValueError(f"{path} is not a .npz file, or is damaged ({one_line(error)}); {CHECK_THE_PATH}") from error
     if any(map(is_picture, names)):
-        return read_zip(path, how)
+        return read_zip(path, how, like)
     how.refuse_others("an .npz file", "array", "label_array", "transpose")
     return _read_npz(path, how)
 
 
 # Arrays
 
+def _part(name: str, array: np.ndarray) -> Part:
+    refuse_other_axes(name, array.shape)
+    return Part(name, array)
+
+
 def _read_npz(path: pathlib.Path, how: Reading) -> list[Part]:
     with open_npz(path, CHECK_THE_PATH) as (names, load):
         chosen = _choose(path, names, how)
         parts = []
         for image_name, label_name in chosen:
-            parts.append(Part(f"{path}, array {image_name!r},", load(image_name), label_name=label_name or ""))
+            parts.append(_part(f"{path}, array {image_name!r},", load(image_name)))
+            parts[-1].label_name = label_name or ""
+            if len(parts) == 2:
+                parts[1].notes.append(f"in {image_name}")
             if label_name is not None:
                 try:
                     parts[-1].labels = load(label_name, kinds="fiubUS")
@@ -124,24 +140,26 @@ def _read_npz(path: pathlib.Path, how: Reading) -> list[Part]:
                     if how.label_array is not None:
                         raise
                     parts[-1].notes.append(f"labels not used: {one_line(error)}")
-        parts[0].notes += [f"{image_name} is the test set" for image_name, _ in chosen[1:]]
         unused = [name for name in names if name not in itertools.chain(*chosen)]
         if unused:
-            parts[0].notes.append("not used: " + ", ".join([*map(one_line, unused[:5]), *["..."][:len(unused[5:])]]))
+            parts[0].notes.append(f"not used: {listed(unused)}")
     return parts
 
 
 def _choose(path: pathlib.Path, names: list[str], how: Reading) -> list[tuple[str, str | None]]:
     """The names of the images and of their labels, of the training set and of a test set; what was asked for alone."""
+    if how.of_test:    # the names that were asked for are those of the training set
+        images, labels = one_of_many(names, TEST_IMAGES), one_of_many(names, TEST_LABELS)
+        how = Reading(array=how.array if how.array in names else images,
+                      label_array=how.label_array if how.label_array in names else labels)
     for option, asked in (("array", how.array), ("label_array", how.label_array)):
         if asked is not None and asked not in names:
-            raise ValueError(f"{called(option)} is {shown(asked)}, but {path} holds {shown(names)}; expected one of "
-                             "them")
+            raise not_there(option, asked, path, "the arrays", names)
     labels = how.label_array or (None if how.array else one_of_many(names, LABELS))
     others = [name for name in names if name != labels]
     images = how.array or one_of_many(names, IMAGES) or (others[0] if len(others) == 1 else None)
     if images is None:
-        raise ValueError(f"{path} holds {shown(names)}; expected an array called {' or '.join(map(repr, IMAGES))}: "
+        raise ValueError(f"{path} holds the arrays {listed(names)}; expected one called 'images', 'x_train' or 'x': "
                          "name yours with --array")
     test = _partner(images, names) or (None if how.array else one_of_many(names, TEST_IMAGES))
     if test is None:
@@ -211,5 +229,11 @@ def _read_idx_folder(folder: pathlib.Path, how: Reading) -> list[Part]:
     test = found.get(held_out + "t10k", found.get(held_out + "test"))
     if test is not None:
         parts.append(_read_idx_file(test, how))
-        parts[0].notes.append(f"{test.name} is the test set")
+        parts[1].notes.insert(0, f"in {test.name}")
+    known = {path.name for path in found.values()}
+    others = [path.name for path in sorted(folder.iterdir()) if path.is_file() and path.name not in known
+              and not path.name.startswith(".") and not any(ending in path.name for ending in IDX_LABELS)]
+    unused = [path.name for name, path in found.items() if name not in (sets[0], held_out + "t10k", held_out + "test")]
+    if unused + others:
+        parts[0].notes.append(f"not used: {listed(unused + others)}")
     return parts

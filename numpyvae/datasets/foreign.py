@@ -20,6 +20,9 @@ FORMATS = (
     (b"\x80\x05", "a pickle, which could run any program", "pickle.load(open(path, 'rb'))"),
     (b"\xd0\xcf\x11\xe0", "an old Excel file", "pandas.read_excel(path).to_numpy()"),
     (b"SIMPLE  =", "a FITS file", "astropy.io.fits.getdata(path)"),
+    (b"{", "a JSON file", "pandas.read_json(path).to_numpy()"),
+    (b"[", "a JSON file", "pandas.read_json(path).to_numpy()"),
+    (b"<", "an HTML or XML file", "pandas.read_html(path)[0].to_numpy()"),
     (b"SQLite format 3", "an SQLite database", "pandas.read_sql('SELECT ...', sqlite3.connect(path)).to_numpy()"))
 ARCHIVES = ((b"\x1f\x8b", "a gzip archive"), (b"BZh", "a bzip2 archive"), (b"\xfd7zXZ\0", "an xz archive"),
             (b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"Rar!", "a RAR archive"))
@@ -39,6 +42,10 @@ def name_it(path: os.PathLike[str], start: bytes) -> None:
     for magic, name in PICTURES:
         if start.startswith(magic):
             raise ValueError(f"{path} is one picture ({name}); expected a folder of pictures: name its folder")
+    if start[128:132] == b"DICM":
+        raise ValueError(f"{path} is a DICOM file; {EXPECTED}: {ADVICE.format('pydicom.dcmread(path).pixel_array')}")
+    if start[4:8] == b"ftyp":
+        raise ValueError(f"{path} is a HEIC picture or a video; expected a folder of pictures such as .png or .jpg")
     if start[257:262] == b"ustar":
         raise ValueError(f"{path} is a tar archive; expected a folder: unpack it with  tar -xf")
     for magic, name in ARCHIVES:

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -14,22 +15,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arguments import shown
 from ..files.npz import MAX_BYTES
 from ..files.regular import one_line, open_file
-from .contents import Part, Reading
+from .contents import Part, Reading, counted, listed
 from .conversion import DARKEST
 
 Array = np.ndarray
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm", ".jfif"}
 # The decoders that we let near a stranger's file; Pillow has more, one of which starts a program.
 DECODERS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "val", "valid": "val",
           "validation": "val"}
 # Folders beside pictures that hold something about them, rather than another class.
-NO_CLASSES = {"images", "image", "imgs", "img", "masks", "mask", "labels", "annotations", "labelled", "labeled",
-              "unlabelled", "unlabeled"}
+NO_CLASSES = ("images", "imgs", "masks", "labels", "annotations", "labelled", "labeled", "unlabelled", "unlabeled")
+# A set's folder: train, training_set, seg_train, trainA, test2.
+SET = re.compile(r"(?:.*[_\-. ])?(train|training|test|testing|val|valid|validation)"
+                 r"(?:[_\-. ]?(?:sets?|images?|imgs?|data|[ab]|\d+))?", re.IGNORECASE)
 ORIENTATION, TURNED = 0x0112, range(2, 9)    # EXIF's tag, and its values other than "as it is"
 OPAQUE = 128    # a difference in opacity that can be seen
 MAX_FILES = 2_000_000
@@ -39,10 +41,16 @@ PACKED = 1000         # pixels in a byte, which only an empty picture reaches
 SMALL = 2**20         # pixels that are always taken
 SAID = {"upright": "turned upright as their EXIF data say", "white": "transparent, laid on white",
         "black": "transparent, laid on black: on white they vanish", "16 bit": "of 16 bits a value, divided by 257",
+        "dark": "of them dark, below an eighth of white",
         "upper bits": "in colour of 16 bits a value, of which the upper 8 are read",
         "float": "of floats in [0, 1], multiplied by 255", "grey": "in colour, turned to grey (--colour keeps it)",
-        "first": "animations or several pages, of which the first was taken", "resized": "cropped in the middle and "
-        "resized"}
+        "first": "animations or several pages, of which the first was taken",
+        "resized": "cropped in the middle and resized"}
+READ_ALONE = ("idx3-ubyte", "idx3-ubyte.gz", ".npy", ".npz", ".csv")    # files that are no pictures, but are read
+
+
+class Unfit(Exception):
+    """A picture that is not damaged, but not of a kind that is read; what its name is put before."""
 
 
 class Entry(NamedTuple):
@@ -62,18 +70,21 @@ class Listing:
     n_irregular: int = 0    # broken links, links to what was read before, pipes and devices
 
 
-def read_folder(path: pathlib.Path, how: Reading) -> list[Part]:
-    """The pictures in a folder; its subfolders are the classes, or the sets train, val and test."""
+def read_folder(path: pathlib.Path, how: Reading, like: Part | None = None) -> list[Part]:
+    """The pictures in a folder; its subfolders are the classes, or the sets train, val and test.
+
+    like : the training set, if this is its test set: a folder called like one of its classes is one
+    """
     how.refuse_others("a folder of pictures", "colour", "size", "transpose")
-    return _read(str(path), _list_folder(path), how)
+    return _read(str(path), _list_folder(path), how, like)
 
 
-def read_zip(path: pathlib.Path, how: Reading) -> list[Part]:
+def read_zip(path: pathlib.Path, how: Reading, like: Part | None = None) -> list[Part]:
     """The same in a zip file, read one by one: nothing is unpacked to disk, and no name is used as a path."""
     how.refuse_others("a zip file of pictures", "colour", "size", "transpose")
     try:
         with open_file(path, "check the path") as file, zipfile.ZipFile(file) as archive:
-            return _read(str(path), _list_zip(path, archive), how)
+            return _read(str(path), _list_zip(path, archive), how, like)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is a damaged zip file ({one_line(error)}); get it again") from error
 
@@ -135,22 +146,23 @@ def _list_folder(path: pathlib.Path) -> Listing:
     return listing
 
 
-def _read(name: str, listing: Listing, how: Reading) -> list[Part]:
+def _read(name: str, listing: Listing, how: Reading, like: Part | None) -> list[Part]:
     visible = [entry for entry in listing.files if not _is_hidden(entry.parts)]
     pictures = [entry for entry in visible if is_picture(entry.parts[-1])]
     if not pictures:
-        kinds = collections.Counter(os.path.splitext(entry.parts[-1])[1].lower() or "no suffix" for entry in visible)
-        others = ", ".join(f"{n:,} of {one_line(kind)}" for kind, n in kinds.most_common(3))
-        found = f"no pictures, but files: {others}" if others else "no pictures"
-        raise ValueError(f"{name} holds {found}; expected files such as .png or .jpg, or subfolders of such files")
-    notes = [f"{n:,} {kind}{'s' * (n > 1)} skipped" for n, kind in (
-        (len(listing.files) - len(visible), "hidden file"), (len(visible) - len(pictures), "other file"),
-        (listing.n_irregular, "broken or repeated link")) if n]
+        raise _no_pictures(name, visible)
+    others = [entry for entry in visible if not is_picture(entry.parts[-1])]
+    notes = [f"{words} skipped" for n, words in (
+        (len(listing.files) - len(visible), counted(len(listing.files) - len(visible), "hidden file")),
+        (len(others), f"{counted(len(others), 'other file')} ({_kinds(others)})"),
+        (listing.n_irregular, counted(listing.n_irregular, "broken or repeated link"))) if n]
     empty = _without_pictures(listing.folders, pictures)
     if empty:
-        notes.append("no pictures in " + ", ".join([*map(one_line, empty[:3]), *["..."] * (len(empty) > 3)]))
-    sets, unused = _sets(name, pictures)
-    notes += unused
+        notes.append(f"no pictures in {listed(empty)}")
+    sets, of_sets = _sets(name, pictures, set() if like is None or like.labels is None else set(like.labels.tolist()))
+    deep = {entry.parts[0] for part in sets for entry in part if len(entry.parts) > 2}
+    if deep:
+        notes.append(f"the folders within {listed(sorted(deep))} are not told apart")
     if any(len(entry.parts) > 1 for part in sets for entry in part):
         _refuse_no_classes(name, sets)
     images, said, ground = _read_pictures(name, [entry for part in sets for entry in part], how)
@@ -158,7 +170,26 @@ def _read(name: str, listing: Listing, how: Reading) -> list[Part]:
     found_sets = [Part(name, images[end - len(part):end], _classes(name, part), "the folders' names", ground=ground)
                   for part, end in zip(sets, ends)]
     found_sets[0].notes = said + notes
+    for part, note in zip(found_sets[::-1], of_sets[::-1]):
+        part.notes.append(note)
     return found_sets
+
+
+def _kinds(entries: list[Entry]) -> str:
+    """The commonest suffixes of files, in words."""
+    suffixes = collections.Counter(os.path.splitext(entry.parts[-1])[1].lower() or "no suffix" for entry in entries)
+    return ", ".join(f"{n:,} of {one_line(kind)}" for kind, n in suffixes.most_common(3))
+
+
+def _no_pictures(name: str, entries: list[Entry]) -> ValueError:
+    """The error for a folder without pictures; it names a file in it that is read, or the folder of IDX files."""
+    found = f"no pictures, but files: {_kinds(entries)}" if entries else "no pictures"
+    error = f"{name} holds {found}; expected files such as .png or .jpg, or subfolders of such files"
+    for *folders, file in (entry.parts for entry in entries):
+        if file.endswith(READ_ALONE):
+            inner = "/".join(folders if "idx3-ubyte" in file else [*folders, file])
+            return ValueError(f"{error}: name {one_line(inner)!r} in it")
+    return ValueError(error)
 
 
 def _is_hidden(parts: tuple[str, ...]) -> bool:
@@ -172,26 +203,30 @@ def _without_pictures(folders: list[tuple[str, ...]], pictures: list[Entry]) -> 
             if folder not in full and folder[:-1] in full and not _is_hidden(folder)]
 
 
-def _sets(name: str, pictures: list[Entry]) -> tuple[list[list[Entry]], list[str]]:
-    """The training set, and the test set if there are folders of these names; and what is not used."""
-    pictures = _without_shared_folders(pictures)
+def _sets(name: str, pictures: list[Entry], classes: set[str]) -> tuple[list[list[Entry]], list[str]]:
+    """The training set, and the test set if there are folders of these names; and what is said about them.
+
+    classes : names of folders that are no shelves: the classes of the training set, in reading its test set
+    """
+    pictures = _without_shared_folders(pictures, classes)
     folders = sorted({entry.parts[0] for entry in pictures if len(entry.parts) > 1})
-    kinds = [SPLITS[folder.lower()] for folder in folders if folder.lower() in SPLITS]
-    if not kinds or (len(kinds) == 1 and kinds != ["train"]):
+    kinds = [SPLITS[match[1].lower()] for folder in folders if (match := SET.fullmatch(folder)) and not classes]
+    if not kinds:
         return [pictures], []
     at_top = any(len(entry.parts) == 1 for entry in pictures)
     if "train" not in kinds or len(kinds) < len(folders) or len(set(kinds)) < len(kinds) or at_top:
-        raise ValueError(f"{name} holds the folders {shown(tuple(folders))}{' and pictures beside them' * at_top}; "
-                         "expected one for each class, or the sets train, test and val alone: name a set's folder, "
-                         "and that of the test set with --test")
+        raise ValueError(f"{name} holds the folders {listed(folders)}{' and pictures beside them' * at_top}; expected "
+                         "one for each class, or the sets train, test and val alone: rename a class that is called "
+                         "so, or name a set's folder, and that of the test set with --test")
     by_kind = dict(zip(kinds, folders))
     held_out = by_kind.get("test", by_kind.get("val"))
     chosen = [folder for folder in (by_kind["train"], held_out) if folder is not None]
-    unused = [f"{sum(entry.parts[0] == folder for entry in pictures):,} in {one_line(folder)} not used"
-              for folder in folders if folder not in chosen]
+    unused = "; ".join(f"{sum(entry.parts[0] == folder for entry in pictures):,} in {one_line(folder)} not used"
+                       for folder in folders if folder not in chosen)
     inner = [[_inside(entry) for entry in pictures if entry.parts[0] == folder] for folder in chosen]
-    shared = _without_shared_folders([entry for part in inner for entry in part])
-    return [shared[:len(inner[0])], shared[len(inner[0]):]][:len(inner)], unused
+    shared = _without_shared_folders([entry for part in inner for entry in part], classes)
+    said = [unused] * bool(unused) + [f"in {one_line(folder)}" for folder in chosen[1:]]
+    return [shared[:len(inner[0])], shared[len(inner[0]):]][:len(inner)], said
 
 
 def _inside(entry: Entry) -> Entry:
@@ -202,18 +237,19 @@ def _inside(entry: Entry) -> Entry:
     return entry._replace(parts=parts)
 
 
-def _without_shared_folders(pictures: list[Entry]) -> list[Entry]:
+def _without_shared_folders(pictures: list[Entry], classes: set[str]) -> list[Entry]:
     """Without the folders that all pictures share, such as img_align_celeba/img_align_celeba."""
-    while all(len(entry.parts) > 1 for entry in pictures) and len({entry.parts[0] for entry in pictures}) == 1:
+    while (all(len(entry.parts) > 1 for entry in pictures) and len({entry.parts[0] for entry in pictures}) == 1
+           and pictures[0].parts[0] not in classes):
         pictures = [entry._replace(parts=entry.parts[1:]) for entry in pictures]
     return pictures
 
 
 def _refuse_no_classes(name: str, sets: list[list[Entry]]) -> None:
     folders = sorted({entry.parts[0] for part in sets for entry in part if len(entry.parts) > 1})
-    odd = [folder for folder in folders if folder.lower() in NO_CLASSES]
+    odd = [folder for folder in folders if folder.lower().startswith(NO_CLASSES)]
     if odd and len(folders) > 1:
-        raise ValueError(f"{name} holds the folders {shown(tuple(folders))}, of which {odd[0]!r} is hardly a class; "
+        raise ValueError(f"{name} holds the folders {listed(folders)}, of which {odd[0]!r} is hardly a class; "
                          "expected a folder for each class: name the folder of the pictures to learn from")
 
 
@@ -241,6 +277,9 @@ def _read_pictures(name: str, entries: list[Entry], how: Reading) -> tuple[Array
     if tally["16 bit"] and tally["brightest"] < 257 * DARKEST:
         raise ValueError(f"{name} holds pictures of 16 bits a value that reach only {tally['brightest']} of 65535, as "
                          "10 or 12 bits from a camera do; expected the whole range: scale them")
+    if tally["float"] and tally["brightest float"] < DARKEST:
+        raise ValueError(f"{name} holds pictures of floats that reach only {tally['brightest float'] / 255:.2g}; "
+                         "expected them up to 1: scale them")
     if tally["bytes"]:
         raise ValueError(f"{name} holds {tally['bytes']:,} pictures of 16 bits a value that reach at most 255 of "
                          "65535, beside others; expected the whole range in all: save those as bytes")
@@ -274,10 +313,9 @@ def _decode(name: str, entry: Entry, how: Reading, ground: int, tally: collectio
         with contextlib.closing(entry.open()) as file, Image.open(file, formats=DECODERS) as opened:
             most = min(MAX_PIXELS, max(SMALL, PACKED * entry.size))
             if opened.width * opened.height > most:
-                raise ValueError(f"it promises {opened.width:,} x {opened.height:,} pixels; expected at most {most:,} "
-                                 f"of {entry.size:,} bytes")
-            # How the file holds its values, as long as they are not read.
-            tally["upper bits"] += "16" in str(opened.tile) and opened.mode in ("RGB", "RGBA", "LA", "L")
+                raise Unfit(f"promises {opened.width:,} x {opened.height:,} pixels; expected at most {most:,} of "
+                            f"{entry.size:,} bytes: repair or remove it")
+            tally["upper bits"] += _loses_bits(opened)
             tally["first"] += getattr(opened, "n_frames", 1) > 1
             tally["upright"] += opened.getexif().get(ORIENTATION, 1) in TURNED
             picture = _opaque(_eight_bits(ImageOps.exif_transpose(opened), tally), ground, tally)
@@ -288,6 +326,8 @@ def _decode(name: str, entry: Entry, how: Reading, ground: int, tally: collectio
                 tally["resized"] += 1
                 picture = ImageOps.fit(picture, size)
             return np.asarray(picture)
+    except Unfit as error:
+        raise ValueError(f"{name} {error}") from error
     except UnidentifiedImageError:
         raise ValueError(f"{name} cannot be read as a picture (its bytes are of no format that is read here); convert "
                          "or remove it") from None
@@ -295,21 +335,32 @@ def _decode(name: str, entry: Entry, how: Reading, ground: int, tally: collectio
         raise ValueError(f"{name} cannot be read as a picture ({one_line(error)}); repair or remove it") from error
 
 
+def _loses_bits(opened: Any) -> bool:
+    """Whether Pillow will read only the upper byte of a picture's values; known as long as they are not read."""
+    if opened.mode not in ("L", "LA", "RGB", "RGBA"):
+        return False
+    how = opened.tile[0][3] if opened.tile else ""    # "RGB;16B"; of a .ppm file ("RGB", 65535)
+    return ";16" in str(how) or isinstance(how, tuple) and any(isinstance(one, int) and one > 255 for one in how)
+
+
 def _eight_bits(picture: Any, tally: collections.Counter[str]) -> Any:
     from PIL import Image
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"it holds numbers from {values.min()} to {values.max()}; expected 8 or 16 bits a value")
+            raise Unfit(f"holds numbers from {values.min()} to {values.max()}; expected 8 or 16 bits a value: scale "
+                        "them")
         tally["16 bit"] += 1
         tally["brightest"] = max(tally["brightest"], int(values.max()))
         tally["bytes"] += 0 < values.max() <= 255
+        tally["dark"] += 255 < values.max() < 257 * DARKEST
         return Image.fromarray(np.rint(values / 257).astype(np.uint8))
     if picture.mode == "F":
         values = np.asarray(picture)
         if not (values.min() >= 0 and values.max() <= 1):    # a NaN fails too
-            raise ValueError(f"it holds floats from {values.min():g} to {values.max():g}; expected 0 to 1")
+            raise Unfit(f"holds floats from {values.min():g} to {values.max():g}; expected 0 to 1: scale them")
         tally["float"] += 1
+        tally["brightest float"] = max(tally["brightest float"], int(np.rint(255 * values.max())))
         return Image.fromarray(np.rint(255 * values).astype(np.uint8))
     return picture
 

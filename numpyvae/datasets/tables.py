@@ -16,21 +16,29 @@ import numpy as np
 from ..arguments import shown
 from ..files.npz import MAX_BYTES
 from ..files.regular import one_line, open_file
-from .contents import EXPECTED, SMALLEST_SQUARE, Part, Reading, called, readable
+from .contents import SMALLEST_SQUARE, Part, Reading, Roles, counted, listed, not_there, readable
+from .conversion import DARKEST
 
 Array = np.ndarray
 
-INDICES = ("", "id", "index", "unnamed: 0")    # columns that only number the rows, as pandas writes them
+INDICES = ("", "id", "index")    # columns that only number the rows; pandas calls one "Unnamed: 0"
 LABELS = ("label", "labels", "class", "target", "y")
+MEASURED = ("target", "y")    # what regression calls its measurements, too
 PIXEL = re.compile(r"(pixel|px|p)?[_ ]?\d+([x_]\d+)?", re.IGNORECASE)    # pixel0 as Kaggle has it, 1x1 as others
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
+MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "#n/a", "#div/0!", "#ref!", "#value!", "#num!", "#name?",
+           "#null!"}
 WIDEST = 100_000     # columns
 MANY = 8             # numbers in equal steps that are hardly a row of data
-MOST_CLASSES = 10    # different whole numbers in a column of that name that are classes, however few the rows are
+MOST_CLASSES = 10    # different whole numbers that are classes, however few the rows are
+START = 2**16        # characters in which the delimiter is looked for
+SAMPLE = 20          # lines, each of which has the same number of delimiters
+BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_table(path: pathlib.Path, how: Reading) -> list[Part]:
+def read_table(path: pathlib.Path, how: Reading, like: Part | None = None) -> list[Part]:
     """A table with or without a line of names; a column of labels is known by its name, or by --label-array.
+
+    like : the training set, if this is its test set: the columns have the same roles
 
     Raises ValueError that names the row and the column of what is no number.
     """
@@ -39,83 +47,113 @@ def read_table(path: pathlib.Path, how: Reading) -> list[Part]:
         if raw.seek(0, 2) > MAX_BYTES:
             raise ValueError(f"{path} is {raw.tell():,} bytes long; expected at most {MAX_BYTES:,}: use fewer rows")
         raw.seek(0)
-        text = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+        encoding = "utf-16" if raw.read(2) in BYTE_ORDER_MARKS else "utf-8-sig"
+        raw.seek(0)
+        text = io.TextIOWrapper(raw, encoding=encoding, newline="")
         try:
-            return [_read(path, text, how)]
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is neither a known format nor text in UTF-8 ({one_line(error)}); "
-                             f"{EXPECTED}") from error
+            return [_read(path, text, how, like)]
+        except UnicodeError as error:
+            raise ValueError(f"{path} is neither a known format nor text in UTF-8 ({one_line(error)}); expected one of "
+                             "the two: save a table as CSV in UTF-8") from error
         except csv.Error as error:
             raise ValueError(f"{path} cannot be read as a table ({one_line(error)}); expected a row of numbers in each "
                              "line") from error
 
 
-def _read(path: pathlib.Path, text: TextIO, how: Reading) -> Part:
-    comments: list[list[str]] = []
-    rows = _rows(text, comments)
-    first, second = next(rows, None), next(rows, None)
-    if first is None:
+def _read(path: pathlib.Path, text: TextIO, how: Reading, like: Part | None) -> Part:
+    comments, rows = _rows(text)
+    start = list(itertools.islice(rows, 2))
+    if not start:
         raise ValueError(f"{path} is empty; expected a row of numbers in each line")
-    rows = itertools.chain([] if second is None else [second], rows)
-    names = list(map(str, range(len(first))))    # how pandas names columns that have no names
-    has_names = first in (names, ["", *names[:-1]]) or _are_names(first, second)
+    if len(start) == 2 and start[0][-1] == start[1][-1] == "":    # a delimiter at the end of every line
+        start, rows = [row[:-1] for row in start], (row[:-1] if row[-1] == "" else row for row in rows)
+    wanted = how.label_array if like is None or like.roles is None else like.roles.label
+    has_names, notes, width = _first_is_names(path, start, wanted), [], len(start[0])
+    names = start.pop(0) if has_names else list(map(str, range(width)))    # as pandas numbers them
     if has_names:
-        names = [readable(cell.strip()) for cell in first]
-    else:
-        rows = itertools.chain([first], rows)
-        if len(comments) == 1 and len(comments[0]) == len(first) and not all(map(_is_number, comments[0])):
-            names, has_names = [readable(cell) for cell in comments.pop()], True    # as NumPy's savetxt writes them
+        if start and len(start[0]) == width + 1:    # as R writes the names of its rows
+            names = ["", *names]
+        if any(name and _is_number(name) for name in names):
+            notes.append("the first line was taken as names")
+    elif comments and len(comments[-1]) == width and not all(map(_is_number, comments[-1])):
+        names, has_names = comments.pop(), True    # as NumPy's savetxt writes them
+    if comments:
+        notes.append(f"{counted(len(comments), 'comment line')} skipped")
+    names = [readable(name.strip()) for name in names]
     _refuse_names(path, names)
-    label = _label_column(path, names, how.label_array, has_names)
+    part = _part(path, itertools.chain(start, rows), names, has_names, how, like)
+    part.notes += notes
+    return part
+
+
+def _part(path: pathlib.Path, rows: Iterator[list[str]], names: list[str], has_names: bool, how: Reading,
+          like: Part | None) -> Part:
+    """The table, with its columns in their roles: label, number of the row, pixel or measurement."""
+    label = _label_column(path, names, has_names, how, like)
     cells, labels = _cells(path, rows, names, label)
-    notes = [f"{len(comments):,} comment line{'s' * (len(comments) > 1)} skipped"] * bool(comments)
-    label_name = ""
+    notes, label_name = [], None
     if label is not None:
         label_name = names[label]
-        measured = None if how.label_array is not None else _measurements(labels)
-        if measured is None:
-            names.pop(label)
-        else:
-            cells, labels = np.insert(cells, label, measured, axis=1), []
-            notes.append(f"column {label_name!r} has {len(np.unique(measured)):,} different values and is taken as a "
+        if like is None and how.label_array is None and not _are_classes(label_name, labels, len(names) - 1):
+            values = np.array(labels, np.float64)
+            cells = np.insert(cells, label, values, axis=1)
+            notes.append(f"column {label_name!r} has {len(np.unique(values)):,} different values and is taken as a "
                          f"number (--label-array {label_name} makes it the label)")
-    if has_names and names[0].lower() in INDICES and _number_rows(cells[:, 0]):
-        notes.append(f"column {names[0]!r} left out, which only numbers the rows")
-        cells, names = cells[:, 1:], names[1:]
+            label_name = None
+        else:
+            names.pop(label)
+    left_out = [i for i, name in enumerate(names) if (name in like.roles.left_out if like and like.roles else
+                                                      has_names and _numbers_rows(name, cells[:, i]))]
+    notes += [f"column {names[i]!r} left out, which only numbers the rows" for i in left_out]
+    roles = Roles(label_name, tuple(names[i] for i in left_out))
+    cells, names = np.delete(cells, left_out, axis=1), [name for i, name in enumerate(names) if i not in left_out]
     if not names:
         raise ValueError(f"{path} has no columns beside its labels and the numbers of its rows; expected at least one")
+    if not has_names:
+        _refuse_first_row_far_away(path, cells)
     part = _pixels(path, cells, names, has_names)
     if part is None:
         how.refuse_others("a table of numbers that are no pixels", "label_array")
         part = Part(str(path), cells, columns=tuple(name or f"column {i}" for i, name in enumerate(names)))
-    if labels:
+    if label_name is not None:
         part.labels, part.label_name = np.array(labels), f"column {label_name!r}"
-    part.notes += notes
+    part.roles, part.notes = roles, part.notes + notes
     return part
 
 
 # Lines
 
-def _rows(text: TextIO, comments: list[list[str]]) -> Iterator[list[str]]:
-    """The rows, without blank lines; lines that begin with # go to `comments`."""
-    sample = next((line for line in _start(text) if line.strip() and not line.startswith(("#", "sep="))), "")
-    delimiter = max(",;\t", key=sample.count)
-    if not sample.count(delimiter):
-        delimiter = " "
-    for row in csv.reader(_narrow(text, delimiter), delimiter=delimiter, skipinitialspace=True):
-        if delimiter == " ":
-            row = [cell for cell in row if cell]
-        if row and row[0].startswith("#"):
-            comments.append([cell.strip() for cell in [row[0].lstrip("#"), *row[1:]] if cell.strip(" #")])
-        elif any(map(str.strip, row)):
-            yield row
+def _rows(text: TextIO) -> tuple[list[list[str]], Iterator[list[str]]]:
+    """The comments above the first row, and the rows, without blank lines."""
+    delimiter = _delimiter(text)
+    reader = csv.reader(_narrow(text, delimiter), delimiter=delimiter, skipinitialspace=True, strict=True)
+    split = ([cell for cell in row if cell] if delimiter == " " else row for row in reader)
+    rows = (row for row in split if any(map(str.strip, row)))
+    comments, first = [], []
+    for row in rows:
+        if not row[0].startswith("#"):
+            first = [row]
+            break
+        cells = [row[0].lstrip("#"), *row[1:]]
+        comments.append([cell.strip() for cell in (cells if cells[0] or delimiter != " " else cells[1:])])
+    return comments, itertools.chain(first, rows)
 
 
-def _start(text: TextIO) -> list[str]:
-    """The first lines, which remain to be read."""
-    lines = text.read(2**16).splitlines()
+def _delimiter(text: TextIO) -> str:
+    """The one of which every line has the same number, or else the most frequent in the first."""
+    start = text.read(START)
     text.seek(0)
-    return lines
+    lines = start.splitlines()
+    if len(start) == START and len(lines) > 1:
+        lines.pop()    # it may be cut off
+    lines = [line for line in lines if line.strip() and not line.startswith(("#", "sep=", '"sep='))][:SAMPLE]
+    for delimiter in ";\t,":    # a comma may be a decimal one
+        counts = {line.count(delimiter) for line in lines}
+        if len(counts) == 1 and counts != {0}:
+            return delimiter
+    first = lines[0] if lines else ""
+    delimiter = max(",;\t", key=first.count)
+    return delimiter if delimiter in first else " "
 
 
 def _narrow(text: TextIO, delimiter: str) -> Iterator[str]:
@@ -124,7 +162,9 @@ def _narrow(text: TextIO, delimiter: str) -> Iterator[str]:
     for i, line in enumerate(text):
         if line.count(delimiter) > WIDEST:
             raise csv.Error(f"a line has more than {WIDEST:,} cells")
-        if i == 0 and line.strip().strip('"') == f"sep={delimiter}":
+        if "\0" in line:
+            raise csv.Error("a line holds a zero byte, as text in UTF-16 without a mark does")
+        if i == 0 and line.rstrip("\r\n").strip('"') == f"sep={delimiter}":
             continue
         yield line
 
@@ -132,31 +172,58 @@ def _narrow(text: TextIO, delimiter: str) -> Iterator[str]:
 # Names
 
 def _is_number(cell: str) -> bool:
+    """Whether it is a number, or stands for one that is missing."""
     try:
         float(cell)
     except ValueError:
         return cell.strip().lower() in MISSING
-    return True
+    return "_" not in cell    # which Python takes, but no table means
 
 
-def _are_names(first: list[str], second: list[str] | None) -> bool:
+def _in_equal_steps(numbers: list[str]) -> bool:
+    """Whether these are whole numbers such as 0, 1, 2, ... or 400, 410, 420, ..."""
+    if len(numbers) < 2 or not all(number.isdecimal() for number in numbers):
+        return False
+    steps = set(np.diff(np.array(numbers, np.float64)))
+    return len(steps) == 1 and min(steps) > 0
+
+
+def _first_is_names(path: pathlib.Path, start: list[list[str]], wanted: str | None) -> bool:
     """Whether the first line names the columns, of which some names may be numbers: label, 0, 1, 2, ..."""
-    words = [cell for cell in first if not _is_number(cell)]
-    counted = [cell.strip() for cell in first if cell.strip() and _is_number(cell)]
-    if not counted:
+    first, second = [cell.strip() for cell in start[0]], [cell.strip() for cell in start[-1]]
+    numbers = [cell for cell in first if cell and _is_number(cell)]
+    if not numbers:
         return True
-    if not all(cell.isdecimal() for cell in counted):
-        return False
-    steps = set(np.diff(np.array(counted, np.float64)))
-    if len(steps) != 1 or steps == {0.0}:
-        return False
-    fractions = second is not None and any("." in cell for cell in second)
-    return len(counted) >= MANY or fractions or any(word.strip().lower() in LABELS for word in words)
+    even = _in_equal_steps(numbers)
+    words = [cell for cell in first if not _is_number(cell)]
+    if words:
+        above_numbers = any(not _is_number(a) and _is_number(b) for a, b in zip(first, second))
+        return above_numbers or even or wanted in words or any(word.lower() in LABELS for word in words)
+    if even and len(start) == 2:
+        if any("." in cell for cell in second) or (len(numbers) >= MANY and not _in_equal_steps(second)):
+            return True
+        if len(numbers) >= MANY or numbers == [str(i) for i in range(len(numbers))]:
+            raise ValueError(f"{path} begins with the line {', '.join(first[:3])}{', ...' * (len(first) > 3)}, which "
+                             "may be data or name the columns; expected names in words: write such a line above it, "
+                             "or in its place")
+    return False
+
+
+def _refuse_first_row_far_away(path: pathlib.Path, cells: Array) -> None:
+    """Names that are numbers, such as years and wavelengths, would be trained on."""
+    if len(cells) < 4:
+        return
+    first, low, high = cells[0], cells[1:].min(axis=0), cells[1:].max(axis=0)
+    width = high - low
+    if ((first < low - width) | (first > high + width)).all() and (np.diff(first) > 0).all():
+        raise ValueError(f"{path} begins with the row {', '.join(f'{x:g}' for x in first[:3])}"
+                         f"{', ...' * (len(first) > 3)}, far from all others, so it may name the columns; expected "
+                         "names in words: write such a line above it, or in its place")
 
 
 def _refuse_names(path: pathlib.Path, names: list[str]) -> None:
     if len(names) > WIDEST or len(names) < 2:
-        raise ValueError(f"{path} has {len(names):,} columns; expected 2 to {WIDEST:,}, separated by commas, "
+        raise ValueError(f"{path} has {counted(len(names), 'column')}; expected 2 to {WIDEST:,}, separated by commas, "
                          "semicolons, tabs or spaces")
     known = [name for name in names if name]
     if len(set(known)) < len(known):
@@ -164,20 +231,22 @@ def _refuse_names(path: pathlib.Path, names: list[str]) -> None:
         raise ValueError(f"{path} has two columns called {shown(twice)}; expected different names")
 
 
-def _label_column(path: pathlib.Path, names: list[str], asked: str | None, has_names: bool) -> int | None:
-    if asked is not None:
-        if asked not in names:
-            raise ValueError(f"{called('label_array')} is {shown(asked)}, but {path} has the columns {shown(names)}; "
-                             "expected one of them")
-        return names.index(asked)
+def _label_column(path: pathlib.Path, names: list[str], has_names: bool, how: Reading,
+                  like: Part | None) -> int | None:
+    if like is not None and like.roles is not None:
+        return names.index(like.roles.label) if like.roles.label in names else None
+    if how.label_array is not None:
+        if how.label_array not in names:
+            raise not_there("label_array", how.label_array, path, "the columns", names)
+        return names.index(how.label_array)
     n = len(names)
     if has_names:
         lower = [name.lower() for name in names]
         found = [i for i, name in enumerate(lower) if name in LABELS and not (name == "y" and "x" in lower)]
         if len(found) > 1:
-            raise ValueError(f"{path} has the columns {shown(tuple(names[i] for i in found))}, each of which may be "
-                             f"the label; expected one: name it with --label-array {names[found[0]]}")
-        others = [name for name in names if not PIXEL.fullmatch(name) and name.lower() not in INDICES]
+            raise ValueError(f"{path} has the columns {listed([names[i] for i in found])}, each of which may be the "
+                             f"label; expected one: name it with --label-array {names[found[0]]}")
+        others = [name for name in names if not PIXEL.fullmatch(name) and not _is_index(name)]
         if not found and len(others) == 1 and _side(n - 1):
             raise ValueError(f"{path} has {n - 1} columns of pixels and the column {others[0]!r}; expected pixels, or "
                              f"pixels and their label: write --label-array {others[0]!r} if it is that, or drop it")
@@ -188,10 +257,13 @@ def _label_column(path: pathlib.Path, names: list[str], asked: str | None, has_n
     return None
 
 
-def _side(n: int) -> int:
-    """The side of a square of n pixels, or 0."""
-    side = math.isqrt(max(n, 0))
-    return side if side * side == n >= SMALLEST_SQUARE else 0
+def _is_index(name: str) -> bool:
+    return name.lower() in INDICES or name.startswith("Unnamed: ")
+
+
+def _numbers_rows(name: str, column: Array) -> bool:
+    """Whether a column of such a name gives every row a whole number of its own."""
+    return (_is_index(name) and len(np.unique(column)) == len(column) and bool((column == np.rint(column)).all()))
 
 
 # Cells
@@ -203,14 +275,20 @@ def _cells(path: pathlib.Path, rows: Iterator[list[str]], names: list[str],
     n = 0
     for n, row in enumerate(rows, 1):
         if len(row) != len(names):
-            raise ValueError(f"{path} has {len(row)} cells in row {n:,}, but {len(names)} columns; expected the same "
-                             "number in every row")
+            raise ValueError(f"{path} has {counted(len(row), 'cell')} in row {n:,}, but {len(names)} columns; expected "
+                             "the same number in every row")
+        if any("\n" in cell for cell in row):
+            raise ValueError(f"{path} has a line break in a cell of row {n:,}; expected each row on a line of its own: "
+                             "look for a quotation mark that is not closed")
         if label is not None:
-            labels.append(row.pop(label).strip())
+            cell = row.pop(label).strip()
+            labels.append("" if cell.lower() in MISSING else cell)
         try:
             numbers.extend(map(float, row))
         except ValueError:
             raise _no_number(path, n, row, [name for j, name in enumerate(names) if j != label]) from None
+        if "_" in "".join(row):
+            raise _no_number(path, n, row, [name for j, name in enumerate(names) if j != label])
         if 8 * len(numbers) > MAX_BYTES:
             raise ValueError(f"{path} holds more than {MAX_BYTES // 8:,} numbers; expected at most that: use fewer "
                              "rows")
@@ -228,33 +306,39 @@ def _cells(path: pathlib.Path, rows: Iterator[list[str]], names: list[str],
 
 def _no_number(path: pathlib.Path, i: int, row: list[str], names: list[str]) -> ValueError:
     j = next(j for j, cell in enumerate(row) if not _is_number(cell) or cell.strip().lower() in MISSING)
-    column = one_line(names[j])
-    if row[j].strip().lower() in MISSING:
+    cell, column = row[j].strip(), one_line(names[j])
+    if cell.lower() in MISSING:
         return ValueError(f"{path} has no value in row {i:,}, column {column!r}; expected a number: fill it in, or "
                           "drop the row")
-    if re.fullmatch(r"[-+]?\d+,\d+", row[j].strip()):
-        return ValueError(f"{path} has {row[j].strip()!r} in row {i:,}, column {column!r}; expected a number with a "
-                          "decimal point: replace the decimal commas")
-    return ValueError(f"{path} has {one_line(row[j])[:40]!r} in row {i:,}, column {column!r}; expected a number: drop "
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", cell):
+        return ValueError(f"{path} has {cell!r} in row {i:,}, column {column!r}; expected a number with a decimal "
+                          "point and no other marks: write thousands without a comma, and decimals with a point")
+    if re.fullmatch(r"[-+]?\d+,\d+", cell):
+        return ValueError(f"{path} has {cell!r} in row {i:,}, column {column!r}; expected a number with a decimal "
+                          "point: replace the decimal commas")
+    return ValueError(f"{path} has {one_line(cell)[:40]!r} in row {i:,}, column {column!r}; expected a number: drop "
                       f"the column, or write --label-array {column!r} if it is the label")
-
-
-def _number_rows(column: Array) -> bool:
-    """Whether every row has a whole number of its own."""
-    return len(np.unique(column)) == len(column) and bool((column == np.rint(column)).all())
 
 
 # What the columns are
 
-def _measurements(labels: list[str]) -> Array | None:
-    """A column that is called a label's as numbers, if it holds measurements rather than classes."""
+def _are_classes(name: str, labels: list[str], n_others: int) -> bool:
+    """Whether a column that is called a label's holds classes, rather than measurements; beside so many others."""
     try:
         values = np.array(labels, np.float64)
     except ValueError:
-        return None
-    few = len(np.unique(values)) <= max(MOST_CLASSES, len(values) // 10)
-    are_classes = few and bool((values == np.rint(values)).all())
-    return None if are_classes or not np.isfinite(values).all() else values
+        return True
+    if not np.isfinite(values).all() or not (values == np.rint(values)).all():
+        return not np.isfinite(values).all()
+    if name.lower() not in MEASURED or _side(n_others):
+        return True
+    return len(np.unique(values)) <= max(MOST_CLASSES, len(values) // 10)
+
+
+def _side(n: int) -> int:
+    """The side of a square of n pixels, or 0."""
+    side = math.isqrt(max(n, 0))
+    return side if side * side == n >= SMALLEST_SQUARE else 0
 
 
 def _pixels(path: pathlib.Path, cells: Array, names: list[str], has_names: bool) -> Part | None:
@@ -263,13 +347,19 @@ def _pixels(path: pathlib.Path, cells: Array, names: list[str], has_names: bool)
     places = _places(names) if has_names else None
     if not side or cells.min() < 0 or (has_names and places is None):
         return None
-    whole = cells.max() <= 255 and bool((cells == np.rint(cells)).all())
-    if not whole and not (has_names and cells.max() <= 1):
+    whole, high = bool((cells == np.rint(cells)).all()), cells.max()
+    if high > 255 or not whole and not (has_names and high <= 1):
         return None
-    if places is not None and places != sorted(places):    # names that were sorted as text: pixel0, pixel1, pixel10
+    if 1 < high < DARKEST:
+        raise ValueError(f"{path} holds whole numbers up to {high:g} in {len(names)} columns, which may be dark pixels "
+                         f"or counts; expected bytes: divide by {high:g} and call the columns pixel0, pixel1, ... for "
+                         "pictures, or give them names of their own for a table")
+    notes = [f"{len(names)} columns taken as pixels"]
+    if places is not None and len(places[0]) == 1 and places != sorted(places):    # sorted as text: 0, 1, 10, 11
         cells = cells[:, sorted(range(len(places)), key=places.__getitem__)]
+        notes.append("columns put in the order of their numbers")
     images = cells.astype(np.int64) if whole else cells
-    return Part(str(path), images.reshape(-1, side, side), notes=[f"{len(names)} columns taken as pixels"])
+    return Part(str(path), images.reshape(-1, side, side), notes=notes)
 
 
 def _places(names: list[str]) -> list[tuple[int, ...]] | None:

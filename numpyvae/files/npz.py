@@ -35,7 +35,8 @@ def read_npy(file: BinaryIO | Any, size: int, name: str, kinds: str = "fiub") ->
         raise ValueError(f"{name} has a damaged header ({one_line(error)}); save the array again with "
                          "np.save") from error
     if dtype.hasobject or dtype.kind not in kinds:
-        raise ValueError(f"{name} holds {dtype}; expected numbers: uint8, or floats")
+        raise ValueError(f"{name} holds {dtype}; expected numbers"
+                         f"{', or text' if 'U' in kinds else ': uint8, or floats'}")
     promised = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or promised > min(MAX_BYTES, size):
         raise ValueError(f"the header of {name} promises shape {shape} of {dtype}, {promised:,} bytes; expected at "

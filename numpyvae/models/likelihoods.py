@@ -58,7 +58,8 @@ class Likelihood(Part):
             return
         low, high = x.real.min(), x.real.max()
         if not (self.support[0] <= low and high <= self.support[1]):
-            advice = ("replace NaN" if not low <= high else "divide bytes by 255" if 0 <= low and high <= 255 else
+            are_bytes = low >= 0 and 32 <= high <= 255    # below, they would be too dark to be seen
+            advice = ("replace NaN" if not low <= high else "divide bytes by 255" if are_bytes else
                       "for numbers that are not pixels take the likelihood gaussian")
             raise ValueError(f"x has pixels from {low:g} to {high:g}; expected {list(self.support)} for a {self.name} "
                              f"decoder: {advice}")
