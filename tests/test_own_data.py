@@ -118,7 +118,7 @@ def test_bit_depths_that_differ_do_not_turn_black(blobs, tmp_path):
     save_pictures(tmp_path / "h", [*deep[:6] * 257, *deep[6:] * 16])
     assert "6 of them dark, below an eighth of white" in said(tmp_path / "h")
     save_pictures(tmp_path / "i", (blobs / 255_000).astype(np.float32), "tif")
-    with pytest.raises(ValueError, match="floats that reach only"):
+    with pytest.raises(ValueError, match="floats that all lie below 0.13"):
         load_images(tmp_path / "i")
 
 

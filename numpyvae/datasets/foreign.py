@@ -37,6 +37,8 @@ def name_it(path: os.PathLike[str], start: bytes) -> None:
     for magic, name, line in FORMATS:
         if start.startswith(magic):
             raise ValueError(f"{path} is {name}; {EXPECTED}: {ADVICE.format(line)}")
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        raise ValueError(f"{path} is one picture (WebP); expected a folder of pictures: name its folder")
     if start.startswith(EMPTY_ZIP):
         raise ValueError(f"{path} is a zip file without files; {EXPECTED}")
     for magic, name in PICTURES:

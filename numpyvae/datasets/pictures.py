@@ -278,8 +278,8 @@ def _read_pictures(name: str, entries: list[Entry], how: Reading) -> tuple[Array
         raise ValueError(f"{name} holds pictures of 16 bits a value that reach only {tally['brightest']} of 65535, as "
                          "10 or 12 bits from a camera do; expected the whole range: scale them")
     if tally["float"] and tally["brightest float"] < DARKEST:
-        raise ValueError(f"{name} holds pictures of floats that reach only {tally['brightest float'] / 255:.2g}; "
-                         "expected them up to 1: scale them")
+        raise ValueError(f"{name} holds pictures of floats that all lie below {DARKEST / 255:.2g}; expected them up to "
+                         "1: scale them")
     if tally["bytes"]:
         raise ValueError(f"{name} holds {tally['bytes']:,} pictures of 16 bits a value that reach at most 255 of "
                          "65535, beside others; expected the whole range in all: save those as bytes")

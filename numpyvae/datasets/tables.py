@@ -163,7 +163,7 @@ def _narrow(text: TextIO, delimiter: str) -> Iterator[str]:
         if line.count(delimiter) > WIDEST:
             raise csv.Error(f"a line has more than {WIDEST:,} cells")
         if "\0" in line:
-            raise csv.Error("a line holds a zero byte, as text in UTF-16 without a mark does")
+            raise UnicodeError("it holds zero bytes, as pictures, sounds and text in UTF-16 do")
         if i == 0 and line.rstrip("\r\n").strip('"') == f"sep={delimiter}":
             continue
         yield line
