@@ -68,6 +68,6 @@ def _plain(name: Any) -> str:
 
 
 def _framed(ax: Any) -> Any:
-    ax.legend(frameon=False, fontsize="small")
+    ax.legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=2)    # hides no bar
     ax.spines[["top", "right"]].set_visible(False)
     return ax
