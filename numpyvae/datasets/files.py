@@ -17,9 +17,10 @@ from ..files.npz import NPY_MAGIC, open_npz, read_npy
 from ..files.regular import one_line, open_file
 from .contents import EXPECTED, Contents, Part, Reading, listed, not_there, one_of_many
 from .conversion import as_contents, refuse_other_axes
+from .folders import read_folder, read_zip
 from .foreign import name_it, name_zip
 from .idx import GZIP_MAGIC, read_idx
-from .pictures import is_picture, read_folder, read_zip
+from .pictures import is_picture
 from .tables import read_table
 
 ZIP_MAGIC = b"PK\x03\x04"
