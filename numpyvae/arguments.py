@@ -9,10 +9,11 @@ that run in every training step check their arguments by hand, because binding t
 """
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -90,6 +91,7 @@ AT_LEAST_2 = Kind(lambda value: is_whole(value, 2), "a whole number of at least 
 COUNT = Kind(lambda value: is_whole(value, 0), "a whole number of at least 0 (and below 2^31)")
 SEED = Kind(lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
             "a whole number of at least 0")
+NUMBER = Kind(is_number, "a number (between -1e150 and 1e150)")
 POSITIVE = Kind(lambda value: is_number(value) and value > 1e-150, "a number above 0 (from 1e-150 to 1e150)")
 NOT_NEGATIVE = Kind(lambda value: is_number(value) and value >= 0, "a number of at least 0 (and below 1e150)")
 FRACTION = Kind(lambda value: is_number(value) and 0 <= value < 1, "a number from 0 to below 1")
@@ -239,8 +241,16 @@ def unmatched(spec: str, shape: tuple[int, ...], lengths: dict[str, int]) -> str
 def one_of(argument: str, value: Any, known: Any) -> Any:
     """value, if it is one of the known names; otherwise raises a ValueError that lists them."""
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{argument} is {shown(value)}; expected one of {', '.join(map(repr, known))}")
+        raise ValueError(f"{argument} is {shown(value)}; expected one of {', '.join(map(repr, known))}"
+                         f"{did_you_mean(value, known) if isinstance(value, str) else ''}")
     return value
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """": did you mean 'train'?" for the closest of the known names, in any case of letters; "" if none is close."""
+    names = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name[:100].lower(), names, n=1)    # its time grows with the square of the length
+    return f": did you mean {names[close[0]]!r}?" if close else ""
 
 
 def shown(value: Any) -> str:

@@ -100,7 +100,7 @@ def test_other_versions_are_named_and_only_a_tolerance_is_claimed(images, tmp_pa
 
 
 @pytest.mark.parametrize("change, named", [
-    (dict(batch_size=8), "batch_size was 16 and is now 8"), (dict(epochs=4), "epochs was 3 and is now 4"),
+    (dict(batch_size=8), "batch_size was 16 and is now 8"), (dict(epochs=2), "epochs was 3 and is now 2"),
     (dict(binarize="dynamic"), "binarize was 'none' and is now 'dynamic'"), (dict(lr_end=1e-5), "lr_end was None"),
     (dict(optimizer=nv.SGD), "the optimizer was"), (dict(kind=nv.Autoencoder), "the model was"),
 ])
@@ -110,6 +110,22 @@ def test_a_run_goes_on_as_it_began_or_not_at_all(change, named, images, tmp_path
         train(images, checkpoint=path, stop=after(5))
     with pytest.raises(ValueError, match=named):
         train(images, resume=path, **change)
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_may_go_on_for_more_epochs(finished, images, tmp_path):
+    """Bit for bit as if they had been asked for at first; not if the learning rate was to fall over fewer."""
+    path = tmp_path / "checkpoint.npz"
+    if finished:
+        train(images, checkpoint=path)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            train(images, checkpoint=path, stop=after(5))
+    assert train(images, resume=path, epochs=5) == train(images, epochs=5)
+    falling = tmp_path / "falling.npz"
+    train(images, checkpoint=falling, lr_end=1e-5)
+    with pytest.raises(ValueError, match="epochs was 3 and is now 5"):
+        train(images, resume=falling, lr_end=1e-5, epochs=5)
 
 
 def test_other_images_are_noticed(images, tmp_path):

@@ -41,6 +41,21 @@ class Still:
         pass
 
 
+def test_a_fit_that_is_never_iterated_over_warns(vae, images, rng):
+    before = vae.parameters.values.copy()
+    with pytest.warns(UserWarning, match="nothing was learned: it trains as you iterate"):
+        nv.fit(vae, images, optimizer=nv.Adam(), epochs=1, batch_size=8, rng=rng)
+    np.testing.assert_array_equal(vae.parameters.values, before)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_fit_that_was_left_early_does_not_warn_and_puts_back_the_schedule(vae, images, rng):
+    optimizer = nv.Adam(1e-2)
+    for _ in nv.fit(vae, images, optimizer=optimizer, epochs=9, batch_size=8, rng=rng, lr_end=1e-5, warmup=5):
+        break
+    assert optimizer.lr == 1e-2 and vae.beta == 1.0
+
+
 def test_every_image_is_seen_once_an_epoch_in_a_new_order(rng):
     spy = Spy()
     fit(spy, np.arange(50, dtype=np.uint8)[:, None], rng, optimizer=Still())

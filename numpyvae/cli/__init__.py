@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 import numpyvae as nv
 
 from .evaluate import add_evaluate
+from .parser import Parser
 from .pictures import add_reconstruct, add_sample
 from .tools import add_bench, add_gradcheck, add_lessons
 from .train import add_train
@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="numpyvae", description="A variational autoencoder from scratch.")
+def make_parser() -> Parser:
+    parser = Parser(prog="numpyvae", description="A variational autoencoder from scratch.")
     parser.add_argument("--version", action="version", version=f"numpyvae {nv.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (add_train, add_evaluate, add_sample, add_reconstruct, add_gradcheck, add_bench, add_lessons):

@@ -6,21 +6,26 @@ import json
 import math
 import os
 import sys
+import zlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import numpyvae as nv
 
+from ..arguments import shown
 from ..datasets import DataSet, load_dataset
-
 
 READING = ("test", "colour", "size", "array", "label_array", "transpose")    # the options that say how data are read
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser, default: str | None = "strokes") -> None:
+    """The options that name data; default None stands for those of a run."""
     data = parser.add_argument_group("data")
-    data.add_argument("--data", default="strokes", metavar="NAME|PATH",
-                      help="strokes, mnist, a .npy, .npz, IDX or .csv file, or a folder or zip file of pictures")
+    data.add_argument("--data", default=default, metavar="NAME|PATH",
+                      help="strokes, mnist, a .npy, .npz, IDX or .csv file, or a folder or zip file of pictures"
+                           + " (default: the run's own)" * (default is None))
     data.add_argument("--test", default=None, metavar="PATH",
                       help="images to test on (default: the data's own test set, or one image in ten)")
     data.add_argument("--colour", "--color", action="store_true", help="keep the colours of pictures")
@@ -31,7 +36,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
                       help="the array of labels in an .npz file, or a table's column of labels")
     data.add_argument("--transpose", action="store_true",
                       help="exchange rows and columns: EMNIST's files need it")
-    add_data_dir(data)
+    data.add_argument("--data-dir", default=None, metavar="DIR",
+                      help="folder with the MNIST files (default: NUMPYVAE_DATA, then data/)")
 
 
 def load_data(options: argparse.Namespace) -> DataSet:
@@ -44,9 +50,64 @@ def load_data(options: argparse.Namespace) -> DataSet:
     return data
 
 
-def add_data_dir(parser: Any) -> None:
-    parser.add_argument("--data-dir", default=None, metavar="DIR",
-                        help="folder with the MNIST files (default: NUMPYVAE_DATA, then data/)")
+def load_data_of_run(options: argparse.Namespace, folder: str) -> DataSet:
+    """The data that a run was trained on, from wherever the command is called, or those that --data names instead.
+
+    Raises ValueError where they have changed.
+    """
+    if "data" in options.typed:
+        return load_data(options)
+    for name in READING:
+        if name in options.typed:
+            raise ValueError(f"--{name.replace('_', '-')} is {shown(getattr(options, name))}, but without --data the "
+                             "run's own data are read as in training; expected --data too")
+    saved = _options_of_run(folder)
+    data = load_data(argparse.Namespace(**{name: saved.get(name) for name in ("data", "seed", *READING)},
+                                        data_dir=options.data_dir or saved.get("data_dir")))
+    if saved.get("checksum") not in (None, checksum(data)):    # runs of version 0.1.0 have none
+        raise has_changed(saved["data"])
+    return data
+
+
+def _options_of_run(folder: str) -> dict[str, Any]:
+    for name in ("run.json", "metrics.json"):
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                saved = json.load(file)
+            saved = saved.get("configuration", saved)
+            if saved["data"] in ("strokes", "mnist") or os.path.exists(saved["data"]):
+                return {"seed": 0, **saved}
+        except FileNotFoundError:
+            continue
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{os.path.join(folder, name)} cannot be read ({error!r}); expected the file that "
+                             "numpyvae train wrote: name the data with --data") from error
+        raise FileNotFoundError(f"the run's data, {saved['data']}, are no longer there; name the place where they are "
+                                "now with --data")
+    raise FileNotFoundError(f"{folder or '.'} has no run.json, which tells what the model was trained on; name the "
+                            "data with --data")
+
+
+def checksum(data: DataSet) -> str:
+    """By which a run notices that its data have changed."""
+    crc = 0
+    for array in (data.train, data.test, data.train_labels, data.test_labels):
+        if array is not None:
+            crc = zlib.crc32(np.ascontiguousarray(array).data, zlib.crc32(str(array.shape).encode(), crc))
+    return f"{crc:08x}"
+
+
+def has_changed(data: str) -> ValueError:
+    return ValueError(f"{data} has changed since the run was started; expected the same images: bring them back, or "
+                      "begin a new run")
+
+
+def remember_paths(options: argparse.Namespace) -> None:
+    """So that the run finds its data from any folder."""
+    for name in ("data", "test", "data_dir"):
+        path = getattr(options, name)
+        if path is not None and not (name == "data" and path in ("strokes", "mnist")):
+            setattr(options, name, os.path.abspath(os.path.expanduser(path)))
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

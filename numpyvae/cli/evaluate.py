@@ -15,7 +15,7 @@ from .. import evaluation
 from ..datasets import DataSet
 from ..report import summary
 from ..training.batches import drawn_once
-from .common import READING, add_common, add_data_dir, load_data, load_run, whole, write_json
+from .common import add_common, add_data, load_data_of_run, load_run, whole, write_json
 from .train import write_run_report
 
 
@@ -28,7 +28,7 @@ def add_evaluate(commands: Any) -> None:
     evaluate.add_argument("model", metavar="RUN", help="folder of a run")
     evaluate.add_argument("--samples", type=whole, default=5000, metavar="K", help="samples per image, for log p(x)")
     evaluate.add_argument("--images", type=whole, default=1000, metavar="N", help="number of test images for log p(x)")
-    add_data_dir(evaluate)
+    add_data(evaluate, default=None)
     add_common(evaluate)
 
 
@@ -37,9 +37,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
     vae, folder = load_run(options.model)
     metrics = _metrics_of(folder, options.model)
     configuration = metrics["configuration"]
-    of_run = {name: configuration.get(name) for name in ("data", "seed", *READING)}
-    data = load_data(argparse.Namespace(**of_run, data_dir=options.data_dir))
+    data = load_data_of_run(options, folder)
     result = measure(vae, data, options.samples, options.images, configuration["binarize"], options.seed)
+    if "data" in options.typed:
+        result["data"] = data.name
     write_json(os.path.join(folder, "evaluation.json"), result)
     records = [nv.Record.from_json(record) for record in metrics["records"]]
     report = write_run_report(folder, vae, records, data, metrics, result)

@@ -11,7 +11,7 @@ import numpy as np
 
 import numpyvae as nv
 
-from .common import add_common, add_data, add_run, count, load_data, load_run, whole
+from .common import add_common, add_data, add_run, count, load_data_of_run, load_run, whole
 
 
 def add_sample(commands: Any) -> None:
@@ -31,7 +31,7 @@ def add_reconstruct(commands: Any) -> None:
                                       formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     reconstruct.set_defaults(run=run_reconstruct)
     add_run(reconstruct)
-    add_data(reconstruct)
+    add_data(reconstruct, default=None)
     reconstruct.add_argument("--n", type=whole, default=16, metavar="N", help="how many images")
     reconstruct.add_argument("--out", default=None, metavar="FILE",
                              help="picture to write (default: reconstructions.png in RUN)")
@@ -58,12 +58,12 @@ def run_sample(options: argparse.Namespace) -> int:
 def run_reconstruct(options: argparse.Namespace) -> int:
     """numpyvae reconstruct"""
     vae, folder = load_run(options.model)
-    data = load_data(options)
+    data = load_data_of_run(options, folder)
     images = data.test[:options.n]
     labels = None
     if vae.n_classes is not None:
         if data.test_labels is None:
-            raise ValueError(f"the model was trained with labels, but {options.data} has none; expected data "
+            raise ValueError(f"the model was trained with labels, but {data.name} has none; expected data "
                              "with labels")
         labels = data.test_labels[:options.n]
     from ..report import plots

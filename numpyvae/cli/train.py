@@ -11,7 +11,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import filelock
@@ -19,6 +19,8 @@ import numpy as np
 
 import numpyvae as nv
 
+from .. import evaluation
+from ..arguments import shown
 from ..datasets import DataSet
 from ..functional.activations import ACTIVATIONS
 from ..models.likelihoods import LIKELIHOODS
@@ -27,11 +29,21 @@ from ..report.plots import picture_shape
 from ..training import objectives
 from ..training.batches import BINARIZE
 from ..training.optimizers import OPTIMIZERS
-from .common import READING, add_common, add_data, count, load_data, not_negative, positive, say, whole, write_json
+from .common import (READING, add_common, add_data, checksum, count, has_changed, load_data, not_negative, positive,
+                     remember_paths, say, whole, write_json)
 
 MODEL = ("likelihood", "activation", "beta", "init", "sigma")
 RECORDED = (*MODEL, "objective", "samples", "lr", "lr_end", "warmup", "batch_size", "epochs", "binarize", "seed")
 BATCH_SIZE = 128
+# Options that have an effect only beside another: when they have, and what is to be given.
+EFFECT: list[tuple[str, Callable[[argparse.Namespace], bool], str]] = [
+    ("sigma", lambda options: options.likelihood in ("gaussian", "student-t"), "--likelihood gaussian or student-t"),
+    ("samples", lambda options: options.objective in ("iwae", "dreg"), "--objective iwae or dreg"),
+    ("channels", lambda options: options.network == "conv", "--network conv"),
+    ("data_dir", lambda options: options.data == "mnist", "--data mnist"),
+    ("overwrite", lambda options: options.out is not None, "--out")]
+NOT_OF_RUN = ("run", "json", "resume", "typed", "overwrite")
+GOES_ON_WITH = {"epochs", "checkpoint_every", "data_dir", "out"}    # options that may differ when a run is resumed
 OBJECTIVES = ("elbo", "free_bits", "iwae", "dreg", "sticking_the_landing", "score_function")
 
 
@@ -78,6 +90,7 @@ def add_train(commands: Any) -> None:
                           help="resume the run in this folder, with the options it was started with")
     training.add_argument("--out", default=None, metavar="DIR",
                           help="folder for the run (default: a new one in runs/)")
+    training.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
     add_common(train)
 
 
@@ -85,15 +98,44 @@ def run_train(options: argparse.Namespace) -> int:
     """numpyvae train"""
     if options.resume is not None:
         options = _options_of(options.resume, options)
+    else:
+        _refuse_without_effect(options)
     data = load_data(options)
+    if options.resume is None:
+        options.checksum = checksum(data)
+        remember_paths(options)
+    elif getattr(options, "checksum", None) not in (None, checksum(data)):
+        raise has_changed(options.data)
     options.batch_size = options.batch_size or min(BATCH_SIZE, len(data.train))
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
-    _make_folder(out)
-    with _alone_in(out):
-        for name in "model.npz", "checkpoint.npz":    # left over by a run that was killed while saving
+    with _folder_of_run(out):
+        if options.resume is None:
+            _refuse_to_overwrite(out, options.overwrite)
+        for name in ("metrics.json", "evaluation.json", "report.html", "checkpoint.npz", "model.npz"):
+            if options.resume is None:    # of a run that is overwritten
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(out, name))
+            # Left over by a run that was killed while saving.
             for left in glob.glob(os.path.join(glob.escape(out), f"{name}.*.part")):
                 os.unlink(left)
         return _train(options, data, out)
+
+
+def _refuse_without_effect(options: argparse.Namespace) -> None:
+    """Raises ValueError for an option that was typed and would change nothing."""
+    for name, has_effect, expected in EFFECT:
+        if name in options.typed and not has_effect(options):
+            raise ValueError(f"--{name.replace('_', '-')} is {shown(getattr(options, name))}, which has no effect "
+                             f"here; expected none, or {expected} too")
+
+
+def _refuse_to_overwrite(out: str, asked: bool) -> None:
+    if asked or not os.path.exists(os.path.join(out, "run.json")):
+        return
+    finished = os.path.exists(os.path.join(out, "metrics.json"))
+    again = "" if finished else f", --resume {shlex.quote(out)} to go on with that one"
+    raise ValueError(f"--out is {out!r}, which holds a run{'' if finished else ' that has not finished'}; expected "
+                     f"another folder{again}, or --overwrite to replace it")
 
 
 def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
@@ -110,10 +152,9 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
                      "optimizer": options.optimizer, **{name: getattr(options, name) for name in RECORDED}}
     model_path, checkpoint = os.path.join(out, "model.npz"), os.path.join(out, "checkpoint.npz")
     resume = checkpoint if options.resume is not None and os.path.exists(checkpoint) else None
-    if options.resume is None:
-        write_json(os.path.join(out, "run.json"),
-                   {name: value for name, value in vars(options).items() if name not in ("run", "json", "resume")})
-    elif resume is None:
+    write_json(os.path.join(out, "run.json"),
+               {name: value for name, value in vars(options).items() if name not in NOT_OF_RUN})
+    if options.resume is not None and resume is None:
         say(f"{out} holds no checkpoint yet: starting the run from the beginning")
     say(f"training on {data.name}: {len(data.train):,} {data.thing}s, {len(vae.parameters):,} weights")
     records: list[nv.Record] = []
@@ -137,6 +178,10 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
             say(f"numpyvae: resume with  numpyvae train --resume {shlex.quote(out)}")
         raise
     metrics = _metrics(records, configuration)
+    metrics["remarks"] = evaluation.remarks(vae, data.test, metrics["test_nll"], labels=test_labels,
+                                            rng=np.random.default_rng(options.seed))
+    for remark in metrics["remarks"]:
+        say(f"note: {remark}")
     write_json(os.path.join(out, "metrics.json"), metrics)
     report = write_run_report(out, vae, records, data, metrics)
     if options.json:
@@ -187,18 +232,41 @@ class Interrupt:
 
 
 def _options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
-    """The options that the run in the folder `out` was started with."""
+    """The options that the run in the folder `out` was started with, and those that may differ in going on with it.
+
+    Raises ValueError for any other that was typed and differs.
+    """
     path = os.path.join(out, "run.json")
     try:
         with open(path, encoding="utf-8") as file:
             saved = json.load(file)
-        return argparse.Namespace(**{**vars(now), **dict.fromkeys(READING), **saved, "out": out,
+        then = argparse.Namespace(**{**vars(now), **dict.fromkeys(READING), **saved, "out": out,
                                      "data_dir": now.data_dir or saved["data_dir"]})
+        epochs, lr_end = int(saved["epochs"]), saved["lr_end"]
     except OSError as error:
         raise type(error)(f"--resume is {out!r}, but its run.json cannot be read ({error.strerror}); expected the "
                           "folder of a run that numpyvae train started") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path!r} cannot be read ({error}); expected the file that numpyvae train wrote") from error
+    for name in sorted(now.typed & set(saved) - GOES_ON_WITH):
+        if getattr(now, name) != saved[name]:
+            raise ValueError(f"--{name.replace('_', '-')} is {shown(getattr(now, name))}, but the run in {out} was "
+                             f"started with {shown(saved[name])}; expected the same, or none: --resume goes on with "
+                             "what was begun")
+    if "out" in now.typed and os.path.realpath(now.out) != os.path.realpath(out):
+        raise ValueError(f"--out is {now.out!r}, but --resume goes on in {out!r}; expected no --out")
+    if "epochs" in now.typed:
+        if now.epochs < epochs or (now.epochs > epochs and lr_end is not None):
+            why = ("" if now.epochs < epochs else ": its learning rate falls over all of them (--lr-end), so more "
+                   "would change those that are done")
+            raise ValueError(f"--epochs is {now.epochs}, but the run in {out} was started with {epochs}; expected "
+                             f"{'at least ' * (lr_end is None)}as many{why}")
+        then.epochs = now.epochs
+    if "checkpoint_every" in now.typed:
+        then.checkpoint_every = now.checkpoint_every
+    if then.epochs == epochs and os.path.exists(os.path.join(out, "metrics.json")):
+        say(f"the run in {out} has finished its {epochs} epochs; to train on, give more: --epochs {2 * epochs}")
+    return then
 
 
 def _objective(options: argparse.Namespace) -> Any:
@@ -254,6 +322,33 @@ def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: Data
                  configuration=metrics["configuration"], metrics=metrics,
                  evaluation=evaluation)
     return path
+
+
+@contextlib.contextmanager
+def _folder_of_run(out: str) -> Iterator[None]:
+    """The folder, for us alone; one that we made goes again if the run fails before it has saved anything."""
+    made = _missing(out)
+    _make_folder(out)
+    try:
+        with _alone_in(out):
+            yield
+    except BaseException:
+        if made and not any(os.path.exists(os.path.join(out, name)) for name in ("model.npz", "checkpoint.npz")):
+            for name in ("run.json", ".lock"):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(out, name))
+            for folder in made:
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+        raise
+
+
+def _missing(path: str) -> list[str]:
+    """This folder and those above it that do not exist yet, the innermost first."""
+    folders = [os.path.abspath(path)]
+    while not os.path.exists(os.path.dirname(folders[-1])):
+        folders.append(os.path.dirname(folders[-1]))
+    return [] if os.path.exists(path) else folders
 
 
 def _make_folder(path: str) -> None:

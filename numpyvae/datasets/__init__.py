@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from ..arguments import PICTURE_SIZE, SEED, TEXT, checked, shown
+from ..arguments import PICTURE_SIZE, SEED, TEXT, checked, did_you_mean, shown
 from .contents import Contents, Reading, looks_like_pictures, readable
 from .files import load_images, read
 from .idx import read_idx
@@ -73,9 +73,8 @@ def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] 
         (train, train_labels), (held_out, labels) = mnist("train", data_dir), mnist("test", data_dir)
         name, said = name_of_files(data_dir)
         return DataSet(name, train, held_out, train_labels, labels, said=said)
-    if not os.path.exists(data):
-        raise FileNotFoundError(f"--data is {data!r}, which is neither a file nor a folder; expected 'strokes', "
-                                "'mnist', or the path of a .npy, .npz, IDX or .csv file or of a folder of images")
+    if not os.path.exists(os.path.expanduser(data)):
+        raise _not_there(data)
     contents = read(data, how, test)
     said = f"{readable(data)}: {contents.described()}"
     if contents.test is None:
@@ -101,3 +100,15 @@ def _split(contents: Contents, data: str, seed: int) -> tuple[Contents, int]:
                                  labels=None if contents.labels is None else contents.labels[rows])
              for rows in (np.sort(order[n_test:]), np.sort(order[:n_test]))]
     return dataclasses.replace(parts[0], test=parts[1]), n_test
+
+
+def _not_there(data: str) -> FileNotFoundError:
+    """The error for a path without a file, with the closest name in its folder."""
+    folder = os.path.dirname(data)
+    try:
+        known = [os.path.join(folder, name) for name in os.listdir(os.path.expanduser(folder) or ".")]
+    except (OSError, ValueError):
+        known = []
+    return FileNotFoundError(f"--data is {shown(data)}, which is neither a file nor a folder; expected 'strokes', "
+                             "'mnist', or the path of a .npy, .npz, IDX or .csv file or of a folder of images"
+                             f"{did_you_mean(data, ['strokes', 'mnist'] * (not folder) + known)}")

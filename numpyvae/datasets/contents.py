@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import os
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arguments import shown
+from ..arguments import did_you_mean, shown
 
 Array = np.ndarray
 
@@ -138,10 +137,8 @@ def listed(names: Sequence[str]) -> str:
 
 def not_there(option: str, asked: str, path: str | os.PathLike[str], kind: str, names: Sequence[str]) -> ValueError:
     """The error for a name that a file does not hold."""
-    close = difflib.get_close_matches(asked.lower(), [name.lower() for name in names], 1, 0.5)
-    meant = f": did you mean {next(name for name in names if name.lower() == close[0])!r}?" if close else ""
     return ValueError(f"{called(option)} is {shown(asked)}, but {path} holds {kind} {listed(names)}; expected "
-                      f"one of them{meant}")
+                      f"one of them{did_you_mean(asked, names)}")
 
 
 def readable(name: str) -> str:

@@ -53,7 +53,7 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
     labels        : (N,) the images' classes, or None
     thickness     : (N,) a known true factor of the images, in pixels, or None
     configuration : what the run was asked to do; by default the model's parts
-    metrics       : measured numbers, which replace or add to those of the records
+    metrics       : measured numbers, which replace or add to those of the records; "remarks" may hold sentences
     evaluation    : what `numpyvae evaluate` measured, for a section of its own
     classes       : the names of the labels 0, 1, ..., or None
     columns       : the names of a table's columns; None for images
@@ -76,7 +76,7 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
     if vae.n_classes is not None and labels is None:
         raise ValueError("labels is None; expected the images' labels, as the model is conditional")
     thing = "row" if shape is None else "image"
-    sections = [_training(vae, records, thing)]
+    sections = [_remarks(metrics.get("remarks", [])), _training(vae, records, thing)]
     if shape is not None:
         images = images.reshape(-1, *shape)
         sections.append(_pictures(vae, images, labels))
@@ -107,6 +107,12 @@ def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str, thing: s
     template = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     return template.substitute(title=html.escape(title), lead=html.escape(lead), numbers="\n".join(numbers),
                                sections=sections, version=__version__)
+
+
+def _remarks(remarks: Sequence[str]) -> str:
+    """What is odd about the model, above everything else."""
+    items = "".join(f"<li>{html.escape(remark[0].upper() + remark[1:])}.</li>" for remark in remarks)
+    return f"<section>\n<h2>Worth knowing</h2>\n<ul>{items}</ul>\n</section>" if remarks else ""
 
 
 def _training(vae: VAE, records: Sequence[Any], thing: str) -> str:

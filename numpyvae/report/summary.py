@@ -27,7 +27,8 @@ RESULT = Kind(lambda value: isinstance(value, Mapping) and "log_likelihood" in v
 @checked(result=RESULT)
 def lines(result: dict[str, Any], thing: str = "image") -> list[tuple[str, str, str]]:
     """(measure, value, what it says) of each number that `numpyvae evaluate` measured on images, or on rows."""
-    found = [
+    found = [("data", result["data"], "measured on these, and not on the run's own")] if "data" in result else []
+    found += [
         ("log p(x)", f"{result['log_likelihood']:.2f} ± {result['standard_error']:.2f} nats",
          f"mean of {result['images']:,} test {thing}s, {result['samples']:,} importance samples each"),
         ("effective samples", f"{result['effective_sample_size']:.0f}",

@@ -6,6 +6,7 @@ import functools
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,7 +35,8 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
         progress: bool = False) -> Iterator[Record]:
     """Train a model, epoch by epoch, as the caller iterates over the records.
 
-    The call itself checks the arguments, reads `resume`, and draws static binary pixels.
+    The call itself checks the arguments, reads `resume`, and draws static binary pixels; nothing is learned before the
+    first record is asked for, and a UserWarning says so where none is.
 
     images, validation : (N, ...) uint8, or floats as the model takes them
     labels             : (N,) whole numbers, for a ConditionalVAE; validation_labels likewise
@@ -47,7 +49,8 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     warmup             : epochs over which beta grows from 0 to the model's, step by step
     checkpoint         : a file from which the run can resume, written every `checkpoint_every` ("500 steps",
                          "2 minutes") and at the end
-    resume             : such a file: its run continues, bit for bit, given the same arguments; its records come first
+    resume             : such a file: its run continues, bit for bit, given the same arguments; its records come first.
+                         More epochs may be given, unless lr_end is, which spreads over all of them
     stop               : called after every step; True saves the checkpoint and raises KeyboardInterrupt
     progress           : show a progress bar of the batches
 
@@ -86,7 +89,23 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     else:
         draw, loss_and_grad = functools.partial(_noise, model, samples), functools.partial(objective, model)
     due = Interval("checkpoint_every", checkpoint_every)
-    return _epochs(state, train, held_out, schedule, draw, loss_and_grad, checkpoint, due, stop, progress)
+    return Epochs(_epochs(state, train, held_out, schedule, draw, loss_and_grad, checkpoint, due, stop, progress))
+
+
+class Epochs(Iterator[Record]):
+    """The records of a training run, each of which is trained for when it is asked for; warns if none ever is."""
+
+    def __init__(self, records: Iterator[Record]):
+        self.records, self.begun = records, False
+
+    def __next__(self) -> Record:
+        self.begun = True
+        return next(self.records)
+
+    def __del__(self) -> None:
+        if not self.begun:
+            warnings.warn("fit was called, but nothing was learned: it trains as you iterate over its records, as in  "
+                          "for record in nv.fit(...): print(record)  or  list(nv.fit(...))", stacklevel=2)
 
 
 def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedule: Schedule,

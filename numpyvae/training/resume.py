@@ -168,6 +168,10 @@ class TrainingState:
             warnings.warn(f"{path} was written with {'; '.join(differing)}: the run resumes, but it will "
                           "equal an uninterrupted one only to rounding, not bit for bit", stacklevel=3)
 
+    def _only_goes_on_for_longer(self, then: dict[str, Any]) -> bool:
+        """More epochs change nothing in those that are done, unless the learning rate falls towards the last."""
+        return self.settings["epochs"] > then["epochs"] and self.settings["lr_end"] is None
+
     def random_numbers_go_on(self) -> None:
         """Continue the random stream where the file left it, once static binary pixels have been drawn again."""
         if self.saved_rng is not None:
@@ -185,6 +189,8 @@ class TrainingState:
         then = {"the model": tree,
                 **{f"the {name}": data.get(name) for name in names},
                 "the optimizer": {**saved["optimizer"], "t": None}, **saved["settings"]}
+        if self._only_goes_on_for_longer(then):
+            then["epochs"] = now["epochs"]
         for name, value in now.items():
             if value != then[name]:
                 place, before, today = _difference(name, then[name], value)
