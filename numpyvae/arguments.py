@@ -38,6 +38,12 @@ def as_tuple(value: Any) -> Any:
     return plain(value)
 
 
+def at_home(value: Any) -> Any:
+    """A path that begins with ~ as one in the user's home folder."""
+    is_path = isinstance(value, (str, os.PathLike))
+    return os.path.expanduser(value) if is_path and os.fspath(value)[:1] in ("~", b"~") else value
+
+
 class Kind(NamedTuple):
     """What an argument may be: a test, its description, the exception it raises, and a conversion made before it."""
 
@@ -101,7 +107,8 @@ METHOD = Kind(lambda value: isinstance(value, str) and value in ("complex-step",
               "'complex-step' or 'central-differences'")
 TEXTS = Kind(all_are(lambda one: isinstance(one, str)), "a tuple of names")
 PATH = Kind(lambda value: isinstance(value, (str, os.PathLike)) and not {"\0", "\n"} & set(str(value)),
-            "the path of a file or folder, without a line break", TypeError)
+            "the path of a file or folder, without a line break", TypeError,
+            convert=at_home)
 GENERATOR = Kind(lambda value: isinstance(value, np.random.Generator), "a Generator, such as np.random.default_rng(0)",
                  TypeError)
 DTYPE = Kind(is_float_dtype, "np.float32, np.float64 or complex", TypeError)

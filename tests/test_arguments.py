@@ -119,7 +119,7 @@ VALID = {    # by the argument's name
     "n_data": lambda: 12, "batch_size": lambda: 3, "points": lambda: 5, "padding": lambda: 1,
     "output_padding": lambda: 0, "warmup": lambda: 0, "hidden": lambda: (6,), "shape": lambda: (4, 3, 1),
     "channels": lambda: (2, 3), "dimensions": lambda: (0, 1), "dtype": lambda: np.float64, "rng": generator,
-    **dict.fromkeys(("lr", "sigma", "beta", "lr_end", "eps"), lambda: 0.5), "reach": lambda: 4.0,
+    **dict.fromkeys(("lr", "sigma", "beta", "lr_end", "eps", "nll"), lambda: 0.5), "reach": lambda: 4.0,
     **dict.fromkeys(("beta1", "beta2", "momentum", "minimum"), lambda: 0.5), "baseline": lambda: 0.5,
     **dict.fromkeys(("pixel_noise", "progress", "colour", "transpose"), lambda: False), "need_dx": lambda: True,
     "likelihood": lambda: "bernoulli", "activation": lambda: "tanh", "init": lambda: "fan-in",

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 import numpyvae as nv
 
 from .evaluate import add_evaluate
+from .outputs import speak_any_code_page
 from .parser import Parser
-from .pictures import add_reconstruct, add_sample
+from .pictures import add_encode, add_reconstruct, add_sample
 from .tools import add_bench, add_gradcheck, add_lessons
 from .train import add_train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    speak_any_code_page()
     options = make_parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -37,6 +39,7 @@ def make_parser() -> Parser:
     parser = Parser(prog="numpyvae", description="A variational autoencoder from scratch.")
     parser.add_argument("--version", action="version", version=f"numpyvae {nv.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_train, add_evaluate, add_sample, add_reconstruct, add_gradcheck, add_bench, add_lessons):
+    for add in (add_train, add_evaluate, add_sample, add_reconstruct, add_encode, add_gradcheck, add_bench,
+                add_lessons):
         add(commands)
     return parser

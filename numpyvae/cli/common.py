@@ -23,10 +23,10 @@ READING = ("test", "colour", "size", "array", "label_array", "transpose")    # t
 def add_data(parser: argparse.ArgumentParser, default: str | None = "strokes") -> None:
     """The options that name data; default None stands for those of a run."""
     data = parser.add_argument_group("data")
-    data.add_argument("--data", default=default, metavar="NAME|PATH",
+    data.add_argument("--data", type=os.path.expanduser, default=default, metavar="NAME|PATH",
                       help="strokes, mnist, a .npy, .npz, IDX or .csv file, or a folder or zip file of pictures"
                            + " (default: the run's own)" * (default is None))
-    data.add_argument("--test", default=None, metavar="PATH",
+    data.add_argument("--test", type=os.path.expanduser, default=None, metavar="PATH",
                       help="images to test on (default: the data's own test set, or one image in ten)")
     data.add_argument("--colour", "--color", action="store_true", help="keep the colours of pictures")
     data.add_argument("--size", type=width_and_height, default=None, metavar="N",
@@ -36,7 +36,7 @@ def add_data(parser: argparse.ArgumentParser, default: str | None = "strokes") -
                       help="the array of labels in an .npz file, or a table's column of labels")
     data.add_argument("--transpose", action="store_true",
                       help="exchange rows and columns: EMNIST's files need it")
-    data.add_argument("--data-dir", default=None, metavar="DIR",
+    data.add_argument("--data-dir", type=os.path.expanduser, default=None, metavar="DIR",
                       help="folder with the MNIST files (default: NUMPYVAE_DATA, then data/)")
 
 
@@ -61,7 +61,13 @@ def load_data_of_run(options: argparse.Namespace, folder: str) -> DataSet:
         if name in options.typed:
             raise ValueError(f"--{name.replace('_', '-')} is {shown(getattr(options, name))}, but without --data the "
                              "run's own data are read as in training; expected --data too")
-    saved = _options_of_run(folder)
+    saved = options_of_run(folder)
+    if saved is None:
+        raise FileNotFoundError(f"{folder or '.'} has no run.json, which tells what the model was trained on; name the "
+                                "data with --data")
+    if saved["data"] not in ("strokes", "mnist") and not os.path.exists(saved["data"]):
+        raise FileNotFoundError(f"the run's data, {saved['data']}, are no longer there; name the place where they are "
+                                "now with --data")
     data = load_data(argparse.Namespace(**{name: saved.get(name) for name in ("data", "seed", *READING)},
                                         data_dir=options.data_dir or saved.get("data_dir")))
     if saved.get("checksum") not in (None, checksum(data)):    # runs of version 0.1.0 have none
@@ -69,23 +75,21 @@ def load_data_of_run(options: argparse.Namespace, folder: str) -> DataSet:
     return data
 
 
-def _options_of_run(folder: str) -> dict[str, Any]:
+def options_of_run(folder: str) -> dict[str, Any] | None:
+    """What the run in a folder was started with, or None where nothing tells."""
     for name in ("run.json", "metrics.json"):
         try:
             with open(os.path.join(folder, name), encoding="utf-8") as file:
                 saved = json.load(file)
-            saved = saved.get("configuration", saved)
-            if saved["data"] in ("strokes", "mnist") or os.path.exists(saved["data"]):
-                return {"seed": 0, **saved}
+            saved = {"seed": 0, **saved.get("configuration", saved)}
+            os.fspath(saved["data"])
+            return saved
         except FileNotFoundError:
             continue
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{os.path.join(folder, name)} cannot be read ({error!r}); expected the file that "
                              "numpyvae train wrote: name the data with --data") from error
-        raise FileNotFoundError(f"the run's data, {saved['data']}, are no longer there; name the place where they are "
-                                "now with --data")
-    raise FileNotFoundError(f"{folder or '.'} has no run.json, which tells what the model was trained on; name the "
-                            "data with --data")
+    return None
 
 
 def checksum(data: DataSet) -> str:
@@ -107,11 +111,11 @@ def remember_paths(options: argparse.Namespace) -> None:
     for name in ("data", "test", "data_dir"):
         path = getattr(options, name)
         if path is not None and not (name == "data" and path in ("strokes", "mnist")):
-            setattr(options, name, os.path.abspath(os.path.expanduser(path)))
+            setattr(options, name, os.path.abspath(path))
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="RUN", help="folder of a run, or its model.npz")
+    parser.add_argument("model", type=os.path.expanduser, metavar="RUN", help="folder of a run, or its model.npz")
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ def add_evaluate(commands: Any) -> None:
         description="Measure a trained VAE on the test images of its data set; write evaluation.json to RUN, and add a "
                     "section to its report.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     evaluate.set_defaults(run=run_evaluate)
-    evaluate.add_argument("model", metavar="RUN", help="folder of a run")
+    evaluate.add_argument("model", type=os.path.expanduser, metavar="RUN", help="folder of a run")
     evaluate.add_argument("--samples", type=whole, default=5000, metavar="K", help="samples per image, for log p(x)")
     evaluate.add_argument("--images", type=whole, default=1000, metavar="N", help="number of test images for log p(x)")
     add_data(evaluate, default=None)

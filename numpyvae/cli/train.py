@@ -86,9 +86,9 @@ def add_train(commands: Any) -> None:
     training.add_argument("--warmup", type=count, default=0, metavar="N", help="epochs over which beta grows from 0")
     training.add_argument("--checkpoint-every", default="1 minute", metavar="INTERVAL",
                           help="how often to save the run: '500 steps', '2 minutes'")
-    training.add_argument("--resume", default=None, metavar="OUT",
+    training.add_argument("--resume", type=os.path.expanduser, default=None, metavar="OUT",
                           help="resume the run in this folder, with the options it was started with")
-    training.add_argument("--out", default=None, metavar="DIR",
+    training.add_argument("--out", type=os.path.expanduser, default=None, metavar="DIR",
                           help="folder for the run (default: a new one in runs/)")
     training.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
     add_common(train)
@@ -102,7 +102,7 @@ def run_train(options: argparse.Namespace) -> int:
         _refuse_without_effect(options)
     data = load_data(options)
     if options.resume is None:
-        options.checksum = checksum(data)
+        options.checksum, options.shape, options.columns = checksum(data), data.train.shape[1:], data.columns
         remember_paths(options)
     elif getattr(options, "checksum", None) not in (None, checksum(data)):
         raise has_changed(options.data)

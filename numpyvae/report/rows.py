@@ -42,6 +42,24 @@ def reconstructions(rows: Array, rebuilt: Array, ax: Any, columns: Sequence[str]
     return _framed(ax)
 
 
+def some(rows: Array, ax: Any, columns: Sequence[str] | None = None) -> Any:
+    """The first rows, of a series as curves, of a table as bars side by side: rows (N, D)."""
+    n = min(2 * N_ROWS, len(rows))
+    if are_curves(rows):
+        gap = 1.2 * max(float(np.ptp(rows[:n])), 1e-9)
+        for i in range(n):
+            ax.plot(rows[i] - i * gap, color=BLUE, linewidth=1)
+        ax.set(xlabel="place in the row", ylabel="value, each row below the last", yticks=[])
+    else:
+        places = np.arange(rows.shape[1])
+        for i in range(n):
+            ax.bar(places + 0.8 * (i + 0.5) / n - 0.4, rows[i], 0.8 / n, color=BLUE, alpha=1 - 0.6 * i / n)
+        ax.set_xticks(places, names_of(rows, columns), rotation=90, fontsize="x-small")
+        ax.set(ylabel=f"value, {n} rows side by side")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
 def samples(rows: Array, drawn: Array, ax: Any, columns: Sequence[str] | None = None) -> Any:
     """New rows beside those of the data: of a series some curves, of a table each column's middle 90 %."""
     if are_curves(rows):
