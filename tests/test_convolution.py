@@ -322,7 +322,7 @@ def test_the_command_line_trains_one_and_writes_its_report(tmp_path, rng, capsys
     page = (tmp_path / "run" / "report.html").read_text()
     assert "3×3×2" in page and "2×2×3" in page
     assert main(["sample", str(tmp_path / "run"), "--n", "2", "--out", str(tmp_path / "s.png")]) == 0
-    assert main([*arguments, "--hidden", "4", "5", "--out", str(tmp_path / "run")]) == 1
+    assert main([*arguments, "--hidden", "4", "5", "--out", str(tmp_path / "other")]) == 1
     assert "--hidden is [4, 5]; expected one size with --network conv" in capsys.readouterr().err
 
 

@@ -25,6 +25,7 @@ WORKING = {    # the flag under test is added to these; `bench` and `lessons` ha
     "train": TRAIN, "evaluate": ["evaluate", "run", "--samples", "3", "--images", "4"],
     "sample": ["sample", "run", "--n", "4", "--out", "new.png"],
     "reconstruct": ["reconstruct", "run", "--data", "images.npy", "--n", "4", "--out", "new.png"],
+    "encode": ["encode", "run", "--data", "images.npy", "--out", "new.csv"],
     "gradcheck": ["gradcheck", "--component", "relu", "--method", "complex-step"],
 }
 UNTRIED = {"bench", "lessons"}
