@@ -5,8 +5,11 @@ import struct
 import numpy as np
 from PIL import Image
 
+from numpyvae.cli import main
 from numpyvae.datasets.contents import Reading
 from numpyvae.datasets.files import read
+
+SHORT = ["--hidden", "8", "--latent", "2", "--epochs", "1"]
 
 
 def save_pictures(folder, arrays, suffix="png", **options):
@@ -16,8 +19,12 @@ def save_pictures(folder, arrays, suffix="png", **options):
     return folder
 
 
+def idx(array, code=8):
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape) + array.tobytes()
+
+
 def write_idx(path, array):
-    content = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+    content = idx(array.astype(np.uint8))
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
@@ -29,3 +36,9 @@ def write_csv(path, rows, names=None, delimiter=","):
 
 def said(path, **how):
     return read(path, Reading(**how)).described()
+
+
+def run(capsys, *arguments):
+    code = main(list(map(str, arguments)))
+    output = capsys.readouterr()
+    return code, output.out, output.err

@@ -18,12 +18,9 @@ import numpyvae as nv
 from benchmarks.hostile import CAP, KINDS, read_apart
 from numpyvae.files import checkpoint
 from numpyvae.datasets import load_dataset, load_images, mnist, read_idx
+from tests.own_data import idx
 
 needs_mnist = pytest.mark.skipif("NUMPYVAE_DATA" not in os.environ, reason="NUMPYVAE_DATA does not name MNIST's folder")
-
-
-def idx(array, code=8):
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape) + array.tobytes()
 
 
 @pytest.fixture
@@ -375,8 +372,7 @@ def test_files_of_another_set_are_refused(tmp_path, images):
 @needs_mnist
 def test_mnist_is_mnist():
     images, labels = mnist("test")
-    content = struct.pack(">BBBB3I", 0, 0, 8, 3, *images.shape) + images.tobytes()
-    assert hashlib.sha256(content).hexdigest() == "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+    assert hashlib.sha256(idx(images)).hexdigest() == "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
     assert images.shape == (10_000, 28, 28) and np.bincount(labels).min() > 800
 
 

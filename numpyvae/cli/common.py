@@ -20,6 +20,11 @@ from ..datasets import DataSet, load_dataset
 READING = ("test", "colour", "size", "array", "label_array", "transpose")    # the options that say how data are read
 
 
+def flag(name: str) -> str:
+    """An option as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
 def add_data(parser: argparse.ArgumentParser, default: str | None = "strokes") -> None:
     """The options that name data; default None stands for those of a run."""
     data = parser.add_argument_group("data")
@@ -59,7 +64,7 @@ def load_data_of_run(options: argparse.Namespace, folder: str) -> DataSet:
         return load_data(options)
     for name in READING:
         if name in options.typed:
-            raise ValueError(f"--{name.replace('_', '-')} is {shown(getattr(options, name))}, but without --data the "
+            raise ValueError(f"{flag(name)} is {shown(getattr(options, name))}, but without --data the "
                              "run's own data are read as in training; expected --data too")
     saved = options_of_run(folder)
     if saved is None:

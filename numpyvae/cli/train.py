@@ -29,8 +29,8 @@ from ..report.plots import picture_shape
 from ..training import objectives
 from ..training.batches import BINARIZE
 from ..training.optimizers import OPTIMIZERS
-from .common import (READING, add_common, add_data, checksum, count, has_changed, load_data, not_negative, positive,
-                     remember_paths, say, whole, write_json)
+from .common import (READING, add_common, add_data, checksum, count, flag, has_changed, load_data, not_negative,
+                     positive, remember_paths, say, whole, write_json)
 
 MODEL = ("likelihood", "activation", "beta", "init", "sigma")
 RECORDED = (*MODEL, "objective", "samples", "lr", "lr_end", "warmup", "batch_size", "epochs", "binarize", "seed")
@@ -125,8 +125,8 @@ def _refuse_without_effect(options: argparse.Namespace) -> None:
     """Raises ValueError for an option that was typed and would change nothing."""
     for name, has_effect, expected in EFFECT:
         if name in options.typed and not has_effect(options):
-            raise ValueError(f"--{name.replace('_', '-')} is {shown(getattr(options, name))}, which has no effect "
-                             f"here; expected none, or {expected} too")
+            raise ValueError(f"{flag(name)} is {shown(getattr(options, name))}, which has no effect here; "
+                             f"expected none, or {expected} too")
 
 
 def _refuse_to_overwrite(out: str, asked: bool) -> None:
@@ -250,7 +250,7 @@ def _options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
         raise ValueError(f"{path!r} cannot be read ({error}); expected the file that numpyvae train wrote") from error
     for name in sorted(now.typed & set(saved) - GOES_ON_WITH):
         if getattr(now, name) != saved[name]:
-            raise ValueError(f"--{name.replace('_', '-')} is {shown(getattr(now, name))}, but the run in {out} was "
+            raise ValueError(f"{flag(name)} is {shown(getattr(now, name))}, but the run in {out} was "
                              f"started with {shown(saved[name])}; expected the same, or none: --resume goes on with "
                              "what was begun")
     if "out" in now.typed and os.path.realpath(now.out) != os.path.realpath(out):

@@ -73,7 +73,7 @@ def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] 
         (train, train_labels), (held_out, labels) = mnist("train", data_dir), mnist("test", data_dir)
         name, said = name_of_files(data_dir)
         return DataSet(name, train, held_out, train_labels, labels, said=said)
-    if not os.path.exists(os.path.expanduser(data)):
+    if not os.path.exists(data):
         raise _not_there(data)
     contents = read(data, how, test)
     said = f"{readable(data)}: {contents.described()}"
@@ -106,7 +106,7 @@ def _not_there(data: str) -> FileNotFoundError:
     """The error for a path without a file, with the closest name in its folder."""
     folder = os.path.dirname(data)
     try:
-        known = [os.path.join(folder, name) for name in os.listdir(os.path.expanduser(folder) or ".")]
+        known = [os.path.join(folder, name) for name in os.listdir(folder or ".")]
     except (OSError, ValueError):
         known = []
     return FileNotFoundError(f"--data is {shown(data)}, which is neither a file nor a folder; expected 'strokes', "

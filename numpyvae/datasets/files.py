@@ -83,7 +83,7 @@ def _read(path: str | os.PathLike[str], how: Reading, argument: str, like: Part 
     """
     if not os.fspath(path):
         raise ValueError(f"{argument} is ''; expected the path of a file or a folder")
-    path = pathlib.Path(os.path.expanduser(path))
+    path = pathlib.Path(path)
     if os.path.isdir(path):    # unlike Path.is_dir, False rather than an error for a name that is too long
         return _read_idx_folder(path, how) if _idx_files(path) else read_folder(path, how, like)
     with open_file(path, CHECK_THE_PATH) as file:

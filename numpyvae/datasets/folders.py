@@ -119,10 +119,9 @@ def _read(name: str, listing: Listing, how: Reading, like: Part | None) -> list[
     if not pictures:
         raise _no_pictures(name, visible)
     others = [entry for entry in visible if not is_picture(entry.parts[-1])]
-    notes = [f"{words} skipped" for n, words in (
-        (len(listing.files) - len(visible), counted(len(listing.files) - len(visible), "hidden file")),
-        (len(others), f"{counted(len(others), 'other file')} ({_kinds(others)})"),
-        (listing.n_irregular, counted(listing.n_irregular, "broken or repeated link"))) if n]
+    notes = [f"{counted(n, kind)}{more} skipped" for n, kind, more in (
+        (len(listing.files) - len(visible), "hidden file", ""), (len(others), "other file", f" ({_kinds(others)})"),
+        (listing.n_irregular, "broken or repeated link", "")) if n]
     empty = _without_pictures(listing.folders, pictures)
     if empty:
         notes.append(f"no pictures in {listed(empty)}")
@@ -225,7 +224,7 @@ def _classes(name: str, pictures: list[Entry]) -> Array | None:
     top = sum(len(entry.parts) == 1 for entry in pictures)
     if 0 < top < len(pictures):
         folder = next(entry.parts[0] for entry in pictures if len(entry.parts) > 1)
-        raise ValueError(f"{name} holds {top:,} picture{'s' * (top > 1)}, and {len(pictures) - top:,} more in "
+        raise ValueError(f"{name} holds {counted(top, 'picture')}, and {len(pictures) - top:,} more in "
                          f"subfolders such as {one_line(folder)}; expected pictures in one of the two: move the others "
                          "away")
     return None if top else np.array([entry.parts[0] for entry in pictures])

@@ -27,11 +27,9 @@ def reconstructions(rows: Array, rebuilt: Array, ax: Any, columns: Sequence[str]
     """Some rows and what the decoder makes of their codes: rows, rebuilt (N, D)."""
     n = min(N_ROWS, len(rows))
     if are_curves(rows):
-        gap = 1.2 * max(float(np.ptp(rows[:n])), 1e-9)
-        for i in range(n):
-            ax.plot(rows[i] - i * gap, color=INK, linewidth=1.5, label="original" if i == 0 else None)
-            ax.plot(rebuilt[i] - i * gap, color=ORANGE, linewidth=1, label="rebuilt" if i == 0 else None)
-        ax.set(xlabel="place in the row", ylabel="value, each row below the last", yticks=[])
+        gap = _gap(rows[:n])
+        _curves(ax, rows[:n], gap, label="original", color=INK, linewidth=1.5)
+        _curves(ax, rebuilt[:n], gap, label="rebuilt", color=ORANGE)
     else:
         places = np.arange(n * rows.shape[1]) + np.repeat(np.arange(n), rows.shape[1])    # a gap after each row
         ax.bar(places - 0.2, rows[:n].ravel(), 0.4, color=INK, label="original")
@@ -46,10 +44,7 @@ def some(rows: Array, ax: Any, columns: Sequence[str] | None = None) -> Any:
     """The first rows, of a series as curves, of a table as bars side by side: rows (N, D)."""
     n = min(2 * N_ROWS, len(rows))
     if are_curves(rows):
-        gap = 1.2 * max(float(np.ptp(rows[:n])), 1e-9)
-        for i in range(n):
-            ax.plot(rows[i] - i * gap, color=BLUE, linewidth=1)
-        ax.set(xlabel="place in the row", ylabel="value, each row below the last", yticks=[])
+        _curves(ax, rows[:n], _gap(rows[:n]), color=BLUE)
     else:
         places = np.arange(rows.shape[1])
         for i in range(n):
@@ -64,11 +59,9 @@ def samples(rows: Array, drawn: Array, ax: Any, columns: Sequence[str] | None = 
     """New rows beside those of the data: of a series some curves, of a table each column's middle 90 %."""
     if are_curves(rows):
         n = min(N_ROWS, len(rows))
-        gap = 1.2 * max(float(np.ptp(rows[:n])), 1e-9)
-        for i in range(n):
-            ax.plot(rows[i] - i * gap, color=MUTED, linewidth=1, label="data" if i == 0 else None)
-            ax.plot(drawn[i] - (i + n) * gap, color=BLUE, linewidth=1, label="new" if i == 0 else None)
-        ax.set(xlabel="place in the row", ylabel="value, each row below the last", yticks=[])
+        gap = _gap(rows[:n])
+        _curves(ax, rows[:n], gap, label="data", color=MUTED)
+        _curves(ax, drawn[:n], gap, first=n, label="new", color=BLUE)
     else:
         for shift, color, name, part in ((-0.15, MUTED, "data", rows), (0.15, BLUE, "new", drawn)):
             low, middle, high = np.percentile(part, [5, 50, 95], axis=0)
@@ -78,6 +71,18 @@ def samples(rows: Array, drawn: Array, ax: Any, columns: Sequence[str] | None = 
         ax.set_xticks(range(rows.shape[1]), names_of(rows, columns), rotation=90, fontsize="x-small")
         ax.set(ylabel="median and middle 90 %")
     return _framed(ax)
+
+
+def _gap(rows: Array) -> float:
+    """How far below the last each curve lies."""
+    return 1.2 * max(float(np.ptp(rows)), 1e-9)
+
+
+def _curves(ax: Any, rows: Array, gap: float, first: int = 0, label: str | None = None, **style: Any) -> None:
+    """Each row below the last, from the place `first` down."""
+    for i, row in enumerate(rows):
+        ax.plot(row - (first + i) * gap, label=label if i == 0 else None, **{"linewidth": 1, **style})
+    ax.set(xlabel="place in the row", ylabel="value, each row below the last", yticks=[])
 
 
 def _plain(name: Any) -> str:
