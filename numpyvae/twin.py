@@ -124,6 +124,7 @@ class Twin(Generic[P, R]):
         self._names = [(i, name, spec) for i, name, spec in others if not isinstance(spec, str)]
         self.wrt = tuple(list(shapes)[i] for i in self._arrays) if wrt is None else wrt
         self._floats = [i for i in self._arrays if ":" not in list(shapes.values())[i]]
+        self._optional = [name for name, parameter in self.signature.parameters.items() if parameter.default is None]
         self._compiled: Callable[..., Any] | None = None if compiled else kernel
         self._seen: dict[tuple[Any, ...], bool] = {}    # layouts that fitted -> may the kernel take them?
         registry[f"{reference.__module__}.{reference.__name__}"] = self
@@ -179,8 +180,10 @@ class Twin(Generic[P, R]):
         """Check each array's shape; return whether the kernel could take them all."""
         lengths: dict[str, int] = {}
         whole: tuple[str, tuple[int, ...]] | None = None
-        for i in self._arrays:
-            (name, value), spec = (list(self.shapes)[i], args[i]), str(self.shapes[list(self.shapes)[i]])
+        names = list(self.shapes)
+        given = [i for i in self._arrays if args[i] is not None or names[i] not in self._optional]
+        for i in given:
+            name, value, spec = names[i], args[i], str(self.shapes[names[i]])
             if not isinstance(value, np.ndarray) or value.dtype.kind not in ("iu" if ":" in spec else "fc"):
                 kind = spec.split(":")[0] if ":" in spec else "float"
                 raise TypeError(f"{self.name}: {name} is {shown(value)}; expected a NumPy array of {kind}, "
@@ -198,7 +201,10 @@ class Twin(Generic[P, R]):
             expected = unmatched(spec, value.shape, lengths)
             if expected is not None:
                 raise ValueError(f"{self.name}: {name} has shape {value.shape}; expected {expected}")
-        if any(args[i] is None for i in self._arrays):
+        for written in given:
+            if names[written] in self.writes:
+                self._check_holds(names[written], args[written].dtype, {names[i]: args[i].dtype for i in given})
+        if len(given) < len(self._arrays):
             return False
         dtypes = {args[i].dtype for i in self._floats}
         compilable = (self.kernel is not None and len(dtypes) == 1 and dtypes <= set(COMPILED_DTYPES)
@@ -208,6 +214,12 @@ class Twin(Generic[P, R]):
         if all(args[i].ndim for i in self._arrays):    # a NumPy scalar has the shape () of an array, but is not one
             self._seen[tuple(layout(args[i]) for i in self._arrays)] = compilable
         return compilable
+
+    def _check_holds(self, written: str, dtype: np.dtype[Any], others: dict[str, np.dtype[Any]]) -> None:
+        for name, other in others.items():
+            if other.kind in "fc" and not np.can_cast(other, dtype, "same_kind"):
+                raise TypeError(f"{self.name}: {name} has dtype {other}, which {written} cannot hold; expected "
+                                f"{dtype}, as {written} has")
 
     def _check_number(self, i: int, least: float, value: Any) -> None:
         name, spec = list(self.shapes.items())[i]

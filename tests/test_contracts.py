@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import numpyvae as nv
@@ -33,6 +33,8 @@ quick = settings(max_examples=15)
 
 def case(name, sizes, seed, scale, dtype):
     """The backward twin, and everything it takes but the upstream gradient: a function of that alone."""
+    if dtype == np.float32:
+        assume(fits_float32(name, sizes, seed, scale))
     forward, backward = PAIRS[name]
     rng = np.random.default_rng(seed)
     inputs = arguments(forward, lengths(*sizes), dtype, rng)
@@ -49,6 +51,13 @@ def case(name, sizes, seed, scale, dtype):
         results = as_tuple(backward(dy, *fresh.values()))
         return results[1:] if name.endswith("_and_grad") else results
     return run, rng.standard_normal(y.shape).astype(dtype), known
+
+
+def fits_float32(name, sizes, seed, scale):
+    """Whether float32 can hold the gradients: those of an ill-conditioned covariance are beyond it."""
+    with nv.kernels_off(), np.errstate(over="ignore"):
+        run, dy, _ = case(name, sizes, seed, scale, np.float64)
+        return all(np.abs(gradient).max(initial=0.0) < 1e-3 * np.finfo(np.float32).max for gradient in run(dy))
 
 
 def every_pair(test):

@@ -6,6 +6,7 @@ import pytest
 
 import numpyvae as nv
 from numpyvae import museum
+from numpyvae.functional.gaussian import gaussian_kl
 from numpyvae.models.likelihoods import LIKELIHOODS
 
 SEEDS = (0, 1, 2)
@@ -142,6 +143,46 @@ def test_other_mistakes_are_named(changes, check, words, rng):
     report = nv.examine(**functions, rng=rng)
     assert check in report.wrong
     assert re.search(words, report[check].mistake), report
+
+
+def drawn(**changes):
+    """`tiny`, whose loss draws its own noise; with a KL that varies, as that of a trained VAE does."""
+    functions = tiny(**changes)
+    functions["parameters"]["mu.W"] *= 4.0
+    loss, noise = functions["loss"], np.random.default_rng(1)
+    return functions | {"loss": lambda x: loss(x, noise.standard_normal((len(x), museum.vae.Z))), "gradients": None}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("weight", [1.0, 0.0, 0.05, 0.5, 2.0])
+def test_a_loss_that_draws_its_own_noise_tells_the_weight_of_its_kl(weight, seed):
+    functions = drawn(kl=lambda mu, logvar: weight * gaussian_kl(mu, logvar))
+    report = nv.examine(**functions, rng=np.random.default_rng(seed))
+    assert report.wrong == (() if weight == 1 else ("reduction",)), report
+    assert report["reduction"].verdict == ("ok" if weight == 1 else "wrong"), report
+    assert nv.examine(**functions, beta=weight, rng=np.random.default_rng(seed)).ok
+
+
+def test_where_draws_cannot_decide_nothing_is_claimed(rng):
+    """The KL is the same for every image: no number of draws tells its weight."""
+    vae = museum.vae.TinyVAE(np.random.default_rng(0))
+    for name in ("mu.W", "logvar.W"):
+        vae.parameters[name][:] = 0.0
+    functions = vae.functions() | {"gradients": None}
+    frozen = functions["loss"]
+    report = nv.examine(**functions | {"loss": lambda x: frozen(x, rng.standard_normal((len(x), museum.vae.Z)))},
+                        rng=rng)
+    assert report.ok and report["reduction"].verdict == report["kl"].verdict == "not checked"
+    assert "varies too little" in report["kl"].evidence
+
+
+def test_a_loss_that_follows_no_formula_is_said_to(rng):
+    report = nv.examine(**tiny(nll=lambda theta, x: np.sum(np.abs(theta - x)**3, axis=1)) | {"gradients": None},
+                        rng=rng)
+    assert report.wrong == ("likelihood",) and "does not fit" in report["likelihood"].evidence
+    report = nv.examine(**tiny(kl=lambda mu, logvar: np.sum(np.cosh(mu) + logvar**2, axis=1)) | {"gradients": None},
+                        rng=rng)
+    assert report.wrong == ("kl",) and "does not fit" in report["kl"].evidence
 
 
 @pytest.mark.parametrize("name, change, words", [

@@ -18,7 +18,7 @@ from numpyvae.functional.affine import FEW_ROWS, LONG_ROW, SMALL_PRODUCT, add_tr
 from numpyvae.functional.dense import new_array
 from numpyvae.functional.gaussian import gaussian_kl, reparameterize
 from numpyvae.functional.likelihoods import bernoulli_nll, gaussian_nll
-from numpyvae.twin import kernels_are_on, twin
+from numpyvae.twin import is_array, kernels_are_on, twin
 
 from twins import all_twins, arguments, as_tuple, compiled, copies, lengths, twins_with_kernels
 
@@ -176,6 +176,29 @@ def test_a_result_never_shares_memory_with_an_argument_unless_it_is_written_ther
                     for value in values:
                         if isinstance(value, np.ndarray) and not any(value is w for w in written):
                             assert not np.shares_memory(result, value), f.name
+
+
+@pytest.mark.parametrize("name, array", [
+    (name, array) for name, f in all_twins().items() for array, spec in f.shapes.items()
+    if is_array(spec) and f.signature.parameters[array].default is None])
+def test_an_array_that_may_be_left_out_can_be(name, array, rng):
+    f = all_twins()[name]
+    made = arguments(f, lengths(5, 7, 3), np.float64, rng)
+    expected = as_tuple(f(*copies(made)))
+    found = as_tuple(f(**{key: value for key, value in made.items() if key != array}))
+    assert len(found) == len(expected) and all(map(np.array_equal, found, expected))
+
+
+@pytest.mark.parametrize("name, array", [
+    (name, array) for name, f in all_twins().items() if f.writes for array, spec in f.shapes.items()
+    if is_array(spec) and ":" not in spec and array not in f.writes])
+@pytest.mark.parametrize("mode", [nv.kernels_off, contextlib.nullcontext])
+def test_a_complex_array_is_refused_where_its_result_goes_to_a_real_one(mode, name, array, rng):
+    f = all_twins()[name]
+    made = arguments(f, lengths(5, 7, 3), np.float64, rng)
+    made[array] = made[array].astype(complex)
+    with mode(), pytest.raises(TypeError, match=f"{f.name}: {array} has dtype complex128, which .* cannot hold"):
+        f(**made)
 
 
 # The matrix product

@@ -39,7 +39,8 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
 
     Each check ends in "ok", "wrong" or "not checked", with its numbers and, if wrong, the likely mistake.
     Whatever is not given is not checked.  Functions whose last argument is `eps` receive their noise, N(0, I) of
-    shape (B, Z); without it they draw their own, and the loss is then known only up to that noise.
+    shape (B, Z); without it they draw their own.  The loss is then known only up to that noise: it is drawn again and
+    again until the weight of the KL is clear, at most some 400 000 rows.
 
     model      : a numpyvae VAE; then only x and rng are needed
     x          : (B, D), some images, of the dtype and the range that the model trains on; a dozen will do

@@ -7,6 +7,9 @@ Over different images and noise the loss is then fitted as
 
 At two batch sizes n, a and b show how each term is reduced, and b / a is the beta that is really trained.  Where the
 right formulas leave a residual, common wrong ones are tried in their place.
+
+A loss that draws its own noise is known only up to that noise.  Two things make it tell in few draws: the images are
+those of many made ones that say most about b (probes.py), and there are as many draws as it takes to decide.
 """
 from __future__ import annotations
 
@@ -14,24 +17,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..functional.activations import sigmoid
 from ..kernels.gaussian import HALF_LOG_2_PI
 from ..models.likelihoods import Gaussian
+from .formulas import RIGHT, kl_formulas, nll_formulas
+from .probes import IMAGES, chosen_probes, probes
 from .report import NOT_CHECKED, OK, WRONG, Finding
-from .subject import Subject, safe_log
+from .subject import Subject
 
 Array = np.ndarray
 
-RIGHT = ""
-IMAGES = 24
-REPEATS = 16            # draws of the noise for each image, each for n copies
+REPEATS = 16            # draws of the noise for each image, each for n copies, where it is an argument of the loss
+DRAWN_REPEATS = (4, 8, 16, 32, 64)    # where it is not: until the weight of the KL is known
 FROZEN_COPIES = (3, 8)
 DRAWN_COPIES = (32, 96)
 STANDARD_ERRORS = 6.0
 ROUNDINGS = 30.0        # a sum of many terms rounds more than once
-UNKNOWN_BETA = 0.3      # a beta less certain than this is not judged
+DECIDED = 0.25          # the tolerance of a beta that is judged, relative to the beta
 BETA_TOLERANCE = 0.01
 MONTE_CARLO = 20000
+UNDECIDED = ("In the loss the KL varies too little to be seen above the noise: write loss(x, eps), or pass a model "
+             "that has been trained a little.")
 
 
 @dataclass
@@ -45,17 +50,23 @@ class Measurement:
     n_terms: int                  # of the NLL's sum: where they cancel, it rounds more than its size suggests
     nll: dict[str, Array]         # by formula; RIGHT is the right one
     kl: dict[str, Array]
+    repeats: int
 
 
 @dataclass
 class Fit:
-    """loss = a NLL + b KL + c with standard errors; `off` is the worst residual in standard errors."""
+    """loss = a NLL + b KL + c with standard errors.
+
+    off        : the worst residual in standard errors
+    chi_square : the sum of the squares of all residuals, in standard errors
+    """
 
     a: float
     b: float
     c: float
     error: Array
     off: float
+    chi_square: float
     n: int
 
     @property
@@ -67,6 +78,19 @@ class Fit:
         return float(abs(self.error[1] / self.a) + abs(self.beta * self.error[0] / self.a))
 
 
+@dataclass
+class Explanation:
+    """Formulas for NLL and KL that explain the loss at both batch sizes."""
+
+    nll: str
+    kl: str
+    fits: list[Fit]
+
+    @property
+    def chi_square(self) -> float:
+        return sum(fit.chi_square for fit in self.fits)
+
+
 def check_loss(subject: Subject) -> tuple[Finding, Finding, Finding]:
     """The findings "likelihood", "kl" and "reduction"."""
     names = ("likelihood", "kl", "reduction")
@@ -74,57 +98,122 @@ def check_loss(subject: Subject) -> tuple[Finding, Finding, Finding]:
         return tuple(Finding(name, NOT_CHECKED, "loss (or decode) was not given.") for name in names)  # type: ignore
     if not subject.kl_is_known:
         return tuple(Finding(name, NOT_CHECKED, "no closed form of the KL is known.") for name in names)  # type: ignore
-    measured = [_measure(subject, n) for n in (FROZEN_COPIES if subject.frozen else DRAWN_COPIES)]
+    measured, explanations = _measured_frozen(subject) if subject.frozen else _measured_drawn(subject)
     if not all(np.isfinite(m.loss).all() for m in measured):
         return (Finding("likelihood", WRONG, "the loss of ordinary images is NaN or infinite.",
                         "look for log(0), a division by 0, or an exp that overflows."),
                 *(Finding(name, NOT_CHECKED, "the loss is not finite.") for name in names[1:]))  # type: ignore
+    if not explanations:
+        return _unexplained(subject, measured)
+    first, *others = _simplest(subject, explanations)
+    return (_likelihood_finding(subject, first), _kl_finding(subject, first, others),
+            _reduction_finding(subject, first.fits))
+
+
+def _measured_frozen(subject: Subject) -> tuple[list[Measurement], list[Explanation]]:
+    images = probes(subject)
+    measured = [_measure(subject, images, n, REPEATS) for n in FROZEN_COPIES]
+    return measured, _explanations(measured)
+
+
+def _measured_drawn(subject: Subject) -> tuple[list[Measurement], list[Explanation]]:
+    """Draws until one explanation is left and its beta is known well enough, or until that takes too long."""
+    images = chosen_probes(subject)
+    measured: list[Measurement] = []
+    explanations: list[Explanation] = []
+    for repeats in DRAWN_REPEATS:
+        drawn = measured[0].repeats if measured else 0
+        new = [_measure(subject, images, n, repeats - drawn) for n in DRAWN_COPIES]
+        measured = [_pooled(*pair) for pair in zip(measured, new)] if measured else new
+        if not all(np.isfinite(m.loss).all() for m in measured):
+            break
+        explanations = _explanations(measured)
+        if not explanations or _is_decided(subject, explanations):
+            break
+    return measured, explanations
+
+
+def _explanations(measured: list[Measurement]) -> list[Explanation]:
+    """The formulas that leave no residual, or none that tells them from the best; the right ones first."""
+    found = []
     for nll in measured[0].nll:
         for kl in measured[0].kl:
             fits = [_fit(m, m.nll[nll], m.kl[kl]) for m in measured]
             if all(fit.off < STANDARD_ERRORS for fit in fits):
-                return (_likelihood_finding(subject, nll, kl, fits), _kl_finding(subject, measured, kl, fits),
-                        _reduction_finding(subject, fits))
-    return _unexplained(subject, measured)
+                found.append(Explanation(nll, kl, fits))
+    best = min((one.chi_square for one in found), default=0.0)
+    return [one for one in found if one.chi_square < best + STANDARD_ERRORS**2]
 
 
-def _measure(subject: Subject, n: int) -> Measurement:
+def _tolerance(fits: list[Fit]) -> float:
+    return STANDARD_ERRORS * max(fit.beta_error for fit in fits)
+
+
+def _is_intended(subject: Subject, fits: list[Fit]) -> bool:
+    tolerance = max(_tolerance(fits), BETA_TOLERANCE * max(1.0, subject.beta))
+    return all(abs(fit.beta - subject.beta) <= tolerance for fit in fits)
+
+
+def _is_known(subject: Subject, fits: list[Fit]) -> bool:
+    """Whether beta is so well known that the intended one could not be mistaken for another."""
+    size = max(abs(fits[-1].beta), subject.beta or 1.0)
+    return _tolerance(fits) <= DECIDED * size or not _is_intended(subject, fits)
+
+
+def _n_mistakes(subject: Subject, one: Explanation) -> int:
+    """A wrong formula is one, a weight of the KL other than the intended one is another."""
+    return int(one.nll != RIGHT) + int(one.kl != RIGHT) + int(not _is_intended(subject, one.fits))
+
+
+def _simplest(subject: Subject, explanations: list[Explanation]) -> list[Explanation]:
+    """Those with the fewest mistakes."""
+    fewest = min(_n_mistakes(subject, one) for one in explanations)
+    return [one for one in explanations if _n_mistakes(subject, one) == fewest]
+
+
+def _is_decided(subject: Subject, explanations: list[Explanation]) -> bool:
+    first, *others = _simplest(subject, explanations)
+    return not others and _is_known(subject, first.fits)
+
+
+def _measure(subject: Subject, images: Array, n: int, repeats: int) -> Measurement:
     loss, error, nll, kl = [], [], [], []
-    for image in _probes(subject):
+    for image in images:
         x = np.repeat(image[None], n, axis=0)
         mu, logvar = subject.encoded(x)
         losses, nlls = [], []
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             eps = subject.noise(mu.shape) if subject.frozen else None
             losses.append(subject.loss_value(x, eps))
             theta = subject.decoded(subject.drawn(x, eps))
-            nlls.append({name: rows for name, rows in _nll_formulas(subject, theta, x).items()})
-        rows = {name: np.array([one[name] for one in nlls]) for name in nlls[0]}    # (REPEATS, n)
-        kls = {name: float(np.mean(value)) for name, value in _kl_formulas(subject.kl(x), mu, logvar).items()}
+            nlls.append({name: rows for name, rows in nll_formulas(subject, theta, x).items()})
+        rows = {name: np.array([one[name] for one in nlls]) for name in nlls[0]}    # (repeats, n)
+        kls = {name: float(np.mean(value)) for name, value in kl_formulas(subject.kl(x), mu, logvar).items()}
         if subject.frozen:    # the same noise on both sides: every draw is a data point without error
             loss += losses
-            error += [0.0] * REPEATS
-            nll += [{name: float(value[i].mean()) for name, value in rows.items()} for i in range(REPEATS)]
-            kl += [kls] * REPEATS
+            error += [0.0] * repeats
+            nll += [{name: float(value[i].mean()) for name, value in rows.items()} for i in range(repeats)]
+            kl += [kls] * repeats
         else:                 # the loss draws its own noise: the errors of both add up
             loss.append(float(np.mean(losses)))
-            error.append(float(np.sqrt(2 / (REPEATS * n)) * rows[RIGHT].std()))
+            error.append(float(np.sqrt(2 / (repeats * n)) * rows[RIGHT].std()))
             nll.append({name: float(value.mean()) for name, value in rows.items()})
             kl.append(kls)
     # A formula that is undefined for some image, such as log(logvar) of a logvar below 0, cannot be the loss's.
     known = [name for name in kl[0] if all(name in one for one in kl)]
     return Measurement(n, np.array(loss), np.array(error), ROUNDINGS * subject.rounding, x.shape[1],
                        {name: np.array([one[name] for one in nll]) for name in nll[0]},
-                       {name: np.array([one[name] for one in kl]) for name in known})
+                       {name: np.array([one[name] for one in kl]) for name in known}, repeats)
 
 
-def _probes(subject: Subject) -> Array:
-    """Images made from the given ones: darker, brighter, inverted, blank, with their pixels shuffled."""
-    x = subject.x[:6]
-    low, high = x.min(), x.max()
-    made = [x, low + high - x, 0.5 * (x + low), 0.5 * (x + high), subject.rng.permuted(x, axis=1),
-            np.stack([np.full_like(x[0], low), np.full_like(x[0], high)])]
-    return subject.likelihood.on_levels(np.concatenate(made).astype(x.dtype)[-IMAGES:])
+def _pooled(one: Measurement, other: Measurement) -> Measurement:
+    """Both measurements of the same images as one."""
+    repeats = one.repeats + other.repeats
+    share = one.repeats / repeats
+    loss = share * one.loss + (1 - share) * other.loss
+    error = np.hypot(share * one.error, (1 - share) * other.error)
+    nll = {name: share * one.nll[name] + (1 - share) * other.nll[name] for name in one.nll}
+    return Measurement(one.n, loss, error, one.relative_error, one.n_terms, nll, one.kl, repeats)
 
 
 def _fit(measured: Measurement, nll: Array, kl: Array) -> Fit:
@@ -137,7 +226,7 @@ def _fit(measured: Measurement, nll: Array, kl: Array) -> Fit:
             np.abs(measured.loss), np.abs(a) * measured.n_terms) + 1e-300
         A = columns / scale / error[:, None]
         u, s, vt = np.linalg.svd(A, full_matrices=False)
-        inverse = np.where(s > 1e-13 * s[0], 1 / s, 0.0)
+        inverse = np.where(s > 1e-13 * s[0], 1 / np.maximum(s, np.finfo(float).tiny), 0.0)
         solution = vt.T @ (inverse * (u.T @ (measured.loss / error))) / scale
         a = solution[0]
     spread = np.where(s > 1e-13 * s[0], inverse, np.inf)
@@ -145,64 +234,12 @@ def _fit(measured: Measurement, nll: Array, kl: Array) -> Fit:
         variance = np.where(np.abs(vt) > 1e-9, vt**2 * spread[:, None]**2, 0.0).sum(axis=0)
     off = np.abs(measured.loss - columns @ solution) / error
     a, b, c = map(float, solution)
-    return Fit(a, b, c, np.sqrt(variance) / scale, float(off.max()), measured.n)
+    return Fit(a, b, c, np.sqrt(variance) / scale, float(off.max()), float(np.sum(off**2)),
+               measured.n)
 
 
-def _nll_formulas(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
-    """The right NLL of each row, and wrong ones, named by the mistake behind them."""
-    formulas = {RIGHT: subject.nll(theta, x)}
-    x = x.astype(float)
-    if subject.decodes_to in ("logits", "probabilities"):
-        y = subject.mean(theta)
-        twice = sigmoid(y)
-        formulas |= {
-            "sigmoid is applied twice: the loss takes logits but was given probabilities":
-                -np.sum(x * np.log(twice) + (1 - x) * np.log(1 - twice), axis=1),
-            "the term (1 - x) log(1 - y) is missing": -np.sum(x * safe_log(y), axis=1),
-            "the loss is a squared error, which is a Gaussian's NLL; a Bernoulli's is the cross-entropy":
-                np.sum((x - y)**2, axis=1),
-            "the squared error is that of the logits, not of the means": np.sum((x - theta)**2, axis=1),
-        }
-    else:
-        mean = subject.mean(theta)
-        formulas["the absolute error is a Laplace's NLL; a Gaussian's is the squared error"] = \
-            np.sum(np.abs(x - mean), axis=1)
-        if subject.decodes_to == "mean and logvar":
-            logvar = theta[:, x.shape[1]:]
-            square = (x - mean)**2
-            formulas |= {
-                "the decoder's logvar is used as log sigma":
-                    np.sum(0.5 * square * np.exp(-2 * logvar) + logvar, axis=1),
-                "the term logvar / 2 is missing next to the scaled square":
-                    np.sum(0.5 * square * np.exp(-logvar), axis=1),
-                "the decoder's logvar is not used: the loss is the squared error": np.sum(square, axis=1),
-            }
-    return formulas
-
-
-def _kl_formulas(right: Array, mu: Array, logvar: Array) -> dict[str, Array]:
-    """The right KL of each row, and wrong ones, named by the mistake behind them."""
-    m, s = mu.astype(float), logvar.astype(float)
-    with np.errstate(all="ignore"):
-        formulas = {
-            "logvar is used as log sigma in the KL": 0.5 * np.exp(2 * s) + 0.5 * m**2 - s,
-            "the sign of logvar is flipped": 0.5 * (np.exp(s) + m**2 + s),
-            "exp(logvar) is missing": 0.5 * (m**2 - s),
-            "logvar is missing": 0.5 * (np.exp(s) + m**2),
-            "mu^2 is missing": 0.5 * (np.exp(s) - s),
-            "mu is not squared": 0.5 * (np.exp(s) + m - s),
-            "mu^2 is counted twice: the half multiplies only the other terms": 0.5 * (np.exp(s) - s) + m**2,
-            "exp(logvar / 2) stands where exp(logvar) belongs": 0.5 * (np.exp(0.5 * s) + m**2 - s),
-            "logvar is used as the variance in the KL": 0.5 * (s + m**2 - np.log(s)),
-            "logvar is used as the standard deviation in the KL": 0.5 * (s**2 + m**2 - np.log(s**2)),
-            "the two Gaussians are swapped: KL(prior || q)": 0.5 * ((1 + m**2) * np.exp(-s) + s),
-        }
-    rows = {name: np.sum(value, axis=1) for name, value in formulas.items() if np.isfinite(value).all()}
-    return {RIGHT: right, **rows}
-
-
-def _likelihood_finding(subject: Subject, nll: str, kl: str, fits: list[Fit]) -> Finding:
-    fit = fits[-1]
+def _likelihood_finding(subject: Subject, found: Explanation) -> Finding:
+    nll, fit = found.nll, found.fits[-1]
     evidence = (f"over {IMAGES} images the loss is {fit.a:.4g} NLL + {fit.b:.4g} KL + {fit.c:.4g} for batches of "
                 f"{fit.n}, with NLL = -log p(x|z) by its formula from decode: within {fit.off:.1f} standard errors.")
     if nll != RIGHT:
@@ -214,20 +251,22 @@ def _likelihood_finding(subject: Subject, nll: str, kl: str, fits: list[Fit]) ->
     return Finding("likelihood", OK, evidence)
 
 
-def _kl_finding(subject: Subject, measured: list[Measurement], kl: str, fits: list[Fit]) -> Finding:
-    fit = fits[-1]
+def _kl_finding(subject: Subject, found: Explanation, others: list[Explanation]) -> Finding:
+    kl, fit = found.kl, found.fits[-1]
     image = subject.x[:1]
     closed, log_ratio = float(subject.kl(image)[0]), subject.log_ratios(image, MONTE_CARLO)
     error = log_ratio.std() / np.sqrt(MONTE_CARLO)
     evidence = (f"first image: closed form {closed:.4f}, Monte Carlo {log_ratio.mean():.4f} +- {error:.4f} nats.")
     if kl != RIGHT:
         return Finding("kl", WRONG, evidence + " The loss contains neither.", f"{kl}.")
-    if _is(fit.b, 0.0, fit.error[1]) and fit.error[1] < UNKNOWN_BETA * abs(fit.a):
+    if not _is_known(subject, found.fits):
+        return Finding("kl", NOT_CHECKED, f"{evidence} {UNDECIDED}")
+    if _is(fit.b, 0.0, fit.error[1]):
         return Finding("kl", OK if subject.beta == 0 else NOT_CHECKED,
                        evidence + " The loss contains no KL, or next to none.")
-    if fit.beta_error > UNKNOWN_BETA * max(abs(fit.beta), 0.1):
-        return Finding("kl", NOT_CHECKED, evidence + " In the loss it varies too little to be seen above the noise: "
-                       "write loss(x, eps), or pass a model that has been trained a little.")
+    if others:
+        return Finding("kl", NOT_CHECKED, f"{evidence} The loss fits the closed form, but another formula as well "
+                       f"({others[0].kl or others[0].nll}): write loss(x, eps).")
     evidence += f" The loss follows the closed form, times {fit.b:.4g}."
     missing = 0.5 * subject.n_latent
     for constant in (missing, 2 * missing):
@@ -244,13 +283,17 @@ def _reduction_finding(subject: Subject, fits: list[Fit]) -> Finding:
     betas = " and ".join(f"{f.beta:.4g} for batches of {f.n}" for f in fits)
     evidence = (f"b / a, the weight of the KL relative to the NLL, is {betas} (+- {error:.2g}); expected "
                 f"{subject.beta:g}.")
-    if error > UNKNOWN_BETA * max(1.0, subject.beta) and abs(fit.beta - subject.beta) < STANDARD_ERRORS * error:
-        return Finding("reduction", NOT_CHECKED, evidence + " The KL varies too little to tell: write loss(x, eps), or "
-                       "pass a model that has been trained a little.")
-    tolerance = max(STANDARD_ERRORS * error, BETA_TOLERANCE * max(1.0, subject.beta))
+    if not _is_known(subject, fits):
+        return Finding("reduction", NOT_CHECKED, f"{evidence} {UNDECIDED}")
+    tolerance = max(_tolerance(fits), BETA_TOLERANCE * max(1.0, subject.beta))
+    intended = _is_intended(subject, fits)
+    if intended or abs(fits[0].beta - fit.beta) <= tolerance:    # then the batch is treated alike in both
+        weights = [(subject.beta if intended else fit.beta) * f.a for f in fits]
+    else:
+        weights = [f.b for f in fits]
     described = (f"The NLL is {_reduction([f.a for f in fits], fits, subject.x.shape[1], 'pixels')}, the KL "
-                 f"{_reduction([f.b for f in fits], fits, subject.n_latent, 'latent dimensions')}.")
-    if all(abs(f.beta - subject.beta) <= tolerance for f in fits):
+                 f"{_reduction(weights, fits, subject.n_latent, 'latent dimensions')}.")
+    if intended:
         return Finding("reduction", OK, evidence + " " + described)
     mistake = f"{described} So the model trains with a hidden beta of {fit.beta / (subject.beta or 1):.4g}"
     mistake += f" on top of the intended beta of {subject.beta:g}." if subject.beta != 1 else "."
@@ -308,7 +351,8 @@ def _within_images(m: Measurement) -> Measurement:
     """The same losses minus each image's mean; the rounding error is still that of the losses themselves."""
     size = np.abs(m.loss).max() * m.relative_error
     loss = _centred(m.loss)
-    return Measurement(m.n, loss, m.error + size / max(1e-300, np.abs(m.nll[RIGHT]).max()), 0.0, 0, m.nll, m.kl)
+    return Measurement(m.n, loss, m.error + size / max(1e-300, np.abs(m.nll[RIGHT]).max()), 0.0, 0, m.nll, m.kl,
+                       m.repeats)
 
 
 def _is(value: float, expected: float, error: float) -> bool:

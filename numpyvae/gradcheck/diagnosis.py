@@ -82,7 +82,8 @@ def load_own(place: str) -> Any:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ValueError(f"{file} cannot be run: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{file} cannot be run: {type(error).__name__}: {error}; expected a file that Python runs "
+                         "without an error") from error
     finally:
         sys.path.pop(0)
     found = getattr(module, name, None)
