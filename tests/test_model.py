@@ -83,12 +83,12 @@ def test_results_are_the_callers_to_keep(model, rng):
 
 
 @pytest.mark.parametrize("x, named", [
-    (np.full((4, 7), 255, np.uint8), r"pixels from 255 to 255; expected \[0, 1\]"),
+    (np.full((4, 7), 255.0), r"pixels from 255 to 255; expected \[0, 1\]"),
     (np.full((4, 7), np.nan), "pixels from nan"),
     (np.full((4, 7), np.inf), "pixels from inf"),
     (np.zeros((4, 6)), r"x has shape \(4, 6\); expected \(B, 7\)"),
     (np.zeros((0, 7)), r"x has shape \(0, 7\)"),
-    (np.zeros((4, 7, 1)), "reshape"),
+    (np.zeros((4, 7, 2)), r"expected \(B, 7\)"),
 ])
 def test_data_that_does_not_fit_is_named(model, x, named):
     with pytest.raises(ValueError, match=named):

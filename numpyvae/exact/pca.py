@@ -111,7 +111,7 @@ def gaussian_log_likelihood(x: Array, mean: Array, covariance: Array) -> Array:
     return -0.5 * (np.sum(residual**2, axis=0) + len(L) * np.log(2 * np.pi)) - np.sum(np.log(np.diag(L)))
 
 
-@checked(x="N D")
+@checked(x="...")
 def solve_linear_vae(vae: VAE, x: Array) -> ProbabilisticPCA:
     """Give a linear VAE the best weights for its own sigma and beta; returns the equivalent model with beta = 1.
 
@@ -138,7 +138,7 @@ def solve_linear_vae(vae: VAE, x: Array) -> ProbabilisticPCA:
     return ProbabilisticPCA(mean, W, sigma2**0.5, values)
 
 
-@checked(x="N D")
+@checked(x="...")
 def linear_loss(vae: VAE, x: Array) -> float:
     """The expected loss of a linear VAE, with the integral over z done on paper, in nats per image: x (N, D).
 

@@ -42,7 +42,7 @@ def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[A
     return z, gaussian_log_density(z, zero, zero) + n_latent * np.log(h)
 
 
-@checked(x="B D", points=AT_LEAST_2, reach=POSITIVE, labels="any: ...")
+@checked(x="...", points=AT_LEAST_2, reach=POSITIVE, labels="any: ...")
 def log_joint(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
               labels: Array | None = None) -> tuple[Array, Array]:
     """log p(x|z_n) + log w_n for every image and every grid point: z (N, Z) -> (B, N), in nats.
@@ -70,13 +70,13 @@ def log_joint(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
     return z, log_px_given_z + log_w
 
 
-@checked(x="B D", points=AT_LEAST_2, reach=POSITIVE, labels="any: ...")
+@checked(x="...", points=AT_LEAST_2, reach=POSITIVE, labels="any: ...")
 def log_likelihood(vae: VAE, x: Array, points: int = 200, reach: float = 6.0, labels: Array | None = None) -> Array:
     """log p(x) of each image by quadrature over the latent grid, in nats: x (B, D) -> (B,)."""
     return log_sum_exp(log_joint(vae, x, points, reach, labels)[1])
 
 
-@checked(x="B D", points=AT_LEAST_2, reach=POSITIVE, labels="any: ...")
+@checked(x="...", points=AT_LEAST_2, reach=POSITIVE, labels="any: ...")
 def posterior(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
               labels: Array | None = None) -> tuple[Array, Array]:
     """p(z|x) on the latent grid: z (N, Z), and the probability of each grid point, rows that sum to 1, (B, N).

@@ -16,8 +16,9 @@ from numpy.typing import DTypeLike
 from ..arguments import checked, shown
 from ..files import checkpoint
 from ..nn.buffers import Part
-from ..nn.layers import Layer, Sequential
+from ..nn.layers import Layer, Reshape, Sequential
 from ..nn.parameters import Parameters
+from .data import as_numbers, rows_of
 from .likelihoods import Likelihood
 from .tree import checked_tree_of
 
@@ -108,9 +109,19 @@ class Model(Part):
                              "vae.astype(np.float64)")
         checkpoint.write(path, {"model": checked_tree_of(self)}, {"values": self.parameters.values})
 
+    @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """(height, width, channels) of an image, where the first layer says so, as in VAE.conv; else None."""
+        first = next(iter(self.encoder.layers), None)
+        return first.shape if isinstance(first, Reshape) and len(first.shape) == 3 else None
+
     def check_data(self, x: Array) -> Array:
-        """x as rows of the model's dtype; raises TypeError or ValueError where the model cannot take it."""
-        x = as_batch("x", x, self.n_data, self.dtype)
+        """x as rows (B, D) of the model's dtype; raises TypeError or ValueError where the model cannot take it.
+
+        x : (B, D), (B, height, width) or (B, height, width, channels); uint8 from 0 to 255, or floats as they are
+        """
+        kinds = "fbc" if self.dtype.kind == "c" else "fb"
+        x = as_numbers(rows_of("x", x, self.n_data, self.image_shape, kinds), self.dtype)
         self.likelihood.check(x)
         return x
 
@@ -130,8 +141,9 @@ def check_size(argument: str, does: str, found: int | None, expected: int | None
         raise ValueError(f"{argument} {does} {found} numbers per row; expected {expected}, to fit {others}")
 
 
-def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
-    """value as rows of the model's dtype; raises TypeError or ValueError where it is not (B, width) numbers."""
+def as_noise(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
+    """Codes or noise as rows of the model's dtype; raises TypeError or ValueError where they are not (B, width) numbers
+    that are finite."""
     try:
         value = np.asarray(value)
     except ValueError:    # rows of different lengths
@@ -139,14 +151,9 @@ def as_batch(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
     if value.dtype.kind not in "fciub" or (value.dtype.kind == "c" and dtype.kind != "c"):
         raise TypeError(f"{argument} has dtype {value.dtype}; expected real numbers, such as float32")
     if value.ndim != 2 or value.shape[1] != width or len(value) == 0:
-        hint = f": reshape images with {argument}.reshape(len({argument}), -1)" if value.ndim > 2 else ""
-        raise ValueError(f"{argument} has shape {value.shape}; expected (B, {width}) with at least one row{hint}")
-    return np.ascontiguousarray(value, dtype=dtype)
-
-
-def as_noise(argument: str, value: Array, width: int, dtype: np.dtype) -> Array:
-    """The same for codes and noise, which have no bounds but must be finite."""
-    rows = as_batch(argument, value, width, dtype)
+        advice = f": for one row give {argument}[None]" if value.shape == (width,) else ""
+        raise ValueError(f"{argument} has shape {value.shape}; expected (B, {width}) with at least one row{advice}")
+    rows = np.ascontiguousarray(value, dtype=dtype)
     if not np.isfinite(rows).all():
         raise ValueError(f"{argument} holds NaN or infinity; expected finite numbers, as drawn from N(0, 1)")
     return rows

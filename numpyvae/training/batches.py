@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arguments import one_of
 from ..functional.pixels import pick_binary_pixels, pick_pixels
+from ..models.data import rows_of
 from ..models.model import Model
 
 BINARIZE = ("none", "dynamic", "static")
@@ -31,18 +32,9 @@ class Pixels:
 
     def __init__(self, argument: str, images: np.ndarray, model: Model, binarize: str, rng: np.random.Generator,
                  labels: np.ndarray | None = None):
-        images = np.asarray(images)
-        if images.ndim < 2 or len(images) == 0:
-            raise ValueError(f"{argument} has shape {images.shape}; expected (N, ...) with at least one image")
-        images = np.ascontiguousarray(images.reshape(len(images), -1))
-        if images.shape[1] != model.n_data:
-            raise ValueError(f"{argument} has {images.shape[1]} numbers per image; expected {model.n_data}, "
-                             "the model's n_data")
+        images = np.ascontiguousarray(rows_of(argument, images, model.n_data, getattr(model, "image_shape", None)))
         one_of("binarize", binarize, BINARIZE)
         if images.dtype != np.uint8:
-            if images.dtype.kind != "f":
-                raise TypeError(f"{argument} has dtype {images.dtype}; expected uint8, or floats as the model "
-                                "takes them")
             if binarize != "none":
                 raise ValueError(f"binarize is {binarize!r}, which needs bytes, but {argument} has dtype "
                                  f"{images.dtype}; expected uint8 from 0 to 255")
