@@ -18,6 +18,7 @@ from ..files import checkpoint
 from ..nn.buffers import Part
 from ..nn.layers import Layer, Reshape, Sequential
 from ..nn.parameters import Parameters
+from . import summary
 from .data import as_numbers, rows_of
 from .likelihoods import Likelihood
 from .tree import checked_tree_of
@@ -63,6 +64,14 @@ class Model(Part):
             if Parameters.holds(layer):
                 raise ValueError(f"{name} belongs to another model; expected a separate layer: copy.deepcopy(it)")
         self.parameters = Parameters(layers)
+
+    def __repr__(self) -> str:
+        """One line: the model's sizes, its parts and the number of its weights."""
+        return summary.one_line(self)
+
+    def __str__(self) -> str:
+        """A table of the layers, with the shapes of what they put out and the numbers of their weights."""
+        return summary.table(self)
 
     def __copy__(self) -> Self:
         """A deep copy: a shallow one would take the layers away from this model."""

@@ -29,6 +29,17 @@ class VAE(Model):
 
     the negative ELBO for beta = 1, with one z for each image.       [Kingma & Welling 2013, eq. 10; lesson 7, eq. 7.1]
 
+    Five lines make one from layers of one's own choice, and of one's own making too:
+
+        encoder = nv.Sequential([nv.Dense(784, 400, "relu", rng=rng)])                               # x -> h
+        posterior = nv.posteriors.DiagonalGaussian(400, 20, rng=rng)                                 # h -> q(z|x)
+        decoder = nv.Sequential([nv.Dense(20, 400, "relu", rng=rng), nv.Dense(400, 784, rng=rng)])   # z -> theta
+        likelihood = nv.likelihoods.Bernoulli()                                                      # theta -> p(x|z)
+        vae = nv.VAE(encoder, posterior, decoder, likelihood)
+
+    Each function that takes x takes images as (B, D), (B, height, width) or (B, height, width, channels), in bytes
+    from 0 to 255 or in numbers as the likelihood takes them.
+
     encoder, decoder : networks, (B, D) -> (B, H) and (B, Z) -> (B, D), or more for a likelihood that needs more
     posterior        : q(z|x), such as DiagonalGaussian(H, Z, rng=rng), which takes the encoder's output
     likelihood       : p(x|z), such as likelihoods.Bernoulli()

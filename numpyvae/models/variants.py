@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -11,7 +12,15 @@ from .posteriors import DiagonalGaussian, FullGaussian
 from .vae import VAE, conv_vae, dense_vae
 
 
-class ConditionalVAE:
+class Constructors:
+    """Names under which VAEs are made; not a class of objects."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        raise TypeError(f"{cls.__name__} has no objects of its own; expected {cls.__name__}.dense(784, rng=rng), which "
+                        "makes a VAE, or, for parts of your own, VAE(encoder, posterior, decoder, likelihood)")
+
+
+class ConditionalVAE(Constructors):
     """p(x|z, c) and q(z|x, c) for a known class c: the label, one-hot, is appended to x and to z.
 
     The loss is the VAE's, with c given everywhere:  log p(x|c) >= E_q[ log p(x|z, c) ] - KL( q(z|x, c) || p(z) ).  What
@@ -33,7 +42,7 @@ class ConditionalVAE:
                          rng, dtype, n_classes)
 
 
-class FullCovarianceVAE:
+class FullCovarianceVAE(Constructors):
     """q(z|x) = N(mu, L L^T) in place of N(mu, diag exp(logvar)); see posteriors.FullGaussian."""
 
     @staticmethod

@@ -1,10 +1,13 @@
 """Arrays that outlive a step, so that training allocates nothing as large as a batch; objects copied without them."""
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
 import numpy as np
+
+from ..arguments import shown
 
 LINE = 64    # bytes in a cache line
 
@@ -69,3 +72,16 @@ class Part:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in self.not_copied}
+
+    def __repr__(self) -> str:
+        return described(self)
+
+
+def described(part: Any) -> str:
+    """A part, also one of a user's own, as the call that makes it: "Gaussian(sigma=0.5)".  Never raises."""
+    name = type(part).__name__
+    try:
+        takes = [argument for argument in inspect.signature(type(part)).parameters if argument not in ("rng", "dtype")]
+        return f"{name}({', '.join(f'{one}={shown(getattr(part, one))}' for one in takes if hasattr(part, one))})"
+    except Exception:    # a user's own code
+        return f"{name}(...)"
