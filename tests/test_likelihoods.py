@@ -1,5 +1,6 @@
 """Likelihoods: do they integrate to one, do means and samples match the density, what do they refuse?"""
 import contextlib
+import warnings
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from scipy import integrate
 import numpyvae as nv
 from numpyvae.functional.continuous_bernoulli import continuous_bernoulli_mean, continuous_bernoulli_nll
 from numpyvae.functional.discretized_logistic import discretized_logistic_mean, discretized_logistic_nll
-from numpyvae.models.likelihoods import LIKELIHOODS, make_likelihood
+from numpyvae.models.likelihoods import LIKELIHOODS, WITH_SIGMA, make_likelihood
 
 LOGITS = [-1e4, -60.0, -3.0, -0.6, -0.5, -0.4, -1e-3, -1e-9, 0.0, 1e-9, 0.3, 0.5, 2.0, 30.0, 1e4]
 LOGISTICS = [(0.5, -2.0), (0.2, -6.0), (0.0, 0.0), (1.3, -1.0), (-0.4, 2.0), (0.5, -9.0), (0.4001, -20.0), (0.5, 10.0)]
@@ -108,3 +109,21 @@ def test_grey_images_train_save_and_load(name, rng, tmp_path):
     assert records[-1].loss < records[0].loss
     vae.save(tmp_path / "model.npz")
     assert nv.load(tmp_path / "model.npz").likelihood.name == name
+
+
+@pytest.mark.parametrize("make", [
+    lambda **o: nv.VAE.dense(4, (3,), 2, **o), lambda **o: nv.VAE.conv((4, 4, 1), (2,), 3, 2, **o),
+    lambda **o: nv.Autoencoder.dense(4, (3,), 2, **o), lambda **o: nv.Autoencoder.conv((4, 4, 1), (2,), 3, 2, **o),
+    lambda **o: nv.ConditionalVAE.dense(4, (3,), 2, **o), lambda **o: nv.FullCovarianceVAE.dense(4, (3,), 2, **o),
+    lambda **o: nv.FullCovarianceVAE.conv((4, 4, 1), (2,), 3, 2, **o)])
+@pytest.mark.parametrize("likelihood", list(LIKELIHOODS))
+def test_a_sigma_without_effect_is_said(likelihood, make, rng):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(likelihood=likelihood, rng=rng)
+        if likelihood in WITH_SIGMA:
+            assert make(likelihood=likelihood, sigma=3, rng=rng).likelihood.sigma == 3
+            return
+    with pytest.warns(UserWarning, match=f"sigma is 3, which has no effect on the likelihood '{likelihood}'; expected"):
+        model = make(likelihood=likelihood, sigma=3, rng=rng)
+    assert not hasattr(model.likelihood, "sigma")

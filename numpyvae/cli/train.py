@@ -23,7 +23,7 @@ from .. import evaluation
 from ..arguments import shown
 from ..datasets import DataSet
 from ..functional.activations import ACTIVATIONS
-from ..models.likelihoods import LIKELIHOODS
+from ..models.likelihoods import LIKELIHOODS, WITH_SIGMA
 from ..nn.layers import INITS
 from ..report.plots import picture_shape
 from ..training import objectives
@@ -37,7 +37,7 @@ RECORDED = (*MODEL, "objective", "samples", "lr", "lr_end", "warmup", "batch_siz
 BATCH_SIZE = 128
 # Options that have an effect only beside another: when they have, and what is to be given.
 EFFECT: list[tuple[str, Callable[[argparse.Namespace], bool], str]] = [
-    ("sigma", lambda options: options.likelihood in ("gaussian", "student-t"), "--likelihood gaussian or student-t"),
+    ("sigma", lambda options: options.likelihood in WITH_SIGMA, f"--likelihood {' or '.join(WITH_SIGMA)}"),
     ("samples", lambda options: options.objective in ("iwae", "dreg"), "--objective iwae or dreg"),
     ("channels", lambda options: options.network == "conv", "--network conv"),
     ("data_dir", lambda options: options.data == "mnist", "--data mnist"),
@@ -179,7 +179,7 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
         raise
     metrics = _metrics(records, configuration)
     metrics["remarks"] = evaluation.remarks(vae, data.test, metrics["test_nll"], labels=test_labels,
-                                            rng=np.random.default_rng(options.seed))
+                                            epochs=len(records), rng=np.random.default_rng(options.seed))
     for remark in metrics["remarks"]:
         say(f"note: {remark}")
     write_json(os.path.join(out, "metrics.json"), metrics)

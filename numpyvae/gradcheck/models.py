@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arguments import METHOD, SEED, checked
 from ..models.autoencoder import Autoencoder
-from ..models.likelihoods import LIKELIHOODS
+from ..models.likelihoods import LIKELIHOODS, WITH_SIGMA
 from ..models.model import Model
 from ..models.posteriors import DiagonalGaussian, FullGaussian
 from ..models.vae import VAE, dense_vae
@@ -43,7 +43,8 @@ def model_examples() -> Iterator[tuple[str, Callable[[], Example]]]:
     """Each model with each likelihood, and with each beta if it takes one; and VAEs whose KL comes from one sample."""
     def make(build: Any, sizes: tuple[Any, ...], n: int, options: dict[str, Any]) -> Example:
         rng = np.random.default_rng(0)
-        model = build(*sizes, **options, activation="tanh", sigma=0.7, rng=rng, dtype=np.float64)
+        sigma = {"sigma": 0.7} if options.get("likelihood") in WITH_SIGMA else {}
+        model = build(*sizes, **options, **sigma, activation="tanh", rng=rng, dtype=np.float64)
         model.parameters.values[:] = rng.normal(0, 0.5, len(model.parameters))
         given = {} if model.n_classes is None else {"labels": np.array([0, 1, 1, 2])}
         return Example(model, rng.integers(0, 256, (n, model.n_data)) / 255, given)
@@ -59,7 +60,8 @@ def model_examples() -> Iterator[tuple[str, Callable[[], Example]]]:
             yield f"{kind.__name__}.conv({likelihood})", functools.partial(
                 make, kind.conv, ((3, 4, 1), (2, 3), 4, 3), 2, {"likelihood": likelihood})
     for posterior in (DiagonalByOneSample, FullByOneSample):
-        build = functools.partial(dense_vae, VAE, posterior, 7, (5,), 3, "bernoulli", beta=4.0, init="fan-in")
+        build = functools.partial(dense_vae, VAE, posterior, 7, (5,), 3, "bernoulli", beta=4.0, init="fan-in",
+                                  sigma=1.0)
         yield f"{posterior.__name__}(bernoulli, beta=4)", functools.partial(make, build, (), 4, {})
 
 

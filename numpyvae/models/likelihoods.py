@@ -6,6 +6,7 @@ theta : (B, outputs_per_pixel * D), x : (B, D).
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -222,7 +223,18 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
                                  StudentT)}
 
 
+WITH_SIGMA = tuple(name for name, kind in LIKELIHOODS.items() if "sigma" in inspect.signature(kind).parameters)
+
+
 def make_likelihood(name: str, sigma: float) -> Likelihood:
-    """The likelihood of that name; sigma goes to those that have one."""
+    """The likelihood of that name; sigma goes to those that have one.
+
+    For any other likelihood a UserWarning says that a sigma but 1, the default, has no effect.
+    """
     kind = LIKELIHOODS[one_of("likelihood", name, LIKELIHOODS)]
-    return kind(**({"sigma": sigma} if "sigma" in inspect.signature(kind).parameters else {}))
+    if name in WITH_SIGMA:
+        return kind(sigma=sigma)    # type: ignore[call-arg]
+    if sigma != 1:
+        warnings.warn(f"sigma is {sigma:g}, which has no effect on the likelihood {name!r}; expected none, or the "
+                      f"likelihood {' or '.join(map(repr, WITH_SIGMA))}", stacklevel=5)    # the caller of VAE.dense
+    return kind()
