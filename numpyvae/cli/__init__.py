@@ -4,12 +4,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 
 import numpyvae as nv
 
+from ..arguments import did_you_mean
 from .evaluate import add_evaluate
 from .outputs import speak_any_code_page
 from .parser import Parser
@@ -21,7 +23,7 @@ from .train import add_train
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     speak_any_code_page()
-    options = make_parser().parse_args(arguments)
+    options = _parsed(sys.argv[1:] if arguments is None else arguments)
     try:
         return options.run(options)
     except KeyboardInterrupt:
@@ -36,10 +38,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> Parser:
-    parser = Parser(prog="numpyvae", description="A variational autoencoder from scratch.")
-    parser.add_argument("--version", action="version", version=f"numpyvae {nv.__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser = Parser(prog="numpyvae", description="A variational autoencoder from scratch: train one, look at it, check "
+                                                 "its gradients.",
+                    example="numpyvae train\nnumpyvae train --data photos --colour --size 64\nnumpyvae sample RUN",
+                    epilog="numpyvae COMMAND --help tells the options of a command.")
+    parser.add_argument("--version", action="version", version=f"numpyvae {nv.__version__}",
+                        help="print the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog=parser.prog)
     for add in (add_train, add_evaluate, add_sample, add_reconstruct, add_encode, add_gradcheck, add_bench,
                 add_lessons):
         add(commands)
+    parser.commands = list(commands.choices)
     return parser
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of one command; leaves the program where they are wrong."""
+    parser = make_parser()
+    known = parser.commands
+    first = arguments[0] if arguments else ""
+    command = next((word for word in arguments if word in known), None)
+    if first not in ("-h", "--help", "--version") and first != command and not did_you_mean(first, known):
+        if command is None and first[:1] in ("", "-"):
+            parser.error(f"there is no command; expected one of {', '.join(known)}")
+        if command is not None:
+            parser.error(f"{first!r} stands before the command; expected it after: numpyvae {command} {first} ...")
+    return parser.parse_args(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from typing import Any
 
@@ -22,8 +23,9 @@ from .train import write_run_report
 def add_evaluate(commands: Any) -> None:
     evaluate = commands.add_parser(
         "evaluate", help="measure how good a trained model is",
-        description="Measure a trained VAE on the test images of its data set; write evaluation.json to RUN, and add a "
-                    "section to its report.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        description="Measure a trained VAE on the test images of its data set; write evaluation.json to RUN, or for "
+                    "other data evaluation-NAME.json, and add a section to its report.",
+        example="numpyvae evaluate RUN --samples 1000")
     evaluate.set_defaults(run=run_evaluate)
     evaluate.add_argument("model", type=os.path.expanduser, metavar="RUN", help="folder of a run")
     evaluate.add_argument("--samples", type=whole, default=5000, metavar="K", help="samples per image, for log p(x)")
@@ -39,9 +41,12 @@ def run_evaluate(options: argparse.Namespace) -> int:
     configuration = metrics["configuration"]
     data = load_data_of_run(options, folder)
     result = measure(vae, data, options.samples, options.images, configuration["binarize"], options.seed)
+    name = "evaluation.json"
     if "data" in options.typed:
         result["data"] = data.name
-    write_json(os.path.join(folder, "evaluation.json"), result)
+        of = re.sub(r"[^\w.-]+", "-", data.name)[:80]
+        name = f"evaluation-{of}.json"
+    write_json(os.path.join(folder, name), result)
     records = [nv.Record.from_json(record) for record in metrics["records"]]
     report = write_run_report(folder, vae, records, data, metrics, result)
     if options.json:
@@ -50,6 +55,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
         width = max(len(name) for name, _, _ in summary.lines(result, data.thing))
         for name, value, hint in summary.lines(result, data.thing):
             print(f"{name:{width}}  {value:>16}  {hint}")
+        print(f"numbers   {os.path.join(folder, name)}")
         print(f"report    {report}")
     return 0
 

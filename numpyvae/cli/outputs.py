@@ -3,15 +3,20 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import contextlib
 import csv
+import io
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..arguments import did_you_mean
+
+ENDINGS = (".npy", ".csv", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".svg", ".pdf")
 ASCII = {"±": "+-", "–": "-", "−": "-", "×": "x", "σ": "sigma", "μ": "mu"}
 
 
@@ -29,41 +34,85 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     return "".join(ASCII.get(c, "?") for c in error.object[error.start:error.end]), error.end
 
 
-def write_result(options: argparse.Namespace, default: str, array: np.ndarray, names: Sequence[str] | None,
-                 draw: Callable[..., Any]) -> int:
-    """Write an array to --out as its suffix says: .npy, .csv, or a picture that `draw(ax)` draws.
+def output_path(out: str | None, default: str, folder: str, read: Iterable[str | None]) -> str:
+    """The file that a command writes: what --out names; in a folder, or where --out is None, one called `default`.
 
-    array : (N, ...); as .csv each of the N is a line
-    names : of the columns of the .csv, or None for x0, x1, ...
+    folder : of the run, for None
+    read   : the files and folders that the run and the command read; other than paths are passed over
+
+    Raises ValueError before any work is done where its ending is none of ENDINGS, or it would replace the data or be
+    taken for a part of them.
+    """
+    if out is not None and (not out or "\0" in out):
+        raise ValueError(f"--out is {out!r}; expected the name of a file, such as {default}")
+    path = os.path.join(folder, default) if out is None else out
+    if os.path.isdir(path) or path.endswith(("/", os.sep)):
+        path = os.path.join(path, default)
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in ENDINGS:
+        raise ValueError(f"--out is {out!r}, which cannot be written: a {suffix or 'name without an ending'} is none "
+                         f"of its kinds; expected {' '.join(ENDINGS)}, or a folder{did_you_mean(suffix, ENDINGS)}")
+    place = os.path.realpath(path)
+    for source in map(os.path.realpath, filter(os.path.exists, filter(None, read))):
+        if os.path.commonpath([place, source]) == source:
+            raise ValueError(f"--out is {path!r}, which would {'replace' if place == source else 'be taken for one of'}"
+                             f" the data in {source!r}; expected another place: name it with --out")
+    return path
+
+
+def write_result(options: argparse.Namespace, path: str, array: np.ndarray, names: Sequence[str] | None,
+                 draw: Callable[..., Any], labels: Sequence[Any] | None = None) -> int:
+    """Write an array to a file, whole or not at all: .npy, .csv, or a picture that `draw(ax)` draws.
+
+    array  : (N, ...); as .csv each of the N is a line
+    names  : of the columns of the .csv, or None for x0, x1, ...
+    labels : a last column of the .csv, numbers or names
 
     Raises ValueError where the file cannot be written.
     """
-    path = options.out or default
     suffix = os.path.splitext(path)[1].lower()
     try:
-        if suffix == ".npy":
-            np.save(path, array)
-        elif suffix == ".csv":
-            _write_csv(path, array.reshape(len(array), -1), names)
-        else:
-            _write_picture(path, draw)
+        with _whole(path) as file:
+            if suffix == ".npy":
+                np.save(file, array)
+            elif suffix == ".csv":
+                _write_csv(file, array.reshape(len(array), -1), names, labels)
+            else:
+                _write_picture(file, suffix, draw)
     except (OSError, ValueError) as error:
-        raise ValueError(f"--out is {path!r}, which cannot be written ({error}); expected a .npy or .csv file or a "
-                         "picture, such as samples.png, in a folder that you can write to") from error
+        raise ValueError(f"--out is {path!r}, which cannot be written ({getattr(error, 'strerror', None) or error}); "
+                         "expected a file in a folder that you can write to") from error
     kind = "file" if suffix in (".npy", ".csv") else "picture"
     print(json.dumps({kind: path, "images": len(array)}) if options.json else path)
     return 0
 
 
-def _write_csv(path: str, rows: np.ndarray, names: Sequence[str] | None) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names or [f"x{i}" for i in range(rows.shape[1])])
-        writer.writerows(rows.tolist())
+@contextlib.contextmanager
+def _whole(path: str) -> Iterator[BinaryIO]:
+    """A file that takes the place of the one at this path once it is complete."""
+    part = path + ".part"
+    try:
+        with open(part, "wb") as file:
+            yield file
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError, ValueError):    # ValueError: a null byte in the name
+            os.unlink(part)
+        raise
 
 
-def _write_picture(path: str, draw: Callable[..., Any]) -> None:
+def _write_csv(file: BinaryIO, rows: np.ndarray, names: Sequence[str] | None, labels: Sequence[Any] | None) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text)
+    more = [] if labels is None else ["label"]
+    writer.writerow([*(names or [f"x{i}" for i in range(rows.shape[1])]), *more])
+    lines = rows.tolist()
+    writer.writerows(lines if labels is None else ([*line, label] for line, label in zip(lines, labels)))
+    text.detach()
+
+
+def _write_picture(file: BinaryIO, suffix: str, draw: Callable[..., Any]) -> None:
     from matplotlib.figure import Figure
     figure = Figure(figsize=(8, 8), layout="constrained")
     draw(ax=figure.subplots())
-    figure.savefig(path, dpi=150, bbox_inches="tight")
+    figure.savefig(file, format=suffix[1:], dpi=150, bbox_inches="tight")

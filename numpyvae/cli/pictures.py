@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,66 +11,85 @@ import numpy as np
 import numpyvae as nv
 
 from .. import evaluation
-from .common import add_common, add_data, add_run, count, load_data_of_run, load_run, options_of_run, whole
-from .outputs import write_result
+from ..arguments import did_you_mean, shown
+from ..datasets.contents import listed
+from .common import add_common, add_data, add_run, load_data_of_run, load_run, options_of_run, whole
+from .outputs import output_path, write_result
 
-FILE = ".npy, .csv, or a picture"
+FILE = "a .npy or .csv file, a picture (.png, .svg, .pdf, ...), or a folder for"
 
 
 def add_sample(commands: Any) -> None:
-    sample = commands.add_parser("sample", help="draw new images from a trained model",
-                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    sample = commands.add_parser(
+        "sample", help="draw new images from a trained model",
+        description="Draw codes from the prior and decode them: E[x|z], new images as a picture or as numbers.",
+        example="numpyvae sample RUN --n 100 --out new.npy")
     sample.set_defaults(run=run_sample)
     add_run(sample)
     sample.add_argument("--n", type=whole, default=64, metavar="N", help="how many images")
-    sample.add_argument("--label", type=count, default=None, metavar="K",
-                        help="the class to draw, for a conditional model (default: each in turn)")
-    sample.add_argument("--out", type=os.path.expanduser, default=None, metavar="FILE",
-                        help=f"{FILE} (default: samples.png in RUN)")
+    sample.add_argument("--label", default=None, metavar="CLASS",
+                        help="the class to draw, its name or its number, for a conditional model (default: each in "
+                             "turn)")
+    _add_out(sample, "samples.png")
     add_common(sample)
 
 
 def add_reconstruct(commands: Any) -> None:
-    reconstruct = commands.add_parser("reconstruct", help="encode and decode test images with a trained model",
-                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    reconstruct = commands.add_parser(
+        "reconstruct", help="encode and decode test images with a trained model",
+        description="Encode images to their means and decode those: the run's own test images, or the first of the "
+                    "images that --data names.",
+        example="numpyvae reconstruct RUN --data photos --n 8 --out rebuilt.png")
     reconstruct.set_defaults(run=run_reconstruct)
     add_run(reconstruct)
     add_data(reconstruct, default=None)
     reconstruct.add_argument("--n", type=whole, default=16, metavar="N", help="how many images")
-    reconstruct.add_argument("--out", type=os.path.expanduser, default=None, metavar="FILE",
-                             help=f"{FILE} (default: reconstructions.png in RUN)")
+    _add_out(reconstruct, "reconstructions.png")
     add_common(reconstruct)
 
 
 def add_encode(commands: Any) -> None:
     encode = commands.add_parser(
-        "encode", help="write the latent codes of images", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        "encode", help="write the latent codes of images",
         description="Write what the encoder makes of each image: as .npy the means of q(z|x), (N, latent); as .csv "
-                    "means, log variances, and labels where there are some; as a picture a map of the means.")
+                    "means, log variances, and the names or numbers of classes where there are some; as a picture a "
+                    "map of the means.",
+        example="numpyvae encode RUN --part all\nnumpyvae encode RUN --data photos --out codes.csv")
     encode.set_defaults(run=run_encode)
     add_run(encode)
     add_data(encode, default=None)
-    encode.add_argument("--part", choices=["test", "train"], default="test", help="which of the images")
-    encode.add_argument("--out", type=os.path.expanduser, default=None, metavar="FILE",
-                        help=f"{FILE} (default: codes.csv in RUN)")
+    encode.add_argument("--part", choices=["test", "train", "all"], default=None,
+                        help="which of the images; all keeps the order of their file (default: test, or all of those "
+                             "that --data names)")
+    _add_out(encode, "codes.csv")
     add_common(encode)
+
+
+def _add_out(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("--out", type=os.path.expanduser, default=None, metavar="FILE",
+                        help=f"{FILE} {default} (default: {default} in RUN)")
+
+
+def _path(options: argparse.Namespace, default: str, folder: str, known: dict[str, Any]) -> str:
+    """Where the result goes; raises ValueError where it cannot, before any work is done."""
+    read = [known.get("data"), known.get("test"), getattr(options, "data", None), getattr(options, "test", None)]
+    return output_path(options.out, default, folder, [name for name in read if name not in ("strokes", "mnist")])
 
 
 def run_sample(options: argparse.Namespace) -> int:
     """numpyvae sample"""
     vae, folder = load_run(options.model)
-    labels = options.label
-    if vae.n_classes is not None:
-        labels = np.arange(options.n) % vae.n_classes if labels is None else labels
-    elif labels is not None:
-        raise ValueError(f"--label is {labels}, but the model was trained without labels; expected no --label, or a "
-                         "model from numpyvae train --conditional")
-    images = vae.sample(options.n, np.random.default_rng(options.seed), labels=labels)
     known = options_of_run(folder) or {}
-    shape, columns = known.get("shape"), known.get("columns")
-    first = next(iter(vae.encoder.layers), None)
-    if isinstance(first, nv.Reshape):    # a conv model knows its images' shape
-        shape = first.shape
+    path = _path(options, "samples.png", folder, known)
+    labels: Any = None
+    if vae.n_classes is not None:
+        labels = (np.arange(options.n) % vae.n_classes if options.label is None else
+                  _class(options.label, vae.n_classes, known.get("classes")))
+    elif options.label is not None:
+        raise ValueError(f"--label is {shown(options.label)}, but the model was trained without labels; expected no "
+                         "--label, or a model from numpyvae train --conditional")
+    images = vae.sample(options.n, np.random.default_rng(options.seed), labels=labels)
+    shape, columns = vae.image_shape or known.get("shape"), known.get("columns")
     if shape is not None and np.prod(shape) == images.shape[1]:
         images = images.reshape(-1, *shape)
     from ..report import plots, rows
@@ -79,45 +99,59 @@ def run_sample(options: argparse.Namespace) -> int:
             plots.image_grid(images, ax)
         else:
             rows.some(plots.as_rows(images), ax, columns)
-    return write_result(options, os.path.join(folder, "samples.png"), images, columns, draw)
+    return write_result(options, path, images, columns, draw)
+
+
+def _class(asked: str, n_classes: int, names: Sequence[str] | None) -> int:
+    """The class of that name, or of that number; a name that is a number, as of a folder called 7, comes first."""
+    if asked in (names or ()):
+        return list(names or ()).index(asked)
+    numbered = not names or not all(name.strip().isdecimal() for name in names)
+    if numbered and asked.strip().isdecimal() and len(asked) < 10 and int(asked) < n_classes:
+        return int(asked)
+    expected = ([listed(names)] if names else []) + [f"a number from 0 to {n_classes - 1}"] * numbered
+    raise ValueError(f"--label is {shown(asked)}; expected {', or '.join(expected)}{did_you_mean(asked, names or ())}")
 
 
 def run_reconstruct(options: argparse.Namespace) -> int:
     """numpyvae reconstruct"""
     vae, folder = load_run(options.model)
+    path = _path(options, "reconstructions.png", folder, options_of_run(folder) or {})
+    options.split = False    # of the images that --data names, where they have no test set, the first are shown
     data = load_data_of_run(options, folder)
-    images = data.test[:options.n]
-    labels = _labels_for(vae, data.test_labels, data.name)
+    images, labels = data.test[:options.n], _labels_for(vae, data.test_labels, data.name)
     labels = None if labels is None else labels[:options.n]
     from ..report import plots, rows
-    given = plots.given(labels)
-    rebuilt = vae.reconstruct(plots.as_rows(images), **given)
+    rebuilt = vae.reconstruct(images, **plots.given(labels))
 
     def draw(ax: Any) -> None:
         if data.thing == "image":
             plots.reconstructions(vae, images, ax=ax, labels=labels)
         else:
             rows.reconstructions(plots.as_rows(images), rebuilt, ax, data.columns)
-    return write_result(options, os.path.join(folder, "reconstructions.png"), rebuilt.reshape(images.shape),
-                        data.columns, draw)
+    return write_result(options, path, rebuilt.reshape(images.shape), data.columns, draw)
 
 
 def run_encode(options: argparse.Namespace) -> int:
     """numpyvae encode"""
     vae, folder = load_run(options.model)
+    path = _path(options, "codes.csv", folder, options_of_run(folder) or {})
+    part = options.part or ("all" if "data" in options.typed else "test")
+    options.split = part != "all"
     data = load_data_of_run(options, folder)
-    images, labels = (data.test, data.test_labels) if options.part == "test" else (data.train, data.train_labels)
+    images, labels = {"test": lambda: (data.test, data.test_labels), "train": lambda: (data.train, data.train_labels),
+                      "all": data.whole}[part]()
     mu, logvar = evaluation.encode_all(vae, images, rng=np.random.default_rng(options.seed),
                                        labels=_labels_for(vae, labels, data.name))
     from ..report import plots
-    names, table = [f"mu{i}" for i in range(vae.n_latent)], mu
-    if (options.out or ".csv").lower().endswith(".csv"):
-        names += [f"logvar{i}" for i in range(vae.n_latent)]
-        table = np.column_stack([mu, logvar])
-        if labels is not None:
-            names, table = [*names, "label"], np.column_stack([table, labels])
-    return write_result(options, os.path.join(folder, "codes.csv"), table, names,
-                        lambda ax: plots.latent_map(mu, labels, "class", ax))
+
+    def draw(ax: Any) -> None:
+        plots.latent_map(mu, labels, "class", ax)
+    if not path.lower().endswith(".csv"):
+        return write_result(options, path, mu, None, draw)
+    names = [f"{name}{i}" for name in ("mu", "logvar") for i in range(vae.n_latent)]
+    known = None if labels is None else [data.classes[i] for i in labels] if data.classes else labels.tolist()
+    return write_result(options, path, np.column_stack([mu, logvar]), names, draw, known)
 
 
 def _labels_for(vae: nv.VAE, labels: np.ndarray | None, name: str) -> np.ndarray | None:

@@ -12,7 +12,9 @@ from typing import Any
 
 def add_gradcheck(commands: Any) -> None:
     gradcheck = commands.add_parser("gradcheck", help="check every gradient, or one of your own",
-                                    description="Compare every backward pass with a numerical derivative.")
+                                    description="Compare every backward pass with a numerical derivative.",
+                                    example="numpyvae gradcheck --component Dense\n"
+                                            "numpyvae gradcheck my_layer.py:MyLayer")
     gradcheck.set_defaults(run=run_gradcheck)
     gradcheck.add_argument("own", nargs="?", metavar="FILE.py:NAME",
                            help="your own layer, or a function f defined beside f_backward")
@@ -27,12 +29,14 @@ def add_bench(commands: Any) -> None:
     bench = commands.add_parser(
         "bench", help="time a training step against PyTorch and JAX, where installed",
         description="Time a training step, its matrix products alone, PyTorch and JAX in turn (pip install -e "
-                    "'.[bench]'); the table goes into benchmarks/RESULTS.md.")
+                    "'.[bench]'); the table goes into benchmarks/RESULTS.md.", example="numpyvae bench")
     bench.set_defaults(run=run_bench)
 
 
 def add_lessons(commands: Any) -> None:
-    lessons = commands.add_parser("lessons", help="open the lessons in JupyterLab")
+    lessons = commands.add_parser(
+        "lessons", help="open the lessons in JupyterLab", example="numpyvae lessons",
+        description="Open the first lesson in JupyterLab, which pip install -e '.[lessons]' installs.")
     lessons.set_defaults(run=run_lessons)
 
 

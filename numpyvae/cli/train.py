@@ -49,7 +49,8 @@ OBJECTIVES = ("elbo", "free_bits", "iwae", "dreg", "sticking_the_landing", "scor
 
 def add_train(commands: Any) -> None:
     train = commands.add_parser("train", help="train a VAE and write a report",
-                                formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+                                example="numpyvae train --data photos --colour --size 64 --network conv\n"
+                                        "numpyvae train --resume runs/2026-01-31-120000-photos",
                                 description="Train a VAE; write report.html, model.npz and metrics.json to a folder.",
                                 epilog="NUMPYVAE_KERNELS=0 trains with the functions that the lessons show, in plain "
                                        "NumPy: a print that you add to one of them prints at every step.")
@@ -103,6 +104,7 @@ def run_train(options: argparse.Namespace) -> int:
     data = load_data(options)
     if options.resume is None:
         options.checksum, options.shape, options.columns = checksum(data), data.train.shape[1:], data.columns
+        options.classes = data.classes    # the names that sample --label takes
         remember_paths(options)
     elif getattr(options, "checksum", None) not in (None, checksum(data)):
         raise has_changed(options.data)

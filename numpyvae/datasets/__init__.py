@@ -28,6 +28,8 @@ class DataSet:
     classes : the names of labels 0, 1, ..., where they have some
     columns : the names of a table's columns; None for images
     said    : what was read and how, in a line; "" for the embedded set
+    rows    : the places of the training and of the test images in the file or folder that they were split from, or
+              None where they were not
     """
 
     name: str
@@ -39,24 +41,38 @@ class DataSet:
     classes: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     said: str = ""
+    rows: tuple[np.ndarray, np.ndarray] | None = None
+
+    def whole(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """All the images, (N, ...), and their labels: as they stood in the file, or the training images first."""
+        images, labels = np.concatenate([self.train, self.test]), None
+        if self.train_labels is not None and self.test_labels is not None:
+            labels = np.concatenate([self.train_labels, self.test_labels])
+        if self.rows is not None:
+            order = np.argsort(np.concatenate(self.rows))
+            images, labels = images[order], None if labels is None else labels[order]
+        return images, labels
 
     @property
     def thing(self) -> str:
         """What one of them is called: an image if it can be drawn as such, or a row, of a table or a series."""
-        return "image" if self.columns is None and looks_like_pictures(self.train) else "row"
+        images = self.train if len(self.train) else self.test
+        return "image" if self.columns is None and looks_like_pictures(images) else "row"
 
 
 @checked(seed=SEED, size=PICTURE_SIZE, array=TEXT, label_array=TEXT)
 def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None, seed: int = 0,
                  test: str | os.PathLike[str] | None = None, colour: bool = False,
                  size: int | tuple[int, int] | None = None, array: str | None = None, label_array: str | None = None,
-                 transpose: bool = False) -> DataSet:
+                 transpose: bool = False, split: bool = True) -> DataSet:
     """The data set called "strokes" or "mnist", or the images in a file or folder.
 
     data_dir : where MNIST's files are (default: NUMPYVAE_DATA, then data/)
     seed     : chooses which of your own images are held out for testing, where there is no test set
     test     : a file or folder of your own test images
     colour, size, array, label_array, transpose : how your own files are read, as in load_images
+    split    : False leaves your own images together: where there is no test set, all of them are test images, and none
+               is for training
 
     Raises FileNotFoundError, OSError or ValueError, saying what is wrong with the data and what to do.
     """
@@ -77,17 +93,21 @@ def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] 
         raise _not_there(data)
     contents = read(data, how, test)
     said = f"{readable(data)}: {contents.described()}"
-    if contents.test is None:
-        contents, held = _split(contents, data, seed)
-        said += f"; {held} of them held out to test on"
+    rows = None
+    if contents.test is None and not split:
+        none = None if contents.labels is None else contents.labels[:0]
+        contents = dataclasses.replace(contents, images=contents.images[:0], labels=none, test=contents)
+    elif contents.test is None:
+        contents, rows = _split(contents, data, seed)
+        said += f"; {len(rows[1])} of them held out to test on"
     own = contents.test
     assert own is not None
     name = readable(pathlib.Path(os.path.abspath(data)).name)
     return DataSet(name, contents.images, own.images, contents.labels, own.labels,
-                   classes=contents.classes, columns=contents.columns, said=said)
+                   classes=contents.classes, columns=contents.columns, said=said, rows=rows)
 
 
-def _split(contents: Contents, data: str, seed: int) -> tuple[Contents, int]:
+def _split(contents: Contents, data: str, seed: int) -> tuple[Contents, tuple[np.ndarray, np.ndarray]]:
     """One image in ten, chosen by the seed, becomes the test set."""
     n = len(contents.images)
     if n < 2:
@@ -96,10 +116,11 @@ def _split(contents: Contents, data: str, seed: int) -> tuple[Contents, int]:
                          "2, one to train on and one to test on")
     order = np.random.default_rng(seed).permutation(n)
     n_test = max(1, n // HELD_OUT)
-    parts = [dataclasses.replace(contents, images=contents.images[rows],
-                                 labels=None if contents.labels is None else contents.labels[rows])
-             for rows in (np.sort(order[n_test:]), np.sort(order[:n_test]))]
-    return dataclasses.replace(parts[0], test=parts[1]), n_test
+    rows = np.sort(order[n_test:]), np.sort(order[:n_test])
+    train, test = (dataclasses.replace(contents, images=contents.images[some],
+                                       labels=None if contents.labels is None else contents.labels[some])
+                   for some in rows)
+    return dataclasses.replace(train, test=test), rows
 
 
 def _not_there(data: str) -> FileNotFoundError:
