@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpyvae as nv
 
+from .common import say
 from .evaluate import add_evaluate
 from .outputs import speak_any_code_page
 from .parser import Parser
@@ -23,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     speak_any_code_page()
     options = make_parser().parse_args(arguments)
     try:
-        return options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _as_note
+            return options.run(options)
     except KeyboardInterrupt:
         print("numpyvae: interrupted", file=sys.stderr)
         return 130
@@ -33,6 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
         print(f"numpyvae: {error}", file=sys.stderr)
         return 1
+
+
+def _as_note(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None,
+             line: str | None = None) -> None:
+    """A warning is for somebody who has typed a command: the line of code that gives it means nothing to them."""
+    say(f"note: {message}")
 
 
 def make_parser() -> Parser:
