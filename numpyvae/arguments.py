@@ -253,6 +253,11 @@ def one_of(argument: str, value: Any, known: Any) -> Any:
     return value
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """1 row, 2 rows."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """": did you mean 'train'?" for the closest of the known names, in any case of letters; "" if none is close."""
     names = {one.lower(): one for one in known}

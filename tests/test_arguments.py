@@ -115,7 +115,7 @@ RESULT = {"log_likelihood": -1.0, "standard_error": 0.1, "images": 3, "samples":
 RECORDS = [nv.Record(1, 3.0, 2.0, 1.0, None, 1.0, 1.0)]
 VALID = {    # by the argument's name
     **dict.fromkeys(("n", "n_latent", "groups", "epochs", "samples", "n_classes", "gap", "columns", "steps", "n_in",
-                     "n_out", "kernel_size", "stride", "index", "seed", "n_hidden"), lambda: 2),
+                     "n_out", "kernel_size", "stride", "index", "seed", "n_hidden", "patience"), lambda: 2),
     "n_data": lambda: 12, "batch_size": lambda: 3, "points": lambda: 5, "padding": lambda: 1,
     "output_padding": lambda: 0, "warmup": lambda: 0, "hidden": lambda: (6,), "shape": lambda: (4, 3, 1),
     "channels": lambda: (2, 3), "dimensions": lambda: (0, 1), "dtype": lambda: np.float64, "rng": generator,

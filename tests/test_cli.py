@@ -31,7 +31,7 @@ SMALL = ["--hidden", "8", "--latent", "2", "--epochs", "2", "--batch-size", "10"
 def test_train_writes_a_run(images, capsys):
     assert main(["train", "--data", images, *SMALL, "--out", "run"]) == 0
     assert sorted(set(os.listdir("run")) - {".lock"}) == [
-        "checkpoint.npz", "metrics.json", "model.npz", "report.html", "run.json"]
+        "checkpoint.npz", "log.csv", "metrics.json", "model.npz", "report.html", "run.json"]
     metrics = json.load(open("run/metrics.json"))
     assert metrics["epochs"] == 2
     assert metrics["test_loss"] == pytest.approx(metrics["test_nll"] + metrics["test_kl"])

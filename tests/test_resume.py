@@ -18,7 +18,7 @@ from benchmarks.kills import command, digest, kill_and_resume, resume, whole_run
 from numpyvae.files import checkpoint
 from numpyvae.training import objectives
 from numpyvae.cli import main
-from numpyvae.cli.train import Interrupt
+from numpyvae.cli.runs import Interrupt
 from numpyvae.training.resume import Interval, TrainingState
 
 STEPS, EPOCHS = 4, 3    # of 50 images in batches of 16, the last one short

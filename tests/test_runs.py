@@ -9,7 +9,8 @@ import pytest
 
 import numpyvae as nv
 from numpyvae.cli import main, make_parser
-from numpyvae.cli.train import EFFECT, GOES_ON_WITH
+from numpyvae.cli.runs import GOES_ON_WITH
+from numpyvae.cli.train import EFFECT
 from numpyvae.files import checkpoint
 
 SMALL = ["--hidden", "8", "--latent", "2", "--batch-size", "20"]

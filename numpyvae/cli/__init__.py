@@ -7,11 +7,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpyvae as nv
 
 from ..arguments import did_you_mean
+from .common import say
 from .evaluate import add_evaluate
 from .outputs import speak_any_code_page
 from .parser import Parser
@@ -25,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     speak_any_code_page()
     options = _parsed(sys.argv[1:] if arguments is None else arguments)
     try:
-        return options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _as_note
+            return options.run(options)
     except KeyboardInterrupt:
         print("numpyvae: interrupted", file=sys.stderr)
         return 130
@@ -35,6 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
         print(f"numpyvae: {error}", file=sys.stderr)
         return 1
+
+
+def _as_note(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None,
+             line: str | None = None) -> None:
+    """A warning is for somebody who has typed a command: the line of code that gives it means nothing to them."""
+    say(f"note: {message}")
 
 
 def make_parser() -> Parser:

@@ -70,11 +70,10 @@ def load_data_of_run(options: argparse.Namespace, folder: str) -> DataSet:
     if saved is None:
         raise FileNotFoundError(f"{folder or '.'} has no run.json, which tells what the model was trained on; name the "
                                 "data with --data")
-    if saved["data"] not in ("strokes", "mnist") and not os.path.exists(saved["data"]):
-        raise FileNotFoundError(f"the run's data, {saved['data']}, are no longer there; name the place where they are "
-                                "now with --data")
-    data = load_data(argparse.Namespace(**{name: saved.get(name) for name in ("data", "seed", *READING)},
-                                        data_dir=options.data_dir or saved.get("data_dir")))
+    as_in_training = argparse.Namespace(**{name: saved.get(name) for name in ("data", "seed", *READING)},
+                                        data_dir=options.data_dir or saved.get("data_dir"))
+    refuse_if_gone(as_in_training)
+    data = load_data(as_in_training)
     if saved.get("checksum") not in (None, checksum(data)):    # runs of version 0.1.0 have none
         raise has_changed(saved["data"])
     return data
@@ -106,7 +105,19 @@ def checksum(data: DataSet) -> str:
     return f"{crc:08x}"
 
 
-def has_changed(data: str) -> ValueError:
+def refuse_if_gone(options: argparse.Namespace) -> None:
+    """Raises FileNotFoundError where the data of a run have moved."""
+    for name in ("data", "test", "data_dir"):
+        path = getattr(options, name)
+        if path is not None and path not in ("strokes", "mnist") and not os.path.exists(path):
+            raise FileNotFoundError(f"the run's data, {path}, are no longer there; name the place where they are "
+                                    f"now with {flag(name)}")
+
+
+def has_changed(data: str, is_named: bool = False) -> ValueError:
+    if is_named:
+        return ValueError(f"--data is {data!r}, which are not the images that the run was started with; expected the "
+                          "same, wherever they are now, or a new run")
     return ValueError(f"{data} has changed since the run was started; expected the same images: bring them back, or "
                       "begin a new run")
 

@@ -2,38 +2,36 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import glob
 import json
 import math
 import os
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import filelock
 import numpy as np
 
 import numpyvae as nv
 
 from .. import evaluation
-from ..arguments import shown
-from ..datasets import DataSet
+from ..arguments import counted, shown
+from ..datasets import DataSet, split_rows
 from ..functional.activations import ACTIVATIONS
 from ..models.likelihoods import LIKELIHOODS, WITH_SIGMA
 from ..nn.layers import INITS
 from ..report.plots import picture_shape
 from ..training import objectives
-from ..training.batches import BINARIZE
+from ..training.batches import BINARIZE, drawn_once
 from ..training.optimizers import OPTIMIZERS
 from .common import (READING, add_common, add_data, checksum, count, flag, has_changed, load_data, not_negative,
-                     positive, remember_paths, say, whole, write_json)
+                     positive, refuse_if_gone, remember_paths, say, whole, write_json)
+from .runs import Folder, Interrupt, options_of, refuse_inside_data, write_log
 
 MODEL = ("likelihood", "activation", "beta", "init", "sigma")
-RECORDED = (*MODEL, "objective", "samples", "lr", "lr_end", "warmup", "batch_size", "epochs", "binarize", "seed")
+RECORDED = (*MODEL, "objective", "samples", "lr", "lr_end", "warmup", "patience", "batch_size", "epochs", "binarize",
+            "seed")
 BATCH_SIZE = 128
 # Options that have an effect only beside another: when they have, and what is to be given.
 EFFECT: list[tuple[str, Callable[[argparse.Namespace], bool], str]] = [
@@ -41,9 +39,8 @@ EFFECT: list[tuple[str, Callable[[argparse.Namespace], bool], str]] = [
     ("samples", lambda options: options.objective in ("iwae", "dreg"), "--objective iwae or dreg"),
     ("channels", lambda options: options.network == "conv", "--network conv"),
     ("data_dir", lambda options: options.data == "mnist", "--data mnist"),
+    ("activation", lambda options: options.network == "conv" or options.hidden != [], "a size for --hidden"),
     ("overwrite", lambda options: options.out is not None, "--out")]
-NOT_OF_RUN = ("run", "json", "resume", "typed", "overwrite")
-GOES_ON_WITH = {"epochs", "checkpoint_every", "data_dir", "out"}    # options that may differ when a run is resumed
 OBJECTIVES = ("elbo", "free_bits", "iwae", "dreg", "sticking_the_landing", "score_function")
 
 
@@ -85,6 +82,9 @@ def add_train(commands: Any) -> None:
     training.add_argument("--lr-end", type=positive, default=None, metavar="LR",
                           help="lower the learning rate smoothly to this")
     training.add_argument("--warmup", type=count, default=0, metavar="N", help="epochs over which beta grows from 0")
+    training.add_argument("--patience", type=whole, default=None, metavar="N",
+                          help="stop after N epochs without a new lowest validation loss, and keep the best epoch; one "
+                               "training image in ten is set aside for it")
     training.add_argument("--checkpoint-every", default="1 minute", metavar="INTERVAL",
                           help="how often to save the run: '500 steps', '2 minutes'")
     training.add_argument("--resume", type=os.path.expanduser, default=None, metavar="OUT",
@@ -98,94 +98,84 @@ def add_train(commands: Any) -> None:
 def run_train(options: argparse.Namespace) -> int:
     """numpyvae train"""
     if options.resume is not None:
-        options = _options_of(options.resume, options)
-    else:
-        _refuse_without_effect(options)
+        options = options_of(options.resume, options)
+        refuse_if_gone(options)
+    _refuse_without_effect(options)
     data = load_data(options)
     if options.resume is None:
         options.checksum, options.shape, options.columns = checksum(data), data.train.shape[1:], data.columns
         options.classes = data.classes    # the names that sample --label takes
-        remember_paths(options)
-    elif getattr(options, "checksum", None) not in (None, checksum(data)):
-        raise has_changed(options.data)
-    options.batch_size = options.batch_size or min(BATCH_SIZE, len(data.train))
+    elif getattr(options, "checksum", None) not in (None, checksum(data)):    # runs of version 0.1.0 have none
+        raise has_changed(options.data, is_named="data" in options.typed)
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
-    with _folder_of_run(out):
-        if options.resume is None:
-            _refuse_to_overwrite(out, options.overwrite)
-        for name in ("metrics.json", "evaluation.json", "report.html", "checkpoint.npz", "model.npz"):
-            if options.resume is None:    # of a run that is overwritten
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(out, name))
-            # Left over by a run that was killed while saving.
-            for left in glob.glob(os.path.join(glob.escape(out), f"{name}.*.part")):
-                os.unlink(left)
-        return _train(options, data, out)
+    if options.resume is None:
+        refuse_inside_data(out, options)
+    remember_paths(options)
+    with Folder(out, options.resume is not None, options.overwrite) as folder:
+        return _train(options, data, folder)
 
 
 def _refuse_without_effect(options: argparse.Namespace) -> None:
-    """Raises ValueError for an option that was typed and would change nothing."""
+    """Raises ValueError for an option that was typed and would change nothing, or not what it says."""
     for name, has_effect, expected in EFFECT:
         if name in options.typed and not has_effect(options):
             raise ValueError(f"{flag(name)} is {shown(getattr(options, name))}, which has no effect here; "
                              f"expected none, or {expected} too")
+    if options.lr_end is not None and options.lr_end > options.lr:
+        raise ValueError(f"--lr-end is {options.lr_end:g}, above the learning rate at the start, {options.lr:g}; "
+                         "expected less, for it to fall to, or a larger --lr")
 
 
-def _refuse_to_overwrite(out: str, asked: bool) -> None:
-    if asked or not os.path.exists(os.path.join(out, "run.json")):
-        return
-    finished = os.path.exists(os.path.join(out, "metrics.json"))
-    again = "" if finished else f", --resume {shlex.quote(out)} to go on with that one"
-    raise ValueError(f"--out is {out!r}, which holds a run{'' if finished else ' that has not finished'}; expected "
-                     f"another folder{again}, or --overwrite to replace it")
-
-
-def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
+def _train(options: argparse.Namespace, data: DataSet, folder: Folder) -> int:
     rng = np.random.default_rng(options.seed)
-    labels, test_labels = (data.train_labels, data.test_labels) if options.conditional else (None, None)
-    if options.conditional and (labels is None or test_labels is None):
-        raise ValueError(f"--conditional needs labels, but {options.data} has none that can be used; expected strokes, "
-                         "mnist, a folder with a subfolder for each class, or labels beside the images (--label-array)")
-    n_classes = None if labels is None or test_labels is None else int(max(labels.max(), test_labels.max())) + 1
-    sizes = _sizes(options, data.train.shape[1:], n_classes)
+    train, validation, test = _sets(options, data)
+    sizes = _sizes(options, data)
     vae = _make_vae(options, sizes, rng)
-    reading = {name: getattr(options, name) for name in READING if getattr(options, name)}
-    configuration = {"data": options.data, **reading, "network": options.network, **sizes, "n_latent": options.latent,
-                     "optimizer": options.optimizer, **{name: getattr(options, name) for name in RECORDED}}
-    model_path, checkpoint = os.path.join(out, "model.npz"), os.path.join(out, "checkpoint.npz")
+    options.batch_size = options.batch_size or min(BATCH_SIZE, len(train.images))
+    model_path, checkpoint = (os.path.join(folder.out, name) for name in ("model.npz", "checkpoint.npz"))
     resume = checkpoint if options.resume is not None and os.path.exists(checkpoint) else None
-    write_json(os.path.join(out, "run.json"),
-               {name: value for name, value in vars(options).items() if name not in NOT_OF_RUN})
+    interrupt = Interrupt()
+    run = nv.fit(vae, train.images, optimizer=OPTIMIZERS[options.optimizer](lr=options.lr), epochs=options.epochs,
+                 batch_size=options.batch_size, rng=rng, labels=train.labels, validation=validation.images,
+                 validation_labels=validation.labels, binarize=options.binarize, objective=_objective(options),
+                 samples=options.samples, lr_end=options.lr_end, warmup=options.warmup, patience=options.patience,
+                 checkpoint=checkpoint, checkpoint_every=options.checkpoint_every, resume=resume,
+                 stop=interrupt.is_requested, progress=sys.stderr.isatty())
+    folder.begin(options)
     if options.resume is not None and resume is None:
-        say(f"{out} holds no checkpoint yet: starting the run from the beginning")
-    say(f"training on {data.name}: {len(data.train):,} {data.thing}s, {len(vae.parameters):,} weights")
+        say(f"{folder.out} holds no checkpoint yet: starting the run from the beginning")
+    say(f"training on {data.name}: {counted(len(train.images), data.thing)}, {counted(len(vae.parameters), 'weight')}")
+    if options.patience is not None:
+        say(f"validation: {counted(len(validation.images), data.thing)} more, set aside to choose the best epoch by; "
+            "the test set is left for the end")
     records: list[nv.Record] = []
+    saved = None    # the epoch whose model we saved
     try:
-        with Interrupt() as interrupt:
-            for record in nv.fit(vae, data.train, optimizer=OPTIMIZERS[options.optimizer](lr=options.lr),
-                                 epochs=options.epochs, batch_size=options.batch_size, rng=rng, labels=labels,
-                                 validation=data.test, validation_labels=test_labels,
-                                 binarize=options.binarize, objective=_objective(options), samples=options.samples,
-                                 lr_end=options.lr_end, warmup=options.warmup, checkpoint=checkpoint,
-                                 checkpoint_every=options.checkpoint_every,
-                                 resume=resume, stop=interrupt.is_requested,
-                                 progress=sys.stderr.isatty()):
+        with interrupt:
+            for record in run:
                 records.append(record)
-                vae.save(model_path)
-                say(_epoch_line(record, options.epochs))
+                if record.epoch > run.restored and record.best_epoch in (None, record.epoch):
+                    vae.save(model_path)
+                    saved = record.epoch
+                if record.epoch >= run.restored:
+                    write_log(folder.out, records)
+                say(_epoch_line(record, options))
+            vae.save(model_path)
     except (KeyboardInterrupt, FloatingPointError):
-        if records:
-            say(f"numpyvae: the model after epoch {records[-1].epoch} is in {model_path}")
+        if saved is not None:
+            say(f"numpyvae: the model after epoch {saved} is in {model_path}")
         if os.path.exists(checkpoint):
-            say(f"numpyvae: resume with  numpyvae train --resume {shlex.quote(out)}")
+            say(f"numpyvae: resume with  numpyvae train --resume {shlex.quote(folder.out)}")
         raise
-    metrics = _metrics(records, configuration)
-    metrics["remarks"] = evaluation.remarks(vae, data.test, metrics["test_nll"], labels=test_labels,
+    if options.patience is not None:
+        say(_kept_line(records, options.patience))
+    metrics = {**_result(options, vae, records, test), "configuration": _configuration(options, sizes, data)}
+    metrics["remarks"] = evaluation.remarks(vae, data.test, metrics["test_nll"], labels=test.labels,
                                             epochs=len(records), rng=np.random.default_rng(options.seed))
     for remark in metrics["remarks"]:
         say(f"note: {remark}")
-    write_json(os.path.join(out, "metrics.json"), metrics)
-    report = write_run_report(out, vae, records, data, metrics)
+    write_json(os.path.join(folder.out, "metrics.json"), metrics)
+    report = write_run_report(folder.out, vae, records, data, metrics)
     if options.json:
         print(json.dumps({**metrics, "report": report}))
     else:
@@ -195,93 +185,47 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
     return 0
 
 
-class Interrupt:
-    """Inside its `with` block the first Ctrl-C asks training to stop after its step; the second stops it at once.
+class Images(NamedTuple):
+    """Images, and their labels if the model is told them."""
 
-    After either, once the block has ended, the command ignores Ctrl-C while it prints its last lines and exits.
+    images: np.ndarray
+    labels: np.ndarray | None
 
-    Python drops an exception that is raised while it destroys an object, and prints its traceback.  If a second Ctrl-C
-    is lost this way, we print nothing: the first one still stops training after its step.  Nor do we print a later
-    AttributeError or ValueError: if the second Ctrl-C interrupts the making of an object or the writing of a zip file,
-    that object is destroyed half made, or that file closed half written.
+    def some(self, rows: np.ndarray) -> Images:
+        return Images(self.images[rows], None if self.labels is None else self.labels[rows])
+
+
+def _sets(options: argparse.Namespace, data: DataSet) -> tuple[Images, Images, Images]:
+    """Images to train on, to validate with, and to test on.
+
+    An epoch that was chosen by the test set would flatter itself there: with patience, some of the training images are
+    set aside for the choice.
     """
-
-    def __enter__(self) -> Interrupt:
-        self.requested = self.stopped = False
-        self.before, self.report_before = signal.signal(signal.SIGINT, self._note), sys.unraisablehook
-        sys.unraisablehook = self._report
-        return self
-
-    def _note(self, number: int, frame: Any) -> None:
-        if self.requested:
-            self.stopped = True
-            raise KeyboardInterrupt
-        self.requested = True
-        say("numpyvae: stopping after this step; Ctrl-C again stops at once")
-
-    def _report(self, dropped: Any) -> None:
-        half_made = self.stopped and dropped.exc_type in (AttributeError, ValueError)
-        if dropped.exc_type is not KeyboardInterrupt and not half_made:
-            self.report_before(dropped)
-
-    def is_requested(self) -> bool:
-        return self.requested
-
-    def __exit__(self, *exception: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN if self.requested else self.before)
-        if not self.stopped:    # a half-made object may be destroyed later
-            sys.unraisablehook = self.report_before
-
-
-def _options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
-    """The options that the run in the folder `out` was started with, and those that may differ in going on with it.
-
-    Raises ValueError for any other that was typed and differs.
-    """
-    path = os.path.join(out, "run.json")
-    try:
-        with open(path, encoding="utf-8") as file:
-            saved = json.load(file)
-        then = argparse.Namespace(**{**vars(now), **dict.fromkeys(READING), **saved, "out": out,
-                                     "data_dir": now.data_dir or saved["data_dir"]})
-        epochs, lr_end = int(saved["epochs"]), saved["lr_end"]
-    except OSError as error:
-        raise type(error)(f"--resume is {out!r}, but its run.json cannot be read ({error.strerror}); expected the "
-                          "folder of a run that numpyvae train started") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path!r} cannot be read ({error}); expected the file that numpyvae train wrote") from error
-    for name in sorted(now.typed & set(saved) - GOES_ON_WITH):
-        if getattr(now, name) != saved[name]:
-            raise ValueError(f"{flag(name)} is {shown(getattr(now, name))}, but the run in {out} was "
-                             f"started with {shown(saved[name])}; expected the same, or none: --resume goes on with "
-                             "what was begun")
-    if "out" in now.typed and os.path.realpath(now.out) != os.path.realpath(out):
-        raise ValueError(f"--out is {now.out!r}, but --resume goes on in {out!r}; expected no --out")
-    if "epochs" in now.typed:
-        if now.epochs < epochs or (now.epochs > epochs and lr_end is not None):
-            why = ("" if now.epochs < epochs else ": its learning rate falls over all of them (--lr-end), so more "
-                   "would change those that are done")
-            raise ValueError(f"--epochs is {now.epochs}, but the run in {out} was started with {epochs}; expected "
-                             f"{'at least ' * (lr_end is None)}as many{why}")
-        then.epochs = now.epochs
-    if "checkpoint_every" in now.typed:
-        then.checkpoint_every = now.checkpoint_every
-    if then.epochs == epochs and os.path.exists(os.path.join(out, "metrics.json")):
-        say(f"the run in {out} has finished its {epochs} epochs; to train on, give more: --epochs {2 * epochs}")
-    return then
+    train, test = Images(data.train, data.train_labels), Images(data.test, data.test_labels)
+    if not options.conditional:
+        train, test = train._replace(labels=None), test._replace(labels=None)
+    elif train.labels is None or test.labels is None:
+        raise ValueError(f"--conditional needs labels, but {options.data} has none that can be used; expected strokes, "
+                         "mnist, a folder with a subfolder for each class, or labels beside the images (--label-array)")
+    if options.patience is None:
+        return train, test, test
+    rows, aside = split_rows(len(data.train), options.seed)
+    options.set_aside = len(aside)
+    return train.some(rows), train.some(aside), test
 
 
 def _objective(options: argparse.Namespace) -> Any:
     return None if options.objective == "elbo" else getattr(objectives, options.objective)
 
 
-def _sizes(options: argparse.Namespace, shape: tuple[int, ...], n_classes: int | None) -> dict[str, Any]:
-    """The network's sizes, from the options, for images of this shape and, if it is conditional, so many classes."""
+def _sizes(options: argparse.Namespace, data: DataSet) -> dict[str, Any]:
+    """The network's sizes, from the options, for these images and, if it is conditional, their classes."""
+    shape = data.train.shape[1:]
     if options.network == "dense":
         hidden = [400] if options.hidden is None else options.hidden
-        classes = {} if n_classes is None else {"n_classes": n_classes}
+        classes = {"n_classes": data.n_classes} if options.conditional else {}
         return {"n_data": math.prod(shape), "hidden": hidden, **classes}
-    if n_classes is not None:
+    if options.conditional:
         raise ValueError("--conditional and --network conv were given together; expected one of them: labels are "
                          "appended to rows of pixels, which only dense layers take")
     picture = picture_shape(shape)
@@ -301,16 +245,34 @@ def _make_vae(options: argparse.Namespace, sizes: dict[str, Any], rng: np.random
     return make(**sizes, n_latent=options.latent, rng=rng, **{name: getattr(options, name) for name in MODEL})
 
 
-def _metrics(records: list[nv.Record], configuration: dict[str, Any]) -> dict[str, Any]:
-    test = records[-1].validation
-    assert test is not None    # run_train always validates
-    seconds = float(np.median([record.seconds for record in records]))
-    return {"test_loss": test.loss, "test_nll": test.nll, "test_kl": test.kl, "epochs": len(records),
-            "seconds_per_epoch": seconds,
+def _configuration(options: argparse.Namespace, sizes: dict[str, Any], data: DataSet) -> dict[str, Any]:
+    """What the run was asked to do, for its metrics and its report."""
+    reading = {name: getattr(options, name) for name in READING if getattr(options, name)}
+    validation = {} if options.patience is None else {
+        "validation": f"{options.set_aside:,} of the {counted(len(data.train), f'training {data.thing}')}"}
+    return {"data": options.data, **reading, "network": options.network, **sizes, "n_latent": options.latent,
+            "optimizer": options.optimizer, **{name: getattr(options, name) for name in RECORDED}, **validation}
+
+
+def _result(options: argparse.Namespace, vae: nv.VAE, records: list[nv.Record], test: Images) -> dict[str, Any]:
+    """The numbers of a run that has ended; with patience those of its best epoch, on a test set that it did not see."""
+    last = records[-1]
+    by_epoch: dict[str, Any]
+    if options.patience is None:
+        assert last.validation is not None
+        terms = last.validation
+        by_epoch = {"test_loss_by_epoch": [record.validation.loss for record in records if record.validation]}
+    else:
+        terms = nv.evaluate_loss(vae, test.images, rng=np.random.default_rng(options.seed), labels=test.labels,
+                                 binarize=drawn_once(options.binarize))
+        losses = [record.validation.loss for record in records if record.validation]
+        assert last.best_epoch is not None    # fit sees to it that epochs are left after the warm-up
+        by_epoch = {"best_epoch": last.best_epoch, "validation_loss": losses[last.best_epoch - 1],
+                    "validation_loss_by_epoch": losses}
+    return {"test_loss": terms.loss, "test_nll": terms.nll, "test_kl": terms.kl, "epochs": len(records),
+            "seconds_per_epoch": float(np.median([record.seconds for record in records])),
             "images_per_second": float(np.median([record.images_per_second for record in records])),
-            "records": [record.to_json() for record in records],
-            "test_loss_by_epoch": [record.validation.loss for record in records if record.validation],
-            "configuration": configuration}
+            "records": [record.to_json() for record in records], **by_epoch}
 
 
 def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: DataSet, metrics: dict[str, Any],
@@ -326,63 +288,18 @@ def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: Data
     return path
 
 
-@contextlib.contextmanager
-def _folder_of_run(out: str) -> Iterator[None]:
-    """The folder, for us alone; one that we made goes again if the run fails before it has saved anything."""
-    made = _missing(out)
-    _make_folder(out)
-    try:
-        with _alone_in(out):
-            yield
-    except BaseException:
-        if made and not any(os.path.exists(os.path.join(out, name)) for name in ("model.npz", "checkpoint.npz")):
-            for name in ("run.json", ".lock"):
-                with contextlib.suppress(OSError):
-                    os.unlink(os.path.join(out, name))
-            for folder in made:
-                with contextlib.suppress(OSError):
-                    os.rmdir(folder)
-        raise
+def _epoch_line(record: nv.Record, options: argparse.Namespace) -> str:
+    assert record.validation is not None    # run_train always validates
+    return (f"epoch {record.epoch:{len(str(options.epochs))}}/{options.epochs}  loss {record.loss:8.2f}  "
+            f"{'test' if options.patience is None else 'validation'} {record.validation.loss:8.2f} "
+            f"= {record.validation.nll:.2f} + KL {record.validation.kl:.2f}  {record.seconds:.1f} s")
 
 
-def _missing(path: str) -> list[str]:
-    """This folder and those above it that do not exist yet, the innermost first."""
-    folders = [os.path.abspath(path)]
-    while not os.path.exists(os.path.dirname(folders[-1])):
-        folders.append(os.path.dirname(folders[-1]))
-    return [] if os.path.exists(path) else folders
-
-
-def _make_folder(path: str) -> None:
-    """Find out before an hour of training, not after it, whether the run can be written."""
-    try:
-        os.makedirs(path, exist_ok=True)
-        probe = os.path.join(path, ".writable")
-        with open(probe, "w"):
-            pass
-        os.unlink(probe)
-    except (OSError, ValueError) as error:    # ValueError: a null byte in the name
-        raise OSError(f"--out is {path!r}, which cannot be written ({getattr(error, 'strerror', error)}); "
-                      "choose a folder that you can write to") from error
-
-
-@contextlib.contextmanager
-def _alone_in(out: str) -> Iterator[None]:
-    """No two runs may share a folder.  The system releases the lock however the process ends."""
-    lock = filelock.FileLock(os.path.join(out, ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise ValueError(f"--out is {out!r}, which another numpyvae train is using; wait for it to end, or choose "
-                         "another folder") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _epoch_line(record: nv.Record, epochs: int) -> str:
-    assert record.validation is not None
-    return (f"epoch {record.epoch:{len(str(epochs))}}/{epochs}  loss {record.loss:8.2f}  "
-            f"test {record.validation.loss:8.2f} = {record.validation.nll:.2f} + KL {record.validation.kl:.2f}  "
-            f"{record.seconds:.1f} s")
+def _kept_line(records: list[nv.Record], patience: int) -> str:
+    """Which epoch a run with patience ends with, and why it ends."""
+    best, last = records[-1].best_epoch, records[-1].epoch
+    assert best is not None    # fit sees to it that there are epochs after the warm-up
+    lowest = records[best - 1].validation
+    assert lowest is not None
+    ended = f"stopped after epoch {last}: no lower validation loss in {counted(patience, 'epoch')}; "
+    return f"{ended * (last - best >= patience)}kept epoch {best}, with the lowest validation loss, {lowest.loss:.2f}"

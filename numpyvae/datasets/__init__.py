@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from ..arguments import PICTURE_SIZE, SEED, TEXT, checked, did_you_mean, shown
+from ..arguments import AT_LEAST_2, PICTURE_SIZE, SEED, TEXT, checked, did_you_mean, shown
 from .contents import Contents, Reading, looks_like_pictures, readable
 from .files import load_images, read
 from .idx import read_idx
@@ -15,8 +15,8 @@ from .mnist import mnist, name_of_files
 from .strokes import load_strokes, strokes
 from .toy import two_gaussians
 
-__all__ = ["DataSet", "load_dataset", "load_images", "load_strokes", "mnist", "read_idx", "strokes",
-           "two_gaussians"]
+__all__ = ["DataSet", "load_dataset", "load_images", "load_strokes", "mnist", "read_idx", "split_rows",
+           "strokes", "two_gaussians"]
 
 HELD_OUT = 10    # of a user's own images, one in ten is kept for testing
 
@@ -52,6 +52,12 @@ class DataSet:
             order = np.argsort(np.concatenate(self.rows))
             images, labels = images[order], None if labels is None else labels[order]
         return images, labels
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes the labels, which must be there, tell apart."""
+        assert self.train_labels is not None and self.test_labels is not None
+        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
 
     @property
     def thing(self) -> str:
@@ -114,13 +120,22 @@ def _split(contents: Contents, data: str, seed: int) -> tuple[Contents, tuple[np
         notes = f" ({'; '.join(contents.notes)})" * bool(contents.notes)
         raise ValueError(f"{data} holds {n} {'image' if contents.columns is None else 'row'}{notes}; expected at least "
                          "2, one to train on and one to test on")
+    parts = split_rows(n, seed)
+    train, test = (dataclasses.replace(contents, images=contents.images[rows],
+                                       labels=None if contents.labels is None else contents.labels[rows])
+                   for rows in parts)
+    return dataclasses.replace(train, test=test), parts
+
+
+@checked(n=AT_LEAST_2, seed=SEED)
+def split_rows(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of n rows to learn from, and which one in ten, at least one, to hold out; chosen by the seed, in order.
+
+    For images and labels alike:  rows, held_out = split_rows(len(images), 0);  images[rows], labels[rows].
+    """
     order = np.random.default_rng(seed).permutation(n)
-    n_test = max(1, n // HELD_OUT)
-    rows = np.sort(order[n_test:]), np.sort(order[:n_test])
-    train, test = (dataclasses.replace(contents, images=contents.images[some],
-                                       labels=None if contents.labels is None else contents.labels[some])
-                   for some in rows)
-    return dataclasses.replace(train, test=test), rows
+    n_held_out = max(1, n // HELD_OUT)
+    return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
 
 
 def _not_there(data: str) -> FileNotFoundError:

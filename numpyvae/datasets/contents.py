@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arguments import did_you_mean, shown
+from ..arguments import counted, did_you_mean, shown
 
 Array = np.ndarray
 
@@ -124,11 +124,6 @@ class Contents:
             return n
         names = [self._name(i)[:MOST_SHOWN] for i in there]
         return f"{n} ({', '.join(names[:5])}{', ...' * (len(names) > 5)})"
-
-
-def counted(n: int, one: str, many: str = "") -> str:
-    """1 row, 2 rows."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

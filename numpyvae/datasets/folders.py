@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import counted
 from ..files.npz import MAX_BYTES
 from ..files.regular import one_line, open_file
-from .contents import Part, Reading, counted, listed
+from .contents import Part, Reading, listed
 from .pictures import Entry, is_picture, read_pictures
 
 Array = np.ndarray

@@ -13,10 +13,10 @@ from typing import TextIO
 
 import numpy as np
 
-from ..arguments import shown
+from ..arguments import counted, shown
 from ..files.npz import MAX_BYTES
 from ..files.regular import one_line, open_file
-from .contents import SMALLEST_SQUARE, Part, Reading, Roles, counted, listed, not_there, readable
+from .contents import SMALLEST_SQUARE, Part, Reading, Roles, listed, not_there, readable
 from .conversion import DARKEST
 
 Array = np.ndarray

@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arguments import NUMBER, WHOLE, checked
-from ..datasets.contents import counted
+from ..arguments import NUMBER, WHOLE, checked, counted
 from ..models.likelihoods import GaussianLearned
 from ..models.vae import VAE
 from ..training.fit import evaluate_loss

@@ -12,7 +12,7 @@ from .npz import open_npz
 from .regular import one_line
 
 FORMAT = 2    # 1, up to numpyvae 0.1.0: a model as its constructor's name and arguments
-NAMES = ("header", "values", "order", "sums")    # and "optimizer. ...": anything else in a file is ignored
+NAMES = ("header", "values", "best", "order", "sums")    # and "optimizer. ...": anything else in a file is ignored
 ADVICE = "give the path of a run's model.npz, or train a model first"
 
 

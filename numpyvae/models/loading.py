@@ -38,7 +38,7 @@ def load(path: str | os.PathLike[str], parts: Sequence[type] = ()) -> Any:
     header, arrays = checkpoint.read(path)
     try:
         header, arrays = in_todays_format(header, arrays)
-        values = arrays["values"]
+        values = arrays.get("best", arrays["values"])    # of a run with patience, which ends with those
         with at_most(_size(values)):
             model = Maker([*parts, *PARTS], values.dtype)(header["model"])
         if not isinstance(model, Model):

@@ -7,32 +7,31 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..arguments import COUNT, POSITIVE, WHOLE, checked
+from ..arguments import COUNT, POSITIVE, WHOLE, checked, counted
 from ..models.model import LossTerms, Model
 from .batches import Pixels, drawn_once
+from .objectives import BOUNDS, ONE_SAMPLE, SEVERAL
 from .optimizers import Optimizer
 from .resume import Interval, Record, TrainingState
 
 VALIDATION_BATCH = 500
-
-
 LARGE = 100    # numbers beyond this make a Gaussian's loss overflow, or hide the columns that are smaller
 
 
 @checked(images="numbers: ...", epochs=WHOLE, batch_size=WHOLE, labels="any: ...", validation="numbers: ...",
-         validation_labels="any: ...", samples=WHOLE, lr_end=POSITIVE, warmup=COUNT)
+         validation_labels="any: ...", samples=WHOLE, lr_end=POSITIVE, warmup=COUNT, patience=WHOLE)
 def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, batch_size: int,
         rng: np.random.Generator, labels: np.ndarray | None = None, validation: np.ndarray | None = None,
         validation_labels: np.ndarray | None = None, binarize: str = "none",
         objective: Callable[..., LossTerms] | None = None, samples: int = 1, lr_end: float | None = None,
-        warmup: int = 0, checkpoint: str | os.PathLike[str] | None = None, checkpoint_every: str = "1 minute",
-        resume: str | os.PathLike[str] | None = None, stop: Callable[[], bool] = lambda: False,
-        progress: bool = False) -> Iterator[Record]:
+        warmup: int = 0, patience: int | None = None, checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: str = "1 minute", resume: str | os.PathLike[str] | None = None,
+        stop: Callable[[], bool] = lambda: False, progress: bool = False) -> Epochs:
     """Train a model, epoch by epoch, as the caller iterates over the records.
 
     The call itself checks the arguments, reads `resume`, and draws static binary pixels; nothing is learned before the
@@ -47,29 +46,34 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     samples            : how many z per image, for an objective that takes several
     lr_end             : the learning rate falls from the optimizer's lr to this, by the same factor in every step
     warmup             : epochs over which beta grows from 0 to the model's, step by step
+    patience           : stop after so many epochs without a new lowest validation loss.  When the records end, whether
+                         for this reason or because all epochs are done, the model holds the weights of its best epoch,
+                         record.best_epoch.  Needs validation images, which should not be those of the final test
     checkpoint         : a file from which the run can resume, written every `checkpoint_every` ("500 steps",
                          "2 minutes") and at the end
     resume             : such a file: its run continues, bit for bit, given the same arguments; its records come first.
-                         More epochs may be given, unless lr_end is, which spreads over all of them
+                         More patience may be given, and more epochs, unless lr_end is, which spreads over all of them
     stop               : called after every step; True saves the checkpoint and raises KeyboardInterrupt
     progress           : show a progress bar of the batches
 
     Each epoch sees every image once, in a new order.  Validation draws one z for each image; unless
-    binarize is "none", its binary pixels are drawn once.
+    binarize is "none", its binary pixels are drawn once.  Its loss has the whole of beta, also during warm-up; yet
+    patience begins after the warm-up, as the epochs before were trained for another loss than the one compared.
 
     Raises ValueError or TypeError that names the argument that does not fit, and FloatingPointError in the step in
     which the loss stops being finite, with the weights as they were before that step, or after an epoch whose
     validation loss is not finite.
     """
-    if warmup and not hasattr(model, "beta"):
-        raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
-    if samples > 1 and objective is None:
-        raise ValueError(f"samples is {samples}, but the model's own loss takes one; expected an objective that takes "
-                         "several, such as objectives.iwae")
     if validation_labels is not None and validation is None:
         raise ValueError("validation_labels were given without images; expected validation too")
+    if patience is not None and validation is None:
+        raise ValueError(f"patience is {patience}, but there is no validation loss to fall; expected validation images "
+                         "too")
+    _check_schedules(model, optimizer, epochs, objective, lr_end, warmup, patience)
+    _check_samples(objective, samples)
     settings = {"epochs": int(epochs), "batch_size": int(batch_size), "binarize": binarize, "samples": int(samples),
-                "objective": name_of(objective), "lr_end": lr_end, "warmup": int(warmup)}
+                "objective": name_of(objective), "lr_end": lr_end, "warmup": int(warmup),
+                "patience": patience}
     in_a_file = checkpoint is not None or resume is not None
     data = {"images": images, "labels": labels, "validation images": validation, "validation labels": validation_labels}
     state = TrainingState.begin(model, optimizer, rng, settings, data, in_a_file)
@@ -89,14 +93,18 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     else:
         draw, loss_and_grad = functools.partial(_noise, model, samples), functools.partial(objective, model)
     due = Interval("checkpoint_every", checkpoint_every)
-    return Epochs(_epochs(state, train, held_out, schedule, draw, loss_and_grad, checkpoint, due, stop, progress))
+    return Epochs(_epochs(state, train, held_out, schedule, draw, loss_and_grad, checkpoint, due, stop, progress),
+                  len(state.records))
 
 
 class Epochs(Iterator[Record]):
-    """The records of a training run, each of which is trained for when it is asked for; warns if none ever is."""
+    """The records of a training run, each of which is trained for when it is asked for; warns if none ever is.
 
-    def __init__(self, records: Iterator[Record]):
-        self.records, self.begun = records, False
+    restored : how many of them, the first, come from a checkpoint
+    """
+
+    def __init__(self, records: Iterator[Record], restored: int):
+        self.records, self.restored, self.begun = records, restored, False
 
     def __next__(self) -> Record:
         self.begun = True
@@ -116,7 +124,8 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
     epochs, batch_size = state.settings["epochs"], state.settings["batch_size"]
     steps = math.ceil(len(train) / batch_size)
     yield from state.records
-    for epoch in range(len(state.records) + 1, epochs + 1):
+    while not state.is_over:
+        epoch = len(state.records) + 1
         if state.position == 0:
             state.begin_epoch(len(train))
         start = time.perf_counter() - state.seconds
@@ -149,9 +158,46 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
             raise FloatingPointError(f"the loss of the validation images is {validation.loss} after epoch {epoch}; "
                                      "expected a finite loss: try a smaller lr, or look at the data for outliers")
         record = state.end_epoch(len(train), validation)
-        if checkpoint is not None and epoch == epochs:
+        if checkpoint is not None and state.is_over:
             state.save(checkpoint)
         yield record
+    state.keep_best()
+
+
+def _check_schedules(model: Model, optimizer: Any, epochs: int, objective: Any, lr_end: float | None, warmup: int,
+                     patience: int | None) -> None:
+    """Raises ValueError for a schedule that would change nothing, or never come to its end."""
+    beta = getattr(model, "beta", None)
+    if lr_end is not None and not hasattr(optimizer, "lr"):
+        raise ValueError(f"lr_end is {lr_end:g}, but {type(optimizer).__name__} has no lr; expected None")
+    if not warmup:
+        return
+    if beta is None:
+        raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
+    if beta == 0:
+        raise ValueError(f"warmup is {warmup}, but the model's beta is 0, so there is nothing to grow; expected 0")
+    if objective in BOUNDS:
+        raise ValueError(f"warmup is {warmup}, but {name_of(objective)} is a bound on log p(x), for which beta is 1; "
+                         "expected 0")
+    if warmup > epochs:
+        raise ValueError(f"warmup is {warmup}, but there {'are' if epochs > 1 else 'is'} only "
+                         f"{counted(epochs, 'epoch')}, so beta would never reach {beta:g}; expected more epochs, or at "
+                         f"most {epochs}")
+    if patience is not None and warmup == epochs:
+        raise ValueError(f"warmup is {warmup}, all of the epochs, but patience looks for the best epoch after it; "
+                         f"expected more epochs, or at most {epochs - 1}")
+
+
+def _check_samples(objective: Any, samples: int) -> None:
+    """Raises ValueError for an objective that takes one sample and is given several; warns about the opposite."""
+    function = getattr(objective, "func", objective)    # of a partial
+    if samples > 1 and function in (None, *ONE_SAMPLE):
+        taking = "the model's own loss" if objective is None else name_of(objective)
+        raise ValueError(f"samples is {samples}, but {taking} takes one; expected an objective that takes several, "
+                         "such as objectives.iwae")
+    if samples == 1 and isinstance(function, Hashable) and function in SEVERAL:
+        warnings.warn(f"samples is 1, with which {name_of(objective)} is no more than {SEVERAL[function]}; give more",
+                      stacklevel=4)
 
 
 def _advice(x: np.ndarray, culprit: str, first: bool) -> str:

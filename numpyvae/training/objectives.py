@@ -160,6 +160,11 @@ def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, e
     return terms
 
 
+BOUNDS: tuple[Any, ...] = (iwae, dreg, sticking_the_landing)    # on log p(x), which need beta = 1
+ONE_SAMPLE: tuple[Any, ...] = (free_bits, score_function, sticking_the_landing)
+SEVERAL: dict[Any, str] = {iwae: "the ELBO", dreg: "sticking_the_landing"}    # and what they are with one sample
+
+
 def _check_closed_form(vae: VAE, method: str, quantity: str) -> None:
     """Raises ValueError where the posterior has no such method, or no closed form of the quantity for the prior."""
     if not vae.posterior.knows_kl_to(vae.prior) or not has(method, f"{method}_backward")(vae.posterior):

@@ -37,6 +37,7 @@ class Record:
     validation: LossTerms | None    # after the epoch, on the validation images
     seconds: float                  # of training alone
     images_per_second: float
+    best_epoch: int | None = None   # with patience: the one so far with the lowest validation loss
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self) | {"validation": self.validation}
@@ -67,6 +68,7 @@ class TrainingState:
     sums: np.ndarray                # of loss, nll and kl over those
     seconds: float
     records: list[Record]
+    best: np.ndarray | None = None  # the weights after the best epoch, where there is patience
     saved_rng: dict[str, Any] | None = None
 
     @classmethod
@@ -86,6 +88,18 @@ class TrainingState:
                        "checksum": zlib.crc32(array.data) if array.dtype.kind in "uif" else 0}
                 for name, array in arrays.items()}
 
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch so far with the lowest validation loss, where there is patience."""
+        return self.records[-1].best_epoch if self.records else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or patience is at an end."""
+        done, patience = len(self.records), self.settings["patience"]
+        waited = 0 if self.best_epoch is None else done - self.best_epoch
+        return done >= self.settings["epochs"] or (patience is not None and waited >= patience)
+
     def begin_epoch(self, n_images: int) -> None:
         """Draw an order of the images."""
         self.order = self.rng.permutation(n_images).astype(np.int64)    # int32 on WebAssembly
@@ -95,10 +109,31 @@ class TrainingState:
     def end_epoch(self, n_images: int, validation: LossTerms | None) -> Record:
         """Close the epoch's record; the next epoch begins at its first image."""
         loss, nll, kl = (self.sums / n_images).tolist()
-        record = Record(len(self.records) + 1, loss, nll, kl, validation, self.seconds, n_images / self.seconds)
+        epoch = len(self.records) + 1
+        record = Record(epoch, loss, nll, kl, validation, self.seconds, n_images / self.seconds)
+        best_epoch = self.best_of([*self.records, record])
+        if best_epoch == epoch:
+            self.best = self.model.parameters.values.copy()
+        record = dataclasses.replace(record, best_epoch=best_epoch)
         self.records.append(record)
         self.position, self.sums, self.seconds = 0, np.zeros(3), 0.0
         return record
+
+    def best_of(self, records: list[Record]) -> int | None:
+        """With patience, the epoch with the lowest validation loss; the first of several.
+
+        Epochs of the warm-up are passed over: they were trained for another loss than the one that is compared.
+        """
+        if self.settings["patience"] is None:
+            return None
+        after_warmup = [record for record in records if record.epoch > self.settings["warmup"]]
+        best = min(after_warmup, key=lambda record: record.validation.loss, default=None)    # type: ignore[union-attr]
+        return None if best is None else best.epoch
+
+    def keep_best(self) -> None:
+        """The model takes the weights of its best epoch."""
+        if self.best is not None:
+            self.model.parameters.values[:] = self.best
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one .npz file, which `numpyvae.load` reads too, as the model trained so far.
@@ -119,7 +154,8 @@ class TrainingState:
                 "first_rng": self.first_rng, "rng": dict(self.rng.bit_generator.state),
                 "records": [record.to_json() for record in self.records]}}
         checkpoint.write(path, header, {
-            "values": self.model.parameters.values, "order": self.order, "sums": self.sums,
+            "values": self.model.parameters.values, **({} if self.best is None else {"best": self.best}),
+            "order": self.order, "sums": self.sums,
             **{f"optimizer.{name}": array for name, array in arrays.items()}})
 
     def resume(self, path: str | os.PathLike[str]) -> None:
@@ -137,10 +173,11 @@ class TrainingState:
             numbers, _ = _split(vars(self.optimizer))
             moments = {name.removeprefix("optimizer."): array for name, array in arrays.items()
                        if name.startswith("optimizer.")}
-            values, order, sums = arrays["values"], arrays["order"], arrays["sums"]
+            values, order, sums, best = arrays["values"], arrays["order"], arrays["sums"], arrays.get("best")
+            vectors = [vector for vector in (values, best, *moments.values()) if vector is not None]
             n_images = len(self.data["images"])
             if (any(a.shape != self.model.parameters.values.shape or a.dtype != self.model.dtype
-                    or not np.isfinite(a).all() for a in (values, *moments.values()))
+                    or not np.isfinite(a).all() for a in vectors)
                     or sums.shape != (3,) or not 0 <= saved["position"] <= n_images
                     or (len(order) and not np.array_equal(np.sort(order), np.arange(n_images)))
                     or not set(moments) <= set(vars(self.optimizer))):
@@ -150,6 +187,7 @@ class TrainingState:
             if type(position) is not int or order.dtype != np.int64 or sums.dtype != float or (
                     0 < position and len(order) != n_images):
                 raise ValueError("its position in the run is not valid")
+            self._check_best(records, best)
             self.rng.bit_generator.state = saved["rng"]    # raises where it is not a state
             self.rng.bit_generator.state = self.first_rng = saved["first_rng"]
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -160,7 +198,7 @@ class TrainingState:
         self.model.parameters.values[:] = values
         for name, value in optimizer.items():
             setattr(self.optimizer, name, value)
-        self.order, self.sums, self.records = order, sums, records
+        self.order, self.sums, self.records, self.best = order, sums, records, best
         self.position, self.seconds, self.saved_rng = position, seconds, saved["rng"]
         differing = [f"{name} {written_with.get(name)} then, {version} now"
                      for name, version in versions().items() if written_with.get(name) != version]
@@ -168,9 +206,19 @@ class TrainingState:
             warnings.warn(f"{path} was written with {'; '.join(differing)}: the run resumes, but it will "
                           "equal an uninterrupted one only to rounding, not bit for bit", stacklevel=3)
 
-    def _only_goes_on_for_longer(self, then: dict[str, Any]) -> bool:
-        """More epochs change nothing in those that are done, unless the learning rate falls towards the last."""
-        return self.settings["epochs"] > then["epochs"] and self.settings["lr_end"] is None
+    def _check_best(self, records: list[Record], best: np.ndarray | None) -> None:
+        """Raises ValueError where the weights of the best epoch are missing, or of another epoch than recorded."""
+        epoch = self.best_of(records)
+        if (records[-1].best_epoch if records else None) != epoch or (epoch is None) != (best is None):
+            raise ValueError("its best epoch is not that of its records")
+
+    def _goes_on_for_longer(self, then: dict[str, Any]) -> list[str]:
+        """The settings that are now more than then, and change nothing in the epochs that are done.
+
+        More epochs do where the learning rate falls towards the last.
+        """
+        return [name for name in ("patience", "epochs") if None not in (then[name], self.settings[name])
+                and self.settings[name] > then[name] and (name == "patience" or self.settings["lr_end"] is None)]
 
     def random_numbers_go_on(self) -> None:
         """Continue the random stream where the file left it, once static binary pixels have been drawn again."""
@@ -188,9 +236,8 @@ class TrainingState:
                "the optimizer": {"kind": type(self.optimizer).__name__, **numbers, "t": None}, **self.settings}
         then = {"the model": tree,
                 **{f"the {name}": data.get(name) for name in names},
-                "the optimizer": {**saved["optimizer"], "t": None}, **saved["settings"]}
-        if self._only_goes_on_for_longer(then):
-            then["epochs"] = now["epochs"]
+                "the optimizer": {**saved["optimizer"], "t": None}, "patience": None, **saved["settings"]}
+        then |= {name: now[name] for name in self._goes_on_for_longer(then)}
         for name, value in now.items():
             if value != then[name]:
                 place, before, today = _difference(name, then[name], value)

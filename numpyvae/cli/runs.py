@@ -1,0 +1,292 @@
+"""The folder of a run: what lies in it, who may write there, what a run in it was started with, how one is stopped."""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import dataclasses
+import glob
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import filelock
+
+import numpyvae as nv
+
+from ..arguments import counted, shown
+from .common import READING, flag, say, write_json
+
+SAVED = ("model.npz", "checkpoint.npz")    # the first files that training writes: with one of them it has got somewhere
+FILES = (*SAVED, "log.csv", "metrics.json", "evaluation.json", "report.html", "run.json")    # all that belong to a run
+ASIDE = ".replaced"    # in the folder: the run that --overwrite replaces, until the new one has saved something
+NOT_OF_RUN = ("run", "json", "resume", "typed", "overwrite")    # what run.json leaves out
+# Options that may differ when a run is resumed: the data may have moved, and are known by their checksum.
+GOES_ON_WITH = {"epochs", "patience", "checkpoint_every", "data", "data_dir", "test", "out"}
+
+
+class Folder:
+    """The folder of a run, for us alone inside its `with` block.
+
+    resumed   : whether the run in it goes on
+    overwrite : whether a run that it holds may be replaced
+
+    A run that fails before it has saved anything leaves no trace: its files go, and the folders that were made for it,
+    and the run that it was to replace comes back.
+
+    Raises ValueError where another process trains in it, or it holds a run and nobody asked to overwrite it; OSError
+    where it cannot be written.
+    """
+
+    def __init__(self, out: str, resumed: bool, overwrite: bool):
+        self.out, self.resumed, self.overwrite = out, resumed, overwrite
+        self.lock = filelock.FileLock(os.path.join(out, ".lock"))
+        self.made: list[str] = []
+        self.was_locked_before = self.begun = False
+
+    def __enter__(self) -> Folder:
+        self.made = _missing(self.out)
+        self.was_locked_before = os.path.exists(self.lock.lock_file)
+        _make_folder(self.out)
+        try:
+            self.lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise ValueError(f"--out is {self.out!r}, which another numpyvae train is using; wait for it to end, or "
+                             "choose another folder") from None
+        for name in FILES:    # left over by a run that was killed while saving
+            for left in glob.glob(os.path.join(glob.escape(self.out), f"{name}*.part")):
+                os.unlink(left)
+        if not self.resumed:
+            self._bring_back()    # what a run that was killed as it began had put aside
+            try:
+                self._refuse_to_overwrite()
+            except ValueError:
+                self.lock.release()
+                raise
+        return self
+
+    def begin(self, options: argparse.Namespace) -> None:
+        """Record what the run is to do, and put aside the run that it replaces."""
+        if not self.resumed:
+            self.begun = True
+            self._put_aside()
+        write_json(self._path("run.json"), {name: value for name, value in vars(options).items()
+                                            if name not in NOT_OF_RUN})
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        failed = kind is not None and not self._holds(SAVED)
+        if failed and self.begun:
+            self._remove(FILES)
+        if self.begun or not failed:
+            self._bring_back()
+        self.lock.release()
+        if failed and not self._holds(FILES):
+            if not self.was_locked_before:
+                self._remove([".lock"])
+            for folder in self.made:
+                with contextlib.suppress(OSError):    # somebody else has put something into it
+                    os.rmdir(folder)
+
+    def _path(self, *names: str) -> str:
+        return os.path.join(self.out, *names)
+
+    def _holds(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if os.path.exists(self._path(name))]
+
+    def _remove(self, names: Sequence[str]) -> None:
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path(name))
+
+    def _refuse_to_overwrite(self) -> None:
+        found = self._holds(FILES)
+        if self.overwrite or not found:
+            return
+        if "run.json" not in found:
+            raise ValueError(f"--out is {self.out!r}, which holds a file {found[0]} that the run would replace; "
+                             "expected another folder, or --overwrite to replace it")
+        finished = "metrics.json" in found
+        again = "" if finished else f", --resume {shlex.quote(self.out)} to go on with that one"
+        raise ValueError(f"--out is {self.out!r}, which holds a run{'' if finished else ' that has not finished'}; "
+                         f"expected another folder{again}, or --overwrite to replace it")
+
+    def _put_aside(self) -> None:
+        """What was saved first: a kill between two files then finds no sign of a new run, and all of it comes back."""
+        for name in self._holds(FILES):
+            os.makedirs(self._path(ASIDE), exist_ok=True)
+            os.replace(self._path(name), self._path(ASIDE, name))
+
+    def _bring_back(self) -> None:
+        """What was put aside, unless the new run has saved something: then the old one goes."""
+        if not os.path.isdir(self._path(ASIDE)):
+            return
+        if not self._holds(SAVED):
+            for name in os.listdir(self._path(ASIDE)):
+                os.replace(self._path(ASIDE, name), self._path(name))
+        shutil.rmtree(self._path(ASIDE), ignore_errors=True)
+
+
+def _missing(path: str) -> list[str]:
+    """This folder and those above it that do not exist yet, the innermost first."""
+    folders = [os.path.abspath(path)]
+    while not os.path.exists(os.path.dirname(folders[-1])):
+        folders.append(os.path.dirname(folders[-1]))
+    return [] if os.path.exists(path) else folders
+
+
+def _make_folder(path: str) -> None:
+    """Find out before an hour of training, not after it, whether the run can be written."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        probe = os.path.join(path, ".writable")
+        with open(probe, "w"):
+            pass
+        os.unlink(probe)
+    except (OSError, ValueError) as error:    # ValueError: a null byte in the name
+        raise OSError(f"--out is {path!r}, which cannot be written ({getattr(error, 'strerror', error)}); "
+                      "choose a folder that you can write to") from error
+
+
+def refuse_inside_data(out: str, options: argparse.Namespace) -> None:
+    """Raises ValueError where the run would lie among the pictures that it reads, and be read as one of them."""
+    for name in ("data", "test"):
+        path = getattr(options, name)
+        if path is None or not os.path.isdir(path):
+            continue
+        folder, inner = os.path.realpath(path), os.path.realpath(out)
+        if inner == folder or inner.startswith(os.path.join(folder, "")):
+            raise ValueError(f"--out is {out!r}, inside the folder that {flag(name)} names, {path!r}, so the run's "
+                             "pictures would be read as data the next time; expected a folder outside of it")
+
+
+def options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
+    """The options that the run in the folder `out` was started with, and those that may differ in going on with it.
+
+    Raises ValueError for any other that was typed and differs.
+    """
+    path = os.path.join(out, "run.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            saved = json.load(file)
+        saved = {"patience": None, **saved}    # older runs had none
+        then = argparse.Namespace(**{**vars(now), **dict.fromkeys(READING), **saved, "out": out,
+                                     "data_dir": now.data_dir or saved["data_dir"]})
+        then.epochs, _ = int(saved["epochs"]), saved["lr_end"]
+    except OSError as error:
+        raise type(error)(f"--resume is {out!r}, but its run.json cannot be read ({error.strerror}); expected the "
+                          "folder of a run that numpyvae train started") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path!r} cannot be read ({error}); expected the file that numpyvae train wrote") from error
+    for name in sorted(now.typed & set(saved) - GOES_ON_WITH):
+        if getattr(now, name) != saved[name]:
+            raise ValueError(f"{flag(name)} is {shown(getattr(now, name))}, but the run in {out} was "
+                             f"started with {shown(saved[name])}; expected the same, or none: --resume goes on with "
+                             "what was begun")
+    if now.overwrite:
+        raise ValueError("--overwrite and --resume were given together; expected one of them: the first replaces a "
+                         "run, the second goes on with it")
+    if "out" in now.typed and os.path.realpath(now.out) != os.path.realpath(out):
+        raise ValueError(f"--out is {now.out!r}, but --resume goes on in {out!r}; expected no --out")
+    for name in ("epochs", "patience"):
+        if name in now.typed:
+            _refuse_less(name, getattr(now, name), saved, out)
+    for name in now.typed & {"epochs", "patience", "checkpoint_every", "data", "test"}:
+        setattr(then, name, getattr(now, name))
+    _say_that_it_has_finished(then)
+    return then
+
+
+def _refuse_less(name: str, asked: int, saved: dict[str, Any], out: str) -> None:
+    """Raises ValueError where a run cannot go on with so many epochs, or so much patience, as if from the start."""
+    before, falls = saved[name], name == "epochs" and saved["lr_end"] is not None
+    if before is None:
+        raise ValueError(f"{flag(name)} is {asked}, but the run in {out} was started without; expected none: the "
+                         "weights of its best epoch were not kept")
+    if asked < before or (asked > before and falls):
+        why = ("" if asked < before else ": its learning rate falls over all of them (--lr-end), so more would change "
+               "those that are done")
+        raise ValueError(f"{flag(name)} is {asked}, but the run in {out} was started with {before}; expected "
+                         f"{'at least ' * (not falls)}as many{why}")
+
+
+def _say_that_it_has_finished(then: argparse.Namespace) -> None:
+    """Where no more is asked for than the run has done, by what it wrote at its end."""
+    try:
+        with open(os.path.join(then.out, "metrics.json"), encoding="utf-8") as file:
+            metrics = json.load(file)
+        done, best = int(metrics["epochs"]), metrics.get("best_epoch")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):    # it has not ended
+        return
+    finished = done >= then.epochs
+    impatient = None not in (then.patience, best) and done - best >= then.patience
+    if finished or impatient:
+        more = f" --epochs {2 * then.epochs}" * finished + f" --patience {2 * (then.patience or 0)}" * impatient
+        ended = "finished its" if finished else "run out of patience after"
+        say(f"the run in {then.out} has {ended} {counted(done, 'epoch')}; to train on, give more:{more}")
+
+
+def write_log(out: str, records: Sequence[nv.Record]) -> None:
+    """log.csv: a line for each epoch so far.
+
+    Whole every time, so that a run that was killed and resumed has no line twice, and misses none.
+    """
+    lines = []
+    for record in records:
+        line = dataclasses.asdict(record) | {"validation": None}
+        if record.validation is not None:
+            line |= {f"validation_{name}": value for name, value in record.validation._asdict().items()}
+        lines.append(line)
+    names = ["epoch", "loss", "nll", "kl", "validation_loss", "validation_nll", "validation_kl", "seconds",
+             "images_per_second", *(["best_epoch"] if records[-1].best_epoch is not None else [])]
+    path = os.path.join(out, "log.csv")
+    with open(path + ".part", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(lines)
+    try:
+        os.replace(path + ".part", path)
+    except PermissionError:    # on Windows, while a spreadsheet shows it
+        say(f"note: {path} is open in another program; close it, and the next epoch's line comes with this one's")
+
+
+class Interrupt:
+    """Inside its `with` block the first Ctrl-C asks training to stop after its step; the second stops it at once.
+
+    After either, once the block has ended, the command ignores Ctrl-C while it prints its last lines and exits.
+
+    Python drops an exception that is raised while it destroys an object, and prints its traceback.  If a second Ctrl-C
+    is lost this way, we print nothing: the first one still stops training after its step.  Nor do we print a later
+    AttributeError or ValueError: if the second Ctrl-C interrupts the making of an object or the writing of a zip file,
+    that object is destroyed half made, or that file closed half written.
+    """
+
+    def __enter__(self) -> Interrupt:
+        self.requested = self.stopped = False
+        self.before, self.report_before = signal.signal(signal.SIGINT, self._note), sys.unraisablehook
+        sys.unraisablehook = self._report
+        return self
+
+    def _note(self, number: int, frame: Any) -> None:
+        if self.requested:
+            self.stopped = True
+            raise KeyboardInterrupt
+        self.requested = True
+        say("numpyvae: stopping after this step; Ctrl-C again stops at once")
+
+    def _report(self, dropped: Any) -> None:
+        half_made = self.stopped and dropped.exc_type in (AttributeError, ValueError)
+        if dropped.exc_type is not KeyboardInterrupt and not half_made:
+            self.report_before(dropped)
+
+    def is_requested(self) -> bool:
+        return self.requested
+
+    def __exit__(self, *exception: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN if self.requested else self.before)
+        if not self.stopped:    # a half-made object may be destroyed later
+            sys.unraisablehook = self.report_before
