@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     speak_any_code_page()
     options = make_parser().parse_args(arguments)
+    options.command = shlex.join(["numpyvae", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         return options.run(options)
     except KeyboardInterrupt:

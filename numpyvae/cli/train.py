@@ -7,10 +7,12 @@ import glob
 import json
 import math
 import os
+import pathlib
 import shlex
 import signal
 import sys
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,6 +27,7 @@ from ..datasets import DataSet
 from ..functional.activations import ACTIVATIONS
 from ..models.likelihoods import LIKELIHOODS
 from ..nn.layers import INITS
+from ..report import summary
 from ..report.plots import picture_shape
 from ..training import objectives
 from ..training.batches import BINARIZE
@@ -42,8 +45,8 @@ EFFECT: list[tuple[str, Callable[[argparse.Namespace], bool], str]] = [
     ("channels", lambda options: options.network == "conv", "--network conv"),
     ("data_dir", lambda options: options.data == "mnist", "--data mnist"),
     ("overwrite", lambda options: options.out is not None, "--out")]
-NOT_OF_RUN = ("run", "json", "resume", "typed", "overwrite")
-GOES_ON_WITH = {"epochs", "checkpoint_every", "data_dir", "out"}    # options that may differ when a run is resumed
+NOT_OF_RUN = ("run", "json", "resume", "typed", "overwrite", "open", "command")
+GOES_ON_WITH = {"epochs", "checkpoint_every", "data_dir", "out", "open"}    # may differ when a run is resumed
 OBJECTIVES = ("elbo", "free_bits", "iwae", "dreg", "sticking_the_landing", "score_function")
 
 
@@ -72,7 +75,7 @@ def add_train(commands: Any) -> None:
     model.add_argument("--activation", choices=list(ACTIVATIONS), default="relu", help="activation of hidden layers")
     model.add_argument("--init", choices=list(INITS), default="fan-in", help="how initial weights are drawn")
     training = train.add_argument_group("training")
-    training.add_argument("--epochs", type=whole, default=30, metavar="N", help="passes over the images")
+    training.add_argument("--epochs", type=whole, default=10, metavar="N", help="passes over the images")
     training.add_argument("--batch-size", type=whole, default=None, metavar="N",
                           help="images per step (default: 128, or all where there are fewer)")
     training.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="how weights are updated")
@@ -91,6 +94,7 @@ def add_train(commands: Any) -> None:
     training.add_argument("--out", type=os.path.expanduser, default=None, metavar="DIR",
                           help="folder for the run (default: a new one in runs/)")
     training.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
+    training.add_argument("--open", action="store_true", help="open the report in the browser when it is written")
     add_common(train)
 
 
@@ -104,8 +108,11 @@ def run_train(options: argparse.Namespace) -> int:
     if options.resume is None:
         options.checksum, options.shape, options.columns = checksum(data), data.train.shape[1:], data.columns
         remember_paths(options)
+        options.commands = [options.command]
     elif getattr(options, "checksum", None) not in (None, checksum(data)):
         raise has_changed(options.data)
+    elif hasattr(options, "commands"):    # runs from before they were kept have none
+        options.commands.append(options.command)
     options.batch_size = options.batch_size or min(BATCH_SIZE, len(data.train))
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
     with _folder_of_run(out):
@@ -178,6 +185,7 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
             say(f"numpyvae: resume with  numpyvae train --resume {shlex.quote(out)}")
         raise
     metrics = _metrics(records, configuration)
+    metrics |= {"date": time.strftime("%Y-%m-%d %H:%M"), "commands": getattr(options, "commands", [])}
     metrics["remarks"] = evaluation.remarks(vae, data.test, metrics["test_nll"], labels=test_labels,
                                             rng=np.random.default_rng(options.seed))
     for remark in metrics["remarks"]:
@@ -189,8 +197,22 @@ def _train(options: argparse.Namespace, data: DataSet, out: str) -> int:
     else:
         print(f"test loss {metrics['test_loss']:.2f} nats per {data.thing} "
               f"= reconstruction {metrics['test_nll']:.2f} + {vae.beta:g} x KL {metrics['test_kl']:.2f}")
+        if longer := summary.train_longer(out, len(records), configuration):
+            print(f"longer    {longer}")
         print(f"report    {report}")
+    if options.open:
+        _open(report)
     return 0
+
+
+def _open(report: str) -> None:
+    """Show the report in the browser, or say that there is none."""
+    try:
+        opened = webbrowser.open(pathlib.Path(report).resolve().as_uri())
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        say(f"numpyvae: no browser could be opened from here (--open); open {report} yourself")
 
 
 class Interrupt:
@@ -316,11 +338,14 @@ def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: Data
     """Write the report of a run to its folder; returns its path."""
     from ..report.html import write_report
     path = os.path.join(out, "report.html")
+    chosen = argparse.Namespace(**metrics["configuration"])
+    idle = {name for name, has_effect, _ in EFFECT if hasattr(chosen, name) and not has_effect(chosen)}
     write_report(path, vae, records, data.test, labels=data.test_labels,
                  thickness=None if data.test_factors is None else data.test_factors["thickness"],
                  title=f"A VAE on {data.name}", classes=data.classes, columns=data.columns,
-                 configuration=metrics["configuration"], metrics=metrics,
-                 evaluation=evaluation)
+                 configuration={name: value for name, value in vars(chosen).items() if name not in idle},
+                 metrics=metrics, evaluation=evaluation, commands=metrics.get("commands", ()),
+                 date=metrics.get("date", ""), run=os.path.abspath(out))
     return path
 
 
