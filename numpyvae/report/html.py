@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import os
 import re
 import statistics
@@ -30,13 +31,14 @@ Array = np.ndarray
 
 N_MAPPED = 5000         # points that a map can still show separately
 CANVAS = 320            # pixels across a grid of pictures: keeps the file small
-# The headline: a key of metrics, its name on the page, its unit, its format.  A thing is an image, or a table's row.
-HEADLINES = (
-    ("test_loss", "test loss", "nats per {thing}", ",.2f"),
-    ("test_nll", "reconstruction part", "nats per {thing}", ",.2f"), ("test_kl", "KL part", "nats per {thing}", ",.2f"),
-    ("epochs", "epochs", "through all {thing}s", ",d"),
-    ("seconds_per_epoch", "seconds per epoch", "the median", ",.2f"),
-    ("images_per_second", "{thing}s per second", "in training", ",.0f"))
+# The headline: a key of metrics, its name on the page, its unit, how it is written.  A thing is an image, or a row.
+HEADLINES: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
+    ("test_loss", "test loss", "nats per {thing}", "{:,.2f}".format),
+    ("test_nll", "reconstruction part", "nats per {thing}", "{:,.2f}".format),
+    ("test_kl", "KL part", "nats per {thing}", "{:,.2f}".format),
+    ("epochs", "epochs", "through all {thing}s", "{:,d}".format),
+    ("seconds_per_epoch", "seconds per epoch", "the median", alt.number),
+    ("images_per_second", "{thing}s per second", "in training", alt.number))
 
 
 def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any], images: Array,
@@ -109,10 +111,11 @@ def _metrics(records: Sequence[Any]) -> dict[str, Any]:
 
 def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str, thing: str, made: Sequence[str]) -> str:
     numbers = [f"<div><dt>{name.format(thing=thing)}</dt>"
-               f"<dd>{metrics[key]:{form}}<small>{unit.format(thing=thing)}</small></dd></div>"
-               for key, name, unit, form in HEADLINES if key in metrics]
-    lead = (f"A variational autoencoder with {len(vae.parameters):,} weights turns {vae.n_data} numbers into a code "
-            f"of {vae.n_latent} and back. The loss is reconstruction + {vae.beta:g} × KL: lower is better.")
+               f"<dd>{written(metrics[key])}<small>{unit.format(thing=thing)}</small></dd></div>"
+               for key, name, unit, written in HEADLINES if key in metrics]
+    numbers_in = f"{vae.n_data:,} number{'s' * (vae.n_data > 1)}"
+    lead = (f"A variational autoencoder with {len(vae.parameters):,} weights turns {numbers_in} into a code of "
+            f"{vae.n_latent} and back. The loss is reconstruction + {vae.beta:g} × KL: lower is better.")
     template = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     return template.substitute(title=html.escape(title), lead=html.escape(lead), numbers="\n".join(numbers),
                                made=" · ".join(made), sections=sections,
@@ -177,10 +180,11 @@ def _pictures(vae: VAE, images: Array, labels: Array | None) -> str:
         _panel("Images and their reconstructions", "Right below each image of the test set, what the decoder makes of "
                "its code. What is lost did not fit through the code.",
                lambda ax: plots.reconstructions(vae, shown, ax, columns, told),
-               alt.reconstructions(originals, vae.reconstruct(originals, **plots.given(told)), "image")),
+               alt.reconstructions(originals, vae.reconstruct(originals, **plots.given(told)), "image"),
+               size=_size(images, min(columns, len(shown)), 2 * math.ceil(len(shown) / columns))),
         _panel("Samples from the prior", "New images: codes drawn from p(z), decoded, none chosen by hand. They "
                "are means, so blur shows uncertainty.", lambda ax: plots.image_grid(samples, ax, columns),
-               alt.samples(samples, plots.as_rows(images), "image")))
+               alt.samples(samples, plots.as_rows(images), "image"), size=_size(images, columns, rows)))
 
 
 def _try_it(vae: VAE, mu: Array, logvar: Array, images: Array, numbers: Array, labels: Array | None,
@@ -240,11 +244,12 @@ def _latent(vae: VAE, mu: Array, logvar: Array, images: Array, labels: Array | N
                              alt.latent_grid(n)))
     elif shape is not None:
         columns, rows = _grid(images)
+        steps, shown = max(3, min(columns, 9)), largest[:rows]
         panels.append(_panel("A walk along single dimensions", "One image's code, with one dimension at a time moved "
                              "from −3 to 3: what changes in a row is what that dimension stands for.",
-                             lambda ax: plots.latent_traversals(vae, images[0], largest[:rows], min(columns, 9), ax,
-                                                                told),
-                             alt.latent_traversals(vae, images[0], largest[:rows], told)))
+                             lambda ax: plots.latent_traversals(vae, images[0], shown, steps, ax, told),
+                             alt.latent_traversals(vae, images[0], shown, told),
+                             size=_size(images, steps, len(shown))))
     if vae.n_latent > 1:
         panels.append(_panel("What each dimension says", "Each latent dimension's own KL to N(0, 1), "
                              f"{kl.sum():.2f} nats in all. A bar near 0 is a dimension that the model leaves unused.",
@@ -309,7 +314,14 @@ def _correlation(mu: Array, factor: Array) -> Array:
 def _grid(images: Array) -> tuple[int, int]:
     """Columns and rows (an even number) of a grid of such images."""
     height, width = images.shape[1:3]
-    return max(2, min(10, CANVAS // width)), 2 * max(1, min(4, CANVAS // (2 * height)))
+    columns = min(max(2, min(10, CANVAS // width)), max(1, 20 * height // width))    # a strip needs the whole width
+    return columns, 2 * max(1, min(4, CANVAS // (2 * height)))
+
+
+def _size(images: Array, columns: int, rows: int) -> tuple[float, float]:
+    """Inches of a figure that holds a grid of such images and no empty space, no taller than others."""
+    height, width = images.shape[1:3]
+    return 5.2, min(4.2, max(1.3, 0.6 + 4.3 * rows * height / (columns * width)))
 
 
 def _section(title: str, intro: str, *panels: str) -> str:

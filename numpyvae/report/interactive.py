@@ -25,7 +25,7 @@ MOST_SLIDERS = 32
 STEPS, FEWER_STEPS = 25, 13    # from -3 to 3: every quarter, or every half where pictures are large
 N_POINTS = 300                 # on the map: each brings its picture
 FEWEST_POINTS = 3              # fewer make no map
-MOST_VALUES = 800_000          # bytes of a sprite sheet before it is compressed; larger pictures are shown smaller
+MOST_VALUES = 600_000          # bytes of a sprite sheet before it is compressed; larger pictures are shown smaller
 SIDE, MARGIN, TOP = 480, 44, 28    # of the map, in its own units; above TOP it would be empty
 
 

@@ -132,6 +132,7 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
     A one-dimensional space is drawn against the index of the image.
     """
     from matplotlib.patches import Circle
+    from matplotlib.ticker import MaxNLocator
     if means.shape[1] > 1 and (len(dimensions) < 2 or max(dimensions[:2]) >= means.shape[1]):
         raise ValueError(f"dimensions is {shown(dimensions)}; expected two of the {means.shape[1]} columns of means")
     ax = _axes(ax)
@@ -151,6 +152,8 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
     else:
         _scatter_classes(ax, x, y, np.asarray(values), label, style)
     ax.set(xlabel=names[0], ylabel=names[1])
+    if means.shape[1] == 1:
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return _open_frame(ax)
 
 
