@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -19,3 +21,13 @@ def blobs():
     y, x = np.mgrid[:8, :6]
     centres = np.random.default_rng(0).uniform(2, 5, (12, 2, 1, 1))
     return np.rint(255 * np.exp(-((y - centres[:, 0])**2 + (x - centres[:, 1])**2) / 4)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, for tests marked full; `.ci/browser` installs what it needs."""
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

@@ -113,9 +113,10 @@ def test_reconstructions_stand_below_their_originals(rng, images, ax):
     plots.reconstructions(vae, images, ax, columns=4)
     again = vae.reconstruct(images.reshape(7, 15).astype(np.float32) / 255).reshape(7, 5, 3)
     for i in range(7):
-        top, left = i // 4 * 14, i % 4 * 5
+        top, left = i // 4 * (2 * 5 + 1 + 4), i % 4 * 5    # a pixel between the two of a pair, four between the pairs
         np.testing.assert_allclose(canvas(ax)[top:top + 5, left:left + 3, 0], images[i] / 255)
-        np.testing.assert_allclose(canvas(ax)[top + 7:top + 12, left:left + 3, 0], again[i], rtol=1e-6)
+        np.testing.assert_allclose(canvas(ax)[top + 6:top + 11, left:left + 3, 0], again[i], rtol=1e-6)
+        assert (canvas(ax)[top + 11:top + 15, :, 3] == 0).all()
     assert labels(ax.get_yticklabels()) == 2 * ["original", "rebuilt"]
 
 

@@ -17,13 +17,19 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.tags, self.links, self.ids, self.text = [], [], [], [], []
+        self.open, self.tags, self.links, self.ids, self.text, self.elements = [], [], [], [], [], []
         self.feed(text)
         self.close()
         assert self.open == []
 
+    def labels(self, tag):
+        """What the elements of a kind are said to show."""
+        return [dict(attributes)["aria-label"] for name, attributes in self.elements
+                if name == tag and "aria-label" in dict(attributes)]
+
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        self.elements.append((tag, attributes))
         self.links += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
         self.ids += [value for name, value in attributes if name == "id"]
         if tag not in VOID:
@@ -38,7 +44,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open[-1:] and data.strip():
+        if self.open[-1:] not in (["style"], ["script"]) and data.strip():
             self.text.append(data.strip())
 
 
@@ -72,20 +78,23 @@ CURVES = ["The loss and its parts", "The loss alone, from epoch 1 on"]
 def test_every_panel_is_there(report, images, rng):
     text = report(images, labels=np.arange(30) % 4, thickness=rng.random(30), metrics={"active units": 3},
                   configuration={"hidden": [6], "optimizer": "adam"})
-    assert headings(text) == [*CURVES, *PICTURES, "The latent map by class", "The latent map by thickness",
+    assert headings(text) == [*CURVES, *PICTURES, "Which image lies where", "The latent map by class",
+                              "The latent map by thickness",
                               "A walk along single dimensions", "What each dimension says", "The network",
                               "Configuration", "More numbers"]
     page = Page(text)
-    assert page.tags.count("svg") == 9
-    assert {"optimizer", "adam", "active units", "test loss", "nats per image"} <= set(page.text)
+    assert page.tags.count("svg") == 10
+    assert {"optimizer", "Adam", "active units", "test loss", "nats per image"} <= set(page.text)
 
 
 def test_it_needs_nothing_but_itself(report, images):
     text = report(images, labels=np.arange(30) % 4)
     page = Page(text)
     assert page.links and all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
-    assert not re.search(r"@import|url\((?!#|'#|\"#)", text)
-    assert {"script", "link", "iframe"}.isdisjoint(page.tags)
+    assert not re.search(r"@import|url\((?!#|'#|\"#|data:image/png;base64,)", text)
+    assert {"link", "iframe"}.isdisjoint(page.tags) and page.tags.count("script") == 1
+    script = re.search("<script>(.*?)</script>", text, re.S).group(1)
+    assert not re.search(r"fetch|XMLHttp|import|https?:|innerHTML|eval", script)
     named = {link[1:] for link in page.links if link.startswith("#")} | set(re.findall(r"url\(#(\w+)\)", text))
     assert named <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
@@ -108,10 +117,11 @@ def test_without_validation_there_is_no_test_loss(report, images):
 def test_all_text_is_escaped(report, images):
     evil = "<b>&\"'$x</b>"
     text = report(images, title=evil, labels=np.array([evil, "_"] * 15), configuration={evil: evil},
-                  metrics={evil: 1.0})
+                  metrics={evil: 1.0}, commands=[evil], date=evil, run=evil)
     page = Page(text)
     assert "b" not in page.tags
-    assert page.text.count(evil) >= 5    # twice the title, the legend, the configuration, the numbers
+    assert page.text.count(evil) >= 7    # twice the title, two legends, the configuration, the numbers, the command
+    assert any(f"class {evil}:" in label for label in page.labels("circle"))
 
 
 @pytest.mark.parametrize("shape, options", [((30, 50), {}), ((30, 16), {}), ((30, 4), {"columns": list("abcd")})])
@@ -185,3 +195,47 @@ def test_where_it_cannot_be_written_it_says_so_and_leaves_nothing(place, images,
         write_report(tmp_path / place, vae, [nv.Record(1, 3.0, 2.0, 1.0, None, 1.0, 1.0)], images)
     assert "\n" not in str(error.value)
     assert os.listdir(tmp_path) == ["folder"] and os.listdir(tmp_path / "folder") == []
+
+
+def test_what_made_it_and_what_comes_next(report, images):
+    page = Page(report(images, commands=["numpyvae train --data 'my data'"], date="2026-11-29 16:00", run="/my runs/a",
+                       configuration={"lr_end": None}))
+    assert page.text.count("numpyvae train --data 'my data'") == 2    # at the top, and where it is told how it was made
+    assert any("2026-11-29 16:00" in text for text in page.text)
+    assert any(nv.__version__ in text for text in page.text)
+    for command in ("train --resume '/my runs/a' --epochs 6", "evaluate '/my runs/a'", "sample '/my runs/a' --n 100",
+                    "reconstruct '/my runs/a' --n 64", "encode '/my runs/a'"):
+        assert f"numpyvae {command}" in page.text
+    assert "#next" in page.links and "next" in page.ids
+
+
+def test_a_run_that_cannot_go_on_is_not_told_to(report, images):
+    assert "--resume" not in report(images, run="r", configuration={"lr_end": 1e-5})
+    assert "What to do next" not in report(images)
+
+
+def test_figures_say_what_they_show(report, images, rng):
+    page = Page(report(images, labels=np.arange(30) % 4, thickness=rng.random(30)))
+    figures = [label for label in page.labels("svg") if not label.startswith("A map of")]
+    assert len(figures) == 9
+    for label in figures:
+        assert re.search(r"\d", label) and label.endswith(".") and len(label) > 60, label
+    assert "nan" not in " ".join(figures)
+
+
+def test_after_one_epoch_there_is_a_table_and_no_line_of_one_point(images, tmp_path, rng):
+    vae = nv.VAE.dense(48, (6,), 3, rng=rng)
+    record = nv.Record(1, 33.25, 22.5, 10.75, nv.LossTerms(34, 23, 11), 1.0, 1.0)
+    write_report(tmp_path / "r.html", vae, [record], images)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert headings(text)[0] == "The loss and its parts after one epoch, in nats per image"
+    assert {"33.25", "22.50", "10.75", "34.00"} <= set(Page(text).text)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_one_or_two_images_and_one_dimension_leave_no_empty_plot(n, images, tmp_path, rng):
+    vae = nv.VAE.dense(48, (6,), 1, rng=rng)
+    write_report(tmp_path / "r.html", vae, [nv.Record(1, 33.25, 22.5, 10.75, None, 1.0, 1.0)], images[:n],
+                 labels=np.zeros(n, int), thickness=np.ones(n))
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert headings(text)[1:] == [*PICTURES, "A walk along single dimensions", "The network", "Configuration"]

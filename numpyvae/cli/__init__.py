@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -26,7 +27,9 @@ from .train import add_train
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     speak_any_code_page()
-    options = _parsed(sys.argv[1:] if arguments is None else arguments)
+    typed = sys.argv[1:] if arguments is None else arguments
+    options = _parsed(typed)
+    options.command = shlex.join(["numpyvae", *typed])
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _as_note

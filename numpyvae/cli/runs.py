@@ -20,12 +20,13 @@ import filelock
 import numpyvae as nv
 
 from ..arguments import counted, shown
+from ..report.summary import more_options
 from .common import READING, flag, say, write_json
 
 SAVED = ("model.npz", "checkpoint.npz")    # the first files that training writes: with one of them it has got somewhere
 FILES = (*SAVED, "log.csv", "metrics.json", "evaluation.json", "report.html", "run.json")    # all that belong to a run
 ASIDE = ".replaced"    # in the folder: the run that --overwrite replaces, until the new one has saved something
-NOT_OF_RUN = ("run", "json", "resume", "typed", "overwrite")    # what run.json leaves out
+NOT_OF_RUN = ("run", "json", "resume", "typed", "overwrite", "open", "command")    # what run.json leaves out
 # Options that may differ when a run is resumed: the data may have moved, and are known by their checksum.
 GOES_ON_WITH = {"epochs", "patience", "checkpoint_every", "data", "data_dir", "test", "out"}
 
@@ -222,11 +223,9 @@ def _say_that_it_has_finished(then: argparse.Namespace) -> None:
         done, best = int(metrics["epochs"]), metrics.get("best_epoch")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):    # it has not ended
         return
-    finished = done >= then.epochs
-    impatient = None not in (then.patience, best) and done - best >= then.patience
-    if finished or impatient:
-        more = f" --epochs {2 * then.epochs}" * finished + f" --patience {2 * (then.patience or 0)}" * impatient
-        ended = "finished its" if finished else "run out of patience after"
+    more = more_options(done, then.epochs, then.patience, best)
+    if more:
+        ended = "finished its" if "--epochs" in more else "run out of patience after"
         say(f"the run in {then.out} has {ended} {counted(done, 'epoch')}; to train on, give more:{more}")
 
 

@@ -5,9 +5,11 @@ import argparse
 import json
 import math
 import os
+import pathlib
 import shlex
 import sys
 import time
+import webbrowser
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ from ..datasets import DataSet, split_rows
 from ..functional.activations import ACTIVATIONS
 from ..models.likelihoods import LIKELIHOODS, WITH_SIGMA
 from ..nn.layers import INITS
+from ..report import summary
 from ..report.plots import picture_shape
 from ..training import objectives
 from ..training.batches import BINARIZE, drawn_once
@@ -70,7 +73,7 @@ def add_train(commands: Any) -> None:
     model.add_argument("--activation", choices=list(ACTIVATIONS), default="relu", help="activation of hidden layers")
     model.add_argument("--init", choices=list(INITS), default="fan-in", help="how initial weights are drawn")
     training = train.add_argument_group("training")
-    training.add_argument("--epochs", type=whole, default=30, metavar="N", help="passes over the images")
+    training.add_argument("--epochs", type=whole, default=10, metavar="N", help="passes over the images")
     training.add_argument("--batch-size", type=whole, default=None, metavar="N",
                           help="images per step (default: 128, or all where there are fewer)")
     training.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam", help="how weights are updated")
@@ -92,6 +95,7 @@ def add_train(commands: Any) -> None:
     training.add_argument("--out", type=os.path.expanduser, default=None, metavar="DIR",
                           help="folder for the run (default: a new one in runs/)")
     training.add_argument("--overwrite", action="store_true", help="replace the run that --out holds")
+    training.add_argument("--open", action="store_true", help="open the report in the browser when it is written")
     add_common(train)
 
 
@@ -105,8 +109,11 @@ def run_train(options: argparse.Namespace) -> int:
     if options.resume is None:
         options.checksum, options.shape, options.columns = checksum(data), data.train.shape[1:], data.columns
         options.classes = data.classes    # the names that sample --label takes
+        options.commands = [options.command]
     elif getattr(options, "checksum", None) not in (None, checksum(data)):    # runs of version 0.1.0 have none
         raise has_changed(options.data, is_named="data" in options.typed)
+    elif hasattr(options, "commands"):    # runs from before they were kept have none
+        options.commands.append(options.command)
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
     if options.resume is None:
         refuse_inside_data(out, options)
@@ -170,6 +177,7 @@ def _train(options: argparse.Namespace, data: DataSet, folder: Folder) -> int:
     if options.patience is not None:
         say(_kept_line(records, options.patience))
     metrics = {**_result(options, vae, records, test), "configuration": _configuration(options, sizes, data)}
+    metrics |= {"date": time.strftime("%Y-%m-%d %H:%M"), "commands": getattr(options, "commands", [])}
     metrics["remarks"] = evaluation.remarks(vae, data.test, metrics["test_nll"], labels=test.labels,
                                             epochs=len(records), rng=np.random.default_rng(options.seed))
     for remark in metrics["remarks"]:
@@ -181,8 +189,22 @@ def _train(options: argparse.Namespace, data: DataSet, folder: Folder) -> int:
     else:
         print(f"test loss {metrics['test_loss']:.2f} nats per {data.thing} "
               f"= reconstruction {metrics['test_nll']:.2f} + {vae.beta:g} x KL {metrics['test_kl']:.2f}")
+        if longer := summary.train_longer(folder.out, metrics, metrics["configuration"]):
+            print(f"longer    {longer}")
         print(f"report    {report}")
+    if options.open:
+        _open(report)
     return 0
+
+
+def _open(report: str) -> None:
+    """Show the report in the browser, or say that there is none."""
+    try:
+        opened = webbrowser.open(pathlib.Path(report).resolve().as_uri())
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        say(f"numpyvae: no browser could be opened from here (--open); open {report} yourself")
 
 
 class Images(NamedTuple):
@@ -280,11 +302,14 @@ def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: Data
     """Write the report of a run to its folder; returns its path."""
     from ..report.html import write_report
     path = os.path.join(out, "report.html")
+    chosen = argparse.Namespace(**metrics["configuration"])
+    idle = {name for name, has_effect, _ in EFFECT if hasattr(chosen, name) and not has_effect(chosen)}
     write_report(path, vae, records, data.test, labels=data.test_labels,
                  thickness=None if data.test_factors is None else data.test_factors["thickness"],
                  title=f"A VAE on {data.name}", classes=data.classes, columns=data.columns,
-                 configuration=metrics["configuration"], metrics=metrics,
-                 evaluation=evaluation)
+                 configuration={name: value for name, value in vars(chosen).items() if name not in idle},
+                 metrics=metrics, evaluation=evaluation, commands=metrics.get("commands", ()),
+                 date=metrics.get("date", ""), run=os.path.abspath(out))
     return path
 
 

@@ -28,10 +28,12 @@ __all__ = ["gradient_errors", "image_grid", "kl_per_dimension", "latent_grid", "
 
 REPORT = Kind(has("rows", "failed"), "what gradcheck returns", TypeError)
 
-# The palette of Okabe & Ito (2008), made for colour-blind readers; INK takes the place of their black.
+# From the palette of Okabe & Ito (2008), made for colour-blind readers; INK takes the place of their black.
 INK, MUTED = "#333333", "#8a8a8a"
-BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
-CLASSES = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#D55E00", "#F0E442", MUTED, "#882255", "#6B4C9A")
+BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
+# Ten are more than that palette has.  These were found by annealing: for normal, red-blind and green-blind eyes any two
+# are at least 29 apart in CIELAB (tests/test_colours.py), and all show on a white page and on a dark one.
+CLASSES = (BLUE, ORANGE, "#15E389", "#731F57", "#FAB0FE", "#CF0D00", "#9C58FF", "#A68A91", "#8B0620", "#0505FD")
 MOST_NAMED = 39    # classes in a legend, which hides the map if it grows further
 MARKERS = "o^sDvP"    # the next ten classes have the same colours and another shape
 TERMS = {"loss": ("loss", BLUE), "nll": ("reconstruction (nll)", ORANGE), "kl": ("KL", GREEN)}
@@ -74,11 +76,16 @@ def image_grid(images: Array, ax: Axes | None = None, columns: int | None = None
     """
     pictures = _pictures(images)
     columns = columns or math.ceil(math.sqrt(len(pictures)))
-    n, height, width, _ = pictures.shape
-    rows = math.ceil(n / columns)
-    canvas = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 4))    # transparent where empty
+    rows, height = math.ceil(len(pictures) / columns), pictures.shape[1]
+    return _draw_grid(pictures, columns, [i * (height + gap) for i in range(rows)], gap, ax)
+
+
+def _draw_grid(pictures: Array, columns: int, tops: Sequence[int], gap: int, ax: Axes | None) -> Axes:
+    """Pictures (N, height, width, 4) in rows of so many columns, whose upper edges are given in pixels."""
+    _, height, width, _ = pictures.shape
+    canvas = np.zeros((tops[-1] + height, columns * (width + gap) - gap, 4))    # transparent where empty
     for i, picture in enumerate(pictures):
-        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        top, left = tops[i // columns], i % columns * (width + gap)
         canvas[top:top + height, left:left + width] = picture
     ax = _axes(ax)
     ax.imshow(canvas, interpolation="none")    # pixels as they are, also in a vector file
@@ -91,7 +98,8 @@ def image_grid(images: Array, ax: Axes | None = None, columns: int | None = None
 @checked(vae=MODEL, images="...", columns=WHOLE, labels="any: ...")
 def reconstructions(vae: Model, images: Array, ax: Axes | None = None, columns: int = 10,
                     labels: Array | None = None) -> Axes:
-    """Images in one row, and below each its reconstruction from the mean of q(z|x); then the next pair of rows.
+    """Images in a row, and right below each its reconstruction from the mean of q(z|x); the next pair of rows is set
+    apart, so that nobody takes a reconstruction for that of the image below it.
 
     images : as in image_grid
     labels : (N,), for a conditional VAE
@@ -102,13 +110,15 @@ def reconstructions(vae: Model, images: Array, ax: Axes | None = None, columns: 
     _check_fits("images", images[0], vae)
     again = _pictures(vae.reconstruct(as_rows(images), **given(labels)).reshape(np.shape(images)))
     columns = min(columns, len(originals))
-    starts = range(0, len(originals), columns)
-    blank = np.zeros((-len(originals) % columns, *originals.shape[1:]))    # fills the last row
-    pairs = [np.concatenate([part[i:i + columns] for i in starts] + [blank])
-             .reshape(-1, columns, *originals.shape[1:]) for part in (originals, again)]
-    rows = np.stack(pairs, axis=1).reshape(-1, *originals.shape[1:])
-    ax = image_grid(rows, ax, columns)
-    return _label_rows(ax, len(starts) * ["original", "rebuilt"], originals.shape[1])
+    n_pairs, height = math.ceil(len(originals) / columns), originals.shape[1]
+    rows = np.zeros((n_pairs, 2, columns, *originals.shape[1:]))    # transparent where the last pair has no image
+    for i, pair in enumerate(zip(originals, again)):
+        rows[i // columns, :, i % columns] = pair
+    apart = max(4, height // 3)
+    tops = [pair * (2 * height + 1 + apart) + below * (height + 1) for pair in range(n_pairs) for below in (0, 1)]
+    ax = _draw_grid(rows.reshape(-1, *originals.shape[1:]), columns, tops, 2, ax)
+    ax.set_yticks([top + (height - 1) / 2 for top in tops], n_pairs * ["original", "rebuilt"])
+    return ax
 
 
 @checked(means="N Z", values="any: N", label=TEXT, dimensions=PLACES)
@@ -122,6 +132,7 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
     A one-dimensional space is drawn against the index of the image.
     """
     from matplotlib.patches import Circle
+    from matplotlib.ticker import MaxNLocator
     if means.shape[1] > 1 and (len(dimensions) < 2 or max(dimensions[:2]) >= means.shape[1]):
         raise ValueError(f"dimensions is {shown(dimensions)}; expected two of the {means.shape[1]} columns of means")
     ax = _axes(ax)
@@ -141,6 +152,8 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
     else:
         _scatter_classes(ax, x, y, np.asarray(values), label, style)
     ax.set(xlabel=names[0], ylabel=names[1])
+    if means.shape[1] == 1:
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return _open_frame(ax)
 
 

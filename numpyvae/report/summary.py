@@ -1,12 +1,85 @@
 """An evaluation in words, for the command line and the report."""
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from ..arguments import Kind, checked
 from ..models.vae import VAE
 from ..nn.layers import Sequential
+
+
+LONGER = 3    # times as many epochs, for those who want to train on
+# What a setting is called, in the order in which they stand in the report.
+SETTINGS = {
+    "data": "data", "test": "test set", "colour": "colours kept", "size": "pictures resized to", "array": "array",
+    "label_array": "labels from", "transpose": "rows and columns exchanged", "network": "network",
+    "n_data": "numbers per {thing}", "shape": "height, width, channels", "encoder": "encoder",
+    "channels": "channels of the convolutions", "n_hidden": "size of the dense hidden layer",
+    "hidden": "sizes of the hidden layers", "n_classes": "classes that the model is told",
+    "activation": "activation of hidden layers", "init": "initial weights", "posterior": "posterior q(z|x)",
+    "n_latent": "latent dimensions", "prior": "prior p(z)", "decoder": "decoder",
+    "likelihood": "likelihood of a {number}", "sigma": "its sigma", "beta": "weight of the KL (beta)",
+    "warmup": "epochs in which beta grows from 0", "objective": "objective", "samples": "codes per {thing} (K)",
+    "optimizer": "optimizer", "lr": "learning rate", "lr_end": "learning rate at the end",
+    "batch_size": "{thing}s per step",
+    "epochs": "epochs", "binarize": "pixels drawn as 0 or 1", "seed": "seed of the random numbers"}
+VALUES = {
+    "objective": {"elbo": "ELBO", "iwae": "IWAE", "dreg": "DReG", "free_bits": "free bits",
+                  "sticking_the_landing": "sticking the landing", "score_function": "score function"},
+    "optimizer": {"adam": "Adam", "momentum": "gradient descent with momentum", "sgd": "stochastic gradient descent"},
+    "network": {"dense": "dense layers", "conv": "convolutions"},
+    "binarize": {"static": "once", "dynamic": "anew in every epoch"}}
+NOTHING = {"binarize": "none", "warmup": 0}    # the value with which a setting changes nothing, where that is not None
+
+
+def settings(configuration: Mapping[str, Any], thing: str = "image") -> dict[str, Any]:
+    """A configuration in words, without what is not set; what is unknown keeps its name and comes last."""
+    number = "pixel" if thing == "image" else "number"
+    rank = {key: place for place, key in enumerate(SETTINGS)}
+    found = {}
+    for key in sorted(configuration, key=lambda key: rank.get(key, len(rank))):
+        value = configuration[key]
+        if value is None or value is False or (key in NOTHING and value == NOTHING[key]):
+            continue
+        if key in VALUES:
+            value = VALUES[key].get(value, value)
+        elif key in ("size", "shape"):
+            value = " × ".join(map(str, value))
+        elif value is True:
+            value = "yes"
+        found[SETTINGS.get(key, key).format(thing=thing, number=number)] = value
+    return found
+
+
+def more_options(done: int, epochs: int, patience: int | None = None, best_epoch: int | None = None) -> str:
+    """What to give beside --resume for a run that has ended to train on; "" for one that is not at its end."""
+    finished = done >= epochs
+    impatient = patience is not None and best_epoch is not None and done - best_epoch >= patience
+    return f" --epochs {LONGER * done}" * finished + f" --patience {LONGER * (patience or 0)}" * impatient
+
+
+def train_longer(run: str, metrics: Mapping[str, Any], configuration: Mapping[str, Any]) -> str:
+    """The command that trains the run in a folder on; "" for one whose learning rate has come to its end."""
+    done = metrics["epochs"]
+    more = more_options(done, configuration.get("epochs", done), configuration.get("patience"),
+                        metrics.get("best_epoch"))
+    falls = configuration.get("lr_end") is not None and "--epochs" in more
+    return "" if falls or not more else f"numpyvae train --resume {shlex.quote(run)}{more}"
+
+
+def next_steps(run: str, metrics: Mapping[str, Any], configuration: Mapping[str, Any], n_classes: int | None = None,
+               thing: str = "image") -> list[tuple[str, str]]:
+    """(what one may do with the run in a folder, the command that does it)"""
+    place, label = shlex.quote(run), " --label 0" if n_classes is not None else ""
+    return [
+        ("Train for longer:", train_longer(run, metrics, configuration)),
+        ("Measure how good it is, and add that to this report:", f"numpyvae evaluate {place}"),
+        (f"Draw new {thing}s{' of one class' if label else ''}:", f"numpyvae sample {place}{label} --n 100"),
+        (f"Look at more {thing}s and their reconstructions:", f"numpyvae reconstruct {place} --n 64"),
+        (f"Save the code of each {thing} as a table:", f"numpyvae encode {place}"),
+        ("See step by step how all of this works:", "numpyvae lessons")]
 
 
 def parts_of(vae: VAE) -> dict[str, Any]:
