@@ -125,7 +125,7 @@ def test_more_patience_goes_on_as_if_from_the_start(impatient, capsys):
 def test_a_run_that_has_run_out_of_patience_says_so(impatient, capsys):
     done = impatient[1]["epochs"]
     assert main(["train", "--resume", "run"]) == 0
-    assert f"has run out of patience after {done} epochs; to train on, give more: --patience 6\n" in (
+    assert f"has run out of patience after {done} epochs; to train on, give more: --patience 9\n" in (
         capsys.readouterr().err)
     refused(capsys, "--patience is 2, but the run in run was started with 3; expected at least as many", "--resume",
             "run", "--patience", 2)

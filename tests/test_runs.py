@@ -51,7 +51,7 @@ def test_a_finished_run_goes_on_to_more_epochs_bit_for_bit(capsys):
     assert metrics["epochs"] == 4 and metrics["configuration"]["epochs"] == 4
     assert json.load(open("run/run.json"))["epochs"] == 4
     assert main(["train", "--resume", "run"]) == 0    # and that is remembered
-    assert "has finished its 4 epochs; to train on, give more: --epochs 8" in capsys.readouterr().err
+    assert "has finished its 4 epochs; to train on, give more: --epochs 12" in capsys.readouterr().err
 
 
 def test_more_epochs_are_refused_where_they_would_change_those_that_are_done(capsys):

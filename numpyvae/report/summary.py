@@ -23,8 +23,9 @@ SETTINGS = {
     "likelihood": "likelihood of a {number}", "sigma": "its sigma", "beta": "weight of the KL (beta)",
     "warmup": "epochs in which beta grows from 0", "objective": "objective", "samples": "codes per {thing} (K)",
     "optimizer": "optimizer", "lr": "learning rate", "lr_end": "learning rate at the end",
-    "batch_size": "{thing}s per step",
-    "epochs": "epochs", "binarize": "pixels drawn as 0 or 1", "seed": "seed of the random numbers"}
+    "batch_size": "{thing}s per step", "epochs": "epochs", "patience": "patience, in epochs",
+    "validation": "set aside to choose the epoch by",
+    "binarize": "pixels drawn as 0 or 1", "seed": "seed of the random numbers"}
 VALUES = {
     "objective": {"elbo": "ELBO", "iwae": "IWAE", "dreg": "DReG", "free_bits": "free bits",
                   "sticking_the_landing": "sticking the landing", "score_function": "score function"},
