@@ -13,6 +13,7 @@ import difflib
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -21,6 +22,7 @@ import numpy as np
 P = ParamSpec("P")
 R = TypeVar("R")
 
+BLAMED = 10_000        # a size from which on it is named alone where memory runs out
 LARGEST = 2**31 - 1    # whole number accepted: more than anybody has time or memory for
 
 
@@ -149,6 +151,7 @@ PARAMETERS = Kind(has("values", "grads"), "the parameters of a model", TypeError
 OPTIMIZER = Kind(has("step"), "an optimizer, such as Adam()", TypeError)
 AXES = Kind(has("plot", "imshow", "transAxes"), "matplotlib's Axes", TypeError)
 MAPPING = Kind(lambda value: isinstance(value, Mapping) and len(value) > 0, "a dict with at least one entry", TypeError)
+EXTENTS = (WHOLE, AT_LEAST_2, COUNT, SIZES, SHAPE, CHANNELS, IMAGE, PICTURE_SIZE)    # on which memory depends
 RECORDS = Kind(lambda value: isinstance(value, Sequence) and len(value) > 0
                and all(has("epoch", "validation")(record) for record in value),
                "a list of the records that fit yields, list(fit(...)), with at least one")
@@ -168,7 +171,7 @@ def checked(**kinds: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
             whose annotation is in TYPES_OF needs neither.  None is accepted where it is the default
 
     The function raises a TypeError or ValueError that names it, the argument, what was given and what was expected,
-    and a ValueError where there is not enough memory for what was asked.
+    and a NotEnoughMemory that names the largest of them where there is not enough memory for what was asked.
     """
     def bind(function: Callable[P, R]) -> Callable[P, R]:
         called = function.__qualname__.removesuffix(".__init__")
@@ -197,11 +200,37 @@ def checked(**kinds: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     bound.arguments[name] = kind.check(called, name, value)
             try:
                 return function(*bound.args, **bound.kwargs)
-            except MemoryError:
-                sizes = ", ".join(f"{name} = {shown(value)}" for name, value in given.items())
-                raise ValueError(f"{called}: not enough memory for {sizes}; expected smaller values") from None
+            except MemoryError as error:
+                sizes = {f"{name} = {shown(value)}": extent(value) for name, value in given.items()
+                         if isinstance(held_to[name], str) or held_to[name] in EXTENTS}
+                raise NotEnoughMemory(f"{called}: {too_large(sizes, error)}") from None
         return run
     return bind
+
+
+class NotEnoughMemory(ValueError, MemoryError):
+    """For what was asked of a function: both a wrong argument, and memory that ran out."""
+
+
+def extent(value: Any) -> int:
+    """How many numbers a size stands for, to tell which of several is the largest."""
+    if isinstance(value, np.ndarray):
+        return value.size
+    if isinstance(value, (tuple, list)):
+        return max(map(extent, value), default=0)
+    return value if isinstance(value, int) else 0
+
+
+def too_large(sizes: Mapping[str, int], error: MemoryError) -> str:
+    """What there is not enough memory for: the largest of several sizes, each as it was written, and what to do."""
+    (largest, *others) = sorted(sizes, key=lambda size: -sizes[size]) or ["what was asked for"]
+    found = re.search(r"\d[\d.]* (bytes|.iB)", str(error))    # in NumPy's message
+    at_once = f" ({found[0]} in one piece)" if found else ""
+    if sizes.get(largest, 0) < BLAMED:
+        return f"not enough memory for {', '.join([largest, *others])}{at_once}; expected smaller values"
+    more = [size for size in others if 1000 * sizes[size] >= sizes[largest]]
+    return (f"not enough memory for {largest}{at_once}; expected a smaller value"
+            f"{', there or of ' * bool(more)}{', '.join(more)}")
 
 
 def kind_of(called: str, parameter: inspect.Parameter) -> Kind:

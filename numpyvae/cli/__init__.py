@@ -15,7 +15,7 @@ from typing import Any
 import numpyvae as nv
 
 from ..arguments import did_you_mean
-from .common import say
+from .common import not_enough_memory, say
 from .evaluate import add_evaluate
 from .outputs import speak_any_code_page
 from .parser import Parser
@@ -40,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:    # the reader of our output has gone, as in `numpyvae ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
+    except MemoryError as error:
+        print(f"numpyvae: {not_enough_memory(options, error)}", file=sys.stderr)
+        return 1
+    except (ValueError, TypeError, OSError, ArithmeticError) as error:
         print(f"numpyvae: {error}", file=sys.stderr)
         return 1
 

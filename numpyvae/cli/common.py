@@ -14,9 +14,10 @@ import numpy as np
 
 import numpyvae as nv
 
-from ..arguments import shown
+from ..arguments import extent, shown, too_large
 from ..datasets import DataSet, load_dataset
 
+SIZES = ("n", "samples", "batch_size", "hidden", "channels", "latent", "size")    # memory grows with these
 READING = ("test", "colour", "size", "array", "label_array", "transpose")    # the options that say how data are read
 
 
@@ -49,7 +50,12 @@ def load_data(options: argparse.Namespace) -> DataSet:
     """The data set that the options name; what was read is said on stderr."""
     given = {name: getattr(options, name) for name in READING}    # None in runs from before there were such options
     given |= {name: bool(given[name]) for name in ("colour", "transpose")}
-    data = load_dataset(options.data, options.data_dir, options.seed, split=getattr(options, "split", True), **given)
+    try:
+        data = load_dataset(options.data, options.data_dir, options.seed, split=getattr(options, "split", True),
+                            **given)
+    except MemoryError:
+        raise ValueError(f"there is not enough memory for the images of {options.data}; expected fewer of them, or "
+                         "smaller ones (--size)") from None
     if data.said:
         say(data.said)
     return data
@@ -146,6 +152,14 @@ def load_run(model: str) -> tuple[nv.VAE, str]:
     if not isinstance(vae, nv.VAE):
         raise ValueError(f"{path} holds a model of type {type(vae).__name__}; expected a VAE, as numpyvae train saves")
     return vae, os.path.dirname(path)
+
+
+def not_enough_memory(options: argparse.Namespace, error: MemoryError) -> str:
+    """What a command has no memory for, by the options that it depends on."""
+    sizes = {f"{flag(name)} {' '.join(map(str, np.atleast_1d(value)))}":
+             math.prod(value) if name == "size" else extent(value)
+             for name, value in vars(options).items() if name in SIZES and value}
+    return too_large(sizes, error)
 
 
 def write_json(path: str, content: dict[str, Any]) -> None:

@@ -7,9 +7,11 @@ each.  (numba's kernels and NumPy's loops release Python's GIL, so they run in p
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 
@@ -17,14 +19,24 @@ from threadpoolctl import ThreadpoolController
 def a_thread_for_each_core() -> Iterator[tuple[Executor, int]]:
     """A pool of as many threads as BLAS would use for a product, and their number; inside the block a product uses one.
 
-    The number is that of the machine's cores, or what OPENBLAS_NUM_THREADS says.  When an exception such as Ctrl-C
-    ends the block, pieces that have not begun are dropped.
+    The number is that of the machine's cores, or what OPENBLAS_NUM_THREADS says.  Accelerate, NumPy's BLAS on macOS, is
+    not seen by threadpoolctl: there it is that of the cores, or what VECLIB_MAXIMUM_THREADS says.  When an exception
+    such as Ctrl-C ends the block, pieces that have not begun are dropped.
     """
     blas = ThreadpoolController().select(user_api="blas")
-    cores = max([library["num_threads"] for library in blas.info()], default=1)
+    cores = max([library["num_threads"] for library in blas.info()], default=_cores_of_an_unseen_blas())
     threads = ThreadPoolExecutor(cores)
     with blas.limit(limits=1):
         try:
             yield threads, cores
         finally:
             threads.shutdown(cancel_futures=True)
+
+
+def _cores_of_an_unseen_blas() -> int:
+    """All of them for Accelerate, whose products do not mind being called from several threads; else one."""
+    name = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {}).get("name", "")
+    if "accelerate" not in name.lower():
+        return 1    # as on WebAssembly, which has no threads
+    asked = os.environ.get("VECLIB_MAXIMUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else os.cpu_count() or 1

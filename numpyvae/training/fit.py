@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import COUNT, POSITIVE, WHOLE, checked, counted
+from ..arguments import COUNT, POSITIVE, WHOLE, NotEnoughMemory, checked, counted, too_large
 from ..models.model import LossTerms, Model
 from .batches import Pixels, drawn_once
 from .objectives import BOUNDS, ONE_SAMPLE, SEVERAL
@@ -94,21 +94,28 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
         draw, loss_and_grad = functools.partial(_noise, model, samples), functools.partial(objective, model)
     due = Interval("checkpoint_every", checkpoint_every)
     return Epochs(_epochs(state, train, held_out, schedule, draw, loss_and_grad, checkpoint, due, stop, progress),
-                  len(state.records))
+                  len(state.records), {f"batch_size = {batch_size}": batch_size, f"samples = {samples}": samples,
+                                       f"a model of {len(model.parameters)} weights": len(model.parameters)})
 
 
 class Epochs(Iterator[Record]):
     """The records of a training run, each of which is trained for when it is asked for; warns if none ever is.
 
     restored : how many of them, the first, come from a checkpoint
+    sizes    : what the memory of a step depends on
+
+    Raises NotEnoughMemory, which names them, besides what fit says.
     """
 
-    def __init__(self, records: Iterator[Record], restored: int):
-        self.records, self.restored, self.begun = records, restored, False
+    def __init__(self, records: Iterator[Record], restored: int, sizes: dict[str, int]):
+        self.records, self.restored, self.sizes, self.begun = records, restored, sizes, False
 
     def __next__(self) -> Record:
         self.begun = True
-        return next(self.records)
+        try:
+            return next(self.records)
+        except MemoryError as error:
+            raise NotEnoughMemory(f"fit: {too_large(self.sizes, error)}") from None
 
     def __del__(self) -> None:
         if not self.begun:
