@@ -1,7 +1,9 @@
 """What the sliders and the map of a report show: the right picture for each place, whatever the data."""
 import base64
+import configparser
 import html
 import io
+import pathlib
 import re
 import zlib
 
@@ -128,3 +130,12 @@ def test_large_pictures_are_shown_smaller_and_keep_their_shape(rng):
     assert width * height * 3 <= 1.05 * interactive.MOST_VALUES and len(zlib.compress(content)) < 1_000_000
     part = cells(np.asarray(Image.open(io.BytesIO(content))), 15, 20)[0, 0]
     assert part.mean() == pytest.approx(images[0].mean(), abs=2)
+
+
+def test_what_the_page_is_made_of_is_installed_with_the_package():
+    root = pathlib.Path(__file__).parents[1]
+    settings = configparser.ConfigParser()
+    settings.read(root / "setup.cfg")
+    named = {name.strip() for name in settings["options.package_data"]["numpyvae.report"].split(",")}
+    there = {path.name for path in (root / "numpyvae" / "report").iterdir() if path.suffix in (".html", ".js", ".css")}
+    assert named == there and "report.js" in there

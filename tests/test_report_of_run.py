@@ -20,6 +20,12 @@ def data(tmp_path, monkeypatch, blobs):
     np.save("my data.npy", np.repeat(blobs, 5, axis=0))
 
 
+@pytest.fixture
+def unwritten(monkeypatch):
+    """For what does not look at the report, which takes most of the time."""
+    monkeypatch.setattr("numpyvae.report.html.write_report", lambda *arguments, **options: None)
+
+
 def train(*options):
     return main(["train", "--data", "my data.npy", *SMALL, "--epochs", "2", "--out", "run", *map(str, options)])
 
@@ -46,8 +52,10 @@ def test_the_report_says_what_was_typed_and_when_also_after_others_have_added_to
     assert f"numpyvae train --resume {tmp_path}/run --epochs 12" in page().text
 
 
-def test_a_run_from_before_commands_were_kept_has_a_report(data):
-    train()
+def test_a_run_from_before_commands_were_kept_has_a_report(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("numpyvae.report.html.write_report", lambda *arguments, **options: None)
+        train()
     for name in ("run.json", "metrics.json"):
         old = json.load(open(f"run/{name}"))
         old.pop("commands", None), old.pop("date", None)
@@ -58,7 +66,7 @@ def test_a_run_from_before_commands_were_kept_has_a_report(data):
     assert "The command" not in page().text
 
 
-def test_the_last_lines_say_how_to_train_longer_and_the_last_of_all_where_the_report_is(capsys):
+def test_the_last_lines_say_how_to_train_longer_and_the_last_of_all_where_the_report_is(capsys, unwritten):
     train()
     assert capsys.readouterr().out.splitlines()[1:] == [
         "longer    numpyvae train --resume run --epochs 6", "report    run/report.html"]
@@ -68,7 +76,7 @@ def test_the_last_lines_say_how_to_train_longer_and_the_last_of_all_where_the_re
     json.loads(capsys.readouterr().out)
 
 
-def test_the_command_that_trains_longer_does(capsys):
+def test_the_command_that_trains_longer_does(capsys, unwritten):
     train()
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("longer"))
     assert main(line.split()[2:]) == 0
@@ -95,7 +103,7 @@ def test_the_configuration_is_in_words_and_has_only_what_has_an_effect(options, 
     assert "None" not in Page(text).text and not any("_" in name for name in table(text))
 
 
-def test_every_setting_of_a_run_has_words():
+def test_every_setting_of_a_run_has_words(unwritten):
     train()
     configuration = json.load(open("run/metrics.json"))["configuration"]
     assert set(configuration) <= set(summary.SETTINGS)
@@ -103,7 +111,7 @@ def test_every_setting_of_a_run_has_words():
         "colours kept": "yes", "pictures resized to": "64 × 48", "mine": 3}
 
 
-def test_open_shows_the_report(monkeypatch, tmp_path, capsys):
+def test_open_shows_the_report(monkeypatch, tmp_path, capsys, unwritten):
     shown = []
     monkeypatch.setattr(webbrowser, "open", lambda address: shown.append(address) or True)
     train("--open")
@@ -121,7 +129,7 @@ def no_browser(address):
 
 
 @pytest.mark.parametrize("opener", [no_browser, lambda address: False])
-def test_where_no_browser_can_be_opened_it_says_so(opener, monkeypatch, capsys):
+def test_where_no_browser_can_be_opened_it_says_so(opener, monkeypatch, capsys, unwritten):
     monkeypatch.setattr(webbrowser, "open", opener)
     assert train("--open") == 0
     assert capsys.readouterr().err.splitlines()[-1] == (

@@ -116,8 +116,8 @@ def refuse_if_gone(options: argparse.Namespace) -> None:
     for name in ("data", "test", "data_dir"):
         path = getattr(options, name)
         if path is not None and path not in ("strokes", "mnist") and not os.path.exists(path):
-            raise FileNotFoundError(f"the run's data, {shown(path)}, are no longer there; name the place where they are "
-                                    f"now with {flag(name)}")
+            raise FileNotFoundError(f"the run's data, {shown(path)}, are no longer there; name the place where they "
+                                    f"are now with {flag(name)}")
 
 
 def has_changed(data: str, is_named: bool = False) -> ValueError:

@@ -113,7 +113,7 @@ def run_train(options: argparse.Namespace) -> int:
     elif getattr(options, "checksum", None) not in (None, checksum(data)):    # runs of version 0.1.0 have none
         raise has_changed(options.data, is_named="data" in options.typed)
     elif hasattr(options, "commands"):    # runs from before they were kept have none
-        options.commands.append(options.command)
+        options.commands = [*options.commands, options.command]
     out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
     if options.resume is None:
         refuse_inside_data(out, options)
@@ -308,8 +308,8 @@ def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: Data
                  thickness=None if data.test_factors is None else data.test_factors["thickness"],
                  title=f"A VAE on {data.name}", classes=data.classes, columns=data.columns,
                  configuration={name: value for name, value in vars(chosen).items() if name not in idle},
-                 metrics=metrics, evaluation=evaluation, commands=metrics.get("commands", ()),
-                 date=metrics.get("date", ""), run=os.path.abspath(out))
+                 metrics=metrics, evaluation=evaluation, commands=list(map(str, metrics.get("commands", ()))),
+                 date=str(metrics.get("date", "")), run=os.path.abspath(out))
     return path
 
 

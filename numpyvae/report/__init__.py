@@ -1,1 +1,1 @@
-"""What a run looks like: figures, an evaluation in words, a page of HTML.  matplotlib is imported lazily."""
+"""What a run looks like: figures, what they show in words, a page with sliders.  matplotlib is imported lazily."""
