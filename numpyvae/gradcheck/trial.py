@@ -99,14 +99,12 @@ class Trial:
                 found.setdefault(place.path, array)
         return found
 
-    def loss(self) -> float:
-        """sum(dy * y), for the variables as they are now."""
+    def loss(self, changed: Variable) -> float:
+        """sum(dy * y), where one variable has the value that it now has."""
         self.state.restore()
-        for weight in self.weights:
-            weight.write()
-        values = {one.name: one.value for one in self.inputs}
-        outputs = self.caller.forward([values.get(name, given) for name, given in
-                                       zip(self.caller.names, self.caller.inputs)])
+        changed.write()
+        outputs = self.caller.forward([changed.value if name == changed.name and not changed.places else given
+                                       for name, given in zip(self.caller.names, self.caller.inputs)])
         return float(sum(np.sum(dy * y, dtype=float) for dy, y in zip(self.dy, outputs)))
 
     # Noise.
@@ -162,6 +160,9 @@ class Trial:
             spread = 0.5 * float(weight.value.std()) or 0.3
             weight.value += spread * np.random.default_rng(weight.value.size).standard_normal(weight.value.shape)
             weight.write()
+        for weight in self.weights:    # some may be views of others
+            if isinstance(weight.places[0].value, np.ndarray):
+                weight.value[...] = weight.places[0].value
         self._start_here()
 
     # Gradients.
@@ -293,13 +294,13 @@ class Trial:
 
         def loss() -> float:
             value[...] = kept + (step * sign * shift[which]).reshape(kept.shape)
-            return self.loss()
+            return self.loss(one.of)
         numeric = differentiate(loss, shift, METHOD) / step
         value[...] = kept
         numeric = numeric.reshape(kept.shape) if size == n_sums else numeric
         if analytic.shape == kept.shape != numeric.shape:
             analytic = np.bincount(which, sign * analytic.ravel(), n_sums)
-        rounding = TINY * (1 + abs(self.loss()))
+        rounding = TINY * (1 + abs(self.loss(one.of)))
         if analytic.shape == numeric.shape and abs(numeric).max() < rounding and abs(analytic).max() < rounding:
             return np.zeros_like(numeric), np.zeros_like(numeric)
         return analytic, numeric
