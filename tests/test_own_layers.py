@@ -112,7 +112,6 @@ def dinputs_in_an_attribute(W, b):
         def forward(self, inputs, training):
             self.inputs = inputs
             self.output = inputs @ self.weights + self.biases
-            return self.output
 
         def backward(self, dvalues):
             self.dweights = W(self.inputs.T @ dvalues)

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..arguments import shown
 from .making import BACKWARD, CACHES, FLAGS, FORWARD, LABELS, STEPS, parameters_of, plain, said
-from .parts import Array
+from .parts import Array, contents
 
 MOST_NUMBERS = 10**6             # in an output
-OUTPUTS = {"y", "out", "output", "a", "z"}    # names of what forward returned, after dy
+OUTPUTS = {"y", "out", "output", "outputs", "a", "z"}    # names of what forward computed
 
 
 class Refused(Exception):
@@ -57,7 +57,7 @@ class Caller:
 
     def __init__(self, layer: Any, names: list[str], inputs: list[Any]):
         self.forward_method, self.backward_method = method_of(layer, FORWARD), method_of(layer, BACKWARD)
-        self.names, self.inputs = names, inputs
+        self.layer, self.names, self.inputs = layer, names, inputs
         self.packed = False    # is it backward((dy1, dy2))?
         self.dy_names, self.others, self.dy_optional = self._parameters()
 
@@ -89,6 +89,8 @@ class Caller:
         """The outputs, on copies of the inputs."""
         self.passed = [one.copy() if isinstance(one, (np.ndarray, dict)) else one for one in inputs or self.inputs]
         self.raw = call("forward", self.forward_method, *self.passed)
+        if self.raw is None:    # self.output = ...
+            self.raw = next((value for name, value in contents(self.layer) if plain(str(name)) in OUTPUTS), None)
         taken = [self.raw]
         if isinstance(self.raw, tuple) and self.raw:
             taken = list(self.raw if self.packed else self.raw[:max(1, len(self.dy_names))])

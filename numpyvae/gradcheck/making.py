@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import inspect
 import itertools
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ def random_values(shape: tuple[int, ...]) -> Array:
 def value_for(name: str, at: int, convention: str, x: Array | None = None) -> Any:
     """The value of the parameter `name`, the `at`-th, of a constructor (x is None) or of a function of x."""
     word, columns = plain(name), convention == "columns"
-    width = N_IN if x is None or not x.ndim else x.shape[_axis_of_features(x, convention)]
+    width = N_IN if x is None or not x.ndim or x.dtype.kind == "i" else x.shape[_axis_of_features(x, convention)]
     batch = BATCH if x is None or not x.ndim else x.shape[-1 if columns else 0]
     if word in MATRICES:
         return 0.5 * random_values((N_OUT, width, WINDOW, WINDOW) if convention == "images" else
@@ -163,7 +164,7 @@ def load(place: str) -> Any:
     if not colon or not name:
         raise ValueError(f"layer is {place!r}; expected FILE.py:NAME, such as my_layer.py:MyLayer")
     path = pathlib.Path(file)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileNotFoundError(f"{file} does not exist; expected the file that the layer {name} is in")
     known_as = path.stem if path.stem not in sys.modules else f"own_{path.stem}"
     spec = importlib.util.spec_from_file_location(known_as, path)

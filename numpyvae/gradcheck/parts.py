@@ -56,8 +56,8 @@ def contents(thing: Any) -> list[tuple[Any, Any]]:
     """What a container or an object holds, by key or name; nothing of what has no parts."""
     if isinstance(thing, dict):
         return list(dict.items(thing))
-    if isinstance(thing, (list, tuple)):
-        return list(enumerate(tuple(thing)))
+    if isinstance(thing, (list, tuple)):    # whatever a subclass makes of iterating
+        return list(enumerate((list if isinstance(thing, list) else tuple).__getitem__(thing, slice(None))))
     if isinstance(thing, LEAVES + GENERATORS):
         return []
     return list((slots_of(thing) | attributes_of(thing)).items())
@@ -97,15 +97,16 @@ def walk(root: Any, start: Path = ()) -> Iterator[Place]:
 
     Raises ValueError for what is too large for a layer.
     """
-    todo, seen, size = [(start, root)], {id(root)}, 0
+    todo, seen, size, count = [(start, root)], {id(root)}, 0, 0
     for path, owner in todo:
         inside = contents(owner) if isinstance(owner, (dict, list, tuple)) else list(
             (shared_by_class(owner) | dict(contents(owner))).items())
+        count += len(inside)
         for key, value in inside:
             if not isinstance(key, (str, int)):
                 continue
             size += value.nbytes if isinstance(value, np.ndarray) else 0
-            if len(todo) > MOST_PARTS or len(inside) > MOST_PARTS or size > MOST_BYTES:
+            if count > MOST_PARTS or size > MOST_BYTES:
                 raise ValueError(f"the layer holds more than {MOST_PARTS} parts or {MOST_BYTES} bytes; expected a "
                                  "small one, whose every gradient can be checked")
             yield Place((*path, key), owner, key, value)
@@ -170,11 +171,10 @@ class State:
         found += [(name, value) for module in modules for name, value in module.items()
                   if isinstance(value, GENERATORS)]
         things = {id(thing): thing for _, thing in found}.values()
-        self._containers: list[tuple[Callable[..., None], Any, dict[Any, Any]]] = []
+        self._containers: list[tuple[Any, dict[Any, Any]]] = []
         for thing in things:
-            held = dict(contents(thing))
-            if held or isinstance(thing, (dict, list)) or attributes_of(thing):
-                self._containers.append((put_back, thing, held))
+            if not isinstance(thing, LEAVES + GENERATORS):
+                self._containers.append((thing, dict(contents(thing))))
         self._arrays = [(array, array.copy()) for array in things
                         if isinstance(array, np.ndarray) and array.flags.writeable and array.dtype != object]
         self._noise: list[tuple[Callable[[Any], None], Any]] = [
@@ -193,8 +193,8 @@ class State:
         self.restore_noise()
 
     def restore_all_but_noise(self) -> None:
-        for put, thing, held in self._containers:
-            put(thing, held)
+        for thing, held in self._containers:
+            put_back(thing, held)
         for array, kept in self._arrays:
             array[...] = kept
 

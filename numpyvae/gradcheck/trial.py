@@ -6,19 +6,18 @@ the same state, noise included, so that caches, running means, added-up gradient
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .calling import Caller, Refused, call, numbers
 from .diagnosis import diagnose, near, upstream_fault
-from .making import LABELS, plain
+from .making import BIASES, LABELS, MATRICES, VECTORS, plain
 from .numeric import STEP, TOLERANCE, Array, differentiate, relative_errors
-from .parts import GRADIENT_HOLDERS, NUMBERS, Path, Place, State, belongs, called, places, walk
+from .parts import GRADIENT_HOLDERS, NUMBERS, Path, Place, State, belongs, called, places, readings, walk
 
 METHOD = "central-differences"     # somebody's forward pass need not take complex numbers
-MOST_SUMS = 200                    # of one array: a larger one is checked in so many sums of entries
+MOST_SUMS = 120                    # of one array: a larger one is checked in so many sums of entries
 TINY = 1e-9                        # relative to the loss: the rounding of a difference, not a gradient
 COARSE, COARSE_TOLERANCE = 1e3, 1e-2    # for float32: a step that is so many times as long, and what it can tell
 RETURNED = "returned"              # by backward: the first word of such a path
@@ -36,11 +35,12 @@ class Variable:
 
     def write(self) -> None:
         """The value, to where the layer reads it."""
-        arrays = {id(place.value): place.value for place in self.places if isinstance(place.value, np.ndarray)}
-        for array in arrays.values():
-            array[...] = self.value
         for place in self.places:
-            if not isinstance(place.value, np.ndarray):
+            if isinstance(place.value, np.ndarray):
+                place.value[...] = self.value
+            elif isinstance(place.value, list):
+                place.value[:] = self.value.tolist()
+            else:
                 place.put(float(self.value))
 
 
@@ -60,8 +60,8 @@ class Trial:
         self.notes: list[str] = []
         self.unchecked: list[str] = []
         self.caller = Caller(layer, names, inputs)
-        self.modules = [vars_ for method in (self.caller.forward_method, self.caller.backward_method)
-                        if isinstance(vars_ := getattr(inspect.unwrap(method), "__globals__", None), dict)]
+        self.modules = [module for method in (self.caller.forward_method, self.caller.backward_method)
+                        if isinstance(module := getattr(method, "__globals__", None), dict)]
         in_double_precision(layer)
         self._start_here()
         self._wait_for_weights()
@@ -95,7 +95,7 @@ class Trial:
             found[RETURNED, 0] = whole
             returned = None
         for place in [*walk({RETURNED: returned}), *places(self.layer)]:
-            if isinstance(place.value, (np.ndarray, *NUMBERS)) and (array := numbers(place.value)) is not None:
+            if isinstance(place.value, (np.ndarray, list, *NUMBERS)) and (array := numbers(place.value)) is not None:
                 found.setdefault(place.path, array)
         return found
 
@@ -162,7 +162,7 @@ class Trial:
             weight.write()
         for weight in self.weights:    # some may be views of others
             if isinstance(weight.places[0].value, np.ndarray):
-                weight.value[...] = weight.places[0].value
+                weight.value[...] = weight.places[0].value    # and Python's numbers are nobody's view
         self._start_here()
 
     # Gradients.
@@ -203,6 +203,25 @@ class Trial:
                 path = next((one for one in in_order if after[one].shape == weight.value.shape), in_order[0])
                 in_order.remove(path)
                 self.gradients.append(Gradient(f"d{weight.name}", weight, path))
+        self._find_orphans(before, after, own)
+
+    def _find_orphans(self, before: dict[Path, Array], after: dict[Path, Array], own: set[Path]) -> None:
+        """Gradients of weights that no small step can change, or that stand where nobody looked."""
+        known = own | {one.path for one in self.gradients}
+        kept = [path for path, array in before.items() if path not in known and same(after.get(path), array)]
+        for path, array in after.items():
+            if path in known or not array.ndim:
+                continue
+            of = next((one for one in kept if one != path and names_gradient(path, [one])), None)
+            word = next((name[-1] for name, marked in readings(path[path[0] == RETURNED:]) if marked and name
+                         and name[-1] in MATRICES | BIASES | VECTORS), None)
+            if of is not None and before[of].dtype.kind in "iu":
+                self.unchecked.append(f"{called(path)}: {called(of)} holds whole numbers, which no small step changes; "
+                                      "expected floats")
+            elif (of is not None or word is not None) and not any(
+                    one.path and same(after.get(one.path), array) for one in self.gradients):
+                self.unchecked.append(f"{called(path)}: the output depends on no array of floats of which this could be "
+                                      "the gradient; expected the weight to be kept by the layer")
 
     def _first_backward(self) -> dict[Path, Array]:
         self.forward()
@@ -259,7 +278,9 @@ class Trial:
         for one in self.gradients:
             analytic, numeric = self.both(one, found[one.name])
             errors[one.name] = np.atleast_1d(relative_errors(analytic, numeric))
-            words = diagnose(one.name, analytic, numeric, batch, tolerance)
+            summed = numeric.shape != one.of.value.shape
+            words = diagnose(f"{one.name}, in sums of its entries," if summed else one.name, analytic, numeric, batch,
+                             tolerance)
             if words is None and not near(later[one.name], found[one.name]):
                 words = self._adds_up(one, found[one.name])
             elif words is not None and found[one.name].shape == one.of.value.shape and not self.dy_is_one:
@@ -281,8 +302,8 @@ class Trial:
         """The gradient and the derivative for each entry; of a large array, for sums of entries with random signs, so
         that no entry is left out."""
         value, size = one.of.value, one.of.value.size
-        if analytic.shape != value.shape and size > MOST_SUMS:
-            return analytic, np.zeros(value.shape)    # the shape is all that is said
+        if analytic.shape != value.shape and size > MOST_SUMS:    # the shape is all that is said
+            return analytic, analytic.T if analytic.T.shape == value.shape else np.zeros(value.shape)
         n_sums = min(size, MOST_SUMS)
         which, sign = np.arange(size) % n_sums, np.ones(size)
         if size > n_sums:
@@ -380,15 +401,33 @@ def in_double_precision(layer: Any) -> None:
 
 
 def variables_in(layer: Any) -> list[Variable]:
-    """Each array of floats and each float in a layer, once, with all its places."""
+    """Each array of floats, list of floats and float in a layer, once, with all its places."""
     found: dict[Any, list[Place]] = {}
+    inside: set[int] = set()    # the lists that are rows of others
     for place in places(layer):
-        if isinstance(place.value, np.ndarray) and place.value.dtype == np.float64 and place.value.size:
-            found.setdefault(id(place.value), []).append(place)
-        elif isinstance(place.value, NUMBERS) and np.isfinite(place.value) and not isinstance(place.owner, tuple):
+        value = place.value
+        if id(place.owner) in inside:
+            inside.add(id(value))
+        elif is_list_of_floats(value):
+            inside.add(id(value))
+            found.setdefault(id(value), []).append(place)
+        elif isinstance(value, np.ndarray) and value.dtype == np.float64 and value.size:
+            found.setdefault(id(value), []).append(place)
+        elif isinstance(value, NUMBERS) and np.isfinite(value) and not isinstance(place.owner, tuple):
             found.setdefault(place.path, []).append(place)
-    return [Variable(min((called(place.path) for place in same_array), key=lambda name: (name[-1:].isdigit(), len(name))),
+    return [Variable(min((called(place.path) for place in same_array), key=plainest),
                      np.array(same_array[0].value, float), same_array) for same_array in found.values()]
+
+
+def is_list_of_floats(value: Any) -> bool:
+    """[0.1, 0.2] or [[0.1], [0.2]], and no arrays in it."""
+    return isinstance(value, list) and (all(isinstance(one, float) for one in value) or all(
+        map(is_list_of_floats, value))) and numbers(value) is not None
+
+
+def plainest(name: str) -> tuple[bool, bool, int]:
+    """W before 0, and W before layers.0.W"""
+    return name[:1].isdigit(), name[-1:].isdigit(), len(name)
 
 
 def names_gradient(path: Path, of: list[Path]) -> bool:
