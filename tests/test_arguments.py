@@ -31,7 +31,7 @@ from twins import lengths
 
 # What the package makes and hands out: nobody else constructs these, and all that they are given are results.
 MADE_HERE = (nv.LossTerms, nv.Record, nv.Examination, nv.datasets.DataSet, nv.evaluation.LogLikelihood,
-             nv.exact.ProbabilisticPCA, nv.gradcheck.Report, nv.gradcheck.Row, nv.museum.Exhibit)
+             nv.exact.ProbabilisticPCA, nv.gradcheck.OwnReport, nv.gradcheck.Report, nv.gradcheck.Row, nv.museum.Exhibit)
 INNER = {"named_layers"}    # of Parameters: an iterator, which inspecting it would use up
 
 

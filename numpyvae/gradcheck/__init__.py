@@ -75,8 +75,8 @@ def components() -> dict[str, Callable[[str], Gradients]]:
         found[name] = functools.partial(_check_made, check_layer, make_layer)
     for name, make_model in model_examples():
         found[name] = functools.partial(_check_example, check_model, make_model)
-    for name, check, make_model in objective_examples():
-        found[name] = functools.partial(_check_example, check, make_model)
+    for name, check_objective, make_model in objective_examples():
+        found[name] = functools.partial(_check_example, check_objective, make_model)
     return found
 
 

@@ -8,22 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..arguments import shown
-from .making import BACKWARD, CACHES, FLAGS, FORWARD, LABELS, STEPS, parameters_of, plain, said
+from .making import BACKWARD, CACHES, FLAGS, FORWARD, LABELS, STEPS, Refused, call, parameters_of, plain
 from .parts import Array, contents
 
 MOST_NUMBERS = 10**6             # in an output
 OUTPUTS = {"y", "out", "output", "outputs", "a", "z"}    # names of what forward computed
-
-
-class Refused(Exception):
-    """A layer does not take this input, or this way of calling it; the sentence says why."""
-
-
-def call(name: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    try:
-        return function(*arguments, **options)
-    except (Exception, SystemExit) as error:
-        raise Refused(f"{name} raises {said(error)}") from None
 
 
 def numbers(value: Any) -> Array | None:

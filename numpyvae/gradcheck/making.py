@@ -48,6 +48,24 @@ SMALL = {"stride": 1, "pad": 1, "padding": 1, "kernelsize": WINDOW, "filtersize"
 KNOWN = SIZES_IN.union(MATRICES, SQUARES, BIASES, VECTORS, STATES, FLAGS, RATES, LABELS, STEPS, NOISE, FUNCTIONS, SMALL)
 
 
+class TooLong(BaseException):
+    """Not an Exception, which somebody's layer might catch."""
+
+
+class Refused(Exception):
+    """A layer does not take this input, or this way of calling it; the sentence says why."""
+
+
+def call(name: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Somebody's code, whatever it raises."""
+    try:
+        return function(*arguments, **options)
+    except (KeyboardInterrupt, TooLong):
+        raise
+    except BaseException as error:
+        raise Refused(f"{name} raises {said(error)}") from None
+
+
 def plain(name: str) -> str:
     return name.lower().replace("_", "")
 
@@ -175,10 +193,9 @@ def load(place: str) -> Any:
     sys.modules[known_as] = module    # dataclasses look for their module there
     sys.path.insert(0, str(path.parent.resolve()))
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"layer: {file} cannot be run: {said(error)}; expected a file that Python runs without an "
-                         "error") from None
+        call(file, spec.loader.exec_module, module)
+    except Refused as error:
+        raise ValueError(f"layer: {error}; expected a file that Python runs without an error") from None
     finally:
         sys.path[:] = sys.path[1:]
         if before is None:

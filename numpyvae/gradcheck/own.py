@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import random
 import signal
 import threading
 import warnings
@@ -20,14 +21,15 @@ from typing import Any
 import numpy as np
 
 from ..arguments import Kind, checked, shown
-from .calling import Refused, method_of
-from .making import (BACKWARD, FORWARD, FRAMEWORKS, N_IN, N_OUT, Pair, inputs_for, load, parameters_of, said,
-                     ways_to_make)
+from .calling import method_of
+from .making import (BACKWARD, FORWARD, FRAMEWORKS, N_IN, N_OUT, SIZES_IN, Pair, Refused, TooLong, call, inputs_for,
+                     load, parameters_of, plain, said, ways_to_make)
 from .numeric import Array
 from .parts import State, places
 from .report import Report, Row
 from .trial import COARSE_TOLERANCE, METHOD, Trial
 
+LARGEST_WIDTH = 10_000
 SECONDS = 60    # for all of it; a layer that takes longer is too large, or never ends
 
 
@@ -51,24 +53,23 @@ class OwnReport(Report):
         return "all right" if self.ok else "WRONG" if self.failed or self.findings else "not all checked"
 
     def __str__(self) -> str:
-        said = self.findings + [f"not checked: {one}" for one in self.unchecked] + [f"note: {one}" for one in self.notes]
-        return "\n".join([super().__str__(), *(f"- {one}" for one in said)])
+        lines = [*self.findings, *(f"not checked: {one}" for one in self.unchecked),
+                 *(f"note: {one}" for one in self.notes)]
+        return "\n".join([super().__str__(), *(f"- {line}" for line in lines)])
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "verdict": self.verdict, "findings": self.findings, "unchecked": self.unchecked,
                 "notes": self.notes}
 
 
-INPUTS = Kind(lambda x: all(isinstance(one, np.ndarray) and one.dtype.kind in "fiub" and one.size and
-                            np.isfinite(one).all() for one in (x if isinstance(x, tuple) else (x,))) and x != (),
-              "an array of finite real numbers, or a tuple of them if forward takes several", TypeError)
+def is_input(x: Any) -> bool:
+    if isinstance(x, tuple):
+        return len(x) > 0 and all(isinstance(one, np.ndarray) and is_input(one) for one in x)
+    return isinstance(x, np.ndarray) and x.dtype.kind in "fiub" and x.size > 0 and bool(np.isfinite(x).all())
 
 
+INPUTS = Kind(is_input, "an array of finite real numbers, or a tuple of them if forward takes several", TypeError)
 LAYER = Kind(lambda layer: True, "a layer", convert=lambda layer: layer)    # not even looked at: it may raise
-
-
-class TooLong(BaseException):
-    """Not an Exception, which somebody's layer might catch."""
 
 
 @checked(layer=LAYER, x=INPUTS)
@@ -90,6 +91,8 @@ def check(layer: Any, x: Array | tuple[Array, ...] | None = None) -> OwnReport:
     try:
         with _time_limit(SECONDS), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
+            np.random.seed(0)    # what a constructor draws is the same each time
+            random.seed(0)
             return _check(load(layer) if isinstance(layer, str) else layer, x)
     except Exception as error:
         if "expected" in str(error):    # it is ours
@@ -135,18 +138,18 @@ def _check(component: Any, x: Any) -> OwnReport:
         finally:
             state.restore()
     why = next((one for one in refused if one.startswith("backward")), refused[0])
-    raise ValueError(f"layer {name}: {why}; expected forward(x) and backward(dy) on NumPy arrays: if another shape of x "
-                     f"is needed, call nv.gradcheck.check(layer, x)")
+    raise ValueError(f"layer {name}: {why}; expected forward(x) and backward(dy) on NumPy arrays: if another shape of "
+                     "x is needed, call nv.gradcheck.check(layer, x)")
 
 
 def _report(name: str, trial: Trial, trouble: str | None) -> OwnReport:
     try:
         errors, findings = trial.compare()
     except Refused as error:
-        raise ValueError(f"layer {name}: {error}, though at other numbers it does not; expected forward and backward to "
-                         "work whenever they are called") from None
+        raise ValueError(f"layer {name}: {error}, though at other numbers it does not; expected forward and backward "
+                         "to work whenever they are called") from None
     rows = [Row(name, "its own", METHOD, errors, COARSE_TOLERANCE if trial.is_coarse else None)] if errors else []
-    unchecked = trial.unchecked + [trouble] * (trouble is not None)
+    unchecked = trial.unchecked + ([trouble] if trouble else [])
     if not errors and not unchecked:
         unchecked = ["anything: neither the input nor a weight has a gradient"]
     return OwnReport(rows, findings, unchecked, trial.notes)
@@ -167,8 +170,8 @@ def _refuse_frameworks(component: Any) -> None:
     for cls in classes:
         framework = FRAMEWORKS.get(str(cls.__module__).split(".")[0])
         if framework is not None:
-            raise TypeError(f"layer is made of {framework}'s {cls.__name__}, which {framework} differentiates by itself; "
-                            "expected a layer with a backward pass written by hand, on NumPy arrays")
+            raise TypeError(f"layer is made of {framework}'s {cls.__name__}, which {framework} differentiates by "
+                            "itself; expected a layer with a backward pass written by hand, on NumPy arrays")
 
 
 def _layers(component: Any, name: str, refused: list[str]) -> Iterator[Any]:
@@ -185,17 +188,18 @@ def _layers(component: Any, name: str, refused: list[str]) -> Iterator[Any]:
         failure, made = "its parameters cannot be guessed", False
         for arguments, options in ways_to_make(component):
             try:
-                layer = component(*arguments, **options)
-            except (Exception, SystemExit) as error:
-                failure = said(error)
+                layer = call("its constructor", component, *arguments, **options)
+            except Refused as error:
+                failure = str(error)
                 continue
             for names in (FORWARD, BACKWARD):
                 method_of(layer, names)
             made = True
             yield layer
         if not made:
-            raise TypeError(f"layer {name} cannot be constructed ({failure}); expected {name}(), {name}({N_IN}, {N_OUT}) or "
-                            f"{name}({N_IN}, {N_OUT}, rng=rng) to work, or a layer made in the file, as FILE.py:layer")
+            raise TypeError(f"layer: {name} cannot be constructed ({failure}); expected {name}(), {name}({N_IN}, "
+                            f"{N_OUT}) or {name}({N_IN}, {N_OUT}, rng=rng) to work, or an object: make one in the file "
+                            "and name it, as FILE.py:layer")
 
 
 def _inputs(layer: Any, given: list[Any] | None) -> Iterator[tuple[list[str], list[Any]]]:
@@ -205,10 +209,11 @@ def _inputs(layer: Any, given: list[Any] | None) -> Iterator[tuple[list[str], li
         names = [one.name for one in parameters_of(forward) or []][:len(given)]
         yield names + [f"x{at}" for at in range(len(names), len(given))], given
         return
-    shapes = sorted({(at, place.value.shape) for at, place in enumerate(places(layer))
-                     if isinstance(place.value, np.ndarray) and place.value.ndim})
-    wide = [n for _, shape in sorted(shapes, key=lambda one: -len(one[1])) for n in shape]
-    yield from inputs_for(forward, list(dict.fromkeys(wide))[:6])
+    held = places(layer)
+    told = [place.value for place in held if isinstance(place.value, int) and plain(str(place.key)) in SIZES_IN]
+    arrays = sorted((place.value for place in held if isinstance(place.value, np.ndarray)), key=lambda one: -one.ndim)
+    likely = [size for size in (*told, *(n for array in arrays for n in array.shape)) if 0 < size <= LARGEST_WIDTH]
+    yield from inputs_for(forward, list(dict.fromkeys(likely))[:6])
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ of a case for each style, everything is found by walking from the layer, and eac
 """
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 import types
@@ -56,8 +57,10 @@ def contents(thing: Any) -> list[tuple[Any, Any]]:
     """What a container or an object holds, by key or name; nothing of what has no parts."""
     if isinstance(thing, dict):
         return list(dict.items(thing))
-    if isinstance(thing, (list, tuple)):    # whatever a subclass makes of iterating
-        return list(enumerate((list if isinstance(thing, list) else tuple).__getitem__(thing, slice(None))))
+    if isinstance(thing, list):    # whatever a subclass makes of iterating
+        return list(enumerate(list.__getitem__(thing, slice(None))))
+    if isinstance(thing, tuple):
+        return list(enumerate(tuple.__getitem__(thing, slice(None))))
     if isinstance(thing, LEAVES + GENERATORS):
         return []
     return list((slots_of(thing) | attributes_of(thing)).items())
@@ -181,8 +184,8 @@ class State:
             (np.random.set_state, np.random.get_state()), (random.setstate, random.getstate())]
         for generator in things:
             if isinstance(generator, np.random.Generator):
-                self._noise.append((lambda state, bits=generator.bit_generator: setattr(bits, "state", state),
-                                    generator.bit_generator.state))
+                bits = generator.bit_generator
+                self._noise.append((functools.partial(setattr, bits, "state"), bits.state))
             elif isinstance(generator, np.random.RandomState):
                 self._noise.append((generator.set_state, generator.get_state()))
             elif isinstance(generator, random.Random):

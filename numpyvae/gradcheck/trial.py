@@ -6,14 +6,15 @@ the same state, noise included, so that caches, running means, added-up gradient
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .calling import Caller, Refused, call, numbers
+from .calling import Caller, numbers
 from .diagnosis import diagnose, near, upstream_fault
-from .making import BIASES, LABELS, MATRICES, VECTORS, plain
-from .numeric import STEP, TOLERANCE, Array, differentiate, relative_errors
+from .making import BIASES, LABELS, MATRICES, VECTORS, Refused, call, plain
+from .numeric import TOLERANCE, Array, differentiate, relative_errors
 from .parts import GRADIENT_HOLDERS, NUMBERS, Path, Place, State, belongs, called, places, readings, walk
 
 METHOD = "central-differences"     # somebody's forward pass need not take complex numbers
@@ -32,6 +33,10 @@ class Variable:
     name: str
     value: Array
     places: list[Place] = dataclasses.field(default_factory=list)    # none for an input
+
+    @property
+    def paths(self) -> list[Path]:
+        return [place.path for place in self.places]
 
     def write(self) -> None:
         """The value, to where the layer reads it."""
@@ -89,7 +94,8 @@ class Trial:
 
     def backward(self, dy: list[Array]) -> dict[Path, Array]:
         """All numbers that backward returns and that the layer then holds, by path."""
-        returned, found = self.caller.backward(dy), {}
+        found: dict[Path, Array] = {}
+        returned = self.caller.backward(dy)
         whole = numbers(returned)
         if whole is not None and (not isinstance(returned, list) or whole.shape == np.shape(self.caller.inputs[0])):
             found[RETURNED, 0] = whole
@@ -153,7 +159,7 @@ class Trial:
         self.state.restore()
         held = {place.path: place.value for place in places(self.layer)}
         for gradient in self.gradients:
-            array = held.get(gradient.path)
+            array = held.get(gradient.path) if gradient.path else None
             if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.flags.writeable:
                 array.fill(0)
         for weight in {id(gradient.of): gradient.of for gradient in self.gradients if gradient.of.places}.values():
@@ -173,55 +179,59 @@ class Trial:
         before = {place.path: np.copy(place.value) for place in places(self.layer)
                   if isinstance(place.value, np.ndarray)}
         after = self._first_backward()
-        own = {place.path for weight in self.weights for place in weight.places}
-        in_order = [path for path in after if path[0] == RETURNED and len(path) == 2 and isinstance(path[1], int)]
+        weights = {place.path for weight in self.weights for place in weight.places}
+        free = [path for path in after if path not in weights]
+        in_order: list[Path] = [path for path in free if path[0] == RETURNED and len(path) == 2
+                                and isinstance(path[1], int)]
         for at, one in enumerate(self.inputs):
-            names = [(one.name,), ("x",)] if at == 0 else [(one.name,)]
-            named = [path for path in after if path not in own and names_gradient(path, names)]
-            for path in (in_order[:1] or named[:1]):
-                self.gradients.append(Gradient(f"d{one.name}", one, path))
+            names: list[Path] = [(one.name,), ("x",)] if at == 0 else [(one.name,)]
+            named = [path for path in free if names_gradient(path, names)]
+            self.gradients += [Gradient(f"d{one.name}", one, path) for path in (in_order[:1] or named[:1])]
             in_order = in_order[1:]
-        taken = {gradient.path for gradient in self.gradients}
+        free = [path for path in free if path not in {gradient.path for gradient in self.gradients}]
         for weight in self.weights:
-            names = [place.path for place in weight.places]
-            named = [path for path in after if path not in own | taken and names_gradient(path, names)]
-            written = [path for path in named if path not in before or not same(before[path], after[path])] or named[:1]
+            named = [path for path in free if names_gradient(path, weight.paths)]
+            written = [path for path in named if path not in before or not same(before[path], after[path])]
+            written = written or named[:1]
             different = [path for at, path in enumerate(written)
                          if not any(same(after[path], after[other]) for other in written[:at])]
+            if not different and not same(after.get(weight.paths[0]), weight.value):
+                self._find_step(weight)
+            elif not different and in_order and weight.value.ndim:    # (dx, dW, db)
+                fitting = [path for path in in_order if after[path].shape == weight.value.shape]
+                different = fitting[:1] or in_order[:1]
+                in_order = [path for path in in_order if path not in different]
             for path in different:
                 label = f"d{weight.name}" + (f" in {called(path)}" if len(different) > 1 else "")
                 self.gradients.append(Gradient(label, weight, path))
-            now = after.get(weight.places[0].path)
-            if not different and now is not None and not same(now, weight.value):
-                if self.caller.has_step:
-                    self.gradients.append(Gradient(f"d{weight.name}", weight, None))
-                else:
-                    self.unchecked.append(f"d{weight.name}: backward itself changes {weight.name}, by a step of unknown "
-                                          "length; expected its gradient to be kept, or backward(dy, learning_rate)")
-                    weight.places = []
-            elif not different and in_order and weight.value.ndim:    # (dx, dW, db)
-                path = next((one for one in in_order if after[one].shape == weight.value.shape), in_order[0])
-                in_order.remove(path)
-                self.gradients.append(Gradient(f"d{weight.name}", weight, path))
-        self._find_orphans(before, after, own)
+        self._find_orphans(before, after)
 
-    def _find_orphans(self, before: dict[Path, Array], after: dict[Path, Array], own: set[Path]) -> None:
-        """Gradients of weights that no small step can change, or that stand where nobody looked."""
-        known = own | {one.path for one in self.gradients}
-        kept = [path for path, array in before.items() if path not in known and same(after.get(path), array)]
+    def _find_step(self, weight: Variable) -> None:
+        """A weight that is another one after backward."""
+        if self.caller.has_step:
+            self.gradients.append(Gradient(f"d{weight.name}", weight, None))
+        else:
+            self.unchecked.append(f"d{weight.name}: backward itself changes {weight.name}, by a step of unknown "
+                                  "length; expected its gradient, or backward(dy, learning_rate)")
+
+    def _find_orphans(self, before: dict[Path, Array], after: dict[Path, Array]) -> None:
+        """Gradients of weights that no small step can change, or that the layer does not keep."""
+        known = [path for weight in self.weights for path in weight.paths]
+        kept = [path for path, array in before.items() if same(after.get(path), array) and path not in known]
+        claimed = {one.path for one in self.gradients}
         for path, array in after.items():
-            if path in known or not array.ndim:
+            if path in claimed or path in known or path[0] == RETURNED or not array.ndim:
+                continue
+            if names_gradient(path, known):    # another copy, not written
                 continue
             of = next((one for one in kept if one != path and names_gradient(path, [one])), None)
-            word = next((name[-1] for name, marked in readings(path[path[0] == RETURNED:]) if marked and name
-                         and name[-1] in MATRICES | BIASES | VECTORS), None)
             if of is not None and before[of].dtype.kind in "iu":
                 self.unchecked.append(f"{called(path)}: {called(of)} holds whole numbers, which no small step changes; "
                                       "expected floats")
-            elif (of is not None or word is not None) and not any(
-                    one.path and same(after.get(one.path), array) for one in self.gradients):
-                self.unchecked.append(f"{called(path)}: the output depends on no array of floats of which this could be "
-                                      "the gradient; expected the weight to be kept by the layer")
+            elif of is not None or (set(path[:-1]) <= GRADIENT_HOLDERS and any(
+                    marked and name and name[-1] in MATRICES | BIASES | VECTORS for name, marked in readings(path))):
+                self.unchecked.append(f"{called(path)}: the output depends on no array of floats of which this could "
+                                      "be the gradient; expected the weight to be kept by the layer")
 
     def _first_backward(self) -> dict[Path, Array]:
         self.forward()
@@ -286,7 +296,7 @@ class Trial:
             elif words is not None and found[one.name].shape == one.of.value.shape and not self.dy_is_one:
                 words += upstream_fault(*(run[one.name] for run in (found, flipped, doubled, again)))
             findings += [words] if words is not None else []
-        errors |= self._without_names(found)
+        errors |= self._without_names()
         self._say_what_was_left(errors)
         return errors, findings
 
@@ -357,25 +367,31 @@ class Trial:
             return None
         return f"{one.name} changes when backward is called again: it adds to old values, or redraws the noise"
 
-    def _without_names(self, found: dict[str, Array]) -> dict[str, Array]:
-        """The errors of gradients that no name leads to, but that are among what the layer holds after backward."""
+    def _without_names(self) -> dict[str, Array]:
+        """The errors of gradients that no name leads to, but that backward returned or left in the layer."""
         self.forward()
-        known = {one.path for one in self.gradients}
-        others = [array for path, array in self.backward(self.dy).items() if path not in known]
+        known = [one.path for one in self.gradients]
+        others = {path: array.astype(float) for path, array in self.backward(self.dy).items() if path not in known}
         errors = {}
         for weight in self.weights:
-            if weight.places and weight.value.ndim and not any(one.of is weight for one in self.gradients) and not any(
-                    overlap(weight, one.of) for one in self.gradients):
-                for array in others:
-                    if array.shape == weight.value.shape and weight.value.size > 1:
-                        analytic, numeric = self.both(Gradient(f"d{weight.name}", weight, ()), array.astype(float))
-                        if numeric.any() and near(analytic, numeric):
-                            errors[f"d{weight.name}"] = relative_errors(analytic, numeric)
-                            break
-                else:
-                    self.unchecked.append(
-                        f"d{weight.name}: the output depends on {weight.name}, and no gradient of it was found; expected "
-                        f"it as d{weight.name} or in grads; if it is a constant, nothing is missing")
+            label = f"d{weight.name}"
+            if not weight.value.ndim or any(one.of is weight or overlap(weight, one.of) for one in self.gradients) or (
+                    any(sentence.startswith(f"{label}:") for sentence in self.unchecked)):
+                continue    # a number may be a constant, such as epsilon; the others have been dealt with
+            for path, array in others.items():
+                if array.shape == weight.value.shape and array.size > 1:
+                    pair = self.both(Gradient(label, weight, path), array)
+                    if pair[1].any() and near(*pair):
+                        errors[label] = relative_errors(*pair)
+                        known.append(path)
+                        break
+            else:
+                self.unchecked.append(f"{label}: the output depends on {weight.name}, and no gradient of it was found; "
+                                      f"expected it as {label} or in grads; if it is a constant, nothing is missing")
+        for path, array in others.items():
+            if path[0] == RETURNED and array.ndim and path not in known:
+                self.unchecked.append(f"{called(path)} by backward: no array was found of which it could be the gradient; "
+                                      "expected the weight to be kept by the layer")
         return errors
 
     def _say_what_was_left(self, errors: dict[str, Array]) -> None:
@@ -430,7 +446,8 @@ def plainest(name: str) -> tuple[bool, bool, int]:
     return name[:1].isdigit(), name[-1:].isdigit(), len(name)
 
 
-def names_gradient(path: Path, of: list[Path]) -> bool:
+def names_gradient(path: Path, of: Sequence[Path]) -> bool:
+    """Is it the path of the gradient of what has one of the other paths?"""
     return any(belongs(path[1:] if path[0] == RETURNED else path, one) for one in of)
 
 
