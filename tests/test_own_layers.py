@@ -3,13 +3,14 @@
 A style is a function that makes a layer.  W and b are applied to its gradients: the identity, or a fault.
 """
 import collections
-import inspect
+import itertools
 import json
 import random
-import subprocess
 import sys
+import threading
 import time
 import types
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -520,3 +521,553 @@ def test_each_wrong_gradient_is_found(name, fault):
         assert "all right" not in str(report), f"{place}: {report}"
         no_step = fault == "zero" and "learning_rate" in name    # an array that stays may be a constant
         assert report.verdict == ("not all checked" if no_step else "WRONG"), f"{place}: {report}"
+
+
+# What is neither plainly right nor plainly wrong: the verdict, and words of the report.
+
+class Elementwise:
+    def forward(self, x):
+        self.x = x
+        return np.sin(x)
+
+    def backward(self, dy):
+        return dy * np.cos(self.x)
+
+
+class Product:
+    def forward(self, x, y):
+        self.x, self.y = x, y
+        return x * y
+
+    def backward(self, dout):
+        return dout * self.y, dout * self.x
+
+
+class Exchanged(Product):
+    def backward(self, dout):
+        return dout * self.x, dout * self.y
+
+
+class TwoOutputs(Elementwise):
+    def forward(self, x):
+        return super().forward(x), x ** 2
+
+    def backward(self, d_sine, d_square):
+        return d_sine * np.cos(self.x) + 2 * self.x * d_square
+
+
+class TwoOutputsTogether(TwoOutputs):
+    def backward(self, dys):
+        return super().backward(*dys)
+
+
+class OneOutputIgnored(TwoOutputs):
+    def backward(self, dy):
+        return dy * np.cos(self.x)
+
+
+class Loss:
+    def forward(self, x, t):
+        self.y = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+        self.t = t
+        return -np.log(self.y[np.arange(len(x)), t]).mean()
+
+    def backward(self, dout=1):
+        return (self.y - np.eye(self.y.shape[1])[self.t]) / len(self.y)
+
+
+class LossSummed(Loss):
+    def backward(self, dout=1):
+        return super().backward() * len(self.y)
+
+
+class InPlace(Elementwise):
+    def forward(self, x):
+        self.mask = x > 0
+        x *= self.mask
+        return x
+
+    def backward(self, dy):
+        return dy * self.mask
+
+
+class FreshNoise(InPlace):
+    def forward(self, x):
+        self.mask = np.random.default_rng().random(x.shape) < 0.5
+        return x * self.mask
+
+
+class NoiseDrawnTwice(Elementwise):
+    def forward(self, x):
+        return x * (np.random.rand(*x.shape) < 0.5)
+
+    def backward(self, dy):
+        return dy * (np.random.rand(*dy.shape) < 0.5)
+
+
+class Table(Elementwise):
+    def __init__(self):
+        self.table = np.arange(7.0)
+
+    def forward(self, x):
+        return super().forward(x) + self.table
+
+
+class Forgotten(Table):
+    def backward(self, dy):
+        self.other = 2 * dy.sum(axis=0)
+        return super().backward(dy)
+
+
+class NamedByNothing(Table):
+    def backward(self, dy):
+        self.other = dy.sum(axis=0)
+        return super().backward(dy)
+
+
+class NoInputGradient(NamedByNothing):
+    def backward(self, dy):
+        super().backward(dy)
+
+
+class AddsUp(Table):
+    def __init__(self):
+        super().__init__()
+        self.dtable = np.zeros(7)
+
+    def backward(self, dy):
+        self.dtable += dy.sum(axis=0)
+        return super().backward(dy)
+
+
+class AddsUpAndCanBeZeroed(AddsUp):
+    def zero_grad(self):
+        self.dtable[:] = 0
+
+
+class NotSummedOverTheBatch(Table):
+    def backward(self, dy):
+        self.dtable = dy
+        return super().backward(dy)
+
+
+class WholeNumbers:
+    def __init__(self):
+        self.W = np.arange(35).reshape(7, 5)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = 2 * self.x.T @ dy
+        return dy @ self.W.T
+
+
+OUTSIDE = weights()[0]
+
+
+class WeightOutside:
+    def forward(self, x):
+        self.x = x
+        return x @ OUTSIDE
+
+    def backward(self, dy):
+        self.dW = 2 * self.x.T @ dy
+        return dy @ OUTSIDE.T
+
+
+class ReturnedForAWeightOutside(WeightOutside):
+    def backward(self, dy):
+        return dy @ OUTSIDE.T, 2 * self.x.T @ dy
+
+
+class Slope:
+    def __init__(self):
+        self.alpha, self.eps = 0.25, 1e-5
+
+    def forward(self, x):
+        self.x = x
+        return np.where(x > 0, x, self.alpha * x) + self.eps
+
+    def backward(self, dy):
+        self.dalpha = np.sum(dy * np.minimum(self.x, 0))
+        return dy * np.where(self.x > 0, 1, self.alpha)
+
+
+class SlopeDoubled(Slope):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.dalpha *= 2
+        return dx
+
+
+class Lists:
+    """One example at a time, and no NumPy at all."""
+
+    def __init__(self):
+        self.w, self.b = [[0.1 * (i - j) for i in range(7)] for j in range(5)], [0.0] * 5
+
+    def forward(self, x):
+        self.x = x
+        return [sum(a * b for a, b in zip(x, row)) + b for row, b in zip(self.w, self.b)]
+
+    def backward(self, gradient):
+        self.b_grad = gradient
+        self.w_grad = [[a * b for a in self.x] for b in gradient]
+        return [sum(self.w[j][i] * gradient[j] for j in range(5)) for i in range(7)]
+
+
+class ListsDoubled(Lists):
+    def backward(self, gradient):
+        dx = super().backward(gradient)
+        self.w_grad = [[2 * one for one in row] for row in self.w_grad]
+        return dx
+
+
+class Large:
+    def __init__(self):
+        self.W = np.random.default_rng(0).normal(0, 0.1, (200, 100))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.x.T @ dy
+        return dy @ self.W.T
+
+
+class LargeButForOneEntry(Large):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.dW[150, 50] *= 1.01
+        return dx
+
+
+OTHERS = [
+    (Elementwise, "all right", ""), (Product, "all right", "56 entries"), (Exchanged, "WRONG", "dy is wrong"),
+    (TwoOutputs, "all right", ""), (TwoOutputsTogether, "all right", ""),
+    (OneOutputIgnored, "not all checked", "in place 1: backward takes no dy"),
+    (Loss, "all right", ""), (LossSummed, "WRONG", "a mean replaces a sum"),
+    (InPlace, "WRONG", "x, which belongs to the caller, has changed"),
+    (FreshNoise, "not all checked", "draws noise that cannot be held fixed"),
+    (NoiseDrawnTwice, "WRONG", "redraws the noise"),
+    (STYLES["noise_is_drawn"](right, right), "all right", "held fixed"),
+    (Table, "not all checked", "dtable: the output depends on table, and no gradient of it was found"),
+    (Forgotten, "not all checked", "dtable: the output depends on table"), (NamedByNothing, "all right", "35 entries"),
+    (NoInputGradient, "not all checked", "dx: backward does not return it"),
+    (AddsUp, "WRONG", "adds to old values"),
+    (AddsUpAndCanBeZeroed, "all right", "adds up until zero_grad is called"),
+    (STYLES["parameter_objects"](right, right), "all right", "adds up, as .grad does"),
+    (NotSummedOverTheBatch, "not all checked", "for x of shape (4, 7) dtable has shape (4, 7) in place of (7,)"),
+    (WholeNumbers, "not all checked", "dW: W holds whole numbers"),
+    (WeightOutside, "not all checked", "dW: the output depends on no array"),
+    (ReturnedForAWeightOutside, "not all checked", "returned.1"),
+    (Slope, "all right", "29 entries"), (SlopeDoubled, "WRONG", "dalpha is off by the constant factor 2"),
+    (Lists, "not all checked", "a batch"), (ListsDoubled, "WRONG", "dw is off by the constant factor 2"),
+    (Large, "all right", "dW was checked in 120 sums of its 20000 entries"),
+    (LargeButForOneEntry, "WRONG", "dW, in sums of its entries, is wrong in 1 of 120"),
+]
+
+
+@pytest.mark.parametrize("layer, verdict, words", OTHERS, ids=lambda one: getattr(one, "__name__", None))
+def test_the_verdict_says_what_was_checked(layer, verdict, words):
+    report = check(layer)
+    assert report.verdict == verdict and words in str(report), str(report)
+    assert report.ok == (verdict == "all right") and ("all right" in str(report)) == report.ok
+
+
+def test_an_input_can_be_given(rng):
+    assert check(Product, (rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))).rows[0].entries == 12
+    assert check(Product(), (rng.normal(size=(2, 3)), rng.normal(size=(2, 1)))).verdict == "WRONG"    # not summed back
+    assert check(nv.Reshape((2, 3, 1)), rng.normal(size=(2, 6))).ok
+    with pytest.raises(ValueError, match=r"layer Dense: forward raises .* for x of shape \(2, 3\); expected"):
+        check(STYLES["attributes"](right, right), np.ones((2, 3)))
+    for x in ([[1.0]], np.array(["a"]), (), (1.0,), np.array([np.nan])):
+        with pytest.raises(TypeError, match="check: x is .*; expected an array of finite real numbers"):
+            check(Product, x)
+
+
+def test_our_own_layers_are_taken_as_anybodys(rng):
+    for layer in (nv.Sequential([nv.Dense(6, 4, "tanh", rng=rng), nv.Dense(4, 3, rng=rng)]), nv.Flatten(),
+                  nv.Conv2d(3, 2, (3, 2), (2, 1), (1, 0), rng=rng), nv.ConvTranspose2d(3, 2, (3, 2), rng=rng)):
+        report = check(layer)
+        assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("name", ["single_precision", "views_of_one_vector", "parameter_objects", "noise_is_drawn",
+                                  "lists_of_params_and_grads", "added_up_made_late_and_flushed"])
+def test_the_layer_and_the_world_are_left_as_they_were(name):
+    layer = STYLES[name](right, right)
+    layer = layer(*weights()) if name.startswith("lists") else layer() if isinstance(layer, type) else layer
+    held = {path: value.copy() for path, _, _, value in nv.gradcheck.parts.walk(layer) if isinstance(value, np.ndarray)}
+    ids = {key: id(value) for key, value in vars(layer).items()}
+    noise = random.getstate(), np.random.get_state()[1].tolist()
+    assert check(layer).ok
+    after = {path: value for path, _, _, value in nv.gradcheck.parts.walk(layer) if isinstance(value, np.ndarray)}
+    assert held.keys() == after.keys() and all(np.array_equal(held[path], after[path]) for path in held)
+    assert {key: id(value) for key, value in vars(layer).items()} == ids
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == noise
+
+
+def test_layers_of_frameworks_are_refused_in_a_sentence():
+    module = type("Module", (), {"__module__": "torch.nn.modules.module", "forward": lambda self, x: x})
+    for layer in (module, module(), type("Own", (module,), {"backward": lambda self, d: d})):
+        with pytest.raises(TypeError, match="layer is made of PyTorch's Module.*by itself; expected a layer"):
+            check(layer)
+
+
+# The command line says what Python says.
+
+SOURCE = """
+import numpy as np
+from dataclasses import dataclass
+
+@dataclass
+class Dense:
+    n_in: int = 7
+    n_out: int = 5
+    factor: int = 1
+
+    def __post_init__(self):
+        self.W = np.ones((self.n_in, self.n_out))
+
+    def forward(self, x):
+        print("forward")
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.factor * self.x.T @ dy
+        return dy @ self.W.T
+
+doubled, made = Dense(factor=2), Dense(3, 2)
+
+def affine_forward(x, w, b):
+    return x @ w + b, (x, w)
+
+def affine_backward(dout, cache):
+    x, w = cache
+    return dout @ w.T, x.T @ dout, dout.sum(axis=0)
+
+class Table:
+    table = np.arange(7.0)
+    def forward(self, x):
+        return x + self.table
+    def backward(self, dy):
+        return dy
+"""
+
+
+@pytest.mark.parametrize("name, code, verdict", [
+    ("Dense", 0, "all right"), ("made", 0, "all right"), ("doubled", 1, "WRONG"), ("affine", 0, "all right"),
+    ("affine_forward", 0, "all right"), ("Table", 3, "not all checked")])
+def test_the_command_line_gives_the_same_verdict(name, code, verdict, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(SOURCE)
+    assert main(["gradcheck", f"mine.py:{name}"]) == code
+    assert main(["gradcheck", f"mine.py:{name}", "--json"]) == code
+    printed = capsys.readouterr().out
+    table, _, last = printed.strip().rpartition("\n")
+    assert verdict in table and json.loads(last)["verdict"] == verdict and "forward\n" not in printed
+    report = check(f"mine.py:{name}")
+    assert report.verdict == verdict and str(report) in printed
+
+
+# A fuzz of what is handed over: a report, or one sentence of ours.
+
+class AnswersAll:
+    def __getattr__(self, name):
+        return self
+
+    def __call__(self, *_, **__):
+        return self
+
+
+class LooksAway:
+    def __getattribute__(self, name):
+        raise RuntimeError("never")
+
+
+class Lies:
+    @property
+    def __class__(self):
+        raise RuntimeError("liar")
+
+    def forward(self, x):
+        return x
+
+    backward = forward
+
+
+class CannotBeCompared(Elementwise):
+    def __eq__(self, other):
+        raise RuntimeError("not comparable")
+
+    __hash__ = None
+
+
+class Unspeakable(BaseException):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def raises(error):
+    def forward(*_):
+        raise error
+    return forward
+
+
+def generates(x):
+    yield x
+
+
+async def promises(x):
+    return x
+
+
+def calls_itself(x):
+    return calls_itself(x)
+
+
+def circle():
+    made = []
+    made.append(made)
+    return made
+
+
+def never_ends(x):
+    while True:
+        try:
+            while True:
+                pass
+        except Exception:
+            pass
+
+
+class Holds(Elementwise):
+    def __init__(self, **held):
+        vars(self).update(held)
+
+
+class PropertyRaises(Elementwise):
+    params = property(raises(KeyError("no")))
+    W = property(raises(RuntimeError("no")))
+
+
+class Frozen(Elementwise):
+    __slots__ = ("x", "W", "never")
+
+    def __setattr__(self, name, value):
+        if name != "x":
+            raise RuntimeError("frozen")
+        object.__setattr__(self, name, value)
+
+
+class Constructor(Elementwise):
+    def __init__(self):
+        sys.exit(3)
+
+
+class OtherObject:
+    def __new__(cls):
+        return 5
+
+
+class KeywordsOnly:
+    def forward(self, *, x):
+        return x
+
+    def backward(self, *, dy):
+        return dy
+
+
+class ForgetsItself(Elementwise):
+    def forward(self, x):
+        self.__dict__ = {"x": x}
+        return np.sin(x)
+
+
+class LosesItsWeight(Table):
+    def backward(self, dy):
+        del self.table
+        return dy
+
+
+class FailsLater(Elementwise):
+    def __init__(self, calls=itertools.count()):
+        self.calls = calls
+
+    def forward(self, x):
+        if next(self.calls) > 30:
+            raise RuntimeError("enough")
+        return super().forward(x)
+
+
+class OtherShapes(FailsLater):
+    def forward(self, x):
+        return np.ones((4, 1 + next(self.calls)))
+
+
+def pair_of(forward, backward=lambda d: d):
+    return types.SimpleNamespace(forward=forward, backward=backward)
+
+
+VALUES = [
+    None, 0, True, 1.5, "abc", b"abc", [], [1, 2], [[1], [1, 2]], (), (1,), (None, None), {}, {"dx": None}, {"W": "x"},
+    object(), object, 10 ** 400, 1j, np.nan, set(), range(4), iter([1]), circle(), Exception("e"), len, AnswersAll(),
+    mock.MagicMock(), LooksAway(), Lies(), CannotBeCompared(), threading.Lock(), np, np.random.default_rng(0),
+    np.array(None), np.array(["a"]), np.array([1j]), np.zeros(0), np.zeros((0, 7)), np.float32(2),
+    np.full((4, 7), np.nan), np.full((4, 7), 1e308), np.ones((4, 7), int), np.ones((7, 4)), np.ones((4, 7), [("a", float)]),
+    np.ma.masked_array(np.ones((4, 7)), mask=True), np.ones((4, 7), np.longdouble),
+    np.array("2020-01-01", "datetime64[D]"), np.broadcast_to(np.ones(1), (10 ** 6, 10 ** 6)), [[0.1] * 300] * 300, (np.ones((4, 7)), {"dW": "x"}),
+    collections.namedtuple("Pair", "dx dW")(np.ones((4, 7)), 1),
+]
+BROKEN = [
+    *VALUES, "", ":", "a:b", "\0:x", "a" * 5000 + ":b", (len,), (len, len), (1, 2), (np.sin, np.cos), (str, str), int,
+    type, np.ndarray, Constructor, OtherObject, KeywordsOnly, PropertyRaises, Frozen, ForgetsItself, LosesItsWeight,
+    FailsLater, OtherShapes, pair_of(generates), pair_of(calls_itself), pair_of(len, len), pair_of(np.sum, np.sum), pair_of(print),
+    pair_of(min, max), pair_of(lambda: 1.0, lambda: 1.0), pair_of(lambda *a: a[0], lambda *a: a[0]),
+    pair_of(lambda **k: 1.0), pair_of(lambda x: x, lambda a, b, c, d: a), pair_of(lambda x: x, calls_itself),
+    *(pair_of(raises(error)) for error in (KeyError(), ValueError("a\nb" * 500), Unspeakable(), SystemExit(3),
+                                           GeneratorExit(), StopIteration(), MemoryError())),
+    *(pair_of(lambda x: x, raises(error)) for error in (KeyError(), SystemExit("bye"), Unspeakable())),
+    *(pair_of(lambda x, value=value: value) for value in VALUES),
+    *(pair_of(lambda x: x, lambda d, value=value: value) for value in VALUES),
+    *(pair_of(lambda x, value=value: value, lambda d, value=value: value) for value in VALUES),
+    *(Holds(W=value, dW=value, params={"W": value}, grads=value) for value in VALUES),
+    *(Holds(params=[value, np.ones(7)], grads=[value]) for value in VALUES),
+]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+def test_whatever_is_handed_over_gives_a_report_or_a_sentence(capsys):
+    assert len(BROKEN) > 300
+    for at, layer in enumerate([*BROKEN, pair_of(promises)]):
+        began = time.perf_counter()
+        try:
+            report = check(layer)
+            json.dumps(report.as_dict())
+            assert str(report)
+        except (ValueError, TypeError, OSError) as error:
+            text = str(error)
+            assert "\n" not in text and "layer" in text and "expected" in text, f"{at}: {text}"
+        except BaseException as error:
+            raise AssertionError(f"{at}: {error!r}") from error
+        assert time.perf_counter() - began < 10, at
+
+
+def test_an_endless_loop_is_stopped(monkeypatch):
+    monkeypatch.setattr(own, "SECONDS", 0.5)
+    for layer in (pair_of(never_ends), pair_of(lambda x: x, never_ends)):
+        with pytest.raises(ValueError, match="layer takes longer than 0.5 s; expected"):
+            check(layer)
+
+
+def test_outside_the_main_thread_there_is_no_alarm():
+    reports = []
+    thread = threading.Thread(target=lambda: reports.append(check(Elementwise)))
+    thread.start()
+    thread.join()
+    assert reports[0].ok

@@ -390,8 +390,8 @@ class Trial:
                                       f"expected it as {label} or in grads; if it is a constant, nothing is missing")
         for path, array in others.items():
             if path[0] == RETURNED and array.ndim and path not in known:
-                self.unchecked.append(f"{called(path)} by backward: no array was found of which it could be the gradient; "
-                                      "expected the weight to be kept by the layer")
+                self.unchecked.append(f"{called(path)} by backward: no array was found of which it could be the "
+                                      "gradient; expected the weight to be kept by the layer")
         return errors
 
     def _say_what_was_left(self, errors: dict[str, Array]) -> None:
