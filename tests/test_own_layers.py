@@ -664,22 +664,45 @@ class WholeNumbers:
         return dy @ self.W.T
 
 
-OUTSIDE = weights()[0]
+W = weights()[0]
 
 
 class WeightOutside:
     def forward(self, x):
         self.x = x
-        return x @ OUTSIDE
+        return x @ W
 
     def backward(self, dy):
         self.dW = 2 * self.x.T @ dy
-        return dy @ OUTSIDE.T
+        return dy @ W.T
 
 
 class ReturnedForAWeightOutside(WeightOutside):
     def backward(self, dy):
-        return dy @ OUTSIDE.T, 2 * self.x.T @ dy
+        return dy @ W.T, 2 * self.x.T @ dy
+
+
+def pair_with_a_closure():
+    W, cache = weights()[0], {}
+
+    def forward(x):
+        cache["x"] = x
+        return x @ W
+
+    def backward(dy):
+        return dy @ W.T, 2 * cache["x"].T @ dy
+    return forward, backward
+
+
+class Hidden(WeightOutside):
+    def forward(self, x):
+        self.x = x
+        return x @ weights()[0]
+
+
+class ReturnedForHidden(Hidden):
+    def backward(self, dy):
+        return dy @ weights()[0].T, 2 * self.x.T @ dy
 
 
 class Slope:
@@ -745,6 +768,8 @@ class LargeButForOneEntry(Large):
         return dx
 
 
+BOUND = STYLES["attributes"](lambda g: 2 * g, right)
+
 OTHERS = [
     (Elementwise, "all right", ""), (Product, "all right", "56 entries"), (Exchanged, "WRONG", "dy is wrong"),
     (TwoOutputs, "all right", ""), (TwoOutputsTogether, "all right", ""),
@@ -762,8 +787,12 @@ OTHERS = [
     (STYLES["parameter_objects"](right, right), "all right", "adds up, as .grad does"),
     (NotSummedOverTheBatch, "not all checked", "for x of shape (4, 7) dtable has shape (4, 7) in place of (7,)"),
     (WholeNumbers, "not all checked", "dW: W holds whole numbers"),
-    (WeightOutside, "not all checked", "dW: the output depends on no array"),
-    (ReturnedForAWeightOutside, "not all checked", "returned.1"),
+    (WeightOutside, "WRONG", "dW is off by the constant factor 2"),
+    (ReturnedForAWeightOutside, "WRONG", "dW is off by the constant factor 2"),
+    (pair_with_a_closure(), "WRONG", "dW is off by the constant factor 2"),
+    ((BOUND.forward, BOUND.backward), "WRONG", ".W is off by the constant factor 2"),
+    (Hidden, "not all checked", "dW: the output depends on no array"),
+    (ReturnedForHidden, "not all checked", "returned.1 by backward"),
     (Slope, "all right", "29 entries"), (SlopeDoubled, "WRONG", "dalpha is off by the constant factor 2"),
     (Lists, "not all checked", "a batch"), (ListsDoubled, "WRONG", "dw is off by the constant factor 2"),
     (Large, "all right", "dW was checked in 120 sums of its 20000 entries"),
@@ -1019,19 +1048,22 @@ VALUES = [
     object(), object, 10 ** 400, 1j, np.nan, set(), range(4), iter([1]), circle(), Exception("e"), len, AnswersAll(),
     mock.MagicMock(), LooksAway(), Lies(), CannotBeCompared(), threading.Lock(), np, np.random.default_rng(0),
     np.array(None), np.array(["a"]), np.array([1j]), np.zeros(0), np.zeros((0, 7)), np.float32(2),
-    np.full((4, 7), np.nan), np.full((4, 7), 1e308), np.ones((4, 7), int), np.ones((7, 4)), np.ones((4, 7), [("a", float)]),
+    np.full((4, 7), np.nan), np.full((4, 7), 1e308), np.ones((4, 7), int), np.ones((7, 4)),
+    np.ones((4, 7), [("a", float)]),
     np.ma.masked_array(np.ones((4, 7)), mask=True), np.ones((4, 7), np.longdouble),
-    np.array("2020-01-01", "datetime64[D]"), np.broadcast_to(np.ones(1), (10 ** 6, 10 ** 6)), [[0.1] * 300] * 300, (np.ones((4, 7)), {"dW": "x"}),
+    np.array("2020-01-01", "datetime64[D]"), np.broadcast_to(np.ones(1), (10 ** 6, 10 ** 6)), [[0.1] * 300] * 300,
+    (np.ones((4, 7)), {"dW": "x"}),
     collections.namedtuple("Pair", "dx dW")(np.ones((4, 7)), 1),
 ]
 BROKEN = [
     *VALUES, "", ":", "a:b", "\0:x", "a" * 5000 + ":b", (len,), (len, len), (1, 2), (np.sin, np.cos), (str, str), int,
     type, np.ndarray, Constructor, OtherObject, KeywordsOnly, PropertyRaises, Frozen, ForgetsItself, LosesItsWeight,
-    FailsLater, OtherShapes, pair_of(generates), pair_of(calls_itself), pair_of(len, len), pair_of(np.sum, np.sum), pair_of(print),
+    FailsLater, OtherShapes, pair_of(generates), pair_of(calls_itself), pair_of(len, len), pair_of(np.sum, np.sum),
+    pair_of(print),
     pair_of(min, max), pair_of(lambda: 1.0, lambda: 1.0), pair_of(lambda *a: a[0], lambda *a: a[0]),
     pair_of(lambda **k: 1.0), pair_of(lambda x: x, lambda a, b, c, d: a), pair_of(lambda x: x, calls_itself),
-    *(pair_of(raises(error)) for error in (KeyError(), ValueError("a\nb" * 500), Unspeakable(), SystemExit(3),
-                                           GeneratorExit(), StopIteration(), MemoryError())),
+    *(pair_of(raises(error)) for error in (
+        KeyError(), ValueError("a\nb" * 500), Unspeakable(), SystemExit(3), GeneratorExit(), MemoryError())),
     *(pair_of(lambda x: x, raises(error)) for error in (KeyError(), SystemExit("bye"), Unspeakable())),
     *(pair_of(lambda x, value=value: value) for value in VALUES),
     *(pair_of(lambda x: x, lambda d, value=value: value) for value in VALUES),

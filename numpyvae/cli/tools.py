@@ -18,8 +18,8 @@ def add_gradcheck(commands: Any) -> None:
                                     description="Compare every backward pass with a numerical derivative.")
     gradcheck.set_defaults(run=run_gradcheck)
     gradcheck.add_argument("own", nargs="?", metavar="FILE.py:NAME",
-                           help="your own layer, a class or an object, or a function f defined beside f_backward; the exit "
-                                "code is 3 if nothing is wrong but not all could be checked")
+                           help="your own layer, a class or an object, or a function f defined beside f_backward; the "
+                                "exit code is 3 if nothing is wrong but not all could be checked")
     gradcheck.add_argument("--component", default=None, metavar="NAME",
                            help="only components whose name contains NAME")
     gradcheck.add_argument("--method", choices=["complex-step", "central-differences"], default=None,

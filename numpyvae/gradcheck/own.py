@@ -94,8 +94,10 @@ def check(layer: Any, x: Array | tuple[Array, ...] | None = None) -> OwnReport:
             np.random.seed(0)    # what a constructor draws is the same each time
             random.seed(0)
             return _check(load(layer) if isinstance(layer, str) else layer, x)
-    except Exception as error:
-        if "expected" in str(error):    # it is ours
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if "layer" in said(error) and "; expected" in str(error):    # it is ours
             raise
         raise ValueError(f"layer cannot be looked into: {said(error)}; expected an object with forward(x) and "
                          "backward(dy)") from error
@@ -112,7 +114,7 @@ def _check(component: Any, x: Any) -> OwnReport:
     refused: list[str] = []
     misfits: list[tuple[Any, list[str], list[Any]]] = []
     trouble = None
-    for layer in _layers(component, name, refused):
+    for layer in _layers(component, name):
         state = State(layer)
         try:
             for names, inputs in _inputs(layer, given):
@@ -174,7 +176,7 @@ def _refuse_frameworks(component: Any) -> None:
                             "itself; expected a layer with a backward pass written by hand, on NumPy arrays")
 
 
-def _layers(component: Any, name: str, refused: list[str]) -> Iterator[Any]:
+def _layers(component: Any, name: str) -> Iterator[Any]:
     """The objects on which it can be tried."""
     if isinstance(component, tuple):
         if len(component) != 2 or not all(map(callable, component)):

@@ -23,7 +23,7 @@ MOST_PARTS, DEEPEST, MOST_BYTES = 20_000, 7, 2 * 10**8    # of what is walked: a
 # The words of a path.  A gradient is marked by one of MARKS before or after the weight's name (dW, grad_W, W_grad), or
 # by a holder (grads["W"], weight.grad); the two names that are left have to be the same.
 MARKS = ("gradients", "gradient", "grads", "grad", "derivative", "delta", "nabla", "dlossd", "dld", "d", "g")
-HOLDERS = {"params", "parameters", "param", "weights", "variables", "data", "value", "val", "v", "w"}
+HOLDERS = {"self", "params", "parameters", "param", "weights", "variables", "data", "value", "val", "v", "w"}
 GRADIENT_HOLDERS = {"gradients", "gradient", "grads", "grad", "g", "dparams", "deltas"}
 SAME = {"weights": "w", "weight": "w", "kernel": "w", "biases": "b", "bias": "b", "input": "x", "inputs": "x",
         "in": "x"}
@@ -32,7 +32,7 @@ ACCESSORS = ("params", "parameters", "weights", "get_params", "get_parameters", 
 
 NUMBERS = (float, np.floating)
 LEAVES = (np.ndarray, np.generic, str, bytes, int, float, complex, type, types.ModuleType, types.FunctionType,
-          types.MethodType, types.BuiltinFunctionType, types.GeneratorType, type(None))
+          types.BuiltinFunctionType, types.GeneratorType, type(None))
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 
 
@@ -61,6 +61,8 @@ def contents(thing: Any) -> list[tuple[Any, Any]]:
         return list(enumerate(list.__getitem__(thing, slice(None))))
     if isinstance(thing, tuple):
         return list(enumerate(tuple.__getitem__(thing, slice(None))))
+    if isinstance(thing, types.MethodType):
+        return [("self", thing.__self__)]
     if isinstance(thing, LEAVES + GENERATORS):
         return []
     return list((slots_of(thing) | attributes_of(thing)).items())
@@ -78,7 +80,7 @@ def attributes_of(thing: Any) -> dict[str, Any]:
 def slots_of(thing: Any) -> dict[str, Any]:
     found = {}
     for cls in type(thing).__mro__:
-        if cls.__flags__ & 1 << 9:    # a class written in Python
+        if "__slots__" in vars(cls):
             for name, slot in vars(cls).items():
                 if isinstance(slot, types.MemberDescriptorType):
                     try:
@@ -88,11 +90,36 @@ def slots_of(thing: Any) -> dict[str, Any]:
     return found
 
 
+SHARED = (np.ndarray, list, dict)
+
+
 def shared_by_class(thing: Any) -> dict[str, Any]:
-    """The arrays and containers that a class holds for all its objects."""
-    return {name: value for cls in reversed(type(thing).__mro__) if cls.__flags__ & 1 << 9
-            for name, value in vars(cls).items()
-            if isinstance(value, (np.ndarray, list, dict)) and not name.startswith("__")}
+    """The arrays and containers that a class holds for all its objects, or that its functions take from around them."""
+    found: dict[str, Any] = {}
+    for cls in reversed(type(thing).__mro__):
+        if cls.__flags__ & 1 << 9:    # a class written in Python
+            for name, value in vars(cls).items():
+                if isinstance(value, types.FunctionType):
+                    found |= taken_from_outside(value)
+                elif isinstance(value, SHARED) and not name.startswith("__"):
+                    found[name] = value
+    for value in attributes_of(thing).values():
+        if isinstance(value, types.FunctionType):
+            found |= taken_from_outside(value)
+    return found
+
+
+def taken_from_outside(function: types.FunctionType) -> dict[str, Any]:
+    """The arrays that a function finds in its module, and the arrays and containers in the functions around it."""
+    module = function.__globals__
+    found = {name: module[name] for name in function.__code__.co_names if isinstance(module.get(name), np.ndarray)}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+        try:
+            if isinstance(cell.cell_contents, SHARED):
+                found[name] = cell.cell_contents
+        except ValueError:    # not yet written
+            pass
+    return found
 
 
 def walk(root: Any, start: Path = ()) -> Iterator[Place]:
@@ -176,7 +203,7 @@ class State:
         things = {id(thing): thing for _, thing in found}.values()
         self._containers: list[tuple[Any, dict[Any, Any]]] = []
         for thing in things:
-            if not isinstance(thing, LEAVES + GENERATORS):
+            if not isinstance(thing, (*LEAVES, *GENERATORS, types.MethodType)):
                 self._containers.append((thing, dict(contents(thing))))
         self._arrays = [(array, array.copy()) for array in things
                         if isinstance(array, np.ndarray) and array.flags.writeable and array.dtype != object]
