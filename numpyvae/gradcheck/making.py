@@ -195,7 +195,8 @@ def load(place: str) -> Any:
     try:
         call(file, spec.loader.exec_module, module)
     except Refused as error:
-        raise ValueError(f"layer: {error}; expected a file that Python runs without an error") from None
+        raise ValueError(f"layer: {file} cannot be run: {str(error).removeprefix(f'{file} raises ')}; expected a file "
+                         "that Python runs without an error") from None
     finally:
         sys.path[:] = sys.path[1:]
         if before is None:

@@ -201,6 +201,7 @@ class State:
         found += [(name, value) for module in modules for name, value in module.items()
                   if isinstance(value, GENERATORS)]
         things = {id(thing): thing for _, thing in found}.values()
+        self.is_noisy = True    # as far as is known; putting noise back takes longer than all the rest
         self._containers: list[tuple[Any, dict[Any, Any]]] = []
         for thing in things:
             if not isinstance(thing, (*LEAVES, *GENERATORS, types.MethodType)):
@@ -220,7 +221,8 @@ class State:
 
     def restore(self) -> None:
         self.restore_all_but_noise()
-        self.restore_noise()
+        if self.is_noisy:
+            self.restore_noise()
 
     def restore_all_but_noise(self) -> None:
         for thing, held in self._containers:

@@ -272,7 +272,8 @@ class Trial:
             self.unchecked = ["forward draws noise that cannot be held fixed, so that no derivative can be compared; "
                               "expected it from np.random or from a Generator that the layer keeps"]
             return {}, []
-        if self.is_random():
+        self.state.is_noisy = self.is_random()
+        if self.state.is_noisy:
             self.notes.append("forward draws random numbers: they were held fixed")
         findings = []
         found = self.run(self.dy)
