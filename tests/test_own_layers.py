@@ -645,6 +645,26 @@ class AddsUpAndCanBeZeroed(AddsUp):
         self.dtable[:] = 0
 
 
+class AddsUpAndIsNotZeroed(AddsUp):
+    def zero_grad(self):
+        pass
+
+
+class GainForgotten:
+    """Right as long as the gain is one."""
+
+    def __init__(self):
+        self.gain = np.ones(7)
+
+    def forward(self, x):
+        self.x = x
+        return self.gain * x
+
+    def backward(self, dy):
+        self.dgain = (dy * self.x).sum(axis=0)
+        return dy
+
+
 class NotSummedOverTheBatch(Table):
     def backward(self, dy):
         self.dtable = dy
@@ -782,7 +802,8 @@ OTHERS = [
     (Table, "not all checked", "dtable: the output depends on table, and no gradient of it was found"),
     (Forgotten, "not all checked", "dtable: the output depends on table"), (NamedByNothing, "all right", "35 entries"),
     (NoInputGradient, "not all checked", "dx: backward does not return it"),
-    (AddsUp, "WRONG", "adds to old values"),
+    (AddsUp, "WRONG", "adds to old values"), (AddsUpAndIsNotZeroed, "WRONG", "adds to old values"),
+    (GainForgotten, "WRONG", "dx is wrong"),
     (AddsUpAndCanBeZeroed, "all right", "adds up until zero_grad is called"),
     (STYLES["parameter_objects"](right, right), "all right", "adds up, as .grad does"),
     (NotSummedOverTheBatch, "not all checked", "for x of shape (4, 7) dtable has shape (4, 7) in place of (7,)"),
@@ -816,6 +837,15 @@ def test_an_input_can_be_given(rng):
     for x in ([[1.0]], np.array(["a"]), (), (1.0,), np.array([np.nan])):
         with pytest.raises(TypeError, match="check: x is .*; expected an array of finite real numbers"):
             check(Product, x)
+
+
+def test_old_gradients_do_no_harm(rng):
+    """A layer that has been trained: its gradients are those of another batch, and are added to."""
+    layer = STYLES["parameter_objects"](right, right)
+    layer(rng.normal(size=(3, 7)))
+    layer.backward(np.ones((3, 5)))
+    before = layer.weight.grad.copy()
+    assert check(layer).ok and np.array_equal(layer.weight.grad, before) and before.any()
 
 
 def test_our_own_layers_are_taken_as_anybodys(rng):
