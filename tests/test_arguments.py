@@ -31,7 +31,8 @@ from twins import lengths
 
 # What the package makes and hands out: nobody else constructs these, and all that they are given are results.
 MADE_HERE = (nv.LossTerms, nv.Record, nv.Examination, nv.datasets.DataSet, nv.evaluation.LogLikelihood,
-             nv.exact.ProbabilisticPCA, nv.gradcheck.Report, nv.gradcheck.Row, nv.museum.Exhibit)
+             nv.exact.ProbabilisticPCA, nv.gradcheck.OwnReport, nv.gradcheck.Report, nv.gradcheck.Row,
+             nv.museum.Exhibit)
 INNER = {"named_layers"}    # of Parameters: an iterator, which inspecting it would use up
 
 
@@ -108,6 +109,7 @@ SELVES = {
     "Sequential": lambda: ready(nv.Sequential([dense()]), batch()),
     "ProbabilisticPCA": lambda: nv.exact.probabilistic_pca(generator().random((30, 12)), 2),
     "Record": lambda: RECORDS[0], "Report": lambda: nv.gradcheck.gradcheck("relu", "complex-step"),
+    "OwnReport": lambda: nv.gradcheck.check(dense()),
 }
 RESULT = {"log_likelihood": -1.0, "standard_error": 0.1, "images": 3, "samples": 10, "effective_sample_size": 5.0,
           "elbo": -1.5, "rate": 1.0, "distortion": 0.5, "active_units": 1, "n_latent": 2, "aggregate_mean": [0.1],

@@ -8,7 +8,7 @@ import numpyvae as nv
 from numpyvae import gradcheck as g
 from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.cli import main
-from numpyvae.gradcheck.diagnosis import check_own, diagnose
+from numpyvae.gradcheck.diagnosis import diagnose
 from numpyvae.gradcheck.layers import layer_classes, layer_examples
 from numpyvae.gradcheck.models import CONSTRUCTORS, model_examples
 from numpyvae.gradcheck.objectives import OBJECTIVES
@@ -183,20 +183,20 @@ FAULTS = {
 
 
 def test_a_right_layer_of_a_learner_passes():
-    report = check_own(Own)
+    report = g.check(Own)
     assert report.ok and not report.findings, str(report)
 
 
 @pytest.mark.parametrize("words", FAULTS)
 def test_a_fault_is_named_in_words(words):
     import re
-    report = check_own(Own(fault=FAULTS[words]))
+    report = g.check(Own(fault=FAULTS[words]))
     assert not report.ok
     assert any(re.search(words, finding) for finding in report.findings), str(report)
 
 
 def test_our_own_layers_pass_as_a_learners_would(rng):
-    assert check_own(Dense(6, 3, "softplus", rng=rng, dtype=np.float64)).ok
+    assert g.check(Dense(6, 3, "softplus", rng=rng, dtype=np.float64)).ok
 
 
 def test_a_square_transpose_is_named(rng):

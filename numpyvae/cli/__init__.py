@@ -1,6 +1,6 @@
 """The command line.  Results go to stdout, progress and errors to stderr.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not all of one's own layer could be checked, 130 interrupted.
 """
 from __future__ import annotations
 

@@ -27,11 +27,12 @@ from .layers import check_layer, layer_examples
 from .models import Example, check_model, model_examples
 from .numeric import STEP, TOLERANCE, Array, Gradients, differentiate, relative_errors
 from .objectives import objective_examples
+from .own import OwnReport, check
 from .pairs import check_pair, pairs
 from .report import Report, Row
 
-__all__ = ["Gradients", "Report", "Row", "STEP", "TOLERANCE", "check_component", "check_layer", "check_model",
-           "check_pair", "components", "differentiate", "gradcheck", "relative_errors"]
+__all__ = ["Gradients", "OwnReport", "Report", "Row", "STEP", "TOLERANCE", "check", "check_component", "check_layer",
+           "check_model", "check_pair", "components", "differentiate", "gradcheck", "relative_errors"]
 
 
 @checked(component=TEXT, method=METHOD)
@@ -74,8 +75,8 @@ def components() -> dict[str, Callable[[str], Gradients]]:
         found[name] = functools.partial(_check_made, check_layer, make_layer)
     for name, make_model in model_examples():
         found[name] = functools.partial(_check_example, check_model, make_model)
-    for name, check, make_model in objective_examples():
-        found[name] = functools.partial(_check_example, check, make_model)
+    for name, check_objective, make_model in objective_examples():
+        found[name] = functools.partial(_check_example, check_objective, make_model)
     return found
 
 

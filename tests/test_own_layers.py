@@ -1,0 +1,1135 @@
+"""Layers as people write them, each once right and with each gradient wrong in turn; and whatever else is handed over.
+
+A style is a function that makes a layer.  W and b are applied to its gradients: the identity, or a fault.
+"""
+import collections
+import itertools
+import json
+import random
+import sys
+import threading
+import time
+import types
+from unittest import mock
+
+import numpy as np
+import pytest
+
+import numpyvae as nv
+from numpyvae.cli import main
+from numpyvae.gradcheck import own
+
+check = nv.gradcheck.check
+N_IN, N_OUT = 7, 5
+
+
+def weights(n_in=N_IN, n_out=N_OUT):
+    return np.random.default_rng(3).normal(0, 0.3, (n_in, n_out)), np.zeros(n_out)
+
+
+STYLES = {}
+
+
+def style(make):
+    STYLES[make.__name__] = make
+    return make
+
+
+@style
+def attributes(W, b):
+    class Dense:
+        def __init__(self):
+            self.W, self.b = weights()
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W + self.b
+
+        def backward(self, dout):
+            self.dW, self.db = W(self.x.T @ dout), b(dout.sum(axis=0))
+            return dout @ self.W.T
+    return Dense()
+
+
+@style
+def made_from_arrays(W, b):
+    class Affine:
+        def __init__(self, W, b):
+            self.W, self.b, self.x, self.dW, self.db = W, b, None, None, None
+
+        def forward(self, x):
+            self.x = x
+            return np.dot(x, self.W) + self.b
+
+        def backward(self, dout):
+            dx = np.dot(dout, self.W.T)
+            self.dW, self.db = W(np.dot(self.x.T, dout)), b(np.sum(dout, axis=0))
+            return dx
+    return Affine
+
+
+@style
+def lists_of_params_and_grads(W, b):
+    class MatMul:
+        def __init__(self, W, b):
+            self.params, self.grads, self.x = [W, b], [np.zeros_like(W), np.zeros_like(b)], None
+
+        def forward(self, x):
+            W, b = self.params
+            self.x = x
+            return x @ W + b
+
+        def backward(self, dout):
+            self.grads[0][...] = W(self.x.T @ dout)
+            self.grads[1][...] = b(dout.sum(axis=0))
+            return dout @ self.params[0].T
+    return MatMul
+
+
+@style
+def dicts_with_another_gradient_name(W, b):
+    class Linear:
+        def __init__(self):
+            self.params = dict(zip("wb", weights()))
+            self.grads = {}
+
+        def forward(self, inputs):
+            self.inputs = inputs
+            return inputs @ self.params["w"] + self.params["b"]
+
+        def backward(self, grad):
+            self.grads["dw"], self.grads["db"] = W(self.inputs.T @ grad), b(np.sum(grad, axis=0))
+            return grad @ self.params["w"].T
+    return Linear()
+
+
+@style
+def dinputs_in_an_attribute(W, b):
+    class Layer_Dense:
+        def __init__(self, n_inputs, n_neurons):
+            self.weights = 0.1 * np.random.randn(n_inputs, n_neurons)
+            self.biases = np.zeros((1, n_neurons))
+
+        def forward(self, inputs, training):
+            self.inputs = inputs
+            self.output = inputs @ self.weights + self.biases
+
+        def backward(self, dvalues):
+            self.dweights = W(self.inputs.T @ dvalues)
+            self.dbiases = b(dvalues.sum(axis=0, keepdims=True))
+            self.dinputs = dvalues @ self.weights.T
+    return Layer_Dense
+
+
+@style
+def added_up_made_late_and_flushed(W, b):
+    class FullyConnected:
+        def __init__(self, n_out=N_OUT):
+            self.n_out, self.parameters, self.gradients, self.X = n_out, {"W": None, "b": None}, {}, []
+
+        def forward(self, X, retain_derived=True):
+            if self.parameters["W"] is None:
+                self.parameters = dict(zip("Wb", weights(X.shape[1], self.n_out)))
+                self.flush_gradients()
+            if retain_derived:
+                self.X.append(X)
+            return np.tanh(X @ self.parameters["W"] + self.parameters["b"])
+
+        def flush_gradients(self):
+            self.X, self.gradients = [], {name: np.zeros_like(value) for name, value in self.parameters.items()}
+
+        def backward(self, dLdy, retain_grads=True):
+            x = self.X[-1]
+            dz = dLdy * (1 - np.tanh(x @ self.parameters["W"] + self.parameters["b"]) ** 2)
+            self.gradients["W"] += W(x.T @ dz)
+            self.gradients["b"] += b(dz.sum(axis=0))
+            return dz @ self.parameters["W"].T
+    return FullyConnected
+
+
+class Parameter:
+    __slots__ = ("data", "grad")
+
+    def __init__(self, data):
+        self.data, self.grad = data, np.zeros_like(data)
+
+
+@style
+def parameter_objects(W, b):
+    class Linear:
+        def __init__(self):
+            self.weight, self.bias = map(Parameter, weights())
+
+        def parameters(self):
+            return [self.weight, self.bias]
+
+        def __call__(self, x):
+            self.x = x
+            return x @ self.weight.data + self.bias.data
+
+        def backward(self, grad_output):
+            self.weight.grad += W(self.x.T @ grad_output)
+            self.bias.grad += b(grad_output.sum(axis=0))
+            return grad_output @ self.weight.data.T
+    return Linear()
+
+
+@style
+def methods_that_hand_out_lists(W, b):
+    class Dense:
+        def __init__(self):
+            self.kernel_, self.offset_ = weights()
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.kernel_ + self.offset_
+
+        def backward(self, gradient):
+            self._first, self._second = W(self.x.T @ gradient), b(gradient.sum(axis=0))
+            return gradient @ self.kernel_.T
+
+        def params(self):
+            return iter([self.kernel_, self.offset_])
+
+        def grads(self):
+            return iter([self._first, self._second])
+    return Dense()
+
+
+@style
+def suffixes(W, b):
+    class Linear:
+        def __init__(self):
+            self.weight, self.bias = weights()
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.weight + self.bias
+
+        def backward(self, dy):
+            self.weight_grad, self.bias_grad = W(self.x.T @ dy), b(dy.sum(axis=0))
+            return dy @ self.weight.T
+    return Linear()
+
+
+@style
+def camel_case(W, b):
+    class Linear:
+        def __init__(self):
+            self.weight, self.bias = weights()
+
+        def forward(self, input):
+            self.input = input
+            return input @ self.weight + self.bias
+
+        def backward(self, gradOutput):
+            self.gradWeight, self.gradBias = W(self.input.T @ gradOutput), b(gradOutput.sum(axis=0))
+            self.gradInput = gradOutput @ self.weight.T
+            return self.gradInput
+    return Linear()
+
+
+@style
+def a_learning_rate_and_columns(W, b):
+    class Dense:
+        def __init__(self, input_size, output_size):
+            self.weights = np.random.randn(output_size, input_size)
+            self.bias = np.random.randn(output_size, 1)
+
+        def forward(self, input):
+            self.input = input
+            return self.weights @ input + self.bias
+
+        def backward(self, output_gradient, learning_rate):
+            input_gradient = self.weights.T @ output_gradient
+            self.weights -= learning_rate * W(output_gradient @ self.input.T)
+            self.bias = self.bias - learning_rate * b(output_gradient.sum(axis=1, keepdims=True))
+            return input_gradient
+    return Dense
+
+
+@style
+def layers_in_a_list(W, b):
+    class Network:
+        def __init__(self):
+            self.layers = [attributes(lambda g: g, lambda g: g), types.SimpleNamespace()]
+            self.layers[1].W, self.layers[1].b = weights(5, 3)
+
+        def forward(self, x):
+            self.h = np.tanh(self.layers[0].forward(x))
+            return self.h @ self.layers[1].W + self.layers[1].b
+
+        def backward(self, dy):
+            last = self.layers[1]
+            last.dW, last.db = W(self.h.T @ dy), b(dy.sum(axis=0))
+            return self.layers[0].backward(dy @ last.W.T * (1 - self.h ** 2))
+    return Network()
+
+
+@style
+def a_tuple_is_returned(W, b):
+    class Dense:
+        def __init__(self):
+            self.W, self.b = weights()
+
+        def forward(self, x):
+            return x @ self.W + self.b, (x,)
+
+        def backward(self, dout, cache):
+            (x,) = cache
+            return dout @ self.W.T, W(x.T @ dout), b(dout.sum(axis=0))
+    return Dense()
+
+
+@style
+def a_dict_is_returned(W, b):
+    class Dense:
+        def __init__(self):
+            self.W, self.b = weights()
+
+        def forward(self, x):
+            self.cache = x
+            return x @ self.W + self.b
+
+        def backward(self, dout):
+            return {"dx": dout @ self.W.T, "dW": W(self.cache.T @ dout), "db": b(dout.sum(axis=0))}
+    return Dense()
+
+
+@style
+def functions_with_a_cache(W, b):
+    def affine_forward(x, w, b):
+        return x.reshape(len(x), -1) @ w + b, (x, w, b)
+
+    def affine_backward(dout, cache):
+        x, w, _ = cache
+        return (dout @ w.T).reshape(x.shape), W(x.reshape(len(x), -1).T @ dout), b(dout.sum(axis=0))
+    return affine_forward, affine_backward
+
+
+@style
+def functions_of_columns(W, b):
+    def linear_forward(A, W, b):
+        return W @ A + b, (A, W, b)
+
+    def linear_backward(dZ, cache):
+        A_prev, weight, _ = cache
+        return weight.T @ dZ, W(dZ @ A_prev.T), b(dZ.sum(axis=1, keepdims=True))
+    return linear_forward, linear_backward
+
+
+@style
+def single_precision(W, b):
+    class Dense:
+        def __init__(self):
+            self.W, self.b = (one.astype(np.float32) for one in weights())
+            self.grads = {"W": np.zeros_like(self.W), "b": np.zeros_like(self.b)}
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W + self.b
+
+        def backward(self, dy):
+            self.grads["W"][:], self.grads["b"][:] = W(self.x.T @ dy), b(dy.sum(axis=0))
+            return dy @ self.W.T
+    return Dense()
+
+
+@style
+def single_precision_whatever_comes(W, b):
+    class Dense:
+        def __init__(self):
+            self.W, self.b = weights()
+
+        def forward(self, x):
+            self.x = x.astype(np.float32)
+            return self.x @ self.W.astype(np.float32) + self.b.astype(np.float32)
+
+        def backward(self, dy):
+            self.dW, self.db = W(self.x.T @ dy), b(dy.sum(axis=0))
+            return dy @ self.W.T
+    return Dense()
+
+
+@style
+def views_of_one_vector(W, b):
+    class Dense:
+        def __init__(self):
+            self.flat, self.flat_grad = np.arange(40) / 40 - 0.5, np.zeros(40)
+            self.W, self.b = self.flat[:35].reshape(7, 5), self.flat[35:]
+            self.dW, self.db = self.flat_grad[:35].reshape(7, 5), self.flat_grad[35:]
+            self.WT = self.W.T
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W + self.b
+
+        def backward(self, dy):
+            self.dW[:], self.db[:] = W(self.x.T @ dy), b(dy.sum(axis=0))
+            return dy @ self.WT
+    return Dense()
+
+
+@style
+def convolution(W, b):
+    class Convolution:
+        def __init__(self, W, b, stride=1, pad=0):
+            self.W, self.b, self.stride, self.pad = W, b, stride, pad
+
+        def windows(self, x):
+            return np.lib.stride_tricks.sliding_window_view(x, self.W.shape[2:], axis=(2, 3))
+
+        def forward(self, x):
+            n, c, h, w = x.shape
+            self.x = x
+            return np.einsum("nchwij,fcij->nfhw", self.windows(x), self.W) + self.b.reshape(1, -1, 1, 1)
+
+        def backward(self, dout):
+            self.dW = W(np.einsum("nchwij,nfhw->fcij", self.windows(self.x), dout))
+            self.db = b(dout.sum(axis=(0, 2, 3)))
+            dx = np.zeros_like(self.x)
+            for i in range(self.W.shape[2]):
+                for j in range(self.W.shape[3]):
+                    dx[:, :, i:i + dout.shape[2], j:j + dout.shape[3]] += np.einsum(
+                        "nfhw,fc->nchw", dout, self.W[:, :, i, j])
+            return dx
+    return Convolution
+
+
+@style
+def batch_normalisation_with_running_means(W, b):
+    class BatchNorm:
+        def __init__(self, gamma, beta, momentum=0.9):
+            self.gamma, self.beta, self.momentum = gamma, beta, momentum
+            self.running_mean, self.running_var = np.zeros(len(gamma)), np.ones(len(gamma))
+
+        def forward(self, x, train_flg=True):
+            mean, var = (x.mean(axis=0), x.var(axis=0)) if train_flg else (self.running_mean, self.running_var)
+            self.running_mean = self.momentum * self.running_mean + (1 - self.momentum) * mean
+            self.running_var = self.momentum * self.running_var + (1 - self.momentum) * var
+            self.std = np.sqrt(var + 1e-5)
+            self.xn = (x - mean) / self.std
+            return self.gamma * self.xn + self.beta
+
+        def backward(self, dout):
+            self.dgamma, self.dbeta = W((dout * self.xn).sum(axis=0)), b(dout.sum(axis=0))
+            dxn = dout * self.gamma
+            return (dxn - dxn.mean(axis=0) - self.xn * (dxn * self.xn).mean(axis=0)) / self.std
+    return BatchNorm
+
+
+@style
+def embedding_of_whole_numbers(W, b):
+    class Embedding:
+        def __init__(self):
+            self.params, self.grads = [weights()[0], weights()[1]], [None, None]
+
+        def forward(self, idx):
+            self.idx = idx
+            return self.params[0][idx] + self.params[1]
+
+        def backward(self, dout):
+            dW = np.zeros_like(self.params[0])
+            np.add.at(dW, self.idx, dout)
+            self.grads[:] = W(dW), b(dout.sum(axis=tuple(range(dout.ndim - 1))))
+    return Embedding()
+
+
+@style
+def recurrent_in_steps_of_time(W, b):
+    class TimeRNN:
+        def __init__(self, Wx, Wh, b, stateful=False):
+            self.params, self.grads = [Wx, Wh, b], [np.zeros_like(one) for one in (Wx, Wh, b)]
+            self.h, self.stateful = None, stateful
+
+        def forward(self, xs):
+            n, t, d = xs.shape
+            Wx, Wh, b = self.params
+            self.xs, self.hs = xs, np.zeros((n, t + 1, len(Wh)))
+            for i in range(t):
+                self.hs[:, i] = np.tanh(xs[:, i] @ Wx + self.hs[:, i - 1] @ Wh + b)
+            self.h = self.hs[:, t - 1]
+            return self.hs[:, :-1].copy()
+
+        def backward(self, dhs):
+            Wx, Wh, _ = self.params
+            dxs, dh = np.zeros_like(self.xs), 0
+            sums = [np.zeros_like(one) for one in self.params]
+            for i in reversed(range(self.xs.shape[1])):
+                da = (dhs[:, i] + dh) * (1 - self.hs[:, i] ** 2)
+                dh, dxs[:, i] = da @ Wh.T, da @ Wx.T
+                sums[0] += self.xs[:, i].T @ da
+                sums[1] += self.hs[:, i - 1].T @ da
+                sums[2] += da.sum(axis=0)
+            for grad, value in zip(self.grads, (sums[0], W(sums[1]), b(sums[2]))):
+                grad[...] = value
+            return dxs
+    return TimeRNN
+
+
+@style
+def noise_is_drawn(W, b):
+    class NoisyDense:
+        def __init__(self, rng=None):
+            self.W, self.b = weights()
+            self.rng = rng or np.random.default_rng()
+
+        def forward(self, x):
+            self.mask = (self.rng.random(x.shape) < 0.5) * (np.random.rand(*x.shape) < 0.8) * random.random()
+            self.x = x * self.mask
+            return self.x @ self.W + self.b
+
+        def backward(self, dy):
+            self.dW, self.db = W(self.x.T @ dy), b(dy.sum(axis=0))
+            return dy @ self.W.T * self.mask
+    return NoisyDense
+
+
+def right(gradient):
+    return gradient
+
+
+def transposed(gradient):
+    """In its square part, so that the shape stays; a vector backwards."""
+    if gradient.ndim != 2 or min(gradient.shape) == 1:
+        return gradient.ravel()[::-1].reshape(gradient.shape)
+    n, gradient = min(gradient.shape), gradient.copy()
+    gradient[:n, :n] = gradient[:n, :n].T.copy()
+    return gradient
+
+
+FAULTS = {
+    "doubled": lambda g: 2 * g, "mean in place of sum": lambda g: g / 4, "zero": lambda g: 0 * g,
+    "one entry": lambda g: g + 0.01 * abs(g).max() * (np.arange(g.size) == 1).reshape(g.shape),
+    "transposed": transposed,
+}
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_right_layer_is_all_right(name):
+    report = check(STYLES[name](right, right))
+    assert report.ok and report.verdict == "all right" and "all right" in str(report), str(report)
+    errors = {key for row in report.rows for key in row.errors}
+    assert len(errors) >= (2 if "embedding" in name else 3), errors
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", STYLES)
+def test_each_wrong_gradient_is_found(name, fault):
+    for place, hooks in enumerate(((FAULTS[fault], right), (right, FAULTS[fault]))):
+        report = check(STYLES[name](*hooks))
+        assert "all right" not in str(report), f"{place}: {report}"
+        no_step = fault == "zero" and "learning_rate" in name    # an array that stays may be a constant
+        assert report.verdict == ("not all checked" if no_step else "WRONG"), f"{place}: {report}"
+
+
+# What is neither plainly right nor plainly wrong: the verdict, and words of the report.
+
+class Elementwise:
+    def forward(self, x):
+        self.x = x
+        return np.sin(x)
+
+    def backward(self, dy):
+        return dy * np.cos(self.x)
+
+
+class Product:
+    def forward(self, x, y):
+        self.x, self.y = x, y
+        return x * y
+
+    def backward(self, dout):
+        return dout * self.y, dout * self.x
+
+
+class Exchanged(Product):
+    def backward(self, dout):
+        return dout * self.x, dout * self.y
+
+
+class TwoOutputs(Elementwise):
+    def forward(self, x):
+        return super().forward(x), x ** 2
+
+    def backward(self, d_sine, d_square):
+        return d_sine * np.cos(self.x) + 2 * self.x * d_square
+
+
+class TwoOutputsTogether(TwoOutputs):
+    def backward(self, dys):
+        return super().backward(*dys)
+
+
+class OneOutputIgnored(TwoOutputs):
+    def backward(self, dy):
+        return dy * np.cos(self.x)
+
+
+class Loss:
+    def forward(self, x, t):
+        self.y = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+        self.t = t
+        return -np.log(self.y[np.arange(len(x)), t]).mean()
+
+    def backward(self, dout=1):
+        return (self.y - np.eye(self.y.shape[1])[self.t]) / len(self.y)
+
+
+class LossSummed(Loss):
+    def backward(self, dout=1):
+        return super().backward() * len(self.y)
+
+
+class InPlace(Elementwise):
+    def forward(self, x):
+        self.mask = x > 0
+        x *= self.mask
+        return x
+
+    def backward(self, dy):
+        return dy * self.mask
+
+
+class FreshNoise(InPlace):
+    def forward(self, x):
+        self.mask = np.random.default_rng().random(x.shape) < 0.5
+        return x * self.mask
+
+
+class NoiseDrawnTwice(Elementwise):
+    def forward(self, x):
+        return x * (np.random.rand(*x.shape) < 0.5)
+
+    def backward(self, dy):
+        return dy * (np.random.rand(*dy.shape) < 0.5)
+
+
+class Table(Elementwise):
+    def __init__(self):
+        self.table = np.arange(7.0)
+
+    def forward(self, x):
+        return super().forward(x) + self.table
+
+
+class Forgotten(Table):
+    def backward(self, dy):
+        self.other = 2 * dy.sum(axis=0)
+        return super().backward(dy)
+
+
+class NamedByNothing(Table):
+    def backward(self, dy):
+        self.other = dy.sum(axis=0)
+        return super().backward(dy)
+
+
+class NoInputGradient(NamedByNothing):
+    def backward(self, dy):
+        super().backward(dy)
+
+
+class AddsUp(Table):
+    def __init__(self):
+        super().__init__()
+        self.dtable = np.zeros(7)
+
+    def backward(self, dy):
+        self.dtable += dy.sum(axis=0)
+        return super().backward(dy)
+
+
+class AddsUpAndCanBeZeroed(AddsUp):
+    def zero_grad(self):
+        self.dtable[:] = 0
+
+
+class AddsUpAndIsNotZeroed(AddsUp):
+    def zero_grad(self):
+        pass
+
+
+class GainForgotten:
+    """Right as long as the gain is one."""
+
+    def __init__(self):
+        self.gain = np.ones(7)
+
+    def forward(self, x):
+        self.x = x
+        return self.gain * x
+
+    def backward(self, dy):
+        self.dgain = (dy * self.x).sum(axis=0)
+        return dy
+
+
+class NotSummedOverTheBatch(Table):
+    def backward(self, dy):
+        self.dtable = dy
+        return super().backward(dy)
+
+
+class WholeNumbers:
+    def __init__(self):
+        self.W = np.arange(35).reshape(7, 5)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = 2 * self.x.T @ dy
+        return dy @ self.W.T
+
+
+W = weights()[0]
+
+
+class WeightOutside:
+    def forward(self, x):
+        self.x = x
+        return x @ W
+
+    def backward(self, dy):
+        self.dW = 2 * self.x.T @ dy
+        return dy @ W.T
+
+
+class ReturnedForAWeightOutside(WeightOutside):
+    def backward(self, dy):
+        return dy @ W.T, 2 * self.x.T @ dy
+
+
+def pair_with_a_closure():
+    W, cache = weights()[0], {}
+
+    def forward(x):
+        cache["x"] = x
+        return x @ W
+
+    def backward(dy):
+        return dy @ W.T, 2 * cache["x"].T @ dy
+    return forward, backward
+
+
+class Hidden(WeightOutside):
+    def forward(self, x):
+        self.x = x
+        return x @ weights()[0]
+
+
+class ReturnedForHidden(Hidden):
+    def backward(self, dy):
+        return dy @ weights()[0].T, 2 * self.x.T @ dy
+
+
+class Slope:
+    def __init__(self):
+        self.alpha, self.eps = 0.25, 1e-5
+
+    def forward(self, x):
+        self.x = x
+        return np.where(x > 0, x, self.alpha * x) + self.eps
+
+    def backward(self, dy):
+        self.dalpha = np.sum(dy * np.minimum(self.x, 0))
+        return dy * np.where(self.x > 0, 1, self.alpha)
+
+
+class SlopeDoubled(Slope):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.dalpha *= 2
+        return dx
+
+
+class Lists:
+    """One example at a time, and no NumPy at all."""
+
+    def __init__(self):
+        self.w, self.b = [[0.1 * (i - j) for i in range(7)] for j in range(5)], [0.0] * 5
+
+    def forward(self, x):
+        self.x = x
+        return [sum(a * b for a, b in zip(x, row)) + b for row, b in zip(self.w, self.b)]
+
+    def backward(self, gradient):
+        self.b_grad = gradient
+        self.w_grad = [[a * b for a in self.x] for b in gradient]
+        return [sum(self.w[j][i] * gradient[j] for j in range(5)) for i in range(7)]
+
+
+class ListsDoubled(Lists):
+    def backward(self, gradient):
+        dx = super().backward(gradient)
+        self.w_grad = [[2 * one for one in row] for row in self.w_grad]
+        return dx
+
+
+class Large:
+    def __init__(self):
+        self.W = np.random.default_rng(0).normal(0, 0.1, (200, 100))
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.x.T @ dy
+        return dy @ self.W.T
+
+
+class LargeButForOneEntry(Large):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.dW[150, 50] *= 1.01
+        return dx
+
+
+BOUND = STYLES["attributes"](lambda g: 2 * g, right)
+
+OTHERS = [
+    (Elementwise, "all right", ""), (Product, "all right", "56 entries"), (Exchanged, "WRONG", "dy is wrong"),
+    (TwoOutputs, "all right", ""), (TwoOutputsTogether, "all right", ""),
+    (OneOutputIgnored, "not all checked", "in place 1: backward takes no dy"),
+    (Loss, "all right", ""), (LossSummed, "WRONG", "a mean replaces a sum"),
+    (InPlace, "WRONG", "x, which belongs to the caller, has changed"),
+    (FreshNoise, "not all checked", "draws noise that cannot be held fixed"),
+    (NoiseDrawnTwice, "WRONG", "redraws the noise"),
+    (STYLES["noise_is_drawn"](right, right), "all right", "held fixed"),
+    (Table, "not all checked", "dtable: the output depends on table, and no gradient of it was found"),
+    (Forgotten, "not all checked", "dtable: the output depends on table"), (NamedByNothing, "all right", "35 entries"),
+    (NoInputGradient, "not all checked", "dx: backward does not return it"),
+    (AddsUp, "WRONG", "adds to old values"), (AddsUpAndIsNotZeroed, "WRONG", "adds to old values"),
+    (GainForgotten, "WRONG", "dx is wrong"),
+    (AddsUpAndCanBeZeroed, "all right", "adds up until zero_grad is called"),
+    (STYLES["parameter_objects"](right, right), "all right", "adds up, as .grad does"),
+    (NotSummedOverTheBatch, "not all checked", "for x of shape (4, 7) dtable has shape (4, 7) in place of (7,)"),
+    (WholeNumbers, "not all checked", "dW: W holds whole numbers"),
+    (WeightOutside, "WRONG", "dW is off by the constant factor 2"),
+    (ReturnedForAWeightOutside, "WRONG", "dW is off by the constant factor 2"),
+    (pair_with_a_closure(), "WRONG", "dW is off by the constant factor 2"),
+    ((BOUND.forward, BOUND.backward), "WRONG", ".W is off by the constant factor 2"),
+    (Hidden, "not all checked", "dW: the output depends on no array"),
+    (ReturnedForHidden, "not all checked", "returned.1 by backward"),
+    (Slope, "all right", "29 entries"), (SlopeDoubled, "WRONG", "dalpha is off by the constant factor 2"),
+    (Lists, "not all checked", "a batch"), (ListsDoubled, "WRONG", "dw is off by the constant factor 2"),
+    (Large, "all right", "dW was checked in 120 sums of its 20000 entries"),
+    (LargeButForOneEntry, "WRONG", "dW, in sums of its entries, is wrong in 1 of 120"),
+]
+
+
+@pytest.mark.parametrize("layer, verdict, words", OTHERS, ids=lambda one: getattr(one, "__name__", None))
+def test_the_verdict_says_what_was_checked(layer, verdict, words):
+    report = check(layer)
+    assert report.verdict == verdict and words in str(report), str(report)
+    assert report.ok == (verdict == "all right") and ("all right" in str(report)) == report.ok
+
+
+def test_an_input_can_be_given(rng):
+    assert check(Product, (rng.normal(size=(2, 3)), rng.normal(size=(2, 3)))).rows[0].entries == 12
+    assert check(Product(), (rng.normal(size=(2, 3)), rng.normal(size=(2, 1)))).verdict == "WRONG"    # not summed back
+    assert check(nv.Reshape((2, 3, 1)), rng.normal(size=(2, 6))).ok
+    with pytest.raises(ValueError, match=r"layer Dense: forward raises .* for x of shape \(2, 3\); expected"):
+        check(STYLES["attributes"](right, right), np.ones((2, 3)))
+    for x in ([[1.0]], np.array(["a"]), (), (1.0,), np.array([np.nan])):
+        with pytest.raises(TypeError, match="check: x is .*; expected an array of finite real numbers"):
+            check(Product, x)
+
+
+def test_old_gradients_do_no_harm(rng):
+    """A layer that has been trained: its gradients are those of another batch, and are added to."""
+    layer = STYLES["parameter_objects"](right, right)
+    layer(rng.normal(size=(3, 7)))
+    layer.backward(np.ones((3, 5)))
+    before = layer.weight.grad.copy()
+    assert check(layer).ok and np.array_equal(layer.weight.grad, before) and before.any()
+
+
+def test_our_own_layers_are_taken_as_anybodys(rng):
+    for layer in (nv.Sequential([nv.Dense(6, 4, "tanh", rng=rng), nv.Dense(4, 3, rng=rng)]), nv.Flatten(),
+                  nv.Conv2d(3, 2, (3, 2), (2, 1), (1, 0), rng=rng), nv.ConvTranspose2d(3, 2, (3, 2), rng=rng)):
+        report = check(layer)
+        assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("name", ["single_precision", "views_of_one_vector", "parameter_objects", "noise_is_drawn",
+                                  "lists_of_params_and_grads", "added_up_made_late_and_flushed"])
+def test_the_layer_and_the_world_are_left_as_they_were(name):
+    layer = STYLES[name](right, right)
+    layer = layer(*weights()) if name.startswith("lists") else layer() if isinstance(layer, type) else layer
+    held = {path: value.copy() for path, _, _, value in nv.gradcheck.parts.walk(layer) if isinstance(value, np.ndarray)}
+    ids = {key: id(value) for key, value in vars(layer).items()}
+    noise = random.getstate(), np.random.get_state()[1].tolist()
+    assert check(layer).ok
+    after = {path: value for path, _, _, value in nv.gradcheck.parts.walk(layer) if isinstance(value, np.ndarray)}
+    assert held.keys() == after.keys() and all(np.array_equal(held[path], after[path]) for path in held)
+    assert {key: id(value) for key, value in vars(layer).items()} == ids
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == noise
+
+
+def test_layers_of_frameworks_are_refused_in_a_sentence():
+    module = type("Module", (), {"__module__": "torch.nn.modules.module", "forward": lambda self, x: x})
+    for layer in (module, module(), type("Own", (module,), {"backward": lambda self, d: d})):
+        with pytest.raises(TypeError, match="layer is made of PyTorch's Module.*by itself; expected a layer"):
+            check(layer)
+
+
+# The command line says what Python says.
+
+SOURCE = """
+import numpy as np
+from dataclasses import dataclass
+
+@dataclass
+class Dense:
+    n_in: int = 7
+    n_out: int = 5
+    factor: int = 1
+
+    def __post_init__(self):
+        self.W = np.ones((self.n_in, self.n_out))
+
+    def forward(self, x):
+        print("forward")
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.factor * self.x.T @ dy
+        return dy @ self.W.T
+
+doubled, made = Dense(factor=2), Dense(3, 2)
+
+def affine_forward(x, w, b):
+    return x @ w + b, (x, w)
+
+def affine_backward(dout, cache):
+    x, w = cache
+    return dout @ w.T, x.T @ dout, dout.sum(axis=0)
+
+class Table:
+    table = np.arange(7.0)
+    def forward(self, x):
+        return x + self.table
+    def backward(self, dy):
+        return dy
+"""
+
+
+@pytest.mark.parametrize("name, code, verdict", [
+    ("Dense", 0, "all right"), ("made", 0, "all right"), ("doubled", 1, "WRONG"), ("affine", 0, "all right"),
+    ("affine_forward", 0, "all right"), ("Table", 3, "not all checked")])
+def test_the_command_line_gives_the_same_verdict(name, code, verdict, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(SOURCE)
+    assert main(["gradcheck", f"mine.py:{name}"]) == code
+    assert main(["gradcheck", f"mine.py:{name}", "--json"]) == code
+    printed = capsys.readouterr().out
+    table, _, last = printed.strip().rpartition("\n")
+    assert verdict in table and json.loads(last)["verdict"] == verdict and "forward\n" not in printed
+    report = check(f"mine.py:{name}")
+    assert report.verdict == verdict and str(report) in printed
+
+
+# A fuzz of what is handed over: a report, or one sentence of ours.
+
+class AnswersAll:
+    def __getattr__(self, name):
+        return self
+
+    def __call__(self, *_, **__):
+        return self
+
+
+class LooksAway:
+    def __getattribute__(self, name):
+        raise RuntimeError("never")
+
+
+class Lies:
+    @property
+    def __class__(self):
+        raise RuntimeError("liar")
+
+    def forward(self, x):
+        return x
+
+    backward = forward
+
+
+class CannotBeCompared(Elementwise):
+    def __eq__(self, other):
+        raise RuntimeError("not comparable")
+
+    __hash__ = None
+
+
+class Unspeakable(BaseException):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def raises(error):
+    def forward(*_):
+        raise error
+    return forward
+
+
+def generates(x):
+    yield x
+
+
+async def promises(x):
+    return x
+
+
+def calls_itself(x):
+    return calls_itself(x)
+
+
+def circle():
+    made = []
+    made.append(made)
+    return made
+
+
+def never_ends(x):
+    while True:
+        try:
+            while True:
+                pass
+        except Exception:
+            pass
+
+
+class Holds(Elementwise):
+    def __init__(self, **held):
+        vars(self).update(held)
+
+
+class PropertyRaises(Elementwise):
+    params = property(raises(KeyError("no")))
+    W = property(raises(RuntimeError("no")))
+
+
+class Frozen(Elementwise):
+    __slots__ = ("x", "W", "never")
+
+    def __setattr__(self, name, value):
+        if name != "x":
+            raise RuntimeError("frozen")
+        object.__setattr__(self, name, value)
+
+
+class Constructor(Elementwise):
+    def __init__(self):
+        sys.exit(3)
+
+
+class OtherObject:
+    def __new__(cls):
+        return 5
+
+
+class KeywordsOnly:
+    def forward(self, *, x):
+        return x
+
+    def backward(self, *, dy):
+        return dy
+
+
+class ForgetsItself(Elementwise):
+    def forward(self, x):
+        self.__dict__ = {"x": x}
+        return np.sin(x)
+
+
+class LosesItsWeight(Table):
+    def backward(self, dy):
+        del self.table
+        return dy
+
+
+class FailsLater(Elementwise):
+    def __init__(self, calls=itertools.count()):
+        self.calls = calls
+
+    def forward(self, x):
+        if next(self.calls) > 30:
+            raise RuntimeError("enough")
+        return super().forward(x)
+
+
+class OtherShapes(FailsLater):
+    def forward(self, x):
+        return np.ones((4, 1 + next(self.calls)))
+
+
+def pair_of(forward, backward=lambda d: d):
+    return types.SimpleNamespace(forward=forward, backward=backward)
+
+
+VALUES = [
+    None, 0, True, 1.5, "abc", b"abc", [], [1, 2], [[1], [1, 2]], (), (1,), (None, None), {}, {"dx": None}, {"W": "x"},
+    object(), object, 10 ** 400, 1j, np.nan, set(), range(4), iter([1]), circle(), Exception("e"), len, AnswersAll(),
+    mock.MagicMock(), LooksAway(), Lies(), CannotBeCompared(), threading.Lock(), np, np.random.default_rng(0),
+    np.array(None), np.array(["a"]), np.array([1j]), np.zeros(0), np.zeros((0, 7)), np.float32(2),
+    np.full((4, 7), np.nan), np.full((4, 7), 1e308), np.ones((4, 7), int), np.ones((7, 4)),
+    np.ones((4, 7), [("a", float)]),
+    np.ma.masked_array(np.ones((4, 7)), mask=True), np.ones((4, 7), np.longdouble),
+    np.array("2020-01-01", "datetime64[D]"), np.broadcast_to(np.ones(1), (10 ** 6, 10 ** 6)), [[0.1] * 300] * 300,
+    (np.ones((4, 7)), {"dW": "x"}),
+    collections.namedtuple("Pair", "dx dW")(np.ones((4, 7)), 1),
+]
+BROKEN = [
+    *VALUES, "", ":", "a:b", "\0:x", "a" * 5000 + ":b", (len,), (len, len), (1, 2), (np.sin, np.cos), (str, str), int,
+    type, np.ndarray, Constructor, OtherObject, KeywordsOnly, PropertyRaises, Frozen, ForgetsItself, LosesItsWeight,
+    FailsLater, OtherShapes, pair_of(generates), pair_of(calls_itself), pair_of(len, len), pair_of(np.sum, np.sum),
+    pair_of(print),
+    pair_of(min, max), pair_of(lambda: 1.0, lambda: 1.0), pair_of(lambda *a: a[0], lambda *a: a[0]),
+    pair_of(lambda **k: 1.0), pair_of(lambda x: x, lambda a, b, c, d: a), pair_of(lambda x: x, calls_itself),
+    *(pair_of(raises(error)) for error in (
+        KeyError(), ValueError("a\nb" * 500), Unspeakable(), SystemExit(3), GeneratorExit(), MemoryError())),
+    *(pair_of(lambda x: x, raises(error)) for error in (KeyError(), SystemExit("bye"), Unspeakable())),
+    *(pair_of(lambda x, value=value: value) for value in VALUES),
+    *(pair_of(lambda x: x, lambda d, value=value: value) for value in VALUES),
+    *(pair_of(lambda x, value=value: value, lambda d, value=value: value) for value in VALUES),
+    *(Holds(W=value, dW=value, params={"W": value}, grads=value) for value in VALUES),
+    *(Holds(params=[value, np.ones(7)], grads=[value]) for value in VALUES),
+]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+def test_whatever_is_handed_over_gives_a_report_or_a_sentence(capsys):
+    assert len(BROKEN) > 300
+    for at, layer in enumerate([*BROKEN, pair_of(promises)]):
+        began = time.perf_counter()
+        try:
+            report = check(layer)
+            json.dumps(report.as_dict())
+            assert str(report)
+        except (ValueError, TypeError, OSError) as error:
+            text = str(error)
+            assert "\n" not in text and "layer" in text and "expected" in text, f"{at}: {text}"
+        except BaseException as error:
+            raise AssertionError(f"{at}: {error!r}") from error
+        assert time.perf_counter() - began < 10, at
+
+
+def test_an_endless_loop_is_stopped(monkeypatch):
+    monkeypatch.setattr(own, "SECONDS", 0.5)
+    for layer in (pair_of(never_ends), pair_of(lambda x: x, never_ends)):
+        with pytest.raises(ValueError, match="layer takes longer than 0.5 s; expected"):
+            check(layer)
+
+
+def test_outside_the_main_thread_there_is_no_alarm():
+    reports = []
+    thread = threading.Thread(target=lambda: reports.append(check(Elementwise)))
+    thread.start()
+    thread.join()
+    assert reports[0].ok
