@@ -81,9 +81,11 @@ def guarded(name: str, function: Function | None) -> Function | None:
         except Exception as error:
             words = " ".join(str(error).split())[:200]
             given = ", ".join(shown(value) for value in arguments)
+            pictures = any(isinstance(value, np.ndarray) and value.ndim > 2 for value in arguments)
+            shape = f"reshape {'x to (B, D) if it takes flat images' if pictures else 'inside it if it takes pictures'}"
             raise ValueError(f"{name} raised {type(error).__name__} when it was given {given}: {words or 'no words'}; "
                              "expected a function of NumPy arrays with any number of rows (the docstring of examine "
-                             "shows how to wrap one)") from error
+                             f"shows how to wrap one; {shape})") from error
 
     call.__wrapped__ = function    # type: ignore[attr-defined]    # for inspect.signature
     return call
@@ -138,7 +140,8 @@ class Subject:
         self.x = self.x.reshape(len(self.x), -1)
         mu, logvar = self.encoded(self.x)
         self.n_latent, self.dtype = mu.shape[1], mu.dtype
-        single = bool(np.all(mu.astype(np.float32) == mu))
+        with np.errstate(over="ignore"):
+            single = bool(np.all(mu.astype(np.float32) == mu))
         self.rounding = float(np.finfo(np.float32 if single else np.float64).eps)    # relative, of the arithmetic
         eps = self.noise(mu.shape).astype(self.x.dtype)
         # Whether the loss takes its noise as an argument, so that it can be held fixed; and whether sample_z does.
@@ -163,7 +166,7 @@ class Subject:
             flatten = "; flatten each image's in encode, and undo it in decode" if mu.ndim > 2 else ""
             raise ValueError(f"encode gives shapes {mu.shape} and {logvar.shape} for {len(x)} images; "
                              f"expected {expected}{flatten}")
-        if not (np.isfinite(mu).all() and np.abs(mu).max() < LARGEST and np.abs(logvar).max() < LARGEST_LOGVAR):
+        if not (float(np.abs(mu).max()) < LARGEST and float(np.abs(logvar).max()) < LARGEST_LOGVAR):    # NaN is not
             raise ValueError(f"encode gives mu up to {np.abs(mu).max():.3g} and logvar from {logvar.min():.3g} to "
                              f"{logvar.max():.3g}; expected ordinary numbers (logvar is log sigma^2)")
         return tuple(part if part.dtype.kind == "f" else part.astype(float) for part in (mu, logvar))  # type: ignore
