@@ -238,7 +238,7 @@ WRONG = (
     Kind("cross-entropy of standardised data", ("likelihood",), x=lambda x: (x - x.mean()) / x.std()),
     Kind("logits called probabilities", ("likelihood",), arguments={"decodes_to": "probabilities"}),
     Kind("exp(logvar) as sigma", ("sampling",), z=lambda mu, logvar, eps: mu + np.exp(logvar) * eps),
-    Kind("no noise", ("noise",), z=lambda mu, logvar, eps: mu),
+    Kind("no noise", ("noise", "sampling"), z=lambda mu, logvar, eps: mu),
 )
 KINDS = {kind.name: kind for kind in (*RIGHT, *WRONG)}
 
@@ -269,8 +269,8 @@ def functions(kind: Kind, vae: nv.VAE, frozen: bool, seed: int) -> dict[str, Any
     dtype = kind.dtype
 
     def encode(x: Array) -> tuple[Array, Array]:
-        mu, logvar = vae.encode(x)
-        return mu.copy(), logvar.copy()
+        q = vae.infer(np.ascontiguousarray(x, dtype))
+        return q.mu.copy(), q.logvar.copy()
 
     def theta(z: Array) -> Array:
         return vae.generate(np.asarray(z, dtype)).copy()

@@ -58,6 +58,11 @@ def check_loss(subject: Subject) -> Findings:
         return _likelihood_first(Finding("likelihood", WRONG, _shares(first) + ".", "the loss contains no NLL, or next "
                                          "to none: nothing asks for a good reconstruction."))
     others = rivals(first, others)
+    if _is_replaced(subject, first):
+        return (_likelihood_finding(subject, first, others), Finding(
+            "kl", WRONG, _shares(first) + ".", "a constant stands where the KL belongs, which is not the plain KL: free "
+            "bits, or a tolerance, that no image's KL exceeds do that.  Until it does, nothing pulls q to the prior."),
+            Finding("reduction", NOT_CHECKED, 'fix "kl" first.'))
     return (_likelihood_finding(subject, first, others), _kl_finding(subject, first, others),
             _reduction_finding(subject, first))
 
@@ -125,6 +130,15 @@ def _has_no_nll(one: Explanation, measured: list[Measurement]) -> bool:
     return all(abs(each.a) <= STANDARD_ERRORS * each.error[0]
                and (abs(each.a) + each.error[0]) * np.ptp(m.nll[one.nll]) <= 0.01 * max(np.ptp(m.loss), 1e-300)
                for each, m in zip(one.fits, measured))
+
+
+def _is_replaced(subject: Subject, one: Explanation) -> bool:
+    """Whether there is a positive constant in the loss, and no KL, although there should be one."""
+    if isinstance(subject.likelihood, Gaussian) or subject.beta == 0 or not is_known(subject, one):
+        return False    # a Gaussian's own constant may be there or not
+    each = one.fits[-1]
+    return (one.nll in REMARKS and all(abs(f.beta) <= beta_tolerance(subject, one) for f in one.fits)
+            and each.c / each.a > max(STANDARD_ERRORS * each.error[2] / abs(each.a), 1e-2))
 
 
 def _without_noise(subject: Subject) -> Findings:

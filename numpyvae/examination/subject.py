@@ -107,7 +107,7 @@ def numbers(name: str, value: Any, expected: str) -> Array:
     """An array of real numbers, of what a user's function gave; raises ValueError if it is none."""
     try:
         array = np.asarray(value)
-    except ValueError:    # rows of different lengths
+    except Exception:    # rows of different lengths, or an object that fails to become an array
         array = np.asarray(None)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} gives {shown(value)}; expected {expected}")
