@@ -172,7 +172,7 @@ def test_where_draws_cannot_decide_nothing_is_claimed(rng):
     frozen = functions["loss"]
     report = nv.examine(**functions | {"loss": lambda x: frozen(x, rng.standard_normal((len(x), museum.vae.Z)))},
                         rng=rng)
-    assert report.ok and report["reduction"].verdict == report["kl"].verdict == "not checked"
+    assert report.ok and report["reduction"].verdict == report["kl"].verdict == "not decided"
     assert "varies too little" in report["kl"].evidence
 
 

@@ -1,21 +1,24 @@
 """Examine your own VAE: `examine` takes plain functions and reports in words."""
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
-from ..arguments import ANYTHING, FUNCTION, MAPPING, NOT_NEGATIVE, POSITIVE, checked, one_of
+from ..arguments import ANYTHING, FUNCTION, MAPPING, NOT_NEGATIVE, POSITIVE, WHOLE, checked, shown
 from ..functional.full_gaussian import full_reparameterize
 from ..functional.gaussian import reparameterize
 from ..models.posteriors import DiagonalGaussian, FullGaussian
 from ..models.vae import VAE
+from .finite import check_finite
 from .gradients import check_gradients
-from .loss import check_finite, check_loss
+from .loss import check_loss
 from .report import NOT_CHECKED, Examination, Finding
 from .sampling import check_binarisation, check_images, check_noise, check_sampling
-from .subject import DECODES_TO, Model, Subject, likelihood_of
+from .subject import Model, Subject, guarded, likelihood_of
 from .training import check_batches, check_early_stopping, check_iwae, check_momentum
 
 __all__ = ["Examination", "Finding", "examine"]
@@ -24,35 +27,47 @@ Array = np.ndarray
 Function = Callable[..., Any]
 
 MODEL_CHECKS = ("noise", "sampling", "likelihood", "kl", "reduction", "finite", "gradients", "images")
+DRAWS = 200_000     # the budget where none is given; fewer of large images,
+PIXELS = 250e6      # so that there are no more pixels than this in all
+ENDLESS = 1000      # batches of an epoch of a few images
 
 
 @checked(model=ANYTHING, x="numbers: ...", labels="any: ...", sigma=POSITIVE, beta=NOT_NEGATIVE, parameters=MAPPING,
-         binarize=FUNCTION, momentum=FUNCTION)
+         nll=FUNCTION, binarize=FUNCTION, momentum=FUNCTION, draws=WHOLE)
 def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array | None = None,
             encode: Function | None = None, sample_z: Function | None = None, decode: Function | None = None,
             loss: Function | None = None, decodes_to: str = "logits", sigma: float = 1.0, beta: float = 1.0,
-            gradients: Function | None = None, parameters: Mapping[str, Array] | None = None,
+            nll: Function | None = None, gradients: Function | None = None,
+            parameters: Mapping[str, Array] | None = None,
             sample_x: Function | None = None, binarize: Function | None = None, batches: Function | None = None,
             momentum: Function | None = None, stop: Function | None = None, iwae: Function | None = None,
-            rng: np.random.Generator) -> Examination:
+            draws: int | None = None, rng: np.random.Generator) -> Examination:
     """Examine a VAE, from whatever framework, through plain functions on NumPy arrays.
 
-    Each check ends in "ok", "wrong" or "not checked", with its numbers and, if wrong, the likely mistake.
-    Whatever is not given is not checked.  Functions whose last argument is `eps` receive their noise, N(0, I) of
-    shape (B, Z); without it they draw their own.  The loss is then known only up to that noise: it is drawn again and
-    again until the weight of the KL is clear, at most some 400 000 rows.
+    Each check ends in "ok", "wrong", "not checked" or "not decided", with its numbers and, if wrong, the likely
+    mistake.  Whatever is not given is not checked.  Functions whose last argument is `eps` receive their noise,
+    N(0, I) of shape (B, Z); without it they draw their own.  The loss is then known only up to that noise: it is drawn
+    again and again until the weight of the KL is clear, or until `draws` are used up: "not decided".  While it
+    runs, a terminal shows how many images have gone through the loss.
+
+    The functions are given NumPy arrays, images in the shape that x has, and may return arrays or any framework's
+    tensors.  Call a PyTorch model's eval() before: dropout, and batch normalisation in training mode, make the same
+    images give other numbers, which is found and said.
 
     model      : a numpyvae VAE; then only x and rng are needed
-    x          : (B, D), some images, of the dtype and the range that the model trains on; a dozen will do
+    x          : (B, D), or (B, ...) in any shape: some images, of the dtype and the range that the model trains on;
+                 a dozen will do
     labels     : for a conditional numpyvae VAE, one class for all images; of an array (B,), only the first is used
     encode     : x -> mu, logvar, both (B, Z); logvar is log sigma^2
     sample_z   : mu, logvar[, eps] -> z (B, Z)
-    decode     : z -> (B, D), what `decodes_to` says
-    loss       : x[, eps] -> one number, summed or averaged over the batch: NLL + beta KL
+    decode     : z -> (B, D), what `decodes_to` says, or the shape of x; for two outputs also a pair
+    loss       : x[, eps] -> one number, summed or averaged over the batch: NLL + beta KL.  Of a dict, "loss" is taken
     decodes_to : "logits" or "probabilities" (Bernoulli pixels), "mean" (Gaussian pixels with the given sigma), or
                  "mean and logvar" (Gaussian pixels, decode gives (B, 2D): first the means); or, for another of our
-                 likelihoods, "continuous Bernoulli logits", "mean and log scale"
+                 likelihoods, "continuous Bernoulli logits", "mean and log scale", "mean of Student's t"
     beta       : the intended weight of the KL
+    nll        : for any other likelihood, theta, x -> -log p(x|z) of each row, (B,); theta is what decode gives, and
+                 decodes_to does not matter then
     gradients  : x, eps -> {name: array}, of the loss, for `parameters`
     parameters : {name: array}, float32 or float64, in the order of the data flow; the model must see changes
                  made in place.  Every array is restored
@@ -64,48 +79,81 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
     iwae       : x (B, D), eps (B, K, Z), encode, log_likelihood -> the bound on log p(x) from K samples, (B,) or its
                  mean.  It is given a separate model, whose log p(x) is known; log_likelihood(z, x) -> (n,) takes
                  rows z (n, Z) and x (n, D)
+    draws      : how many rows of images may go through the loss to find what it is made of, each with its own noise;
+                 unless given, 200 000, or fewer if x has more than 1250 pixels
     rng        : numpy.random.Generator; the same seed gives the same examination
 
-    Raises TypeError or ValueError if the arguments do not fit together; exceptions from your functions propagate.
+    Raises TypeError or ValueError if the arguments do not fit together, or where one of your functions raises an
+    exception, which stays attached.
 
     PyTorch's example VAE (784-400-20, `model` and `loss_function` as in its main.py):
 
         def numpy(f):
             def wrapped(*arrays):
                 with torch.no_grad():
-                    out = f(*map(torch.from_numpy, arrays))
-                return tuple(t.numpy() for t in out) if isinstance(out, tuple) else out.numpy()
+                    return f(*map(torch.from_numpy, arrays))
             return wrapped
 
         def loss(x):
             y, mu, logvar = model(x)
             return loss_function(y, x, mu, logvar)
 
+        model.eval()
         report = examine(x=images, encode=numpy(model.encode), sample_z=numpy(model.reparameterize),
                          decode=numpy(model.decode), loss=numpy(loss), decodes_to="probabilities", rng=rng)
     """
-    one_of("decodes_to", decodes_to, DECODES_TO)
-    if model is not None:
-        if not isinstance(model, VAE):
-            raise TypeError(f"model is {type(model).__name__}; expected a numpyvae VAE: pass any other model as "
-                            "functions, encode=, sample_z=, decode=, loss=")
-        if x is None:
-            raise ValueError("x is missing; expected some images (B, D) to examine the model with")
-        findings = _checks(_model(model, x, labels, rng))
-    elif encode is None:
-        missing = "encode was not given."
-        findings = [Finding(name, NOT_CHECKED, missing) for name in MODEL_CHECKS]
-    else:
-        findings = _checks(Subject(_images(x), encode, sample_z, decode, loss, likelihood_of(decodes_to, sigma), beta,
-                                   gradients, parameters, sample_x, rng))
-    findings += [check_binarisation(binarize, rng), check_batches(batches), check_momentum(momentum),
-                 check_early_stopping(stop), check_iwae(iwae, rng)]
+    likelihood = likelihood_of(decodes_to, sigma, guarded("nll", nll))
+    if not isinstance(model, VAE | None):
+        raise TypeError(f"model is {type(model).__name__}; expected a numpyvae VAE: pass any other model as "
+                        "functions, encode=, sample_z=, decode=, loss=")
+    with tqdm(desc="examine", unit="row", leave=False, disable=None) as bar:
+        if model is not None:
+            if x is None:
+                raise ValueError("x is missing; expected some images (B, D) to examine the model with")
+            findings = _checks(_model(model, x, labels, draws or _budget(x), bar, rng))
+        elif encode is not None:
+            x = _images(x)
+            findings = _checks(Subject(
+                x, guarded("encode", encode), guarded("sample_z", sample_z), guarded("decode", decode),
+                guarded("loss", loss), likelihood, beta, guarded("gradients", gradients), _arrays(parameters),
+                guarded("sample_x", sample_x), draws or _budget(x), bar, rng))
+        else:
+            missing = "encode was not given."
+            findings = [Finding(name, NOT_CHECKED, missing) for name in MODEL_CHECKS]
+    findings += [check_binarisation(guarded("binarize", binarize), rng), check_batches(_listed(batches)),
+                 check_momentum(guarded("momentum", momentum)), check_early_stopping(guarded("stop", stop)),
+                 check_iwae(guarded("iwae", iwae), rng)]
     return Examination(tuple(findings))
 
 
 def _checks(subject: Subject) -> list[Finding]:
-    return [check_noise(subject), check_sampling(subject), *check_loss(subject), check_finite(subject),
-            check_gradients(subject), check_images(subject)]
+    noise = check_noise(subject)
+    if subject.unsteady:
+        others = [Finding(name, NOT_CHECKED, 'fix "noise" first.') for name in MODEL_CHECKS[2:]]
+        return [noise, check_sampling(subject), *others]
+    return [noise, check_sampling(subject), *check_loss(subject), check_finite(subject), check_gradients(subject),
+            check_images(subject)]
+
+
+def _budget(x: Array) -> int:
+    return int(min(DRAWS, PIXELS * len(x) // x.size))
+
+
+def _listed(batches: Function | None) -> Function | None:
+    """The batches of an epoch as a list, of which there may be an end or not."""
+    if batches is None:
+        return None
+    return guarded("batches", lambda *given: list(itertools.islice(batches(*given), ENDLESS)))
+
+
+def _arrays(parameters: Mapping[str, Array] | None) -> Mapping[str, Array] | None:
+    for name, array in (parameters or {}).items():
+        if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64) or not array.size:
+            raise ValueError(f"parameters[{name!r}] is {shown(array)}; expected an array of float32 or float64 that "
+                             "shares its memory with the model, such as p.detach().numpy()")
+        if not array.flags.writeable:
+            raise ValueError(f"parameters[{name!r}] is read-only; expected an array whose entries can be changed")
+    return parameters
 
 
 def functions_of(vae: VAE, x: Array, label: Array | None = None) -> dict[str, Any]:
@@ -130,18 +178,21 @@ def functions_of(vae: VAE, x: Array, label: Array | None = None) -> dict[str, An
             "sample_x": lambda z: vae.decode(z, label)}
 
 
-def _model(model: VAE, x: Array, labels: Array | None, rng: np.random.Generator) -> Model:
+def _model(model: VAE, x: Array, labels: Array | None, draws: int, bar: Any, rng: np.random.Generator) -> Model:
     vae, label = model.astype(np.float64), None if labels is None else np.ravel(labels)[:1]
-    return Model(**functions_of(vae, x, label), likelihood=vae.likelihood, rng=rng, vae=vae, c=vae.one_hot(label, 1))
+    return Model(**functions_of(vae, x, label), likelihood=vae.likelihood, draws=draws, bar=bar, rng=rng, vae=vae,
+                 c=vae.one_hot(label, 1))
 
 
 def _images(x: Array | None) -> Array:
     """x as the checks need it."""
     if x is None:
         raise ValueError("x is missing; expected some images (B, D), in the range that the model trains on")
-    x = np.asarray(x)
-    if x.ndim != 2 or len(x) < 4 or x.dtype.kind != "f":
-        raise ValueError(f"x has shape {x.shape} and dtype {x.dtype}; expected (B, D) floats with at least four images")
+    if x.ndim < 2 or len(x) < 4:
+        raise ValueError(f"x has shape {x.shape}; expected (B, D) or (B, ...) with at least four images")
+    if x.dtype not in (np.float32, np.float64):
+        how = "bytes as (x / 255).astype(np.float32)" if x.dtype == np.uint8 else "x.astype(np.float32)"
+        raise ValueError(f"x has dtype {x.dtype}; expected float32 or float64, as the model trains on: {how}")
     if not np.isfinite(x).all() or x.max() == x.min():
         raise ValueError("x holds NaN or infinity, or only one value; expected ordinary images")
     return x

@@ -4,43 +4,93 @@ from __future__ import annotations
 import numpy as np
 
 from ..functional.activations import sigmoid
-from .subject import Subject, safe_log
+from ..models.likelihoods import Gaussian
+from .subject import LOG_FLOOR, Subject, safe_log
 
 Array = np.ndarray
 
 RIGHT = ""
+CLIPPED = "the probabilities are clipped"
+SIGMA_OF_BATCH, SIGMA_OF_IMAGE = "one optimal sigma for the batch", "an optimal sigma for each image"
+SAMPLED = "the KL is estimated from the drawn z"
+CLIP = 1e-6     # of a probability, or added to it before the logarithm, as many do: at most
+
+# Right in another way than by the first formula: what is said of them.
+REMARKS = {
+    RIGHT: "",
+    CLIPPED: f"Probabilities are clipped, or something up to {CLIP:g} is added to them: training hardly notices.",
+    SIGMA_OF_BATCH: "Its sigma^2 is the batch's mean squared error: the best sigma for that batch.",
+    SIGMA_OF_IMAGE: "Its sigma^2 is each image's mean squared error: the best sigma for that image.",
+    SAMPLED: "It is estimated from the drawn z, log q(z|x) - log p(z): right on average, though noisier.",
+}
 
 
-def nll_formulas(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
-    """The right NLL of each row, and wrong ones, named by the mistake behind them."""
-    formulas = {RIGHT: subject.nll(theta, x)}
+def nll_formulas(subject: Subject, theta: Array, x: Array, wrong: bool) -> dict[str, Array]:
+    """The NLL of each row by the right formulas, and, if asked for, by wrong ones, named by the mistake behind them."""
+    right = subject.nll(theta, x)
+    formulas = {RIGHT: right}
     x = x.astype(float)
-    if subject.decodes_to in ("logits", "probabilities"):
-        y = subject.mean(theta)
-        twice = sigmoid(y)
-        formulas |= {
+    if isinstance(subject.likelihood, Gaussian):
+        D, square = x.shape[1], np.maximum(np.mean((x - theta)**2, axis=1), np.finfo(float).tiny)
+        # min over sigma of sum((x - y)^2) / (2 sigma^2) + D log(sigma sqrt(2 pi)) is at sigma^2 = mean((x - y)^2)
+        formulas |= {name: np.broadcast_to(0.5 * D * (np.log(2 * np.pi * best) + 1), len(x))
+                     for name, best in ((SIGMA_OF_BATCH, square.mean()), (SIGMA_OF_IMAGE, square))}
+    if _is_bernoulli(subject):
+        formulas[CLIPPED] = right
+    with np.errstate(all="ignore"):
+        return formulas | (_wrong_nlls(subject, theta, x) if wrong else {})
+
+
+def _wrong_nlls(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
+    if not subject.knows_mean:
+        return {}
+    mean = subject.mean(theta)
+    square = (x - mean)**2
+    if _is_bernoulli(subject):
+        twice = sigmoid(mean)
+        return {
             "sigmoid is applied twice: the loss takes logits but was given probabilities":
                 -np.sum(x * np.log(twice) + (1 - x) * np.log(1 - twice), axis=1),
-            "the term (1 - x) log(1 - y) is missing": -np.sum(x * safe_log(y), axis=1),
+            "the term (1 - x) log(1 - y) is missing": -np.sum(x * safe_log(mean), axis=1),
             "the loss is a squared error, which is a Gaussian's NLL; a Bernoulli's is the cross-entropy":
-                np.sum((x - y)**2, axis=1),
+                np.sum(square, axis=1),
             "the squared error is that of the logits, not of the means": np.sum((x - theta)**2, axis=1),
         }
-    else:
-        mean = subject.mean(theta)
-        formulas["the absolute error is a Laplace's NLL; a Gaussian's is the squared error"] = \
-            np.sum(np.abs(x - mean), axis=1)
-        if subject.decodes_to == "mean and logvar":
-            logvar = theta[:, x.shape[1]:]
-            square = (x - mean)**2
-            formulas |= {
-                "the decoder's logvar is used as log sigma":
-                    np.sum(0.5 * square * np.exp(-2 * logvar) + logvar, axis=1),
-                "the term logvar / 2 is missing next to the scaled square":
-                    np.sum(0.5 * square * np.exp(-logvar), axis=1),
-                "the decoder's logvar is not used: the loss is the squared error": np.sum(square, axis=1),
-            }
+    formulas = {"the absolute error is a Laplace's NLL; a Gaussian's is the squared error":
+                np.sum(np.abs(x - mean), axis=1)}
+    if subject.decodes_to == "mean and logvar":
+        logvar = theta[:, x.shape[1]:]
+        formulas |= {
+            "the decoder's logvar is used as log sigma": np.sum(0.5 * square * np.exp(-2 * logvar) + logvar, axis=1),
+            "the term logvar / 2 is missing next to the scaled square":
+                np.sum(0.5 * square * np.exp(-logvar), axis=1),
+            "the decoder's logvar is not used: the loss is the squared error": np.sum(square, axis=1),
+        }
     return formulas
+
+
+def nll_doubts(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
+    """How far the NLL of each row by these formulas may be off, beyond the rounding of its sum: (B,) each.
+
+    Rounding to 1 + O(epsilon) takes from log(1 - y) about log(1 + epsilon / (1 - y)).  A clip of y, or a number added
+    to it, of at most CLIP takes at most log(1 + CLIP / y), and likewise from log(1 - y).
+    """
+    if not _is_bernoulli(subject):
+        return {}
+    y = subject.mean(theta)
+    lost = np.zeros(len(x))
+    floor = np.exp(LOG_FLOOR)
+    if subject.decodes_to == "probabilities":
+        lost = np.sum((1 - x) * np.log1p(subject.rounding / np.maximum(1 - y, floor)), axis=1)
+        rest = 1 - y
+    else:
+        rest = sigmoid(-theta)
+    clipped = x * np.log1p(CLIP / np.maximum(y, floor)) + (1 - x) * np.log1p(CLIP / np.maximum(rest, floor))
+    return {RIGHT: lost, CLIPPED: lost + np.sum(clipped, axis=1)}
+
+
+def _is_bernoulli(subject: Subject) -> bool:
+    return subject.decodes_to in ("logits", "probabilities")
 
 
 def kl_formulas(right: Array, mu: Array, logvar: Array) -> dict[str, Array]:
@@ -55,6 +105,7 @@ def kl_formulas(right: Array, mu: Array, logvar: Array) -> dict[str, Array]:
             "mu^2 is missing": 0.5 * (np.exp(s) - s),
             "mu is not squared": 0.5 * (np.exp(s) + m - s),
             "mu^2 is counted twice: the half multiplies only the other terms": 0.5 * (np.exp(s) - s) + m**2,
+            "the half multiplies only logvar, and not mu^2 and exp(logvar)": np.exp(s) + m**2 - 0.5 * s,
             "exp(logvar / 2) stands where exp(logvar) belongs": 0.5 * (np.exp(0.5 * s) + m**2 - s),
             "logvar is used as the variance in the KL": 0.5 * (s + m**2 - np.log(s)),
             "logvar is used as the standard deviation in the KL": 0.5 * (s**2 + m**2 - np.log(s**2)),

@@ -1,18 +1,41 @@
 """The user's gradients against central differences of the loss that the user reports."""
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
-from .report import NOT_CHECKED, OK, WRONG, Finding
-from .subject import Subject
+from .report import NOT_CHECKED, NOT_DECIDED, OK, WRONG, Finding
+from .subject import Subject, numbers
 
 Array = np.ndarray
 
 IMAGES = 8
-ENTRIES = 40                                    # of each array, drawn at random
-STEP = {"float64": 1e-5, "float32": 1e-2}
-TOLERANCE = {"float64": 1e-6, "float32": 3e-2}
-SAME = 0.1                                      # two explanations that differ by less than this fraction are one
+ENTRIES = 40                  # of each array: the largest gradients, and as many drawn at random
+STEPS = {"float64": (1e-3, 1e-4, 1e-5, 1e-6), "float32": (0.3, 0.1, 0.03, 0.01, 0.003)}
+TOLERANCE = {"float64": 1e-6, "float32": 3e-3}
+ROUNDINGS = 4.0               # of the loss, in units of its own rounding error
+ERRORS = 6.0                  # an estimated error may be this often too small
+BLURRED = 0.3                 # of the largest gradient: an array whose differences are known no better says nothing
+SAME = 0.1                    # two explanations that differ by less than this fraction are one
+TINY = float(np.finfo(float).tiny)
+
+
+class Differences(NamedTuple):
+    """Central differences with estimates of their errors, (E,) each."""
+
+    value: Array
+    error: Array
+
+    @property
+    def size(self) -> float:
+        return max(float(np.abs(self.value).max()), TINY)
+
+    @property
+    def is_blurred(self) -> bool:
+        """Whether the errors are so large that a wrong gradient could hide among them."""
+        return bool(ERRORS * np.median(self.error) > BLURRED * self.size)
 
 
 def check_gradients(subject: Subject) -> Finding:
@@ -29,65 +52,117 @@ def check_gradients(subject: Subject) -> Finding:
             got = f"has shape {given[name].shape}" if name in given else "is missing"
             return Finding("gradients", WRONG, f"the gradient for {name} {got}; expected shape {array.shape}.",
                            "give one gradient for each array, of the same shape; a transpose may be missing.")
-    precision = "float64" if subject.rounding < 1e-10 else "float32"
-    analytic, of_loss, of_kl = {}, {}, {}
+    precision = "float64" if subject.rounding < 1e-10 and all(
+        array.dtype == np.float64 for array in subject.parameters.values()) else "float32"
+    places, analytic, numeric = {}, {}, {}
     for name, array in subject.parameters.items():
-        places = subject.rng.permutation(array.size)[:ENTRIES]
-        analytic[name] = given[name].ravel()[places]
-        of_loss[name], of_kl[name] = _numeric(subject, array, places, x, eps, STEP[precision])
-    errors = {name: _relative_error(analytic[name], of_loss[name]) for name in analytic}
+        places[name] = _places(subject, given[name].ravel())
+        analytic[name] = given[name].ravel()[places[name]]
+        numeric[name] = _of_loss(subject, array, places[name], x, eps, precision)
+    if not any(np.any(found.value) for found in numeric.values()):
+        return Finding("gradients", WRONG, "the loss does not change when an entry of parameters changes.",
+                       "the functions do not see changes made in place: give the arrays that the model reads, not "
+                       "copies of them.")
+    blurred = [name for name in numeric if numeric[name].is_blurred]
+    errors = {name: _relative_error(analytic[name], numeric[name]) for name in analytic}
     wrong = [name for name in errors if not errors[name] <= TOLERANCE[precision]]
     worst = max(errors, key=lambda name: errors[name])
     checked = sum(len(entries) for entries in analytic.values())
     evidence = (f"{checked} entries of {len(errors)} arrays against central differences of loss(x, eps): largest "
                 f"error {errors[worst]:.1e}, relative to the largest gradient in its array, at {worst}.")
+    if precision == "float32":
+        evidence += " (In float32, and beyond the differences' own errors.)"
     if not wrong:
-        return Finding("gradients", OK, evidence)
+        if not blurred:
+            return Finding("gradients", OK, evidence)
+        unclear = f" Rounding blurs the differences for {', '.join(blurred)}: hand the model over in float64."
+        return Finding("gradients", OK if len(blurred) < len(errors) else NOT_DECIDED, evidence + unclear)
     right = [name for name in errors if name not in wrong]
     evidence += f" Wrong: {', '.join(wrong)}. Right: {', '.join(right) or 'none'}."
     again = _gradients(subject, x, eps)
-    if any(not np.array_equal(given[name], again[name]) for name in wrong):
+    if any(not np.allclose(given[name], again[name], rtol=1e-4, atol=1e-6 * np.abs(given[name]).max())
+           for name in wrong):
         return Finding("gradients", WRONG, evidence + " Two calls with the same eps differ.",
                        "noise is drawn twice, once forward and once backward: keep eps and use it in both. (Or each "
                        "gradient is added to the previous one: set them to zero first.)")
-    return Finding("gradients", WRONG, evidence, _other_loss(analytic, of_loss, of_kl, TOLERANCE[precision])
+    of_kl = {name: _of_kl(subject, array, places[name], x, precision) for name, array in subject.parameters.items()}
+    return Finding("gradients", WRONG, evidence, _other_loss(analytic, numeric, of_kl, TOLERANCE[precision])
                    or _place(wrong, list(errors)))
 
 
 def _gradients(subject: Subject, x: Array, eps: Array) -> dict[str, Array]:
-    assert subject.gradients is not None
-    return {name: np.array(value, dtype=float) for name, value in subject.gradients(x, eps).items()}
+    assert subject.gradients is not None and subject.parameters is not None
+    expected = "a dict {name: array}, with an array for each of parameters"
+    given = subject.gradients(subject.shaped(x), eps)
+    if not isinstance(given, dict):
+        raise ValueError(f"gradients gives a {type(given).__name__}; expected {expected}")
+    return {name: np.array(numbers("gradients", value, expected), dtype=float) for name, value in given.items()
+            if name in subject.parameters}
 
 
-def _numeric(subject: Subject, array: Array, places: Array, x: Array, eps: Array, h: float) -> tuple[Array, Array]:
-    """Central differences of the loss and of the closed-form KL of its batch, at some entries of an array."""
-    def values() -> tuple[float, float]:
-        return subject.loss_value(x, eps), float(np.mean(subject.kl(x)))
+def _places(subject: Subject, gradient: Array) -> Array:
+    """Some of the largest entries, which the differences know best, and some at random."""
+    largest = np.argsort(-np.abs(gradient), kind="stable")[:ENTRIES // 2]
+    others = np.setdiff1d(np.arange(gradient.size), largest)
+    return np.concatenate([largest, subject.rng.permutation(others)[:ENTRIES - len(largest)]])
 
-    differences = np.empty((len(places), 2))
-    for row, place in zip(differences, places):
-        index = np.unravel_index(place, array.shape)
-        before = array[index]
+
+def _of_loss(subject: Subject, array: Array, places: Array, x: Array, eps: Array, precision: str) -> Differences:
+    """Central differences of the loss at some entries of an array, each with the step that suits it best.
+
+    With a step h the differences are off by O(h^2), which the next smaller step shows, and by the loss's rounding
+    error over h.  The step is chosen for which the sum of the two is smallest; the sum is the estimated error.
+    """
+    rounding = ROUNDINGS * subject.rounding * abs(subject.loss_value(x, eps))
+    steps = STEPS[precision]
+    found = np.array([[_difference(array, place, h, lambda: subject.loss_value(x, eps)) for h in steps]
+                      for place in places])                                          # (E, steps)
+    error = np.abs(np.diff(found, axis=1)) + rounding / np.array(steps[:-1])         # of all but the last step
+    error[~np.isfinite(error)] = np.inf
+    best = np.argmin(error, axis=1)[:, None]
+    value, error = (np.take_along_axis(table, best, axis=1)[:, 0] for table in (found, error))
+    return Differences(value, error)
+
+
+def _of_kl(subject: Subject, array: Array, places: Array, x: Array, precision: str) -> Array:
+    """The same of the closed-form KL of the batch, with one step."""
+    h = STEPS[precision][-2]
+    return np.array([_difference(array, place, h, lambda: float(np.mean(subject.kl(subject.q(x)))))
+                     for place in places])
+
+
+def _difference(array: Array, place: int, h: float, value: Callable[[], float]) -> float:
+    """(f(w + h) - f(w - h)) / 2h for one entry w of an array, which gets it back whatever happens."""
+    index = np.unravel_index(place, array.shape)
+    before = array[index]
+    try:
         array[index] = before + h
-        above = values()
+        above, high = value(), float(array[index])
         array[index] = before - h
-        row[:] = (np.array(above) - np.array(values())) / (2 * h)
+        below, low = value(), float(array[index])    # the steps as they were rounded
+    finally:
         array[index] = before
-    return differences[:, 0], differences[:, 1]
+    return (above - below) / (high - low)
 
 
-def _relative_error(analytic: Array, numeric: Array) -> float:
-    error = float(np.abs(analytic - numeric).max() / max(float(np.abs(numeric).max()), np.finfo(float).tiny))
+def _relative_error(analytic: Array, numeric: Differences) -> float:
+    """The largest, beyond what the differences themselves may be off by."""
+    beyond = np.maximum(np.abs(analytic - numeric.value) - ERRORS * numeric.error, 0.0)
+    error = float(beyond.max() / numeric.size)
     return np.inf if np.isnan(error) else error
 
 
-def _other_loss(analytic: dict[str, Array], of_loss: dict[str, Array], of_kl: dict[str, Array],
+def _other_loss(analytic: dict[str, Array], numeric: dict[str, Differences], of_kl: dict[str, Array],
                 tolerance: float) -> str:
     """Whether the gradients are those of a loss + b KL: then they belong to a loss other than the reported one."""
-    given, loss, kl = (np.concatenate(list(parts.values())) for parts in (analytic, of_loss, of_kl))
-    columns = np.stack([loss, kl], axis=1)
+    given, kl = (np.concatenate(list(parts.values())) for parts in (analytic, of_kl))
+    loss = Differences(*(np.concatenate(parts) for parts in zip(*numeric.values())))
+    columns = np.stack([loss.value, kl], axis=1)
+    if not np.isfinite(columns).all() or not np.isfinite(given).all():
+        return ""
     (a, b), *_ = np.linalg.lstsq(columns, given, rcond=None)
-    if not _relative_error(columns @ np.array([a, b]), given) <= tolerance:
+    fitted = Differences(columns @ np.array([a, b]), abs(a) * loss.error)
+    if not _relative_error(given, fitted) <= tolerance:
         return ""
     if abs(b) < SAME * abs(a):
         return f"the loss reported is not the loss optimised: every gradient is {a:.4g} times that of loss(x, eps)."

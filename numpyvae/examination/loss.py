@@ -1,7 +1,7 @@
 """What the loss is made of, inferred from outside: how much NLL, how much KL, and what else.
 
-For a batch of n copies of one image, formulas give the NLL and the KL from what encode and decode return.
-Over different images and noise the loss is then fitted as
+For a batch of n copies of one image, formulas give the NLL and the KL from what encode and decode return (measure.py).
+Over different images and noise the loss is then fitted (explain.py) as
 
     loss = a NLL + b KL + c.
 
@@ -13,377 +13,270 @@ those of many made ones that say most about b (probes.py), and there are as many
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..kernels.gaussian import HALF_LOG_2_PI
 from ..models.likelihoods import Gaussian
-from .formulas import RIGHT, kl_formulas, nll_formulas
-from .probes import IMAGES, chosen_probes, probes
-from .report import NOT_CHECKED, OK, WRONG, Finding
+from .explain import (STANDARD_ERRORS, Explanation, Fit, beta_tolerance, explanations, fit, is_decided, is_intended,
+                      is_known, n_mistakes, nll_candidates, rivals, simplest)
+from .formulas import REMARKS, RIGHT
+from .measure import Measurement, draws_needed, measured_drawn, measured_frozen
+from .probes import IMAGES
+from .reduction import described, mistaken_weight
+from .report import NOT_CHECKED, NOT_DECIDED, OK, WRONG, Finding
 from .subject import Subject
 
 Array = np.ndarray
+Findings = tuple[Finding, Finding, Finding]
 
-REPEATS = 16            # draws of the noise for each image, each for n copies, where it is an argument of the loss
-DRAWN_REPEATS = (4, 8, 16, 32, 64)    # where it is not: until the weight of the KL is known
-FROZEN_COPIES = (3, 8)
-DRAWN_COPIES = (32, 96)
-STANDARD_ERRORS = 6.0
-ROUNDINGS = 30.0        # a sum of many terms rounds more than once
-DECIDED = 0.25          # the tolerance of a beta that is judged, relative to the beta
-BETA_TOLERANCE = 0.01
+NAMES = ("likelihood", "kl", "reduction")
 MONTE_CARLO = 20000
-UNDECIDED = ("In the loss the KL varies too little to be seen above the noise: write loss(x, eps), or pass a model "
-             "that has been trained a little.")
+ALIKE = 0.5             # spreads of the loss and of the NLL whose logarithms differ by no more have one shape
 
 
-@dataclass
-class Measurement:
-    """Losses of batches of n copies of one image, and what the formulas give for the same batches."""
-
-    n: int
-    loss: Array                   # (M,)
-    error: Array                  # (M,) the standard error of the loss, in units of the NLL
-    relative_error: float         # of the loss's own arithmetic
-    n_terms: int                  # of the NLL's sum: where they cancel, it rounds more than its size suggests
-    nll: dict[str, Array]         # by formula; RIGHT is the right one
-    kl: dict[str, Array]
-    repeats: int
-
-
-@dataclass
-class Fit:
-    """loss = a NLL + b KL + c with standard errors.
-
-    off        : the worst residual in standard errors
-    chi_square : the sum of the squares of all residuals, in standard errors
-    """
-
-    a: float
-    b: float
-    c: float
-    error: Array
-    off: float
-    chi_square: float
-    n: int
-
-    @property
-    def beta(self) -> float:
-        return self.b / self.a
-
-    @property
-    def beta_error(self) -> float:
-        return float(abs(self.error[1] / self.a) + abs(self.beta * self.error[0] / self.a))
-
-
-@dataclass
-class Explanation:
-    """Formulas for NLL and KL that explain the loss at both batch sizes."""
-
-    nll: str
-    kl: str
-    fits: list[Fit]
-
-    @property
-    def chi_square(self) -> float:
-        return sum(fit.chi_square for fit in self.fits)
-
-
-def check_loss(subject: Subject) -> tuple[Finding, Finding, Finding]:
+def check_loss(subject: Subject) -> Findings:
     """The findings "likelihood", "kl" and "reduction"."""
-    names = ("likelihood", "kl", "reduction")
     if subject.loss is None or subject.decode is None:
-        return tuple(Finding(name, NOT_CHECKED, "loss (or decode) was not given.") for name in names)  # type: ignore
+        return _all(NOT_CHECKED, "loss (or decode) was not given.")
     if not subject.kl_is_known:
-        return tuple(Finding(name, NOT_CHECKED, "no closed form of the KL is known.") for name in names)  # type: ignore
-    measured, explanations = _measured_frozen(subject) if subject.frozen else _measured_drawn(subject)
-    if not all(np.isfinite(m.loss).all() for m in measured):
-        return (Finding("likelihood", WRONG, "the loss of ordinary images is NaN or infinite.",
-                        "look for log(0), a division by 0, or an exp that overflows."),
-                *(Finding(name, NOT_CHECKED, "the loss is not finite.") for name in names[1:]))  # type: ignore
-    if not explanations:
+        return _all(NOT_CHECKED, "no closed form of the KL is known.")
+    obstacle = _obstacle(subject)
+    if obstacle:
+        return _likelihood_first(obstacle)
+    if subject.loss_is_constant:
+        return _without_noise(subject)
+    measured, found = (_frozen if subject.frozen else _drawn)(subject)
+    if not measured:
+        return _all(NOT_DECIDED, f"draws={subject.draws} are too few: expected at least {draws_needed(subject)}.")
+    if not all(m.is_finite for m in measured):
+        return _likelihood_first(Finding("likelihood", WRONG, "the loss of ordinary images is NaN or infinite.",
+                                         "look for log(0), a division by 0, or an exp that overflows."))
+    if not found:
         return _unexplained(subject, measured)
-    first, *others = _simplest(subject, explanations)
-    return (_likelihood_finding(subject, first), _kl_finding(subject, first, others),
-            _reduction_finding(subject, first.fits))
+    first, *others = simplest(subject, found)
+    if _has_no_nll(first, measured):
+        return _likelihood_first(Finding("likelihood", WRONG, _shares(first) + ".", "the loss contains no NLL, or next "
+                                         "to none: nothing asks for a good reconstruction."))
+    others = rivals(first, others)
+    if _is_replaced(subject, first):
+        return (_likelihood_finding(subject, first, others), Finding(
+            "kl", WRONG, _shares(first) + ".", "a constant stands where the KL belongs, which is not the plain KL: free "
+            "bits, or a tolerance, that no image's KL exceeds do that.  Until it does, nothing pulls q to the prior."),
+            Finding("reduction", NOT_CHECKED, 'fix "kl" first.'))
+    return (_likelihood_finding(subject, first, others), _kl_finding(subject, first, others),
+            _reduction_finding(subject, first))
 
 
-def _measured_frozen(subject: Subject) -> tuple[list[Measurement], list[Explanation]]:
-    images = probes(subject)
-    measured = [_measure(subject, images, n, REPEATS) for n in FROZEN_COPIES]
-    return measured, _explanations(measured)
+def _all(verdict: str, evidence: str) -> Findings:
+    return tuple(Finding(name, verdict, evidence) for name in NAMES)    # type: ignore[return-value]
 
 
-def _measured_drawn(subject: Subject) -> tuple[list[Measurement], list[Explanation]]:
-    """Draws until one explanation is left and its beta is known well enough, or until that takes too long."""
-    images = chosen_probes(subject)
+def _likelihood_first(finding: Finding) -> Findings:
+    return (finding, *(Finding(name, NOT_CHECKED, 'fix "likelihood" first.') for name in NAMES[1:]))  # type: ignore
+
+
+def _obstacle(subject: Subject) -> Finding | None:
+    """What makes the NLL of ordinary images no number, or one without a meaning."""
+    try:
+        subject.likelihood.check(subject.x)
+    except ValueError as error:
+        advice = ("A cross-entropy of anything else has no lower bound: bring the data into [0, 1], or take another "
+                  "likelihood." if subject.likelihood.support else "")
+        return Finding("likelihood", WRONG, f"{error}.", advice)
+    theta = subject.decoded(subject.draw(subject.q(subject.x), subject.posterior_noise(len(subject.x))))
+    if not np.isfinite(theta).all():
+        return Finding("likelihood", WRONG, "decode gives NaN or infinity for ordinary images.",
+                       "look for a division by 0, or an exp that overflows.")
+    if subject.decodes_to == "probabilities" and not (theta.min() >= -1e-6 and theta.max() <= 1 + 1e-6):
+        return Finding("likelihood", WRONG, f"decode gives numbers from {theta.min():.4g} to {theta.max():.4g} where "
+                       "decodes_to='probabilities' says that they lie in [0, 1].",
+                       "these are logits: pass decodes_to='logits', or apply the sigmoid that decode lacks.")
+    return None
+
+
+def _frozen(subject: Subject) -> tuple[list[Measurement], list[Explanation]]:
+    """Wrong formulas of the NLL take time: they are tried only where the right ones leave a mistake."""
     measured: list[Measurement] = []
-    explanations: list[Explanation] = []
-    for repeats in DRAWN_REPEATS:
-        drawn = measured[0].repeats if measured else 0
-        new = [_measure(subject, images, n, repeats - drawn) for n in DRAWN_COPIES]
-        measured = [_pooled(*pair) for pair in zip(measured, new)] if measured else new
-        if not all(np.isfinite(m.loss).all() for m in measured):
+    found: list[Explanation] = []
+    for wrong in (False, True):
+        measured = measured_frozen(subject, wrong)
+        found = explanations(measured) if measured and all(m.is_finite for m in measured) else []
+        if not measured or (found and n_mistakes(subject, simplest(subject, found)[0]) == 0):
             break
-        explanations = _explanations(measured)
-        if not explanations or _is_decided(subject, explanations):
-            break
-    return measured, explanations
+    return measured, found
 
 
-def _explanations(measured: list[Measurement]) -> list[Explanation]:
-    """The formulas that leave no residual, or none that tells them from the best; the right ones first."""
-    found = []
-    for nll in measured[0].nll:
-        for kl in measured[0].kl:
-            fits = [_fit(m, m.nll[nll], m.kl[kl]) for m in measured]
-            if all(fit.off < STANDARD_ERRORS for fit in fits):
-                found.append(Explanation(nll, kl, fits))
-    best = min((one.chi_square for one in found), default=0.0)
-    return [one for one in found if one.chi_square < best + STANDARD_ERRORS**2]
+def _drawn(subject: Subject) -> tuple[list[Measurement], list[Explanation]]:
+    """Draws until one explanation is left and its beta is known well enough, or until the budget is used up."""
+    measured: list[Measurement] = []
+    found: list[Explanation] = []
+    measuring, tries_wrong = measured_drawn(subject), False
+    try:
+        measured = next(measuring)
+        while all(m.is_finite for m in measured):
+            found = explanations(measured)
+            mistaken = not found or n_mistakes(subject, simplest(subject, found)[0]) > 0
+            if (tries_wrong or not mistaken) and (not found or is_decided(subject, found)):
+                break
+            tries_wrong = tries_wrong or mistaken
+            measured = measuring.send(tries_wrong)
+    except StopIteration:
+        pass
+    return measured, found
 
 
-def _tolerance(fits: list[Fit]) -> float:
-    return STANDARD_ERRORS * max(fit.beta_error for fit in fits)
+def _has_no_nll(one: Explanation, measured: list[Measurement]) -> bool:
+    """Whether the NLL's weight is nothing, as well as it is known, and makes no difference to the loss."""
+    return all(abs(each.a) <= STANDARD_ERRORS * each.error[0]
+               and (abs(each.a) + each.error[0]) * np.ptp(m.nll[one.nll]) <= 0.01 * max(np.ptp(m.loss), 1e-300)
+               for each, m in zip(one.fits, measured))
 
 
-def _is_intended(subject: Subject, fits: list[Fit]) -> bool:
-    tolerance = max(_tolerance(fits), BETA_TOLERANCE * max(1.0, subject.beta))
-    return all(abs(fit.beta - subject.beta) <= tolerance for fit in fits)
+def _is_replaced(subject: Subject, one: Explanation) -> bool:
+    """Whether there is a positive constant in the loss, and no KL, although there should be one."""
+    if isinstance(subject.likelihood, Gaussian) or subject.beta == 0 or not is_known(subject, one):
+        return False    # a Gaussian's own constant may be there or not
+    each = one.fits[-1]
+    return (one.nll in REMARKS and all(abs(f.beta) <= beta_tolerance(subject, one) for f in one.fits)
+            and each.c / each.a > max(STANDARD_ERRORS * each.error[2] / abs(each.a), 1e-2))
 
 
-def _is_known(subject: Subject, fits: list[Fit]) -> bool:
-    """Whether beta is so well known that the intended one could not be mistaken for another."""
-    size = max(abs(fits[-1].beta), subject.beta or 1.0)
-    return _tolerance(fits) <= DECIDED * size or not _is_intended(subject, fits)
+def _without_noise(subject: Subject) -> Findings:
+    """The loss does not change with the noise.  Either there is no noise, or no NLL that could show it."""
+    measured = [_once(m) for m in measured_frozen(subject, wrong=False)]
+    for kl in measured[0].kl if measured and all(m.is_finite for m in measured) else ():
+        alone = [fit(m, RIGHT, kl) for m in measured]
+        one = Explanation(RIGHT, kl, alone)
+        if all(each.off < STANDARD_ERRORS for each in alone) and _has_no_nll(one, measured):
+            return _likelihood_first(Finding("likelihood", WRONG, _shares(one) + ".", "the loss contains no NLL: "
+                                             "nothing asks for a good reconstruction."))
+    return _all(NOT_CHECKED, 'fix "noise" first.')
 
 
-def _n_mistakes(subject: Subject, one: Explanation) -> int:
-    """A wrong formula is one, a weight of the KL other than the intended one is another."""
-    return int(one.nll != RIGHT) + int(one.kl != RIGHT) + int(not _is_intended(subject, one.fits))
+def _once(m: Measurement) -> Measurement:
+    """As if each loss had been taken once, with its noise known."""
+    def first(table: dict[str, Array]) -> dict[str, Array]:
+        return {name: values[:, :1] for name, values in table.items()}
+
+    return Measurement(m.n, True, m.loss[:, :1], first(m.nll), first(m.doubt), first(m.kl), m.rounding, m.n_terms)
 
 
-def _simplest(subject: Subject, explanations: list[Explanation]) -> list[Explanation]:
-    """Those with the fewest mistakes."""
-    fewest = min(_n_mistakes(subject, one) for one in explanations)
-    return [one for one in explanations if _n_mistakes(subject, one) == fewest]
+def _shares(one: Explanation) -> str:
+    each = one.fits[-1]
+    return (f"over {IMAGES} images the loss is {each.a:.4g} NLL + {each.b:.4g} KL + {each.c:.4g} for batches of "
+            f"{each.n}")
 
 
-def _is_decided(subject: Subject, explanations: list[Explanation]) -> bool:
-    first, *others = _simplest(subject, explanations)
-    return not others and _is_known(subject, first.fits)
+def _remark(remark: str) -> str:
+    return f" {remark}" if remark else ""
 
 
-def _measure(subject: Subject, images: Array, n: int, repeats: int) -> Measurement:
-    loss, error, nll, kl = [], [], [], []
-    for image in images:
-        x = np.repeat(image[None], n, axis=0)
-        mu, logvar = subject.encoded(x)
-        losses, nlls = [], []
-        for _ in range(repeats):
-            eps = subject.noise(mu.shape) if subject.frozen else None
-            losses.append(subject.loss_value(x, eps))
-            theta = subject.decoded(subject.drawn(x, eps))
-            nlls.append({name: rows for name, rows in nll_formulas(subject, theta, x).items()})
-        rows = {name: np.array([one[name] for one in nlls]) for name in nlls[0]}    # (repeats, n)
-        kls = {name: float(np.mean(value)) for name, value in kl_formulas(subject.kl(x), mu, logvar).items()}
-        if subject.frozen:    # the same noise on both sides: every draw is a data point without error
-            loss += losses
-            error += [0.0] * repeats
-            nll += [{name: float(value[i].mean()) for name, value in rows.items()} for i in range(repeats)]
-            kl += [kls] * repeats
-        else:                 # the loss draws its own noise: the errors of both add up
-            loss.append(float(np.mean(losses)))
-            error.append(float(np.sqrt(2 / (repeats * n)) * rows[RIGHT].std()))
-            nll.append({name: float(value.mean()) for name, value in rows.items()})
-            kl.append(kls)
-    # A formula that is undefined for some image, such as log(logvar) of a logvar below 0, cannot be the loss's.
-    known = [name for name in kl[0] if all(name in one for one in kl)]
-    return Measurement(n, np.array(loss), np.array(error), ROUNDINGS * subject.rounding, x.shape[1],
-                       {name: np.array([one[name] for one in nll]) for name in nll[0]},
-                       {name: np.array([one[name] for one in kl]) for name in known}, repeats)
-
-
-def _pooled(one: Measurement, other: Measurement) -> Measurement:
-    """Both measurements of the same images as one."""
-    repeats = one.repeats + other.repeats
-    share = one.repeats / repeats
-    loss = share * one.loss + (1 - share) * other.loss
-    error = np.hypot(share * one.error, (1 - share) * other.error)
-    nll = {name: share * one.nll[name] + (1 - share) * other.nll[name] for name in one.nll}
-    return Measurement(one.n, loss, error, one.relative_error, one.n_terms, nll, one.kl, repeats)
-
-
-def _fit(measured: Measurement, nll: Array, kl: Array) -> Fit:
-    """Weighted least squares, twice, because the NLL's error enters the loss multiplied by a."""
-    columns = np.stack([nll, kl, np.ones_like(nll)], axis=1)
-    scale = np.maximum(np.abs(columns).max(axis=0), np.finfo(float).tiny)
-    a = 0.0
-    for _ in range(2):
-        error = np.abs(a) * measured.error + measured.relative_error * np.maximum(
-            np.abs(measured.loss), np.abs(a) * measured.n_terms) + 1e-300
-        A = columns / scale / error[:, None]
-        u, s, vt = np.linalg.svd(A, full_matrices=False)
-        inverse = np.where(s > 1e-13 * s[0], 1 / np.maximum(s, np.finfo(float).tiny), 0.0)
-        solution = vt.T @ (inverse * (u.T @ (measured.loss / error))) / scale
-        a = solution[0]
-    spread = np.where(s > 1e-13 * s[0], inverse, np.inf)
-    with np.errstate(invalid="ignore"):
-        variance = np.where(np.abs(vt) > 1e-9, vt**2 * spread[:, None]**2, 0.0).sum(axis=0)
-    off = np.abs(measured.loss - columns @ solution) / error
-    a, b, c = map(float, solution)
-    return Fit(a, b, c, np.sqrt(variance) / scale, float(off.max()), float(np.sum(off**2)),
-               measured.n)
-
-
-def _likelihood_finding(subject: Subject, found: Explanation) -> Finding:
-    nll, fit = found.nll, found.fits[-1]
-    evidence = (f"over {IMAGES} images the loss is {fit.a:.4g} NLL + {fit.b:.4g} KL + {fit.c:.4g} for batches of "
-                f"{fit.n}, with NLL = -log p(x|z) by its formula from decode: within {fit.off:.1f} standard errors.")
-    if nll != RIGHT:
-        return Finding("likelihood", WRONG, evidence.replace("by its formula", "by a wrong formula"), nll + ".")
+def _likelihood_finding(subject: Subject, found: Explanation, others: list[Explanation]) -> Finding:
+    each = found.fits[-1]
+    formula = "its formula" if found.nll in REMARKS else "a wrong formula"
+    evidence = (f"{_shares(found)}, with NLL = -log p(x|z) by {formula} from decode: within {each.off:.1f} standard "
+                "errors.")
+    if found.nll not in REMARKS:
+        tied = [other.nll for other in others if other.nll not in (found.nll, *REMARKS)]
+        if any(other.nll in REMARKS for other in others):
+            return Finding("likelihood", NOT_DECIDED, f"{evidence} The right formula fits as well, with another fault: "
+                           f'see "kl" and "reduction". {_how_to_decide(subject)}')
+        return Finding("likelihood", WRONG, evidence, "; or ".join([found.nll, *dict.fromkeys(tied)]) + ".")
+    evidence += _remark(REMARKS[found.nll])
     pixels = subject.likelihood
-    if isinstance(pixels, Gaussian) and _is(fit.c / fit.a, -subject.x.shape[1] * (np.log(pixels.sigma) + HALF_LOG_2_PI),
-                                            fit.error[2] / fit.a):
+    if isinstance(pixels, Gaussian) and found.nll == RIGHT and _is(
+            each.c / each.a, -subject.x.shape[1] * (np.log(pixels.sigma) + HALF_LOG_2_PI),
+            each.error[2] / abs(each.a)):
         evidence += " D log(sigma sqrt(2 pi)) is left out: training is the same, but the loss is not a log density."
     return Finding("likelihood", OK, evidence)
 
 
 def _kl_finding(subject: Subject, found: Explanation, others: list[Explanation]) -> Finding:
-    kl, fit = found.kl, found.fits[-1]
+    kl, each = found.kl, found.fits[-1]
     image = subject.x[:1]
-    closed, log_ratio = float(subject.kl(image)[0]), subject.log_ratios(image, MONTE_CARLO)
+    closed, log_ratio = float(subject.kl(subject.q(image))[0]), subject.log_ratios(image, MONTE_CARLO)
     error = log_ratio.std() / np.sqrt(MONTE_CARLO)
     evidence = (f"first image: closed form {closed:.4f}, Monte Carlo {log_ratio.mean():.4f} +- {error:.4f} nats.")
-    if kl != RIGHT:
-        return Finding("kl", WRONG, evidence + " The loss contains neither.", f"{kl}.")
-    if not _is_known(subject, found.fits):
-        return Finding("kl", NOT_CHECKED, f"{evidence} {UNDECIDED}")
-    if _is(fit.b, 0.0, fit.error[1]):
+    if not is_known(subject, found):
+        return Finding("kl", NOT_DECIDED, f"{evidence} {_how_to_decide(subject)}")
+    others_right = [other for other in others if other.kl in REMARKS]
+    if kl not in REMARKS:
+        if others_right:
+            return Finding("kl", NOT_DECIDED, f"{evidence} The loss fits a wrong formula ({kl}), but the right one as "
+                           f"well, with another fault. {_how_to_decide(subject)}")
+        tied = dict.fromkeys(other.kl for other in others if other.kl != kl)
+        return Finding("kl", WRONG, evidence + " The loss contains neither.", "; or ".join([kl, *tied]) + ".")
+    if _is(each.b, 0.0, each.error[1]) and abs(each.beta) <= beta_tolerance(subject, found):
         return Finding("kl", OK if subject.beta == 0 else NOT_CHECKED,
                        evidence + " The loss contains no KL, or next to none.")
     if others:
-        return Finding("kl", NOT_CHECKED, f"{evidence} The loss fits the closed form, but another formula as well "
-                       f"({others[0].kl or others[0].nll}): write loss(x, eps).")
-    evidence += f" The loss follows the closed form, times {fit.b:.4g}."
+        return Finding("kl", NOT_DECIDED, f"{evidence} The loss fits the closed form, but another formula as well "
+                       f"({others[0].kl or others[0].nll}). {_how_to_decide(subject)}")
+    evidence += f" The loss follows {'it' if kl != RIGHT else 'the closed form'}, times {each.b:.4g}."
+    evidence += _remark(REMARKS[kl])
     missing = 0.5 * subject.n_latent
     for constant in (missing, 2 * missing):
-        if _is(fit.c / fit.b, constant, fit.error[2] / abs(fit.b)) and fit.error[2] < 0.1 * abs(fit.b):
-            return Finding("kl", WRONG, evidence + f" A constant of {fit.c / fit.b:.4f} is added to it.",
+        if _is(each.c / each.b, constant, each.error[2] / abs(each.b)) and each.error[2] < 0.1 * abs(each.b):
+            return Finding("kl", WRONG, evidence + f" A constant of {each.c / each.b:.4f} is added to it.",
                            f"the -1 of each latent dimension is missing (or has its sign flipped): the KL is "
                            f"{constant:.4g} nats too large.  The gradient is right, the reported ELBO is not.")
     return Finding("kl", OK, evidence)
 
 
-def _reduction_finding(subject: Subject, fits: list[Fit]) -> Finding:
-    fit = fits[-1]
-    error = max(f.beta_error for f in fits)
-    betas = " and ".join(f"{f.beta:.4g} for batches of {f.n}" for f in fits)
-    evidence = (f"b / a, the weight of the KL relative to the NLL, is {betas} (+- {error:.2g}); expected "
-                f"{subject.beta:g}.")
-    if not _is_known(subject, fits):
-        return Finding("reduction", NOT_CHECKED, f"{evidence} {UNDECIDED}")
-    tolerance = max(_tolerance(fits), BETA_TOLERANCE * max(1.0, subject.beta))
-    intended = _is_intended(subject, fits)
-    if intended or abs(fits[0].beta - fit.beta) <= tolerance:    # then the batch is treated alike in both
-        weights = [(subject.beta if intended else fit.beta) * f.a for f in fits]
-    else:
-        weights = [f.b for f in fits]
-    described = (f"The NLL is {_reduction([f.a for f in fits], fits, subject.x.shape[1], 'pixels')}, the KL "
-                 f"{_reduction(weights, fits, subject.n_latent, 'latent dimensions')}.")
-    if intended:
-        return Finding("reduction", OK, evidence + " " + described)
-    mistake = f"{described} So the model trains with a hidden beta of {fit.beta / (subject.beta or 1):.4g}"
-    mistake += f" on top of the intended beta of {subject.beta:g}." if subject.beta != 1 else "."
-    if abs(fit.beta) <= tolerance:
-        mistake += "  The KL has no weight to speak of: this is an autoencoder."
-    elif fit.beta < 0:
-        mistake += "  The KL is subtracted: the encoder is pushed away from the prior."
-    elif fit.beta > subject.beta:
-        mistake += "  The KL is too heavy: latent dimensions collapse onto the prior."
-    else:
-        mistake += "  The KL is too light: samples from the prior will look worse than reconstructions."
-    return Finding("reduction", WRONG, evidence, mistake + "  Sum the NLL over pixels and the KL over latent "
-                   "dimensions, and treat the batch in the same way in both.")
-
-
-def _reduction(coefficients: list[float], fits: list[Fit], width: int, axis: str) -> str:
-    """In words, how a term with these coefficients at the two batch sizes was reduced."""
-    first, last = coefficients
-    if not first or not last or first * last < 0:
-        return f"weighted {last:.4g}"
-    power = np.log(last / first) / np.log(fits[-1].n / fits[0].n)
-    per_row = last / fits[-1].n if abs(power - 1) < 0.1 else last * fits[-1].n if abs(power + 1) < 0.1 else last
-    batch = {0: "averaged over the batch", 1: "summed over the batch", -1: "divided by the batch size twice"}
-    over_batch = next((words for p, words in batch.items() if abs(power - p) < 0.1), "weighted oddly over the batch")
-    for weight, words in ((1, f"summed over {axis}"), (1 / width, f"averaged over {axis} (1/{width})")):
-        if abs(per_row / weight - 1) < 0.05:
-            return f"{words} and {over_batch}"
-    return f"summed over {axis}, times {per_row:.4g}, and {over_batch}"
-
-
-def _unexplained(subject: Subject, measured: list[Measurement]) -> tuple[Finding, Finding, Finding]:
-    """No formula fits.  With frozen noise, only the NLL changes with eps: the KL does not depend on it."""
-    fits = [_fit(m, m.nll[RIGHT], m.kl[RIGHT]) for m in measured]
-    evidence = ("the loss does not fit a NLL + b KL + c for any a, b, c: the best of them are off by "
-                f"{fits[-1].off:.3g} standard errors")
-    reduction = Finding("reduction", NOT_CHECKED, 'fix "likelihood" or "kl" first.')
+def _how_to_decide(subject: Subject) -> str:
     if subject.frozen:
-        m = measured[-1]
-        if _fit(_within_images(m), _centred(m.nll[RIGHT]), np.zeros_like(m.loss)).off < STANDARD_ERRORS:
-            return (Finding("likelihood", OK, "for one image and different noise the loss changes as the NLL does."),
-                    Finding("kl", WRONG, evidence + ", though it follows the NLL when only eps changes.",
-                            "the KL's formula is wrong; it is 1/2 sum(exp(logvar) + mu^2 - 1 - logvar)."), reduction)
-    return (Finding("likelihood", WRONG, evidence + f" (decodes_to={subject.decodes_to!r}).",
-                    "the likelihood's formula is wrong; or decode and loss do not match (decodes_to says what "
-                    "decode gives); or the loss does not use the z that sample_z gives."),
+        return "To decide, pass images that differ more from each other, or a model that has been trained a little."
+    return (f"In the loss the KL varies too little to be seen above the noise with draws={subject.draws}: write "
+            "loss(x, eps), allow more draws, or pass a model that has been trained a little.")
+
+
+def _reduction_finding(subject: Subject, found: Explanation) -> Finding:
+    betas = " and ".join(f"{each.beta:.4g} for batches of {each.n}" for each in found.fits)
+    evidence = (f"b / a, the weight of the KL relative to the NLL, is {betas} (+- {found.beta_error:.2g}); expected "
+                f"{subject.beta:g}.")
+    if not is_known(subject, found):
+        return Finding("reduction", NOT_DECIDED, f"{evidence} {_how_to_decide(subject)}")
+    if is_intended(subject, found):
+        return Finding("reduction", OK, evidence + " " + described(subject, found))
+    return Finding("reduction", WRONG, evidence, mistaken_weight(subject, found))
+
+
+def _unexplained(subject: Subject, measured: list[Measurement]) -> Findings:
+    """No formulas fit.  The noise changes only the NLL, so it tells whether the NLL at least is right."""
+    names = [name for name in nll_candidates(measured) if subject.frozen or _spreads_alike(measured, name)]
+    right = [name for name in names if name in REMARKS]
+    best: Fit = fit(measured[-1], (right or [RIGHT])[0], RIGHT)
+    evidence = ("the loss does not fit a NLL + b KL + c for any a, b, c: the best of them are off by "
+                f"{best.off:.3g} standard errors")
+    reduction = Finding("reduction", NOT_CHECKED, 'fix "likelihood" or "kl" first.')
+    if right:
+        follows = ("for one image and different noise the loss changes as the NLL does." if subject.frozen else
+                   "from draw to draw the loss varies as the NLL does.")
+        return (Finding("likelihood", OK, follows + _remark(REMARKS[right[0]])),
+                Finding("kl", WRONG, evidence + ", though it follows the NLL when only the noise changes.",
+                        "the loss does not contain the plain KL, 1/2 sum(exp(logvar) + mu^2 - 1 - logvar): its formula "
+                        "is wrong, or something is meant that changes it, such as free bits, a tolerance or a "
+                        "capacity, or a term is added that depends on the image."), reduction)
+    mistake = ("the likelihood's formula is wrong; or decode and loss do not match (decodes_to says what decode "
+               "gives); or the loss does not use the z that sample_z gives.")
+    if names and subject.frozen:
+        mistake = "; or ".join(names) + ".  The KL is not the plain one either."
+    return (Finding("likelihood", WRONG, evidence + f" (decodes_to={subject.decodes_to!r}).", mistake),
             Finding("kl", NOT_CHECKED, 'fix "likelihood" first.'), reduction)
 
 
-def _centred(values: Array) -> Array:
-    groups = values.reshape(-1, REPEATS)
-    return (groups - groups.mean(axis=1, keepdims=True)).ravel()
+def _spreads_alike(measured: list[Measurement], nll: str) -> bool:
+    """Whether the loss spreads from draw to draw as the NLL does: in the same images much, in the same little.
 
-
-def _within_images(m: Measurement) -> Measurement:
-    """The same losses minus each image's mean; the rounding error is still that of the losses themselves."""
-    size = np.abs(m.loss).max() * m.relative_error
-    loss = _centred(m.loss)
-    return Measurement(m.n, loss, m.error + size / max(1e-300, np.abs(m.nll[RIGHT]).max()), 0.0, 0, m.nll, m.kl,
-                       m.repeats)
+    A variance from R draws is known to a fraction sqrt(2 / (R - 1)); the two of each image have one ratio, a^2.
+    """
+    for m in measured:
+        logs = np.log(m.loss.var(axis=1, ddof=1) + 1e-300) - np.log(m.nll[nll].var(axis=1, ddof=1) + 1e-300)
+        error = np.sqrt(4 / (m.loss.shape[1] - 1))
+        if not np.std(logs) < ALIKE + error:
+            return False
+    return True
 
 
 def _is(value: float, expected: float, error: float) -> bool:
     return bool(abs(value - expected) <= STANDARD_ERRORS * error + 1e-3 * max(1e-3, abs(expected)))
-
-
-def check_finite(subject: Subject) -> Finding:
-    """The loss stays finite when the decoder is far too confident."""
-    if subject.sample_z is not None:
-        one = np.ones((4, subject.n_latent), subject.encoded(subject.x[:1])[0].dtype)
-        for extreme_logvar in (-80, 80):
-            if not np.isfinite(subject.sampled(one, extreme_logvar * one, None)).all():
-                return Finding("finite", WRONG, f"z is not finite at logvar {extreme_logvar}.",
-                               "sigma is exp(logvar / 2), which is finite there; its square may not be.")
-    if subject.decode is None or not subject.frozen or subject.decodes_to not in ("logits", "probabilities"):
-        return Finding("finite", NOT_CHECKED,
-                       "this check needs a Bernoulli decoder and loss(x, eps): eps drives the logits up.")
-    x = subject.x[:4]
-    for power in range(1, 9):
-        eps = 10.0**power * subject.noise((len(x), subject.n_latent))
-        theta = subject.decoded(subject.drawn(x, eps))
-        extreme = np.abs(theta).max() >= 1e4 if subject.decodes_to == "logits" else np.isin(theta, (0, 1)).any()
-        if extreme:
-            break
-    else:
-        return Finding("finite", NOT_CHECKED, "whatever eps is, the decoder's output stays moderate.")
-    with np.errstate(all="ignore"):
-        loss = subject.loss_value(x, eps)
-    what = f"logits up to {np.abs(theta).max():.3g}" if subject.decodes_to == "logits" else "probabilities of 0 or 1"
-    evidence = f"with {what} the loss is {loss:.6g}."
-    if np.isfinite(loss):
-        return Finding("finite", OK, evidence)
-    return Finding("finite", WRONG, evidence, "the loss takes log(y) of a probability y that rounding made 0 or 1.  "
-                   "Compute it from the logit a: log(1 + e^a) - x a, with log(1 + e^a) = max(a, 0) + log(1 + e^-|a|).")

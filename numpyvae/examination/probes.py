@@ -39,10 +39,10 @@ def chosen_probes(subject: Subject) -> Array:
 
         (C v)_b^2 / (1 - v^T C v)                                                  [Sherman and Morrison 1950]
     """
-    images = np.concatenate([subject.x[:GIVEN], probes(subject), _decoded(subject)])
-    nll = np.array([subject.nll(subject.decoded(subject.drawn(x, None)), x)
+    images = np.concatenate([subject.x[:GIVEN], probes(subject), *([_decoded(subject)] if subject.knows_mean else [])])
+    nll = np.array([subject.nll(subject.decoded(subject.draw(subject.q(x), None)), x)
                     for x in np.repeat(images[:, None], PILOT, axis=1)])      # (images, PILOT)
-    right, *wrong = kl_formulas(subject.kl(images), *subject.encoded(images)).values()
+    right, *wrong = kl_formulas(subject.kl(subject.q(images)), *subject.encoded(images)).values()
     error = np.maximum(nll.std(axis=1), LEAST_SPREAD * np.abs(nll).max()) + np.finfo(float).tiny
     rows = np.stack([np.stack([right, kl, nll.mean(axis=1), np.ones_like(right)], axis=1) for kl in wrong])
     rows /= np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(float).tiny) * error[:, None]

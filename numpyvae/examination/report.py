@@ -5,7 +5,7 @@ import html
 import textwrap
 from dataclasses import dataclass
 
-OK, WRONG, NOT_CHECKED = "ok", "wrong", "not checked"
+OK, WRONG, NOT_CHECKED, NOT_DECIDED = "ok", "wrong", "not checked", "not decided"
 WIDTH = 100
 INDENT = " " * 30
 
@@ -14,8 +14,8 @@ INDENT = " " * 30
 class Finding:
     """One check: what was asked, the answer, the numbers it rests on, and the mistake that would explain them.
 
-    verdict  : "ok", "wrong" or "not checked"
-    evidence : the numbers; for "not checked", why
+    verdict  : "ok", "wrong", "not checked", or "not decided" where the budget of draws was used up before
+    evidence : the numbers; for "not checked" and "not decided", why
     mistake  : the likely mistake and what to do, empty unless the verdict is "wrong"
     """
 
@@ -53,8 +53,9 @@ class Examination:
     @property
     def summary(self) -> str:
         """How many checks gave which verdict."""
-        counts = [(sum(f.verdict == verdict for f in self.findings), verdict) for verdict in (WRONG, OK, NOT_CHECKED)]
-        return ", ".join(f"{n} {verdict}" for n, verdict in counts)
+        counts = [(sum(f.verdict == verdict for f in self.findings), verdict)
+                  for verdict in (WRONG, OK, NOT_CHECKED, NOT_DECIDED)]
+        return ", ".join(f"{n} {verdict}" for n, verdict in counts if n or verdict != NOT_DECIDED)
 
     def __str__(self) -> str:
         lines = [f"Examination: {self.summary}", ""]

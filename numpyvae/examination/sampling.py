@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..functional.activations import sigmoid, softplus
+from .measure import ROUNDINGS
 from .report import NOT_CHECKED, OK, WRONG, Finding
-from .subject import Subject, takes_noise
+from .subject import Subject, numbers, safe_log
 
 Array = np.ndarray
 
@@ -19,40 +20,58 @@ IMAGE_DRAWS = 2000
 
 
 def check_noise(subject: Subject) -> Finding:
-    """Two draws differ; the same noise gives the same loss."""
+    """Two draws differ; the same noise gives the same loss; nothing else is random."""
+    if subject.unsteady:
+        changes, advice = subject.unsteady.split(": ", 1)
+        return Finding("noise", WRONG, f"{changes}.", f"{advice}")
     mu, logvar = subject.encoded(subject.x)
-    if subject.sample_z is not None and not takes_noise(subject.sample_z, 2):
+    if subject.sample_z is not None and not subject.sample_takes_noise:
         if np.array_equal(subject.sampled(mu, logvar, None), subject.sampled(mu, logvar, None)):
             return Finding("noise", WRONG, "sample_z was called twice with the same mu and logvar and gave the same z.",
-                           "the noise is constant: drawn once and baked in (by a compiler that traced the draw, a "
+                           "z is mu (many models return that in eval mode: let sample_z draw all the same); or the "
+                           "noise is constant: drawn once and baked in (by a compiler that traced the draw, a "
                            "stored array, or a seed reset in every call).  The decoder learns that one noise by "
                            "heart and the ELBO comes out better than it is.  Draw new noise in every call.")
     if subject.loss is None:
+        if subject.sample_z is None:
+            return Finding("noise", NOT_CHECKED, "sample_z and loss were not given.")
         return Finding("noise", OK, "two draws of z from the same mu and logvar differ.")
+    if subject.loss_is_constant and _ignores_z(subject):
+        return Finding("noise", NOT_CHECKED, "decode gives the same for every z: no noise can be seen in the loss.")
     if not subject.frozen:
-        same = subject.loss_value(subject.x) == subject.loss_value(subject.x)
-        if same:
+        if subject.loss_is_constant:
             return Finding("noise", WRONG, "loss was called twice with the same images and gave the same number.",
-                           "the noise is constant, or z is mu without noise.  Draw new noise in every call; if it "
-                           "is an argument, write loss(x, eps).")
-        return Finding("noise", OK, "two draws of z, and two losses of the same images, differ.")
+                           "the noise is constant, or z is mu without noise (as many models have it in eval mode), or "
+                           "the loss holds no NLL.  Draw new noise in every call; if it is an argument, write "
+                           "loss(x, eps).")
+        return Finding("noise", OK, "two losses of the same images differ.")
     eps = subject.noise(mu.shape)
     first, again = subject.loss_value(subject.x, eps), subject.loss_value(subject.x, eps)
     other = subject.loss_value(subject.x, subject.noise(mu.shape))
-    numbers = f"loss {first:.6g} with one eps, {again:.6g} with the same again, {other:.6g} with another."
-    if first != again:
-        return Finding("noise", WRONG, numbers, "the loss draws noise of its own besides the eps that it is given: "
-                       "use only that eps.")
+    losses = f"loss {first:.6g} with one eps, {again:.6g} with the same again, {other:.6g} with another."
+    if not np.isfinite([first, again, other]).all():
+        return Finding("noise", NOT_CHECKED, losses)
+    if abs(first - again) > ROUNDINGS * subject.rounding * abs(first):
+        return Finding("noise", WRONG, losses, "the loss draws noise of its own besides the eps that it is given "
+                       "(dropout in training mode does so too: call model.eval()): use only that eps.")
     if first == other:
-        return Finding("noise", WRONG, numbers, "the loss does not depend on eps: the noise is constant, or z is mu.")
-    return Finding("noise", OK, numbers)
+        return Finding("noise", WRONG, losses, "the loss does not depend on eps: the noise is constant, or z is mu, "
+                       "or the loss holds no NLL.")
+    return Finding("noise", OK, losses)
+
+
+def _ignores_z(subject: Subject) -> bool:
+    if subject.decode is None:
+        return False
+    one, other = (subject.decoded(subject.noise((4, subject.n_latent)).astype(subject.dtype)) for _ in range(2))
+    return bool(np.array_equal(one, other))
 
 
 def check_sampling(subject: Subject) -> Finding:
     """z has mean mu, variance exp(logvar), and independent columns."""
     if subject.sample_z is None:
         return Finding("sampling", NOT_CHECKED, "sample_z was not given.")
-    dtype = subject.encoded(subject.x[:1])[0].dtype
+    dtype = subject.dtype
     shape = (SETTINGS, 1, subject.n_latent)
     mu = subject.rng.normal(0.0, 1.0, shape)
     logvar = subject.rng.uniform(0.5, 2.0, shape) * subject.rng.choice([-1, 1], shape)    # near 0 errors hide
@@ -110,15 +129,16 @@ def check_images(subject: Subject) -> Finding:
     """Sampled images have the mean that the decoder gives."""
     if subject.sample_x is None or subject.decode is None:
         return Finding("images", NOT_CHECKED, "sample_x (or decode) was not given.")
-    dtype = subject.encoded(subject.x[:1])[0].dtype
-    z = subject.noise((4, subject.n_latent)).astype(dtype)
+    if not subject.knows_mean:
+        return Finding("images", NOT_CHECKED, "of your own nll the mean E[x|z] is not known.")
+    z = subject.noise((4, subject.n_latent)).astype(subject.dtype)
     theta = subject.decoded(z)
     expected = subject.mean(theta)
-    drawn = np.asarray(subject.sample_x(np.repeat(z, IMAGE_DRAWS, axis=0)), dtype=float)
-    if drawn.shape != (len(z) * IMAGE_DRAWS, expected.shape[1]):
+    drawn = numbers("sample_x", subject.sample_x(np.repeat(z, IMAGE_DRAWS, axis=0)), "one image for each row of z")
+    if drawn.shape[:1] != (len(z) * IMAGE_DRAWS,) or drawn.size != IMAGE_DRAWS * expected.size:
         return Finding("images", WRONG, f"sample_x gives shape {drawn.shape} for {len(z) * IMAGE_DRAWS} rows of z.",
                        "expected one image (D,) for each row.")
-    drawn = drawn.reshape(len(z), IMAGE_DRAWS, -1)
+    drawn = drawn.reshape(len(z), IMAGE_DRAWS, -1).astype(float)
     found, spread = drawn.mean(axis=1), drawn.std(axis=1)
     error = spread / np.sqrt(IMAGE_DRAWS) + 1e-3    # a pixel with p = 0.001 may well be drawn 0 each time
     off = np.abs(found - expected) / error
@@ -129,7 +149,7 @@ def check_images(subject: Subject) -> Finding:
         return Finding("images", OK, evidence)
     mistake = "images are not drawn from p(x|z): look at what is done to the decoder's output."
     if subject.decodes_to in ("logits", "probabilities"):
-        logits = theta if subject.decodes_to == "logits" else np.log(theta) - np.log1p(-theta)
+        logits = theta if subject.decodes_to == "logits" else safe_log(theta) - safe_log(1 - theta)
         for name, wrong in (("softplus(logits)", softplus(logits)), ("the logits themselves", logits),
                             ("sigmoid twice", sigmoid(sigmoid(logits))), ("1 - sigmoid(logits)", sigmoid(-logits))):
             if np.all(np.abs(found - wrong) < STANDARD_ERRORS * error):
@@ -142,10 +162,11 @@ def check_binarisation(binarize: Callable[..., Any] | None, rng: np.random.Gener
     if binarize is None:
         return Finding("binarisation", NOT_CHECKED, "binarize was not given.")
     grey = rng.random((1, 16))
-    draws = np.asarray(binarize(np.repeat(grey, DRAWS, axis=0)), dtype=float)
+    draws = numbers("binarize", binarize(np.repeat(grey, DRAWS, axis=0)), "0 or 1 for each pixel").astype(float)
+    values = f"values from {draws.min():g} to {draws.max():g}" if draws.size else "no values"
     if draws.shape != (DRAWS, 16) or not np.isin(draws, (0, 1)).all():
-        return Finding("binarisation", WRONG, f"binarize gives shape {draws.shape} with values from {draws.min():g} "
-                       f"to {draws.max():g} for pixels of shape {(DRAWS, 16)}.", "expected 0 or 1 for each pixel.")
+        return Finding("binarisation", WRONG, f"binarize gives shape {draws.shape} with {values} for pixels "
+                       f"of shape {(DRAWS, 16)}.", "expected 0 or 1 for each pixel.")
     found = draws.mean(axis=0)
     error = np.sqrt(grey[0] * (1 - grey[0]) / DRAWS) + 1e-12
     off = np.abs(found - grey[0]) / error

@@ -6,23 +6,28 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import shown
 from .report import NOT_CHECKED, OK, WRONG, Finding
+from .subject import numbers
 
 Array = np.ndarray
 Function = Callable[..., Any]
 
-IMAGES, BATCH = 60, 5
+IMAGES, REMAINDER, BATCH = 60, 2, 5
+EPOCHS = 2
+STEPS = 20              # with a constant gradient, and as many without one
+NOTHING = 1e-5          # of the largest step: float32 rounds the values that steps are differences of
 PATIENCE_LIMIT = 1000
 SAMPLES = 4000
+BOUND = "the bound on log p(x), (B,) or its mean"
 
 
 def check_batches(batches: Function | None) -> Finding:
-    """Every image once per epoch, in batches that differ from epoch to epoch."""
+    """Every image once per epoch, in batches that differ from epoch to epoch; and what becomes of a remainder."""
     if batches is None:
         return Finding("batches", NOT_CHECKED, "batches was not given.")
-    images = np.arange(IMAGES, dtype=float)[:, None]
-    epochs = [[np.asarray(batch).ravel().astype(int) for batch in batches(images, BATCH)] for _ in range(2)]
-    seen = [sorted(np.concatenate(epoch).tolist()) for epoch in epochs]
+    epochs = [_epoch(batches, IMAGES) for _ in range(EPOCHS)]
+    seen = [sorted(np.concatenate(epoch).tolist()) if epoch else [] for epoch in epochs]
     if any(epoch != list(range(IMAGES)) for epoch in seen):
         missing, double = (len(set(range(IMAGES)) - set(seen[0])), len(seen[0]) - len(set(seen[0])))
         return Finding("batches", WRONG, f"of {IMAGES} images an epoch misses {missing} and repeats {double}.",
@@ -37,25 +42,69 @@ def check_batches(batches: Function | None) -> Finding:
     if first == second:
         return Finding("batches", WRONG, evidence, "the starts of the batches are shuffled, not the images: the same "
                        "images share a batch in every epoch.  Shuffle the images' indices and cut those into batches.")
-    return Finding("batches", OK, evidence)
+    return _remainder(batches, evidence)
+
+
+def _remainder(batches: Function, evidence: str) -> Finding:
+    """What becomes of the last images where the batch size does not divide their number."""
+    n = IMAGES + REMAINDER
+    left_out = [set(range(n)) - {i for batch in _epoch(batches, n) for i in batch.tolist()} for _ in range(EPOCHS + 1)]
+    if not any(left_out):
+        return Finding("batches", OK, evidence)
+    dropped = f"{evidence} Of {n} images an epoch drops the remainder, {len(left_out[0])}"
+    if len(left_out[0]) > REMAINDER:
+        return Finding("batches", WRONG, f"{dropped}.", "more images are dropped than an incomplete batch holds.")
+    if all(epoch == left_out[0] for epoch in left_out):
+        return Finding("batches", WRONG, f"{dropped}, the same in every epoch.", "these images are never seen: keep "
+                       "the last, smaller batch, or shuffle before each epoch, so that others are dropped each time.")
+    return Finding("batches", OK, f"{dropped}, others in each epoch.")
+
+
+def _epoch(batches: Function, n: int) -> list[Array]:
+    """The images' numbers in the batches of one epoch; of a tuple or a list, as with labels, the first entry counts."""
+    images = np.arange(n, dtype=float)[:, None]
+    epoch = []
+    for batch in batches(images, BATCH):
+        batch = batch[0] if isinstance(batch, (tuple, list)) and len(batch) else batch
+        rows = numbers("batches", batch, "batches of the images that it is given").ravel()
+        if not np.isin(rows, images).all():
+            raise ValueError("batches gives numbers that are none of the images' pixels; expected batches of the "
+                             "images that it is given, unchanged")
+        epoch.append(rows.astype(int))
+    return epoch
 
 
 def check_momentum(momentum: Function | None) -> Finding:
-    """Under a constant gradient the steps grow as 1 + m + m^2 + ..."""
+    """Steps under a constant gradient, then under none: where there is momentum m, they go on, m times smaller each.
+
+    With v <- m v + g the first ones are 1, 1 + m, 1 + m + m^2, ...  Dampening and exponential averages scale g,
+    Nesterov's steps are one ahead: in all of them each step differs from the one before by m times what that did.
+    """
     if momentum is None:
         return Finding("momentum", NOT_CHECKED, "momentum was not given.")
     values = [np.zeros(1)]
-    for _ in range(20):
-        values.append(np.array(momentum(values[-1].copy(), np.ones(1)), dtype=float))
-    steps = np.abs(np.diff(np.concatenate(values)))
-    m = steps[1] / steps[0] - 1
-    evidence = f"under a constant gradient the first steps are {', '.join(f'{s:.4g}' for s in steps[:4])}"
-    if abs(m) < 1e-6:
-        return Finding("momentum", WRONG, evidence + ": they do not grow.", "momentum never accumulates: the velocity "
-                       "starts from zero in each step, or is computed and thrown away.  It must outlive the step.")
-    expected = steps[0] * np.cumsum(m ** np.arange(20))
-    if not 0 < m < 1 or not np.allclose(steps, expected, rtol=1e-4):
-        return Finding("momentum", WRONG, evidence + ".", "the steps are not geometric sums: with v <- m v + g each "
+    for t in range(2 * STEPS):
+        gradient = np.ones(1) if t < STEPS else np.zeros(1)
+        value = numbers("momentum", momentum(values[-1].copy(), gradient), "the new values, of the same shape")
+        if value.size != 1 or not np.isfinite(value).all():
+            return Finding("momentum", WRONG, f"momentum gives {shown(value.tolist())} for one value.",
+                           "expected the new values, finite and of the same shape.")
+        values.append(value.reshape(1).astype(float))
+    steps = np.diff(np.concatenate(values))
+    pushed, coasting = steps[:STEPS], steps[STEPS:]
+    evidence = f"under a constant gradient the first steps are {', '.join(f'{s:.4g}' for s in np.abs(pushed[:4]))}"
+    size = np.abs(steps).max()
+    if not np.abs(coasting[0]) > NOTHING * size:
+        return Finding("momentum", WRONG, f"{evidence}; when it ends, so do they.", "momentum never accumulates: the "
+                       "velocity starts from zero in each step, or is computed and thrown away.  It must outlive the "
+                       "step.")
+    m = coasting[1] / coasting[0]
+    growth = np.diff(pushed)
+    ends = pushed[-1] + growth[-1] * m / (1 - m) if m != 1 else 0.0    # where the steps tend to
+    geometric = all(np.abs(series[1:] - m * series[:-1]).max() <= 10 * NOTHING * size for series in (coasting, growth))
+    if not 0 < m < 1 or not geometric or not pushed[0] * ends > 0 or not abs(ends) > NOTHING * size:
+        return Finding("momentum", WRONG, f"{evidence}; when it ends, {', '.join(f'{s:.4g}' for s in coasting[:3])}.",
+                       "the steps are not geometric sums: with v <- m v + g each "
                        "adds m times what the previous one added.")
     return Finding("momentum", OK, evidence + f": sums of powers of m = {m:.4g}.")
 
@@ -108,7 +157,10 @@ def check_iwae(iwae: Function | None, rng: np.random.Generator) -> Finding:
         return mu + 0.3, logvar + 0.5
 
     def bound(encode: Function, n_samples: int) -> Array:
-        return np.asarray(iwae(x, rng.standard_normal((B, n_samples, Z)), encode, log_likelihood), dtype=float)
+        found = numbers("iwae", iwae(x, rng.standard_normal((B, n_samples, Z)), encode, log_likelihood), BOUND)
+        if found.size not in (1, B):
+            raise ValueError(f"iwae gives shape {found.shape} for {B} images; expected {BOUND}")
+        return found.ravel().astype(float) if found.size == B else found.reshape(()).astype(float)
 
     def compare(found: Array) -> float:
         return float(np.max(np.abs(found - (exact if found.shape == exact.shape else exact.mean()))))

@@ -1,0 +1,393 @@
+"""Does `nv.examine` accuse what is right, and find what is wrong?  Kinds of VAEs as people write them, again and again.
+
+    python -m benchmarks.examining                    # 16 pixels, 200 seeds of each kind; stop it, start it again
+    python -m benchmarks.examining --pixels 784 --seeds 20
+    python -m benchmarks.examining --report           # the tables, into RESULTS.md
+
+Each finished examination is a line of examining.jsonl, so that one that is stopped goes on where it was.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import pathlib
+import sys
+import time
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import numpyvae as nv
+from numpyvae.functional import continuous_bernoulli, discretized_logistic, student_t
+
+from .results import table, write_section
+
+Array = np.ndarray
+
+ROWS = pathlib.Path("examining.jsonl")
+SMALL, LARGE = 16, 784
+LATENT, HIDDEN = 3, 20
+IMAGES = 200
+EPOCHS = 20
+
+
+class Parts(NamedTuple):
+    """What a loss is made from, for one batch: all (B, ...), in the network's dtype."""
+
+    x: Array
+    mu: Array
+    logvar: Array
+    eps: Array
+    z: Array
+    theta: Array
+
+
+def softplus(a: Array) -> Array:
+    return np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
+
+
+def sigmoid(a: Array) -> Array:
+    return np.where(a >= 0, 1, np.exp(-np.abs(a))) / (1 + np.exp(-np.abs(a)))
+
+
+def bce(p: Parts) -> Array:
+    return np.sum(softplus(p.theta) - p.x * p.theta, axis=1)
+
+
+def clipped(least: float) -> Callable[[Parts], Array]:
+    def nll(p: Parts) -> Array:
+        y = np.clip(sigmoid(p.theta), least, 1 - least).astype(p.x.dtype)
+        return -np.sum(p.x * np.log(y) + (1 - p.x) * np.log(1 - y), axis=1)
+    return nll
+
+
+def added(least: float) -> Callable[[Parts], Array]:
+    def nll(p: Parts) -> Array:
+        y = sigmoid(p.theta)
+        return -np.sum(p.x * np.log(y + least) + (1 - p.x) * np.log(1 - y + least), axis=1)
+    return nll
+
+
+def square(p: Parts) -> Array:
+    return np.sum((p.x - p.theta)**2, axis=1)
+
+
+def gaussian(sigma: float, constant: bool = True) -> Callable[[Parts], Array]:
+    c = np.log(sigma) + 0.5 * np.log(2 * np.pi) if constant else 0.0
+    return lambda p: square(p) / (2 * sigma**2) + c * p.x.shape[1]
+
+
+def best_sigma(p: Parts) -> Array:
+    D = p.x.shape[1]
+    return np.full(len(p.x), 0.5 * D * np.log(2 * np.pi * np.mean(square(p) / D)) + 0.5 * D)
+
+
+def learned(p: Parts) -> Array:
+    mean, logvar = np.split(p.theta, 2, axis=1)
+    return 0.5 * np.sum((p.x - mean)**2 * np.exp(-logvar) + logvar + np.log(2 * np.pi), axis=1)
+
+
+def laplace(p: Parts) -> Array:
+    return np.sum(np.abs(p.x - p.theta) / 0.2 + np.log(0.4), axis=1)
+
+
+def per_dimension(p: Parts) -> Array:
+    return -0.5 * (1 + p.logvar - p.mu**2 - np.exp(p.logvar))
+
+
+def kl(p: Parts) -> Array:
+    return np.sum(per_dimension(p), axis=1)
+
+
+def kl_of_one_draw(p: Parts) -> Array:
+    return np.sum(-0.5 * ((p.z - p.mu)**2 * np.exp(-p.logvar) + p.logvar) + 0.5 * p.z**2, axis=1)
+
+
+def free_bits(p: Parts) -> Array:
+    return np.full(len(p.x), np.sum(np.maximum(np.mean(per_dimension(p), axis=0), 0.5)))
+
+
+def half_misplaced(p: Parts) -> Array:
+    return np.sum(p.mu**2 + np.exp(p.logvar) - 0.5 * p.logvar - 0.5, axis=1)
+
+
+def means(nll: Array, kl: Array, p: Parts) -> float:
+    return float(np.mean(nll) + np.mean(kl))
+
+
+def sums(nll: Array, kl: Array, p: Parts) -> float:
+    return float(np.sum(nll) + np.sum(kl))
+
+
+def means_over_pixels_in_both(nll: Array, kl: Array, p: Parts) -> float:
+    return float(np.mean(nll) / p.x.shape[1] + np.sum(kl) / p.x.size)
+
+
+def mean_over_pixels(nll: Array, kl: Array, p: Parts) -> float:
+    return float(np.mean(nll) / p.x.shape[1] + np.mean(kl))
+
+
+def kl_summed_over_batch(nll: Array, kl: Array, p: Parts) -> float:
+    return float(np.mean(nll) + np.sum(kl))
+
+
+def weighted(beta: float) -> Callable[[Array, Array, Parts], float]:
+    return lambda nll, kl, p: float(np.mean(nll) + beta * np.mean(kl))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way to write a VAE.
+
+    wrong     : the checks that have to say "wrong", any of them; of a right one none may
+    arguments : of `examine`, beside the functions
+    network   : the likelihood of the network that is trained for it
+    z         : mu, logvar, eps -> z
+    shown     : what decode makes of theta
+    """
+
+    name: str
+    wrong: tuple[str, ...] = ()
+    nll: Callable[[Parts], Array] = bce
+    kl: Callable[[Parts], Array] = kl
+    total: Callable[[Array, Array, Parts], float] = means
+    arguments: dict[str, Any] = field(default_factory=dict)
+    network: str = "bernoulli"
+    z: Callable[[Array, Array, Array], Array] = lambda mu, logvar, eps: mu + np.exp(0.5 * logvar) * eps
+    shown: Callable[[Array], Array] = lambda theta: theta
+    x: Callable[[Array], Array] = lambda x: x
+    latent: int = LATENT
+    dtype: type = np.float32
+
+
+def _probabilities(**more: Any) -> dict[str, Any]:
+    return {"shown": sigmoid, "arguments": {"decodes_to": "probabilities"}, **more}
+
+
+def _gaussian(sigma: float = 0.3, **more: Any) -> dict[str, Any]:
+    return {"network": "gaussian", "arguments": {"decodes_to": "mean", "sigma": sigma}, **more}
+
+
+def _of(function: Callable[[Array, Array], Array]) -> Callable[[Parts], Array]:
+    return lambda p: function(p.theta, p.x)
+
+
+def _kl(formula: Callable[[Array, Array], Array]) -> Callable[[Parts], Array]:
+    return lambda p: np.sum(formula(p.mu, p.logvar), axis=1)
+
+
+RIGHT = (
+    Kind("means over the batch"), Kind("sums over the batch", total=sums),
+    Kind("means over pixels in both terms", total=means_over_pixels_in_both),
+    Kind("float64", dtype=np.float64),
+    Kind("KL of one draw", kl=kl_of_one_draw),
+    *(Kind(f"clip at {least:g}", nll=clipped(least), **_probabilities()) for least in (1e-6, 1e-7)),
+    *(Kind(f"clip at {least:g}, float64", nll=clipped(least), dtype=np.float64, **_probabilities())
+      for least in (1e-6, 1e-8, 1e-10)),
+    Kind("1e-6 is added", nll=added(1e-6), **_probabilities()),
+    Kind("loss from logits, decode gives probabilities", **_probabilities()),
+    Kind("Gaussian", nll=gaussian(0.3), **_gaussian()),
+    Kind("Gaussian without its constant", nll=gaussian(0.3, False), **_gaussian()),
+    Kind("optimal sigma", nll=best_sigma, **_gaussian(1.0)),
+    Kind("learned variances", nll=learned, network="gaussian-learned", arguments={"decodes_to": "mean and logvar"}),
+    Kind("Student's t", nll=_of(lambda theta, x: student_t.student_t_nll(theta, x, 0.3)), network="student-t",
+         arguments={"decodes_to": "mean of Student's t", "sigma": 0.3}),
+    Kind("continuous Bernoulli", nll=_of(continuous_bernoulli.continuous_bernoulli_nll),
+         network="continuous-bernoulli", arguments={"decodes_to": "continuous Bernoulli logits"}),
+    Kind("discretized logistic", nll=_of(discretized_logistic.discretized_logistic_nll),
+         network="discretized-logistic", arguments={"decodes_to": "mean and log scale"}, dtype=np.float64),
+    Kind("an NLL of one's own", nll=laplace, network="gaussian",
+         arguments={"nll": lambda theta, x: np.sum(np.abs(x - theta) / 0.2 + np.log(0.4), axis=1)}),
+    *(Kind(f"beta {beta:g}", total=weighted(beta), arguments={"beta": beta}) for beta in (0.0, 0.1, 4.0, 100.0)),
+    Kind("one latent dimension", latent=1),
+)
+
+WRONG = (
+    Kind("no KL", ("reduction",), total=weighted(0.0)),
+    *(Kind(f"KL times {beta:g}", ("reduction",), total=weighted(beta)) for beta in (0.05, 0.5, 2.0, -1.0)),
+    Kind("KL times 0.005 for 0.00025", ("reduction",), total=weighted(0.005), arguments={"beta": 0.00025}),
+    Kind("NLL averaged over pixels", ("reduction",), total=mean_over_pixels),
+    Kind("KL summed over the batch", ("reduction",), total=kl_summed_over_batch),
+    Kind("squared error without the 1/2", ("reduction",), nll=square, **_gaussian(1.0)),
+    Kind("the half multiplies only logvar", ("kl",), kl=half_misplaced),
+    Kind("the half multiplies only logvar, float64", ("kl",), kl=half_misplaced, dtype=np.float64),
+    Kind("logvar as log sigma in the KL", ("kl",), kl=_kl(lambda m, s: 0.5 * (np.exp(2 * s) + m**2 - 1) - s)),
+    Kind("mu not squared", ("kl",), kl=_kl(lambda m, s: 0.5 * (np.exp(s) + m - 1 - s))),
+    Kind("mu^2 missing", ("kl",), kl=_kl(lambda m, s: 0.5 * (np.exp(s) - 1 - s))),
+    Kind("no -1 in the KL", ("kl",), kl=_kl(lambda m, s: 0.5 * (np.exp(s) + m**2 - s))),
+    Kind("Gaussians swapped", ("kl",), kl=_kl(lambda m, s: 0.5 * ((1 + m**2) * np.exp(-s) - 1 + s))),
+    Kind("a formula of no name", ("kl",), kl=_kl(lambda m, s: np.cosh(m) - 1 + s**2)),
+    Kind("free bits", ("kl",), kl=free_bits),
+    Kind("sigmoid twice", ("likelihood",), shown=sigmoid, arguments={"decodes_to": "probabilities"},
+         nll=lambda p: bce(p._replace(theta=sigmoid(p.theta)))),
+    Kind("(1 - x) log(1 - y) missing", ("likelihood",), nll=lambda p: np.sum(p.x * softplus(-p.theta), axis=1)),
+    Kind("squared error for a Bernoulli", ("likelihood", "reduction"),
+         nll=lambda p: np.sum((p.x - sigmoid(p.theta))**2, axis=1)),
+    Kind("absolute error for a Gaussian", ("likelihood",), nll=lambda p: np.sum(np.abs(p.x - p.theta), axis=1),
+         **_gaussian(1.0)),
+    Kind("decoder's logvar as log sigma", ("likelihood",), network="gaussian-learned",
+         nll=lambda p: learned(p._replace(theta=p.theta * np.repeat([1, 2], p.x.shape[1]))),
+         arguments={"decodes_to": "mean and logvar"}),
+    Kind("no NLL", ("likelihood", "noise"), nll=lambda p: np.zeros(len(p.x))),
+    Kind("cross-entropy of standardised data", ("likelihood",), x=lambda x: (x - x.mean()) / x.std()),
+    Kind("logits called probabilities", ("likelihood",), arguments={"decodes_to": "probabilities"}),
+    Kind("exp(logvar) as sigma", ("sampling",), z=lambda mu, logvar, eps: mu + np.exp(logvar) * eps),
+    Kind("no noise", ("noise", "sampling"), z=lambda mu, logvar, eps: mu),
+)
+KINDS = {kind.name: kind for kind in (*RIGHT, *WRONG)}
+
+
+def images(pixels: int, n: int = IMAGES) -> Array:
+    """Strokes, of any square number of pixels, in 256 levels."""
+    side = round(pixels**0.5)
+    whole = nv.datasets.strokes(n, seed=0)[0].reshape(n, 28, 28).astype(float)
+    edges = np.linspace(0, 28, side + 1).round().astype(int)
+    rows = np.add.reduceat(np.add.reduceat(whole, edges[:-1], axis=1), edges[:-1], axis=2)
+    area = np.outer(np.diff(edges), np.diff(edges))
+    return np.rint(rows / area).reshape(n, pixels) / 255
+
+
+def network(kind: Kind, pixels: int, seed: int) -> nv.VAE:
+    """A VAE that was trained a little."""
+    rng = np.random.default_rng(seed)
+    vae = nv.VAE.dense(pixels, (HIDDEN,), kind.latent, likelihood=kind.network, sigma=0.3, rng=rng)
+    data = images(pixels)
+    for _ in nv.fit(vae, data, epochs=EPOCHS, batch_size=20, optimizer=nv.Adam(3e-3), rng=rng):
+        pass
+    return vae.astype(kind.dtype)
+
+
+def functions(kind: Kind, vae: nv.VAE, frozen: bool, seed: int) -> dict[str, Any]:
+    """The arguments of `examine` for a kind; a loss that draws its own noise if not frozen."""
+    noise = np.random.default_rng([seed, 1])
+    dtype = kind.dtype
+
+    def encode(x: Array) -> tuple[Array, Array]:
+        q = vae.infer(np.ascontiguousarray(x, dtype))
+        return q.mu.copy(), q.logvar.copy()
+
+    def theta(z: Array) -> Array:
+        return vae.generate(np.asarray(z, dtype)).copy()
+
+    def loss(x: Array, eps: Array) -> float:
+        mu, logvar = encode(x)
+        z = kind.z(mu, logvar, eps).astype(dtype)
+        p = Parts(x, mu, logvar, eps, z, theta(z))
+        return kind.total(kind.nll(p), kind.kl(p), p)
+
+    x = kind.x(images(vae.n_data, 12)).astype(dtype)
+    drawn = {"sample_z": lambda mu, logvar: kind.z(mu, logvar, noise.standard_normal(mu.shape)).astype(dtype),
+             "loss": lambda x: loss(x, noise.standard_normal((len(x), kind.latent)).astype(dtype))}
+    given = {"sample_z": lambda mu, logvar, eps: kind.z(mu, logvar, eps), "loss": loss}
+    return {"x": x, "encode": encode, "decode": lambda z: kind.shown(theta(z)), **kind.arguments,
+            **(given if frozen else drawn)}
+
+
+def seed_of(kind: Kind, seed: int) -> int:
+    """Another for each kind, so that no two kinds share their luck."""
+    return zlib.crc32(kind.name.encode()) + seed
+
+
+def examined(kind: Kind, pixels: int, frozen: bool, seed: int) -> dict[str, Any]:
+    """One examination, as a line of the results."""
+    number = seed_of(kind, seed)
+    start = time.perf_counter()
+    report = nv.examine(**functions(kind, network(kind, pixels, number), frozen, number),
+                        rng=np.random.default_rng(number))
+    return {"kind": kind.name, "pixels": pixels, "frozen": frozen, "seed": seed, "wrong": list(report.wrong),
+            "not decided": [f.check for f in report.findings if f.verdict == "not decided"],
+            "seconds": round(time.perf_counter() - start, 3)}
+
+
+def _job(arguments: tuple[str, int, bool, int]) -> dict[str, Any]:
+    name, *rest = arguments
+    return examined(KINDS[name], *rest)
+
+
+def finished() -> list[dict[str, Any]]:
+    """The lines that are whole: the last one may have been cut off."""
+    found = []
+    for line in ROWS.read_text(encoding="utf-8").splitlines() if ROWS.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return found
+
+
+def run(pixels: int, seeds: int, minutes: float) -> None:
+    """What is still to be done, seed by seed over all kinds, so that a run that is stopped has tried each of them."""
+    done = {(row["kind"], row["pixels"], row["frozen"], row["seed"]) for row in finished()}
+    jobs = [job for seed in range(seeds) for name in KINDS for frozen in (True, False)
+            if (job := (name, pixels, frozen, seed)) not in done]
+    print(f"{len(jobs)} examinations to do", file=sys.stderr)
+    end = time.monotonic() + 60 * minutes
+    with multiprocessing.Pool(len(os.sched_getaffinity(0))) as pool, ROWS.open("a", encoding="utf-8") as file:
+        file.write("\n")    # after a line that was cut off
+        for row in pool.imap_unordered(_job, jobs):
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            if time.monotonic() > end:
+                print("the time is up; start it again to go on", file=sys.stderr)
+                pool.terminate()
+                break
+
+
+def tables(rows: list[dict[str, Any]], pixels: int) -> Iterator[str]:
+    """Accusations of right kinds, then the power against wrong ones."""
+    groups = defaultdict(list)
+    for row in rows:
+        if row["pixels"] == pixels:
+            groups[row["kind"], row["frozen"]].append(row)
+
+    def counts(kind: Kind, frozen: bool) -> list[str]:
+        of_kind = groups[kind.name, frozen]
+        n = len(of_kind)
+        if kind.wrong:
+            found = sum(bool(set(row["wrong"]) & set(kind.wrong)) for row in of_kind)
+            others = Counter(check for row in of_kind for check in row["wrong"] if check not in kind.wrong)
+            return [f"{found} / {n}", ", ".join(f"{check} {k}" for check, k in others.items())]
+        accused = sum(bool(row["wrong"]) for row in of_kind)
+        undecided = sum(bool(row["not decided"]) for row in of_kind)
+        return [f"{accused} / {n}", str(undecided)]
+
+    yield table(["right", "loss(x, eps): accused", "not decided", "loss(x): accused", "not decided"],
+                [[kind.name, *counts(kind, True), *counts(kind, False)] for kind in RIGHT])
+    yield table(["wrong", "loss(x, eps): found", "also accused", "loss(x): found", "also accused"],
+                [[f"{kind.name} ({' or '.join(kind.wrong)})", *counts(kind, True), *counts(kind, False)]
+                 for kind in WRONG])
+
+
+def report() -> None:
+    rows = finished()
+    for pixels in sorted({row["pixels"] for row in rows}):
+        of_size = [row for row in rows if row["pixels"] == pixels]
+        seconds = [row["seconds"] for row in of_size]
+        body = (f"Networks of {pixels} pixels, {HIDDEN} hidden units and {LATENT} latent dimensions, each trained for "
+                f"{EPOCHS} epochs of {IMAGES} images.\n{len(of_size):,} examinations of {len(KINDS)} kinds, "
+                f"{np.mean(seconds):.2f} s each on average, {max(seconds):.1f} s at most.\n\n")
+        write_section(f"examine: right VAEs accused, wrong ones found, {pixels} pixels",
+                      "python -m benchmarks.examining", body + "\n\n".join(tables(rows, pixels)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pixels", type=int, default=SMALL, help="a square number up to 784")
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=55.0, help="then it stops; started again, it goes on")
+    parser.add_argument("--report", action="store_true", help="write the tables into RESULTS.md")
+    arguments = parser.parse_args()
+    if arguments.report:
+        report()
+    else:
+        run(arguments.pixels, arguments.seeds, arguments.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Which formulas explain the loss: fits of a NLL + b KL + c, and what is left of them.
+
+Where the loss takes its noise, the NLL is found by that noise alone: the KL of an image does not change with it (or, if
+it is estimated from z, changes in a known way).  Only then is the KL looked for, over different images.  So a wrong KL
+cannot be taken for a wrong likelihood.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .formulas import REMARKS, RIGHT, SAMPLED
+from .measure import Measurement
+from .subject import Subject
+
+Array = np.ndarray
+
+STANDARD_ERRORS = 6.0
+DECIDED = 0.25          # the tolerance of a beta that is judged, relative to the beta
+BETA_TOLERANCE = 0.01   # of the intended beta: nobody means one so exactly
+TINY = float(np.finfo(float).tiny)
+
+
+@dataclass
+class Fit:
+    """loss = a NLL + b KL + c with standard errors.
+
+    off   : the worst residual in standard errors
+    score : -2 log likelihood, up to a constant
+    """
+
+    a: float
+    b: float
+    c: float
+    error: Array
+    off: float
+    score: float
+    n: int
+
+    @property
+    def beta(self) -> float:
+        return self.b / self.a if self.a else np.inf
+
+    @property
+    def beta_error(self) -> float:
+        return float(abs(self.error[1] / self.a) + abs(self.beta * self.error[0] / self.a)) if self.a else np.inf
+
+
+@dataclass
+class Explanation:
+    """Formulas for NLL and KL that explain the loss at both batch sizes."""
+
+    nll: str
+    kl: str
+    fits: list[Fit]
+
+    @property
+    def score(self) -> float:
+        return sum(fit.score for fit in self.fits)
+
+    @property
+    def beta_error(self) -> float:
+        return max(fit.beta_error for fit in self.fits)
+
+
+def explanations(measured: list[Measurement]) -> list[Explanation]:
+    """The formulas that leave no residual, or none that tells them from the best."""
+    found = []
+    for nll in nll_candidates(measured):
+        for kl in measured[0].kl:
+            if all(nll in m.nll and kl in m.kl for m in measured):
+                one = Explanation(nll, kl, [fit(m, nll, kl) for m in measured])
+                if all(each.off < STANDARD_ERRORS for each in one.fits):
+                    found.append(one)
+    best = min((one.score for one in found), default=0.0)
+    return [one for one in found if one.score < best + STANDARD_ERRORS**2]
+
+
+def nll_candidates(measured: list[Measurement]) -> list[str]:
+    """The NLL's formulas that follow the loss when only the noise changes; all of them where the noise is not known."""
+    return [nll for nll in measured[0].nll if all(
+        nll in m.nll and (not m.frozen or any(fit(m, nll, kl, within=True).off < STANDARD_ERRORS
+                                              for kl in (RIGHT, SAMPLED) if kl in m.kl)) for m in measured)]
+
+
+def fit(m: Measurement, nll: str, kl: str, within: bool = False) -> Fit:
+    """Weighted least squares, twice, because the NLL's error enters the loss multiplied by a.
+
+    within : of each value minus its image's mean, so that nothing counts that does not change with the noise
+    """
+    loss, columns = m.loss, np.stack([m.nll[nll], m.kl[kl], np.ones_like(m.loss)])
+    doubt = m.doubt.get(nll, np.zeros_like(loss))
+    if not m.frozen:
+        # Both spreads have one shape over the images, but for a factor: together they say more of each.
+        repeats = loss.shape[1]
+        spreads = np.var(np.stack([loss, columns[0]]), axis=2, ddof=1) + TINY
+        factor = np.exp(np.mean(np.log(spreads[0]) - np.log(spreads[1])))
+        variance = 0.5 * (spreads[0] / factor + spreads[1]) / repeats    # of an image's mean NLL: (I,)
+        loss, columns, doubt = loss.mean(axis=1), columns.mean(axis=2), doubt.mean(axis=1)
+    size = np.abs(loss)
+    if within:
+        loss, columns = loss - loss.mean(axis=1, keepdims=True), columns - columns.mean(axis=2, keepdims=True)
+    loss, size, doubt, columns = loss.ravel(), size.ravel(), doubt.ravel(), columns.reshape(3, -1).T
+    scale = np.maximum(np.abs(columns).max(axis=0), TINY)
+    a = 0.0
+    for _ in range(3):
+        error = m.rounding * np.maximum(size, abs(a) * m.n_terms) + abs(a) * doubt + 1e-300
+        if not m.frozen:
+            error = np.hypot(error, np.sqrt((factor + a**2) * variance))
+        u, s, vt = np.linalg.svd(columns / scale / error[:, None], full_matrices=False)
+        kept = s > 1e-13 * s[0]
+        inverse = np.where(kept, 1 / np.maximum(s, TINY), 0.0)
+        solution = vt.T @ (inverse * (u.T @ (loss / error))) / scale
+        a, b, c = map(float, solution)
+    with np.errstate(invalid="ignore", over="ignore"):    # what no singular vector knows, nobody knows
+        spread = np.where(kept, inverse, np.inf)[:, None]
+        known = np.where(np.abs(vt) > 1e-9, vt**2 * spread**2, 0.0).sum(axis=0)
+    off = np.abs(loss - columns @ solution) / error
+    return Fit(a, b, c, np.sqrt(known) / scale, float(off.max()),
+               float(np.sum(off**2 + 2 * np.log(error))), m.n)
+
+
+def beta_tolerance(subject: Subject, one: Explanation) -> float:
+    """How far b / a may be from the intended beta."""
+    return max(STANDARD_ERRORS * one.beta_error, BETA_TOLERANCE * subject.beta)
+
+
+def is_intended(subject: Subject, one: Explanation) -> bool:
+    return all(abs(each.beta - subject.beta) <= beta_tolerance(subject, one) for each in one.fits)
+
+
+def is_known(subject: Subject, one: Explanation) -> bool:
+    """Whether beta is so well known that the intended one could not be mistaken for another."""
+    size = max(abs(one.fits[-1].beta), subject.beta or 1.0)
+    return STANDARD_ERRORS * one.beta_error <= DECIDED * size or not is_intended(subject, one)
+
+
+def n_mistakes(subject: Subject, one: Explanation) -> int:
+    """A wrong formula is one, a weight of the KL other than the intended one is another."""
+    return int(one.nll not in REMARKS) + int(one.kl not in REMARKS) + int(not is_intended(subject, one))
+
+
+def simplest(subject: Subject, found: list[Explanation]) -> list[Explanation]:
+    """Those with the fewest mistakes, the best of them first; but a first formula before another that is right too."""
+    fewest = min(n_mistakes(subject, one) for one in found)
+    few = [one for one in found if n_mistakes(subject, one) == fewest]
+    return sorted(few, key=lambda one: (one.nll != RIGHT, one.kl != RIGHT, one.score))
+
+
+def is_decided(subject: Subject, found: list[Explanation]) -> bool:
+    first, *others = simplest(subject, found)
+    return is_known(subject, first) and not rivals(first, others)
+
+
+def rivals(first: Explanation, others: list[Explanation]) -> list[Explanation]:
+    """The explanations that say something else: ways to be right are no rivals of each other."""
+    def said(one: Explanation) -> tuple[str, str]:
+        return RIGHT if one.nll in REMARKS else one.nll, RIGHT if one.kl in REMARKS else one.kl
+
+    return [one for one in others if said(one) != said(first)]

@@ -1,0 +1,122 @@
+"""What was measured: losses of batches, and what each formula gives for the same batches.
+
+A batch is n copies of one image.  At two batch sizes the loss shows how each of its terms is reduced.
+"""
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .formulas import SAMPLED, kl_formulas, nll_doubts, nll_formulas
+from .probes import IMAGES, chosen_probes, probes
+from .subject import Subject
+
+Array = np.ndarray
+
+FROZEN_COPIES = (3, 8)
+REPEATS = 16            # draws of the noise for each image where the loss takes its noise as an argument
+DRAWN_COPIES = (16, 48)
+FIRST_REPEATS = 8       # where it draws its own: then as many again, again and again, as long as the budget lasts
+LEAST_REPEATS = 2
+ROUNDINGS = 30.0        # a sum of many terms rounds more than once
+
+
+@dataclass
+class Measurement:
+    """Losses of I images, each R times, in batches of n copies, and what the formulas give for the same batches.
+
+    frozen : whether the formulas know the noise of each loss; if not, only the means over R belong together
+    """
+
+    n: int
+    frozen: bool
+    loss: Array                   # (I, R)
+    nll: dict[str, Array]         # by formula: (I, R), the mean over the batch
+    doubt: dict[str, Array]       # of the NLL by formula, beside rounding: (I, R); a formula that is not here has none
+    kl: dict[str, Array]          # by formula: (I, R)
+    rounding: float               # relative, of the loss
+    n_terms: int                  # of the NLL's sum: where they cancel, it rounds more than its size suggests
+
+    @property
+    def is_finite(self) -> bool:
+        return bool(np.isfinite(self.loss).all())
+
+
+def measured_frozen(subject: Subject, wrong: bool) -> list[Measurement]:
+    """For a loss(x, eps): every draw is a data point without error.  Empty if the budget is too small.
+
+    wrong : whether wrong formulas of the NLL are computed too
+    """
+    repeats = min(REPEATS, subject.draws // (IMAGES * sum(FROZEN_COPIES)))
+    if repeats < LEAST_REPEATS:
+        return []
+    images = probes(subject)
+    return [_measured(subject, images, n, repeats, wrong) for n in FROZEN_COPIES]
+
+
+def measured_drawn(subject: Subject) -> Generator[list[Measurement], bool, None]:
+    """For a loss(x) that draws its own noise: again and again, each time with twice as many draws.
+
+    send(True) starts again with wrong formulas of the NLL beside the right ones.
+    """
+    left = subject.draws // (IMAGES * sum(DRAWN_COPIES))
+    if left < LEAST_REPEATS:
+        return
+    images = chosen_probes(subject)
+    measured: list[Measurement] = []
+    wrong, repeats = False, FIRST_REPEATS
+    while left >= LEAST_REPEATS:
+        repeats = min(repeats, left)
+        left -= repeats
+        new = [_measured(subject, images, n, repeats, wrong) for n in DRAWN_COPIES]
+        measured = [_joined(*pair) for pair in zip(measured, new)] if measured else new
+        repeats = measured[0].loss.shape[1]
+        if (yield measured) and not wrong:
+            wrong, measured = True, []
+
+
+def draws_needed(subject: Subject) -> int:
+    """The smallest budget with which anything is measured."""
+    return LEAST_REPEATS * IMAGES * sum(FROZEN_COPIES if subject.frozen else DRAWN_COPIES)
+
+
+def _measured(subject: Subject, images: Array, n: int, repeats: int, wrong: bool) -> Measurement:
+    loss = np.empty((len(images), repeats))
+    nll: list[dict[str, float]] = []
+    doubt: list[dict[str, float]] = []
+    kl: list[dict[str, float]] = []
+    for i, image in enumerate(images):
+        x = np.repeat(image[None], n, axis=0)
+        q = subject.q(x)
+        closed = _means(kl_formulas(subject.kl(q), *subject.encoded(x)))
+        for r in range(repeats):
+            eps = subject.noise((n, subject.n_latent)) if subject.frozen else None
+            loss[i, r] = subject.loss_value(x, eps)
+            theta = subject.decoded(subject.draw(q, eps))
+            nll.append(_means(nll_formulas(subject, theta, x, wrong)))
+            # Doubts take time, and where only means over the draws count, those of one draw are good enough.
+            doubt.append(_means(nll_doubts(subject, theta, x)) if subject.frozen or not r else doubt[-1])
+            kl.append(closed if eps is None else closed | _means({SAMPLED: subject.log_ratio(q, eps)}))
+    return Measurement(n, subject.frozen, loss, _table(nll, loss.shape), _table(doubt, loss.shape),
+                       _table(kl, loss.shape), ROUNDINGS * subject.rounding, images.shape[1])
+
+
+def _means(formulas: dict[str, Array]) -> dict[str, float]:
+    return {name: float(np.mean(rows)) for name, rows in formulas.items()}
+
+
+def _table(rows: list[dict[str, float]], shape: tuple[int, ...]) -> dict[str, Array]:
+    """Each formula's values, of those formulas that give a number everywhere: log(logvar) is none below 0."""
+    table = {name: np.array([row.get(name, np.nan) for row in rows]).reshape(shape) for name in rows[0]}
+    return {name: values for name, values in table.items() if np.isfinite(values).all()}
+
+
+def _joined(one: Measurement, other: Measurement) -> Measurement:
+    """Both measurements of the same images as one."""
+    def tables(first: dict[str, Array], second: dict[str, Array]) -> dict[str, Array]:
+        return {name: np.concatenate([first[name], second[name]], axis=1) for name in first if name in second}
+
+    return Measurement(one.n, one.frozen, np.concatenate([one.loss, other.loss], axis=1), tables(one.nll, other.nll),
+                       tables(one.doubt, other.doubt), tables(one.kl, other.kl), one.rounding, one.n_terms)
