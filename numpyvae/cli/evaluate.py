@@ -66,7 +66,8 @@ def measure(vae: nv.VAE, data: DataSet, samples: int, n_images: int, binarize: s
     mu, logvar = evaluation.encode_all(vae, data.test, rng=rng, binarize=binarize, labels=given)
     mean, covariance = evaluation.aggregate_moments(mu, logvar)
     result = {
-        "log_likelihood": likelihood.mean, "standard_error": likelihood.standard_error, "samples": samples,
+        "log_likelihood": likelihood.mean, "caveat": likelihood.caveat, "samples": samples,
+        "standard_error": likelihood.standard_error if len(likelihood.values) > 1 else None,    # JSON has no NaN
         "images": len(likelihood.values), "effective_sample_size": float(np.median(likelihood.effective_sample_size)),
         "elbo": -(terms.nll + terms.kl), "distortion": terms.nll, "rate": terms.kl,
         "active_units": int(evaluation.active_units(mu).sum()), "n_latent": vae.n_latent,

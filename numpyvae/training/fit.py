@@ -15,6 +15,7 @@ import numpy as np
 from ..arguments import COUNT, POSITIVE, WHOLE, checked
 from ..models.model import LossTerms, Model
 from .batches import Pixels, drawn_once
+from .objectives import BOUNDS_ON_LOG_P
 from .optimizers import Optimizer
 from .resume import Interval, Record, TrainingState
 
@@ -42,11 +43,14 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     labels             : (N,) whole numbers, for a ConditionalVAE; validation_labels likewise
     binarize           : "none" keeps grey pixels; "dynamic" draws each pixel as 0 or 1 anew in every epoch, with
                          the pixel's brightness as its probability; "static" draws once
-    rng                : shuffles the images, draws the noise and the binary pixels
+    rng                : shuffles the images, draws the noise and the binary pixels.  What is drawn for validation comes
+                         from a generator of its own, made from rng's state: whether anything is validated, and on how
+                         many images, changes nothing in what is learned
     objective          : a function of objectives.py; None for the model's own loss
     samples            : how many z per image, for an objective that takes several
     lr_end             : the learning rate falls from the optimizer's lr to this, by the same factor in every step
-    warmup             : epochs over which beta grows from 0 to the model's, step by step
+    warmup             : epochs over which beta grows from 0 to the model's, step by step; 0 for iwae, dreg and
+                         sticking_the_landing, which need a beta of 1 throughout
     checkpoint         : a file from which the run can resume, written every `checkpoint_every` ("500 steps",
                          "2 minutes") and at the end
     resume             : such a file: its run continues, bit for bit, given the same arguments; its records come first.
@@ -54,8 +58,9 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     stop               : called after every step; True saves the checkpoint and raises KeyboardInterrupt
     progress           : show a progress bar of the batches
 
-    Each epoch sees every image once, in a new order.  Validation draws one z for each image; unless
-    binarize is "none", its binary pixels are drawn once.
+    Each epoch sees every image once, in a new order.  Validation draws one z for each image, from the same noise after
+    every epoch, so that two epochs differ by their weights alone; unless binarize is "none", its binary pixels are
+    drawn once.  After the last epoch the model drops the last batch, and its labels, which backward needed.
 
     Raises ValueError or TypeError that names the argument that does not fit, and FloatingPointError in the step in
     which the loss stops being finite, with the weights as they were before that step, or after an epoch whose
@@ -63,6 +68,10 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     """
     if warmup and not hasattr(model, "beta"):
         raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
+    if getattr(objective, "func", objective) in BOUNDS_ON_LOG_P and (warmup or getattr(model, "beta", 1) != 1):
+        what = f"warmup is {warmup}" if warmup else f"the model's beta is {model.beta:g}"
+        raise ValueError(f"{what}; expected {0 if warmup else 1} with the objective {name_of(objective)}: a bound on "
+                         "log p(x) needs a beta of 1 throughout")
     if samples > 1 and objective is None:
         raise ValueError(f"samples is {samples}, but the model's own loss takes one; expected an objective that takes "
                          "several, such as objectives.iwae")
@@ -80,7 +89,8 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
         raise ValueError(f"batch_size is {batch_size}, more than the {len(train)} images; expected at most that many")
     held_out = None
     if validation is not None:
-        held_out = Pixels("validation", validation, model, drawn_once(binarize), rng, validation_labels)
+        held_out = Pixels("validation", validation, model, drawn_once(binarize), state.validation_rng(),
+                          validation_labels)
     state.random_numbers_go_on()
     steps = math.ceil(len(train) / batch_size)    # of an epoch
     schedule = Schedule(model, optimizer, epochs * steps, lr_end, warmup * steps)
@@ -89,7 +99,8 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     else:
         draw, loss_and_grad = functools.partial(_noise, model, samples), functools.partial(objective, model)
     due = Interval("checkpoint_every", checkpoint_every)
-    return Epochs(_epochs(state, train, held_out, schedule, draw, loss_and_grad, checkpoint, due, stop, progress))
+    records = _epochs(state, train, held_out, schedule, draw, loss_and_grad, checkpoint, due, stop, progress)
+    return Epochs(_then_forget(model, records))
 
 
 class Epochs(Iterator[Record]):
@@ -106,6 +117,15 @@ class Epochs(Iterator[Record]):
         if not self.begun:
             warnings.warn("fit was called, but nothing was learned: it trains as you iterate over its records, as in  "
                           "for record in nv.fit(...): print(record)  or  list(nv.fit(...))", stacklevel=2)
+
+
+def _then_forget(model: Model, records: Iterator[Record]) -> Iterator[Record]:
+    """The records; after them, or when they are left early, the model drops the last batch."""
+    try:
+        yield from records
+    finally:
+        if isinstance(model, Model):
+            model.forget()
 
 
 def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedule: Schedule,
@@ -144,7 +164,7 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
                     state.save(checkpoint)
                 if stopped:
                     raise KeyboardInterrupt
-        validation = None if held_out is None else mean_loss(model, held_out, rng)
+        validation = None if held_out is None else mean_loss(model, held_out, state.validation_noise(held_out.rng))
         if validation is not None and not math.isfinite(validation.loss):
             raise FloatingPointError(f"the loss of the validation images is {validation.loss} after epoch {epoch}; "
                                      "expected a finite loss: try a smaller lr, or look at the data for outliers")
