@@ -122,16 +122,22 @@ def posterior(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
 
     Raises ValueError where no grid of at most 262,144 points will do for all the images.
     """
+    z, joint = _fine_joint(vae, x, points, reach, labels)
+    return z, np.exp(joint - log_sum_exp(joint)[:, None])
+
+
+FINE, COARSE, SMALL = 0, 1, 2
+
+
+def _fine_joint(vae: VAE, x: Array, points: int, reach: float, labels: Array | None) -> tuple[Array, Array]:
+    """log_joint on the first grid that will do for all the images."""
     while True:
         z, joint = log_joint(vae, x, points, reach, labels)
         fault = _faults(joint, points, vae.n_latent)
         worst = fault.max()
         if worst == FINE:
-            return z, np.exp(joint - log_sum_exp(joint)[:, None])
+            return z, joint
         points, reach = _better(worst, points, reach, vae.n_latent, np.flatnonzero(fault == worst))
-
-
-FINE, COARSE, SMALL = 0, 1, 2
 
 
 def _faults(joint: Array, points: int, n_latent: int) -> Array:
