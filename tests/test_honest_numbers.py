@@ -177,6 +177,16 @@ def test_the_command_says_so_too(rng):
     assert measure(vae, data, 100, 20, "none", 0)["caveat"] == ""
 
 
+def test_each_measure_has_a_generator_of_its_own_and_the_same_pixels(rng):
+    images = rng.integers(0, 256, (60, 12), np.uint8)
+    data = DataSet("noise", images, images, np.arange(60) % 3, np.arange(60) % 3)
+    vae = nv.VAE.dense(12, (6,), 2, rng=rng)
+    few, many = (measure(vae, data, 20, n, "dynamic", 0) for n in (5, 40))
+    own = {"log_likelihood", "standard_error", "images", "effective_sample_size", "caveat"}
+    assert all(few[name] == many[name] for name in few if name not in own)
+    assert few["nearest_neighbour_accuracy"] == 1    # of training images that are the test images, drawn alike
+
+
 # Training does not depend on what is validated
 
 def trained(validation, binarize, epochs=3, **options):

@@ -42,7 +42,8 @@ LARGEST_REACH = 1e4
 def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[Array, Array]:
     """A square grid from -reach to reach and the logarithms of its weights: z (N, Z), log_w (N,), N = points^Z.
 
-    The weights include the prior N(0, I): exp(log_w) sums to 1 except for what lies beyond reach, 2e-9 for 6.
+    The weights include the prior N(0, I): exp(log_w) sums to 1 except for what lies beyond reach, 2e-9 for 6, if the
+    points are less than 1 apart.
 
     Raises ValueError for more than two dimensions, where a grid grows too large.
     """
