@@ -78,7 +78,7 @@ def evaluate(vae: nv.VAE, records: list[nv.Record], options: argparse.Namespace)
     rng = np.random.default_rng(options.seed)
     found = log_likelihood(vae, test, samples=5000, rng=rng, binarize="static", progress=True)
     mean, _ = vae.encode((test.reshape(len(test), -1) / 255).astype(np.float32))
-    return {**vars(options), "nll": -found.mean, "standard_error": found.standard_error,
+    return {**vars(options), "nll": -found.mean, "standard_error": found.standard_error, "caveat": found.caveat,
             "active_units": int(active_units(mean).sum()), "test_elbo": -records[-1].validation.loss,
             "training_seconds": sum(record.seconds for record in records),
             "evaluation_seconds": time.perf_counter() - start}
@@ -88,8 +88,9 @@ def write_results() -> None:
     """A row for each finished run in runs/."""
     runs = [json.loads(path.read_text()) for path in sorted(pathlib.Path("runs").glob("burda-*/result.json"))]
     rows = [[f"{run['objective'].upper()} k={run['samples']}", PAPER.get((run["objective"], run["samples"]), "–"),
-             f"{run['nll']:.2f} ± {run['standard_error']:.2f} ({run['active_units']})", f"{run['test_elbo']:.2f}",
-             run["epochs"], run["seed"], f"{run['training_seconds']:.0f}", f"{run['evaluation_seconds']:.0f}"]
+             f"{run['nll']:.2f} ± {run['standard_error']:.2f} ({run['active_units']}) {run.get('caveat', '')}".rstrip(),
+             f"{run['test_elbo']:.2f}", run["epochs"], run["seed"], f"{run['training_seconds']:.0f}",
+             f"{run['evaluation_seconds']:.0f}"]
             for run in runs]
     head = ["", "paper: NLL (active units)", "ours: NLL (active units)", "test ELBO", "epochs", "seed",
             "seconds of training", "of evaluation"]

@@ -45,7 +45,8 @@ def main() -> None:
 
     def row(name: str, published: str) -> list[str]:
         losses = [records[-1].validation.loss for records, _ in runs[name]]    # type: ignore[union-attr]
-        return [name, published, *(f"{loss:.2f}" for loss in losses), f"{np.mean(losses):.2f} ± {np.std(losses):.2f}",
+        return [name, published, *(f"{loss:.2f}" for loss in losses),
+                f"{np.mean(losses):.2f} ± {np.std(losses, ddof=1):.2f}",    # the sample's, for a guess at other seeds'
                 f"{np.mean([seconds for _, seconds in runs[name]]):.0f}"]
 
     summary = table(["", "published", *(f"seed {seed}" for seed in seeds), "mean ± sd", "CPU seconds"],

@@ -61,25 +61,30 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 
 def measure(vae: nv.VAE, data: DataSet, samples: int, n_images: int, binarize: str, seed: int) -> dict[str, Any]:
-    """Every measure of `numpyvae.evaluation` on a data set's test images, as JSON."""
+    """Every measure of `numpyvae.evaluation` on a data set's test images, as JSON.
+
+    Each draws from a generator of its own, so that none depends on the others, and all see the same binary pixels.
+    """
     binarize = drawn_once(binarize)
     given, train_given = ((data.test_labels, data.train_labels) if vae.n_classes is not None else (None, None))
-    rng = np.random.default_rng(seed)
-    likelihood = evaluation.log_likelihood(vae, data.test[:n_images], samples, rng=rng, binarize=binarize,
+    likelihood = evaluation.log_likelihood(vae, data.test[:n_images], samples, rng=np.random.default_rng(seed),
+                                           binarize=binarize,
                                            labels=None if given is None else given[:n_images],
                                            progress=sys.stderr.isatty())
-    terms = nv.evaluate_loss(vae, data.test, rng=rng, binarize=binarize, labels=given)
-    mu, logvar = evaluation.encode_all(vae, data.test, rng=rng, binarize=binarize, labels=given)
+    terms = nv.evaluate_loss(vae, data.test, rng=np.random.default_rng(seed), binarize=binarize, labels=given)
+    mu, logvar = evaluation.encode_all(vae, data.test, rng=np.random.default_rng(seed), binarize=binarize, labels=given)
     mean, covariance = evaluation.aggregate_moments(mu, logvar)
     result = {
-        "log_likelihood": likelihood.mean, "standard_error": likelihood.standard_error, "samples": samples,
+        "log_likelihood": likelihood.mean, "caveat": likelihood.caveat, "samples": samples,
+        "standard_error": likelihood.standard_error if len(likelihood.values) > 1 else None,    # JSON has no NaN
         "images": len(likelihood.values), "effective_sample_size": float(np.median(likelihood.effective_sample_size)),
         "elbo": -(terms.nll + terms.kl), "distortion": terms.nll, "rate": terms.kl,
         "active_units": int(evaluation.active_units(mu).sum()), "n_latent": vae.n_latent,
         "kl_per_dimension": evaluation.kl_per_dimension(mu, logvar).tolist(),
         "aggregate_mean": mean.tolist(), "aggregate_variance": np.diag(covariance).tolist()}
     if data.train_labels is not None and data.test_labels is not None:
-        train_mu, _ = evaluation.encode_all(vae, data.train, rng=rng, binarize=binarize, labels=train_given)
+        train_mu, _ = evaluation.encode_all(vae, data.train, rng=np.random.default_rng(seed), binarize=binarize,
+                                            labels=train_given)
         result["nearest_neighbour_accuracy"] = evaluation.nearest_neighbour_accuracy(
             train_mu, data.train_labels, mu, data.test_labels)
     if data.test_factors is not None:

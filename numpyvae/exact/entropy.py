@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..arguments import POSITIVE, checked, shown
+from .quadrature import log_sum_exp
 
 Array = np.ndarray
-POINTS = 20_001
+REACH, POINTS = 12, 1201    # standard deviations to either side of each mean, and points there
 
 
 @checked(variance="...")
@@ -28,12 +29,20 @@ def mixture_entropy(means: Array, sigma: float, weights: Array | None = None) ->
 
     There is no closed form.  It lies between the Gaussians' own entropy (all means equal) and that plus
     log K (K equal parts, so far apart that x tells which part it comes from).
+
+    H = sum_k w_k E[-log p(m_k + sigma t)] with t ~ N(0, 1): each part is integrated where it lies, on a grid in t, so
+    it does not matter how far apart the parts are, or where.
+
+    weights : (K,) of the parts, at least 0, with the sum 1; all equal, if None
     """
     means = np.asarray(means, float)
-    if means.ndim != 1 or len(means) == 0 or not 0 < sigma < np.inf:
-        raise ValueError(f"means has shape {means.shape} and sigma is {sigma!r}; expected (K,) and a number above 0")
     weights = np.full(len(means), 1 / len(means)) if weights is None else np.asarray(weights, float)
-    x, h = np.linspace(means.min() - 12 * sigma, means.max() + 12 * sigma, POINTS, retstep=True)
-    density = np.exp(-0.5 * ((x[:, None] - means) / sigma)**2) @ weights / (sigma * np.sqrt(2 * np.pi))
-    there = density > 0
-    return float(-np.sum(density[there] * np.log(density[there])) * h)
+    if weights.min() < 0 or abs(weights.sum() - 1) > 1e-9:
+        raise ValueError(f"weights has values from {weights.min():g} and the sum {weights.sum():g}; expected numbers "
+                         "of at least 0 with the sum 1: divide them by their sum")
+    means, weights = means[weights > 0], weights[weights > 0]
+    t, h = np.linspace(-REACH, REACH, POINTS, retstep=True)
+    density = np.exp(-0.5 * t**2) / np.sqrt(2 * np.pi)
+    surprise = [-density @ log_sum_exp(np.log(weights) - 0.5 * (t[:, None] + (mean - means) / sigma)**2)
+                for mean in means]
+    return float(weights @ surprise * h + np.log(sigma) + 0.5 * np.log(2 * np.pi))

@@ -65,7 +65,7 @@ class ProbabilisticPCA:
         """
         self._check(x)
         M = np.sum(self.W**2, axis=1) + self.sigma**2
-        return (np.asarray(x) - self.mean) @ self.W.T / M, self.sigma**2 / M
+        return (np.asarray(x, float) - self.mean) @ self.W.T / M, self.sigma**2 / M
 
     def _check(self, x: Array) -> None:
         if x.shape[1] != len(self.mean):
@@ -107,7 +107,7 @@ def gaussian_log_likelihood(x: Array, mean: Array, covariance: Array) -> Array:
     except np.linalg.LinAlgError:
         raise ValueError("covariance is not positive definite; expected one that is: x must vary in every direction"
                          ) from None
-    residual = np.linalg.solve(L, (np.asarray(x) - mean).T)
+    residual = np.linalg.solve(L, (np.asarray(x, float) - mean).T)
     return -0.5 * (np.sum(residual**2, axis=0) + len(L) * np.log(2 * np.pi)) - np.sum(np.log(np.diag(L)))
 
 
@@ -184,8 +184,8 @@ def same_loss_constant(n_data: int, beta: float, sigma: float) -> float:
     and the two differ by  D/2 ( log(2 pi s) - beta log(2 pi beta s) ),  which no weight changes: beta and sigma^2 are
     one knob, not two.                                                                   [Rybkin et al. 2021]
     """
-    s = sigma**2
-    return float(0.5 * n_data * (np.log(2 * np.pi * s) - beta * np.log(2 * np.pi * beta * s)))
+    log_2_pi_s = np.log(2 * np.pi) + 2 * np.log(sigma)
+    return float(0.5 * n_data * (log_2_pi_s - beta * (log_2_pi_s + np.log(beta))))
 
 
 def sigma_of_linear(vae: VAE) -> float:

@@ -3,6 +3,10 @@
 Most derivatives are written in terms of the activation's *output* y: a layer has it anyway, and the input may be
 overwritten.  Where that is impossible they are written in terms of the input a, which is then kept.
 
+The price: where sigmoid or tanh is saturated, y is rounded to a number near 1, and 1 - y has the digits that are left.
+The slope's absolute error stays near 1e-16 in float64, 1e-7 in float32; its relative error is 1e-12 for a sigmoid at
+a = 9 and 1e-3 at a = 30, where the slope is 1e-13.
+
 With kernels on, a layer adds the bias and applies the activation in one pass over memory, and likewise in the backward
 pass: `Activation` holds both loops, which are made for every pair here and tested against it.
 """

@@ -81,7 +81,20 @@ def discretized_logistic_mean(theta: Array) -> Array:
 
     E[x] = integral over t in [0, 1] of P(x > t) = integral of sigmoid((m - t) / s) dt
          = s ( softplus(m / s) - softplus((m - 1) / s) )
+
+    For a wide logistic these two are nearly equal, and for an m far above 1 both are large: most digits would cancel.
+    So, mirrored at 1/2, E[x; m] = 1 - E[x; 1 - m], m is at most 1/2; and with w = 1 / s, b = (m - 1) w,
+
+    softplus(b + w) - softplus(b) = log( 1 + (e^(b + w) - e^b) / (1 + e^b) ) = log(1 + sigmoid(b) (e^w - 1))
+
+    is used where w < 1.
     """
     m, log_s = np.split(theta, 2, axis=1)
-    s = np.exp(log_s)
-    return np.clip(s * (softplus(m / s) - softplus((m - 1) / s)), 0, 1)
+    w = np.exp(np.clip(-log_s, -60, 60))    # beyond, the mean has reached its limits, 1/2 and m
+    mirrored = m.real > 0.5
+    m = np.where(mirrored, 1 - m, m)
+    b = (m - 1) * w
+    narrow = softplus(m * w) - softplus(b)
+    wide = np.log1p(sigmoid(b) * np.expm1(np.where(w.real < 1, w, 1)))
+    mean = np.where(w.real < 1, wide, narrow) / w
+    return np.clip(np.where(mirrored, 1 - mean, mean), 0, 1)

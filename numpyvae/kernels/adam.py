@@ -1,7 +1,7 @@
 """The update of every weight in one pass over memory."""
 import numpy as np
 
-NEGLIGIBLE = 1e-34    # a running mean no larger than this counts as zero
+NEGLIGIBLE = 1e4    # in units of the smallest number that is not subnormal
 
 
 def adam(values, grads, mean, square, lr, rate1, rate2, correction1, correction2, eps):
@@ -15,17 +15,18 @@ def adam(values, grads, mean, square, lr, rate1, rate2, correction1, correction2
     If a weight's gradient has become zero, say behind a ReLU that no image activates, its means shrink for ever.  Below
     1e-38 float32 has only "subnormal" numbers, on which a processor is many times slower, and the smallest of them
     times 0.9 rounds to itself, so it would never vanish.
-    So a mean of at most NEGLIGIBLE, too small to move a weight, is set to 0.
+    So where the gradient is zero a mean of at most NEGLIGIBLE of them, 1e-34 for float32, is set to 0, and the mean
+    square after it, never before: a mean over the root of no square would be a step without bounds.
     """
     number = values.dtype.type
     step, root = lr / correction1, number(1) / np.sqrt(correction2)
-    zero, negligible = number(0), number(NEGLIGIBLE)
+    zero, negligible = number(0), number(NEGLIGIBLE * np.finfo(values.dtype).tiny)
     for i in range(values.size):
         g = grads[i]
         m = mean[i] + rate1 * (g - mean[i])
         s = square[i] + rate2 * (g * g - square[i])
-        m = m if abs(m) > negligible else zero
-        s = s if s > negligible else zero
+        m = m if abs(m) > negligible or g != zero else zero
+        s = s if s > negligible or m != zero else zero
         mean[i], square[i] = m, s
         values[i] -= step * m / (np.sqrt(s) * root + eps)
     return values

@@ -186,9 +186,12 @@ class ContinuousBernoulli(Likelihood):
         return continuous_bernoulli.continuous_bernoulli_mean(theta)
 
     def sample(self, theta: Array, rng: np.random.Generator) -> Array:
-        """By the inverse of P(x <= t) = (e^(at) - 1) / (e^a - 1):  t = log(1 + u (e^a - 1)) / a, u uniform."""
-        u, size = rng.random(theta.shape), np.maximum(np.abs(theta), 1e-6)
-        x = 1 + np.log(u + (1 - u) * np.exp(-size)) / size    # for a = |theta|; for -|theta| it is mirrored
+        """By the inverse of P(x <= t) = (e^(at) - 1) / (e^a - 1):  t = log(1 + u (e^a - 1)) / a, u uniform.
+
+        In float64, and with u (e^a - 1) = e^a (1 - (1 - u) (1 - e^-a)) - 1: near a = 0 the digits of e^a - 1 count.
+        """
+        u, size = rng.random(theta.shape), np.maximum(np.abs(theta.astype(float)), 1e-6)
+        x = 1 + np.log1p((1 - u) * np.expm1(-size)) / size    # for a = |theta|; for -|theta| it is mirrored
         return np.clip(np.where(theta < 0, 1 - x, x), 0, 1).astype(theta.dtype)
 
 

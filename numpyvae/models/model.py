@@ -77,6 +77,12 @@ class Model(Part):
         """A deep copy: a shallow one would take the layers away from this model."""
         return copy.deepcopy(self)
 
+    def forget(self) -> None:
+        """Drop what the parts keep from forward to backward: the last batch, and its labels."""
+        for part in (*(layer for _, layer in self.named_layers()), *vars(self).values()):
+            if isinstance(part, Part):
+                part.forget()
+
     def check_views(self) -> None:
         """Raises ValueError where a layer's arrays are not views of `parameters`, and so do not train."""
         for name, layer in self.named_layers():

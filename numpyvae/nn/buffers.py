@@ -70,6 +70,14 @@ class Part:
 
     not_copied: tuple[str, ...] = ()
 
+    def forget(self) -> None:
+        """Drop what a copy omits too."""
+        for name in self.not_copied:
+            vars(self).pop(name, None)
+        for name, value in vars(self).items():
+            if isinstance(value, Buffers):
+                setattr(self, name, Buffers())
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in self.not_copied}
 

@@ -102,9 +102,11 @@ RESULT = Kind(lambda value: isinstance(value, Mapping) and "log_likelihood" in v
 def lines(result: dict[str, Any], thing: str = "image") -> list[tuple[str, str, str]]:
     """(measure, value, what it says) of each number that `numpyvae evaluate` measured on images, or on rows."""
     found = [("data", result["data"], "measured on these, and not on the run's own")] if "data" in result else []
+    error, caveat = result["standard_error"], result.get("caveat")
     found += [
-        ("log p(x)", f"{result['log_likelihood']:.2f} ± {result['standard_error']:.2f} nats",
-         f"mean of {result['images']:,} test {thing}s, {result['samples']:,} importance samples each"),
+        ("log p(x)", f"{result['log_likelihood']:.2f}" + ("" if error is None else f" ± {error:.2f}") + " nats",
+         f"mean of {result['images']:,} test {thing}s, {result['samples']:,} importance samples each"
+         + (f"; {caveat}" if caveat else "")),
         ("effective samples", f"{result['effective_sample_size']:.0f}",
          f"of {result['samples']:,}, for the median {thing}; if few, log p(x) is underestimated"),
         ("ELBO", f"{result['elbo']:.2f} nats", "a lower bound on log p(x): -(rate + distortion)"),

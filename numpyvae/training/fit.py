@@ -15,7 +15,7 @@ import numpy as np
 from ..arguments import COUNT, POSITIVE, WHOLE, NotEnoughMemory, checked, counted, too_large
 from ..models.model import LossTerms, Model
 from .batches import Pixels, drawn_once
-from .objectives import BOUNDS, ONE_SAMPLE, SEVERAL
+from .objectives import BOUNDS_ON_LOG_P, ONE_SAMPLE, SEVERAL
 from .optimizers import Optimizer
 from .resume import Interval, Record, TrainingState
 
@@ -41,11 +41,14 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     labels             : (N,) whole numbers, for a ConditionalVAE; validation_labels likewise
     binarize           : "none" keeps grey pixels; "dynamic" draws each pixel as 0 or 1 anew in every epoch, with
                          the pixel's brightness as its probability; "static" draws once
-    rng                : shuffles the images, draws the noise and the binary pixels
+    rng                : shuffles the images, draws the noise and the binary pixels.  What is drawn for validation comes
+                         from a generator of its own, made from rng's state: whether anything is validated, and on how
+                         many images, changes nothing in what is learned
     objective          : a function of objectives.py; None for the model's own loss
     samples            : how many z per image, for an objective that takes several
     lr_end             : the learning rate falls from the optimizer's lr to this, by the same factor in every step
-    warmup             : epochs over which beta grows from 0 to the model's, step by step
+    warmup             : epochs over which beta grows from 0 to the model's, step by step; 0 for iwae, dreg and
+                         sticking_the_landing, which need a beta of 1 throughout
     patience           : stop after so many epochs without a new lowest validation loss.  When the records end, whether
                          for this reason or because all epochs are done, the model holds the weights of its best epoch,
                          record.best_epoch.  Needs validation images, which should not be those of the final test
@@ -56,9 +59,11 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     stop               : called after every step; True saves the checkpoint and raises KeyboardInterrupt
     progress           : show a progress bar of the batches
 
-    Each epoch sees every image once, in a new order.  Validation draws one z for each image; unless
-    binarize is "none", its binary pixels are drawn once.  Its loss has the whole of beta, also during warm-up; yet
-    patience begins after the warm-up, as the epochs before were trained for another loss than the one compared.
+    Each epoch sees every image once, in a new order.  Validation draws one z for each image, from the same noise after
+    every epoch, so that two epochs differ by their weights alone; unless binarize is "none", its binary pixels are
+    drawn once.  Its loss has the whole of beta, also during warm-up; yet patience begins after the warm-up, as the
+    epochs before were trained for another loss than the one compared.  After the last epoch the model drops the last
+    batch, and its labels, which backward needed.
 
     Raises ValueError or TypeError that names the argument that does not fit, and FloatingPointError in the step in
     which the loss stops being finite, with the weights as they were before that step, or after an epoch whose
@@ -84,7 +89,8 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
         raise ValueError(f"batch_size is {batch_size}, more than the {len(train)} images; expected at most that many")
     held_out = None
     if validation is not None:
-        held_out = Pixels("validation", validation, model, drawn_once(binarize), rng, validation_labels)
+        held_out = Pixels("validation", validation, model, drawn_once(binarize), state.validation_rng(),
+                          validation_labels)
     state.random_numbers_go_on()
     steps = math.ceil(len(train) / batch_size)    # of an epoch
     schedule = Schedule(model, optimizer, epochs * steps, lr_end, warmup * steps)
@@ -93,9 +99,10 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
     else:
         draw, loss_and_grad = functools.partial(_noise, model, samples), functools.partial(objective, model)
     due = Interval("checkpoint_every", checkpoint_every)
-    return Epochs(_epochs(state, train, held_out, schedule, draw, loss_and_grad, checkpoint, due, stop, progress),
-                  len(state.records), {f"batch_size = {batch_size}": batch_size, f"samples = {samples}": samples,
-                                       f"a model of {len(model.parameters)} weights": len(model.parameters)})
+    records = _epochs(state, train, held_out, schedule, draw, loss_and_grad, checkpoint, due, stop, progress)
+    return Epochs(_then_forget(model, records), len(state.records),
+                  {f"batch_size = {batch_size}": batch_size, f"samples = {samples}": samples,
+                   f"a model of {len(model.parameters)} weights": len(model.parameters)})
 
 
 class Epochs(Iterator[Record]):
@@ -121,6 +128,15 @@ class Epochs(Iterator[Record]):
         if not self.begun:
             warnings.warn("fit was called, but nothing was learned: it trains as you iterate over its records, as in  "
                           "for record in nv.fit(...): print(record)  or  list(nv.fit(...))", stacklevel=2)
+
+
+def _then_forget(model: Model, records: Iterator[Record]) -> Iterator[Record]:
+    """The records; after them, or when they are left early, the model drops the last batch."""
+    try:
+        yield from records
+    finally:
+        if isinstance(model, Model):
+            model.forget()
 
 
 def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedule: Schedule,
@@ -160,7 +176,7 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
                     state.save(checkpoint)
                 if stopped:
                     raise KeyboardInterrupt
-        validation = None if held_out is None else mean_loss(model, held_out, rng)
+        validation = None if held_out is None else mean_loss(model, held_out, state.validation_noise(held_out.rng))
         if validation is not None and not math.isfinite(validation.loss):
             raise FloatingPointError(f"the loss of the validation images is {validation.loss} after epoch {epoch}; "
                                      "expected a finite loss: try a smaller lr, or look at the data for outliers")
@@ -177,15 +193,16 @@ def _check_schedules(model: Model, optimizer: Any, epochs: int, objective: Any, 
     beta = getattr(model, "beta", None)
     if lr_end is not None and not hasattr(optimizer, "lr"):
         raise ValueError(f"lr_end is {lr_end:g}, but {type(optimizer).__name__} has no lr; expected None")
+    if getattr(objective, "func", objective) in BOUNDS_ON_LOG_P and (warmup or beta not in (None, 1)):
+        what = f"warmup is {warmup}" if warmup else f"the model's beta is {beta:g}"
+        raise ValueError(f"{what}; expected {0 if warmup else 1} with the objective {name_of(objective)}: a bound on "
+                         "log p(x) needs a beta of 1 throughout")
     if not warmup:
         return
     if beta is None:
         raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
     if beta == 0:
         raise ValueError(f"warmup is {warmup}, but the model's beta is 0, so there is nothing to grow; expected 0")
-    if objective in BOUNDS:
-        raise ValueError(f"warmup is {warmup}, but {name_of(objective)} is a bound on log p(x), for which beta is 1; "
-                         "expected 0")
     if warmup > epochs:
         raise ValueError(f"warmup is {warmup}, but there {'are' if epochs > 1 else 'is'} only "
                          f"{counted(epochs, 'epoch')}, so beta would never reach {beta:g}; expected more epochs, or at "

@@ -130,6 +130,9 @@ def dreg(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTer
     return _importance_weighted(vae, x, eps, labels, "dreg")
 
 
+BOUNDS_ON_LOG_P: tuple[Any, ...] = (iwae, sticking_the_landing, dreg)    # which they would not be with another weight of the KL than 1
+
+
 def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, estimator: str) -> LossTerms:
     """Forward and backward of the three above, which differ in two lines of the backward half."""
     x, eps, c, K, B = _check_samples(vae, x, eps, labels, estimator)            # eps (K B, Z), sample by sample
@@ -160,7 +163,6 @@ def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, e
     return terms
 
 
-BOUNDS: tuple[Any, ...] = (iwae, dreg, sticking_the_landing)    # on log p(x), which need beta = 1
 ONE_SAMPLE: tuple[Any, ...] = (free_bits, score_function, sticking_the_landing)
 SEVERAL: dict[Any, str] = {iwae: "the ELBO", dreg: "sticking_the_landing"}    # and what they are with one sample
 

@@ -60,7 +60,10 @@ class Adam:
     w <- w - lr m' / (sqrt(s') + eps)        with m' = m / (1 - beta1^t), s' = s / (1 - beta2^t)
 
     m and s start at zero, so after t steps m holds only (1 - beta1^t) of a full mean; m' corrects this.
-    [Kingma & Ba 2015, algorithm 1]  An m or s of at most 1e-34 counts as zero; kernels/adam.py says why.
+    [Kingma & Ba 2015, algorithm 1]
+
+    Once a weight's gradient is zero, its m and s vanish when they are near the smallest numbers that their dtype has;
+    kernels/adam.py says why.  In float32 the square of a gradient below 1e-22 is zero already.
     """
 
     @checked(lr=POSITIVE, beta1=FRACTION, beta2=FRACTION, eps=POSITIVE)
@@ -98,8 +101,9 @@ def adam(values: np.ndarray, grads: np.ndarray, mean: np.ndarray, square: np.nda
         g, m, s = grads[some], mean[some], square[some]
         m += rate1 * (g - m)
         s += rate2 * (g**2 - s)
-        for average in (m, s):
-            average[abs(average) <= kernels.adam.NEGLIGIBLE] = 0
+        negligible = kernels.adam.NEGLIGIBLE * np.finfo(s.dtype).tiny
+        m[(abs(m) <= negligible) & (g == 0)] = 0
+        s[(s <= negligible) & (m == 0)] = 0
         values[some] -= lr / correction1 * m / (np.sqrt(s / correction2) + eps)
     return values
 

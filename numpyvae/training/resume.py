@@ -5,6 +5,7 @@ the weights, the optimizer's moments, the random generator, the epoch's order of
 """
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import os
@@ -28,7 +29,11 @@ from ..models.tree import checked_tree_of
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """The results of an epoch: means over its images, in nats per image, taken while the weights were changing."""
+    """The results of an epoch: means over its images, in nats per image, taken while the weights were changing.
+
+    loss is what was minimised.  While beta grows (fit's warmup) it is the mean of nll + beta kl with each step's own
+    beta, and so below nll + beta kl with the model's.  `validation` is with the model's beta from the first epoch on.
+    """
 
     epoch: int
     loss: float
@@ -70,6 +75,7 @@ class TrainingState:
     records: list[Record]
     best: np.ndarray | None = None  # the weights after the best epoch, where there is patience
     saved_rng: dict[str, Any] | None = None
+    shared_rng: bool = False        # validation draws from rng too, as in runs begun before it had its own generator
 
     @classmethod
     def begin(cls, model: Model, optimizer: Any, rng: np.random.Generator, settings: dict[str, Any],
@@ -99,6 +105,18 @@ class TrainingState:
         done, patience = len(self.records), self.settings["patience"]
         waited = 0 if self.best_epoch is None else done - self.best_epoch
         return done >= self.settings["epochs"] or (patience is not None and waited >= patience)
+
+    def validation_rng(self) -> np.random.Generator:
+        """A generator for the held-out images that takes nothing from `rng`, and is the same when a run is resumed."""
+        if self.shared_rng:
+            return self.rng
+        first = copy.deepcopy(self.rng)
+        first.bit_generator.state = self.first_rng
+        return np.random.default_rng(first.integers(2**63, size=4))
+
+    def validation_noise(self, rng: np.random.Generator) -> np.random.Generator:
+        """From what `validation_rng` returned, once binary pixels are drawn: the same noise after every epoch."""
+        return rng if self.shared_rng else copy.deepcopy(rng)
 
     def begin_epoch(self, n_images: int) -> None:
         """Draw an order of the images."""
@@ -151,7 +169,7 @@ class TrainingState:
                 "settings": self.settings, "data": self.identities, "position": self.position,
                 "seconds": self.seconds,
                 "optimizer": {"kind": type(self.optimizer).__name__, **numbers, "lr": self.lr}, "versions": versions(),
-                "first_rng": self.first_rng, "rng": dict(self.rng.bit_generator.state),
+                "first_rng": self.first_rng, "rng": dict(self.rng.bit_generator.state), "shared_rng": self.shared_rng,
                 "records": [record.to_json() for record in self.records]}}
         checkpoint.write(path, header, {
             "values": self.model.parameters.values, **({} if self.best is None else {"best": self.best}),
@@ -200,6 +218,7 @@ class TrainingState:
             setattr(self.optimizer, name, value)
         self.order, self.sums, self.records, self.best = order, sums, records, best
         self.position, self.seconds, self.saved_rng = position, seconds, saved["rng"]
+        self.shared_rng = saved.get("shared_rng", True) is True
         differing = [f"{name} {written_with.get(name)} then, {version} now"
                      for name, version in versions().items() if written_with.get(name) != version]
         if differing:
