@@ -130,7 +130,8 @@ def dreg(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTer
     return _importance_weighted(vae, x, eps, labels, "dreg")
 
 
-BOUNDS_ON_LOG_P: tuple[Any, ...] = (iwae, sticking_the_landing, dreg)    # which they would not be with another weight of the KL than 1
+# Bounds, which they would not be with another weight of the KL than 1.
+BOUNDS_ON_LOG_P: tuple[Any, ...] = (iwae, sticking_the_landing, dreg)
 
 
 def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, estimator: str) -> LossTerms:
