@@ -222,6 +222,13 @@ def test_a_name_that_is_a_number_is_the_name(capsys):
         _class("2", 3, ["1", "3", "7"])
 
 
+@pytest.mark.parametrize("command", ["reconstruct", "encode", "evaluate"])
+def test_data_of_another_size_are_named(command, trained, capsys):
+    np.save("other.npy", np.zeros((4, 9, 6), np.uint8))
+    refused(capsys, "--data is 'other.npy', with 9 x 6 numbers for each image, but the model takes 48", command, "run",
+            "--data", "other.npy")
+
+
 def test_other_data_leave_the_runs_own_numbers_alone(trained):
     run("evaluate", "run", "--samples", 5)
     own = open("run/evaluation.json").read()

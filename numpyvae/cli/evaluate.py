@@ -17,6 +17,7 @@ from ..datasets import DataSet
 from ..report import summary
 from ..training.batches import drawn_once
 from .common import add_common, add_data, load_data_of_run, load_run, whole, write_json
+from .pictures import check_size
 from .train import write_run_report
 
 
@@ -40,6 +41,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     metrics = _metrics_of(folder, options.model)
     configuration = metrics["configuration"]
     data = load_data_of_run(options, folder)
+    check_size(vae, data)
     result = measure(vae, data, options.samples, options.images, configuration["binarize"], options.seed)
     name = "evaluation.json"
     if "data" in options.typed:

@@ -12,6 +12,7 @@ import numpyvae as nv
 
 from .. import evaluation
 from ..arguments import did_you_mean, shown
+from ..datasets import DataSet
 from ..datasets.contents import listed
 from .common import add_common, add_data, add_run, load_data_of_run, load_run, options_of_run, whole
 from .outputs import output_path, write_result
@@ -119,6 +120,7 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     path = _path(options, "reconstructions.png", folder, options_of_run(folder) or {})
     options.split = False    # of the images that --data names, where they have no test set, the first are shown
     data = load_data_of_run(options, folder)
+    check_size(vae, data)
     images, labels = data.test[:options.n], _labels_for(vae, data.test_labels, data.name)
     labels = None if labels is None else labels[:options.n]
     from ..report import plots, rows
@@ -139,6 +141,7 @@ def run_encode(options: argparse.Namespace) -> int:
     part = options.part or ("all" if "data" in options.typed else "test")
     options.split = part != "all"
     data = load_data_of_run(options, folder)
+    check_size(vae, data)
     images, labels = {"test": lambda: (data.test, data.test_labels), "train": lambda: (data.train, data.train_labels),
                       "all": data.whole}[part]()
     mu, logvar = evaluation.encode_all(vae, images, rng=np.random.default_rng(options.seed),
@@ -152,6 +155,15 @@ def run_encode(options: argparse.Namespace) -> int:
     names = [f"{name}{i}" for name in ("mu", "logvar") for i in range(vae.n_latent)]
     known = None if labels is None else [data.classes[i] for i in labels] if data.classes else labels.tolist()
     return write_result(options, path, np.column_stack([mu, logvar]), names, draw, known)
+
+
+def check_size(vae: nv.VAE, data: DataSet) -> None:
+    """Raises ValueError where the data are not of the size that the model was trained on."""
+    shape = data.test.shape[1:]
+    if np.prod(shape) != vae.n_data:
+        raise ValueError(f"--data is {data.name!r}, with {' x '.join(map(str, shape))} numbers for each {data.thing}, "
+                         f"but the model takes {vae.n_data}; expected {data.thing}s of the size that it was trained "
+                         "on: see --size and --colour")
 
 
 def _labels_for(vae: nv.VAE, labels: np.ndarray | None, name: str) -> np.ndarray | None:
