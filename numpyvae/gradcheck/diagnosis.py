@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import counted
 from . import TOLERANCE, Report, Row, check_layer, differentiate, relative_errors
 from .layers import parameter_owners
 
@@ -222,10 +223,11 @@ def diagnose(name: str, found: Array, expected: Array, batch: int) -> str | None
 
 
 def _why(factor: float, batch: int) -> str:
+    rows = counted(batch, "row")
     for value, why in ((-1, ": the sign is wrong"), (2, ": a 1/2 is missing, or there is a 2 too many"),
                        (0.5, ": a 2 is missing, or there is a 1/2 too many"),
-                       (batch, f": the batch has {batch} rows, so a mean replaces a sum, or vice versa"),
-                       (1 / batch, f": the batch has {batch} rows, so a sum replaces a mean, or vice versa")):
+                       (batch, f": the batch has {rows}, so a mean replaces a sum, or vice versa"),
+                       (1 / batch, f": the batch has {rows}, so a sum replaces a mean, or vice versa")):
         if abs(factor - value) < 1e-3 * abs(value):
             return why
     return ""
@@ -241,7 +243,7 @@ def _where(found: Array, expected: Array) -> str:
             only = f"the last {word} only" if list(which) == [found.shape[axis] - 1] else (
                 f"{word} {which[0]} only" if len(which) == 1 else f"the {word}s {', '.join(map(str, which))} only")
             return f"is right for {only}{example}"
-    return f"is wrong in {wrong.sum()} of {wrong.size} entries{example}"
+    return f"is wrong in {wrong.sum()} of {counted(wrong.size, 'entry', 'entries')}{example}"
 
 
 def _first(mask: Array) -> tuple[int, ...]:

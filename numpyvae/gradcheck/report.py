@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import counted
 from .numeric import TOLERANCE, Array
 
 
@@ -67,7 +68,7 @@ class Report:
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
         wrong = f"{len(self.failed)} WRONG" if self.failed else "all right"
         total = sum(row.entries for row in self.rows)
-        return "\n".join([*lines, f"{len(self.rows)} checks, {total} entries, {wrong}"])
+        return "\n".join([*lines, f"{counted(len(self.rows), 'check')}, {counted(total, 'entry', 'entries')}, {wrong}"])
 
     def _repr_html_(self) -> str:
         """In a notebook: the table, and the error of every entry as a heat map."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..arguments import Kind, checked
+from ..arguments import Kind, checked, counted
 from ..models.vae import VAE
 from ..nn.layers import Sequential
 
@@ -30,7 +30,8 @@ def lines(result: dict[str, Any], thing: str = "image") -> list[tuple[str, str, 
     found = [("data", result["data"], "measured on these, and not on the run's own")] if "data" in result else []
     found += [
         ("log p(x)", f"{result['log_likelihood']:.2f} ± {result['standard_error']:.2f} nats",
-         f"mean of {result['images']:,} test {thing}s, {result['samples']:,} importance samples each"),
+         f"mean of {counted(result['images'], f'test {thing}')}, "
+         f"{counted(result['samples'], 'importance sample')} each"),
         ("effective samples", f"{result['effective_sample_size']:.0f}",
          f"of {result['samples']:,}, for the median {thing}; if few, log p(x) is underestimated"),
         ("ELBO", f"{result['elbo']:.2f} nats", "a lower bound on log p(x): -(rate + distortion)"),
