@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -314,3 +315,18 @@ def test_options_without_effect_are_refused(options, words, capsys):
 def test_a_bound_of_one_sample_is_told(capsys):
     train("--objective", "iwae")
     assert "note: samples is 1, with which iwae is no more than the ELBO; give more\n" in capsys.readouterr().err
+
+
+# One of a thing
+
+def test_one_is_not_many(capsys):
+    """A data set, a network and a run as small as can be: no sentence speaks of 1 images."""
+    np.save("two.npy", np.load("mine.npy")[:2])
+    smallest = ["--data", "two.npy", "--hidden", "1", "--latent", "1", "--epochs", "1", "--out", "one"]
+    assert main(["train", *smallest]) == 0
+    assert main(["evaluate", "one", "--samples", "2", "--images", "1"]) == 0
+    assert main(["train", "--resume", "one"]) == 0
+    printed = "".join(capsys.readouterr())
+    assert "training on two.npy: 1 image, 151 weights" in printed and "mean of 1 test image, 2 importance" in printed
+    assert "has finished its 1 epoch; to" in printed
+    assert re.search(r"(?<![\d.,])1 \w+s\b", printed) is None

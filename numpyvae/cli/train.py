@@ -128,7 +128,7 @@ def _refuse_without_effect(options: argparse.Namespace) -> None:
         if name in options.typed and not has_effect(options):
             raise ValueError(f"{flag(name)} is {shown(getattr(options, name))}, which has no effect here; "
                              f"expected none, or {expected} too")
-    if options.lr_end is not None and options.lr_end > options.lr:
+    if "lr_end" in options.typed and options.lr_end > options.lr:
         raise ValueError(f"--lr-end is {options.lr_end:g}, above the learning rate at the start, {options.lr:g}; "
                          "expected less, for it to fall to, or a larger --lr")
 

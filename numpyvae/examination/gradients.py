@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arguments import counted
 from .report import NOT_CHECKED, NOT_DECIDED, OK, WRONG, Finding
 from .subject import Subject, numbers
 
@@ -68,8 +69,9 @@ def check_gradients(subject: Subject) -> Finding:
     wrong = [name for name in errors if not errors[name] <= TOLERANCE[precision]]
     worst = max(errors, key=lambda name: errors[name])
     checked = sum(len(entries) for entries in analytic.values())
-    evidence = (f"{checked} entries of {len(errors)} arrays against central differences of loss(x, eps): largest "
-                f"error {errors[worst]:.1e}, relative to the largest gradient in its array, at {worst}.")
+    evidence = (f"{counted(checked, 'entry', 'entries')} of {counted(len(errors), 'array')} against central "
+                f"differences of loss(x, eps): largest error {errors[worst]:.1e}, relative to the largest gradient in "
+                f"its array, at {worst}.")
     if precision == "float32":
         evidence += " (In float32, and beyond the differences' own errors.)"
     if not wrong:

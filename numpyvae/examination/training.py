@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import shown
+from ..arguments import counted, shown
 from .report import NOT_CHECKED, OK, WRONG, Finding
 from .subject import numbers
 
@@ -122,7 +122,8 @@ def check_early_stopping(stop: Function | None) -> Finding:
                            "at the best loss to begin with (infinity, not 0).")
     for epoch in range(len(wavering)):
         if stop(falling + wavering[:epoch + 1]):
-            return Finding("early stopping", OK, f"50 falling losses pass; it stops {epoch + 1} epochs after the best.")
+            return Finding("early stopping", OK, f"50 falling losses pass; it stops {counted(epoch + 1, 'epoch')} "
+                           "after the best.")
     return Finding("early stopping", WRONG, f"it has not stopped {PATIENCE_LIMIT} epochs after the best loss.",
                    "early stopping never fires: compare with the best loss so far, not with the last one, and do not "
                    "count from zero again in each epoch.")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arguments import counted
 from .numeric import TOLERANCE, Array, relative_errors
 
 CLOSE = 1e-5    # relative: how closely a pattern has to fit
@@ -52,10 +53,11 @@ def diagnose(name: str, found: Array, expected: Array, batch: int,
 
 
 def _why(factor: float, batch: int) -> str:
+    rows = counted(batch, "row")
     for value, why in ((-1, ": the sign is wrong"), (2, ": a 1/2 is missing, or there is a 2 too many"),
                        (0.5, ": a 2 is missing, or there is a 1/2 too many"),
-                       (batch, f": the batch has {batch} rows, so a mean replaces a sum, or vice versa"),
-                       (1 / batch, f": the batch has {batch} rows, so a sum replaces a mean, or vice versa")):
+                       (batch, f": the batch has {rows}, so a mean replaces a sum, or vice versa"),
+                       (1 / batch, f": the batch has {rows}, so a sum replaces a mean, or vice versa")):
         if abs(factor - value) < 1e-3 * abs(value):
             return why
     return ""
@@ -71,7 +73,7 @@ def _where(found: Array, expected: Array, tolerance: float) -> str:
             only = f"the last {word} only" if list(which) == [found.shape[axis] - 1] else (
                 f"{word} {which[0]} only" if len(which) == 1 else f"the {word}s {', '.join(map(str, which))} only")
             return f"is right for {only}{example}"
-    return f"is wrong in {wrong.sum()} of {wrong.size} entries{example}"
+    return f"is wrong in {wrong.sum()} of {counted(wrong.size, 'entry', 'entries')}{example}"
 
 
 def _first(mask: Array) -> tuple[int, ...]:

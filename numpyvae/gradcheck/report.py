@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import counted
 from .numeric import TOLERANCE, Array
 
 
@@ -71,7 +72,8 @@ class Report:
         widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
         total = sum(row.entries for row in self.rows)
-        return "\n".join([*lines, f"{len(self.rows)} checks, {total} entries, {self.verdict}"])
+        return "\n".join([*lines, f"{counted(len(self.rows), 'check')}, {counted(total, 'entry', 'entries')}, "
+                                  f"{self.verdict}"])
 
     def _repr_html_(self) -> str:
         """In a notebook: the table, and the error of every entry as a heat map."""

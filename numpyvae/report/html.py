@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import counted
 from ..datasets.contents import looks_like_pictures
 from ..evaluation.latents import kl_per_dimension
 from ..models.vae import VAE
@@ -113,9 +114,9 @@ def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str, thing: s
     numbers = [f"<div><dt>{name.format(thing=thing)}</dt>"
                f"<dd>{written(metrics[key])}<small>{unit.format(thing=thing)}</small></dd></div>"
                for key, name, unit, written in HEADLINES if key in metrics]
-    numbers_in = f"{vae.n_data:,} number{'s' * (vae.n_data > 1)}"
-    lead = (f"A variational autoencoder with {len(vae.parameters):,} weights turns {numbers_in} into a code of "
-            f"{vae.n_latent} and back. The loss is reconstruction + {vae.beta:g} × KL: lower is better.")
+    lead = (f"A variational autoencoder with {counted(len(vae.parameters), 'weight')} turns "
+            f"{counted(vae.n_data, 'number')} into a code of {vae.n_latent} and back. The loss is reconstruction + "
+            f"{vae.beta:g} × KL: lower is better.")
     template = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     return template.substitute(title=html.escape(title), lead=html.escape(lead), numbers="\n".join(numbers),
                                made=" · ".join(made), sections=sections,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import counted
 from .plots import BLUE, INK, MUTED, ORANGE, short
 
 Array = np.ndarray
@@ -36,7 +37,7 @@ def reconstructions(rows: Array, rebuilt: Array, ax: Any, columns: Sequence[str]
         ax.bar(places + 0.2, rebuilt[:n].ravel(), 0.4, color=ORANGE, label="rebuilt")
         names = names_of(rows, columns)
         ax.set_xticks(places, names * n, rotation=90, fontsize="xx-small")
-        ax.set(ylabel=f"value, {n} rows side by side")
+        ax.set(ylabel=f"value, {counted(n, 'row')} side by side")
     return _framed(ax)
 
 
@@ -50,7 +51,7 @@ def some(rows: Array, ax: Any, columns: Sequence[str] | None = None) -> Any:
         for i in range(n):
             ax.bar(places + 0.8 * (i + 0.5) / n - 0.4, rows[i], 0.8 / n, color=BLUE, alpha=1 - 0.6 * i / n)
         ax.set_xticks(places, names_of(rows, columns), rotation=90, fontsize="x-small")
-        ax.set(ylabel=f"value, {n} rows side by side")
+        ax.set(ylabel=f"value, {counted(n, 'row')} side by side")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ..arguments import Kind, checked
+from ..arguments import Kind, checked, counted
 from ..models.vae import VAE
 from ..nn.layers import Sequential
 
@@ -105,7 +105,8 @@ def lines(result: dict[str, Any], thing: str = "image") -> list[tuple[str, str, 
     error, caveat = result["standard_error"], result.get("caveat")
     found += [
         ("log p(x)", f"{result['log_likelihood']:.2f}" + ("" if error is None else f" ± {error:.2f}") + " nats",
-         f"mean of {result['images']:,} test {thing}s, {result['samples']:,} importance samples each"
+         f"mean of {counted(result['images'], f'test {thing}')}, "
+         f"{counted(result['samples'], 'importance sample')} each"
          + (f"; {caveat}" if caveat else "")),
         ("effective samples", f"{result['effective_sample_size']:.0f}",
          f"of {result['samples']:,}, for the median {thing}; if few, log p(x) is underestimated"),

@@ -86,7 +86,8 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
         state.resume(resume)
     train = Pixels("images", images, model, binarize, rng, labels)
     if batch_size > len(train):
-        raise ValueError(f"batch_size is {batch_size}, more than the {len(train)} images; expected at most that many")
+        raise ValueError(f"batch_size is {batch_size}, more than the {counted(len(train), 'image')}; "
+                         "expected at most that many")
     held_out = None
     if validation is not None:
         held_out = Pixels("validation", validation, model, drawn_once(binarize), state.validation_rng(),
