@@ -180,8 +180,6 @@ Row = collections.namedtuple("Row", "exercise mutant reason")
 ACCEPTED = [    # mutant: how its text begins
     Row("ancestral_sampling", r"(sign|operator): .*(standard_normal|sigma|noise)",
         "noise of the other sign is as good"),
-    Row("ancestral_sampling", r"x 1.0005: (rng.standard_normal|\(?sigma)",
-        "whether 40,000 draws have standard deviation 1 or 1.0005 is for chance to say"),
     Row("matching_q", r"x 1.0005: mu  ->  mu \* 1.0005    in: return \(mu, np.log",
         "beside a mean that is a little off, the variance is off by the square of that: less than float32 errs"),
     Row("with_baseline", r"x 1.0005: f.mean\(\)", "any number near f is a baseline"),
@@ -276,11 +274,11 @@ def test_no_result_makes_a_judge_raise(name):
     wrapped = [lambda odd: odd, lambda odd: (odd, odd), lambda odd: [odd] * 3, lambda odd: (odd,) * 7,
                lambda odd: (np.zeros((4, 3)), odd),
                lambda odd: dict.fromkeys(("W1", "b1", "Wmu", "bmu", "Ws", "bs", "W2", "b2", "W3", "b3"), odd)]
-    for i in range(len(odd_results())):
-        for wrap in wrapped:
-            state, reason = verdict(JUDGES[name], lambda *args: wrap(odd_results()[i]))
-            assert state == NOT_YET and reason, (i, wrap(odd_results()[i]))
-            assert "cannot be read" not in reason or "ZeroDivisionError" in reason, (i, reason)
+    for i, odd in enumerate(odd_results()):
+        for wrap in wrapped[:5] if name != "whole_gradient" else wrapped[5:]:
+            state, reason = verdict(JUDGES[name], lambda *args: wrap(odd))
+            assert state == NOT_YET and reason, i
+            assert "cannot be read" not in reason, (i, reason)
 
 
 @pytest.mark.parametrize("name", JUDGES)

@@ -23,6 +23,7 @@ import numpy as np
 
 from ..files.regular import one_line
 
+FEW = 100    # a longer list holds numbers, which nobody overwrites
 SECONDS = 10.0     # for the whole check of an exercise; a right answer takes some milliseconds
 LARGEST = 120_000    # entries of a result: no exercise asks for more, and to copy them might take all memory
 
@@ -70,11 +71,12 @@ class Attempt:
     def unused(self, rng: np.random.Generator) -> list[str]:
         """The names of arguments whose change leaves the last call's result as it is."""
         args, found = self.last, []
-        before = self(*args)
-        for i, name in enumerate(self.names):
-            changed = moved(args[i], rng)
-            if changed is not None and is_equal(self(*args[:i], changed, *args[i + 1:]), before):
-                found.append(name)
+        with contextlib.suppress(Exception):    # the answer may take no other arguments, and give what has no equal
+            before = self(*args)
+            for i, name in enumerate(self.names):
+                changed = moved(args[i], rng)
+                if changed is not None and is_equal(self(*args[:i], changed, *args[i + 1:]), before):
+                    found.append(name)
         return found
 
     def _call(self, args: tuple[Any, ...]) -> Any:
@@ -115,7 +117,9 @@ def own(value: Any) -> Any:
         return {key: own(value[key]) for key in value}
     if isinstance(value, Iterator):
         value = list(itertools.islice(value, LARGEST))
-    return [own(one) for one in value] if isinstance(value, (tuple, list)) else value
+    if isinstance(value, (tuple, list)) and len(value) <= FEW:
+        return [own(one) for one in value]
+    return value
 
 
 def moved(value: Any, rng: np.random.Generator) -> Any:
@@ -134,7 +138,7 @@ def is_equal(one: Any, other: Any) -> bool:
         return isinstance(other, dict) and one.keys() == other.keys() and all(is_equal(one[k], other[k]) for k in one)
     if isinstance(one, list):
         return isinstance(other, list) and len(one) == len(other) and all(map(is_equal, one, other))
-    return bool(np.array_equal(one, other))
+    return np.size(one) <= LARGEST and bool(np.array_equal(one, other))
 
 
 def line_of(error: BaseException) -> str:

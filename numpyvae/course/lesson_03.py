@@ -46,25 +46,25 @@ def log_likelihood(answer: Any, rng: np.random.Generator) -> None:
 
 @exercise("f", "sigma", "n", "rng")
 def ancestral_sampling(answer: Any, rng: np.random.Generator) -> None:
-    n, sigma = 40_000, float(rng.uniform(0.4, 0.7))
+    sigma, seed = float(rng.uniform(0.4, 0.7)), int(rng.integers(2**30))
     # So large that an error which is small beside f(z) is not small beside the noise.
     A, c = rng.choice([-100.0, 100.0], (2, 3)) * rng.uniform(1, 2, (2, 3)), rng.uniform(100, 200, 3)
 
     def f(z: Any) -> Any:
         return np.asarray(z) @ A + c
 
-    def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         z, x = pair_of_samples(answer(f, sigma, n, np.random.default_rng(seed)), n)
         return z, (x - f(z)) / sigma
-    seed = int(rng.integers(2**30))
-    z, noise = draw(seed)
+    z, noise = draw(20_000, seed)
     judge_z(z)
     judge_noise(noise, sigma)
     judge_together(z, noise)
+    judge_scale(*draw(100, seed), np.random.default_rng(seed).standard_normal(500))
     advice = "draw from the rng that you are given"
     for again, same, words in ((seed, True, f"two calls with the same rng differ: {advice}"),
                                (seed + 1, False, f"another rng gives the same {{}}: {advice}")):
-        for name, one, other in zip(("z", "noise"), (z, noise), draw(again)):
+        for name, one, other in zip(("z", "noise"), draw(100, seed), draw(100, again)):
             if np.allclose(one, other, atol=1e-4) != same:
                 raise NotYet(words.format(name))
 
@@ -131,6 +131,15 @@ def judge_together(z: np.ndarray, noise: np.ndarray) -> None:
     both = np.column_stack([z, noise])
     if strange_moment(both) or depend_on_each_other(both):
         raise NotYet("the noise of x depends on z: draw it anew")
+
+
+def judge_scale(z: np.ndarray, noise: np.ndarray, numbers: np.ndarray) -> None:
+    """Where the draws are the generator's own numbers in the usual order, their scale is known to more digits."""
+    for name, found, drawn in (("z", np.abs(z).ravel(), np.abs(numbers[:z.size])),
+                               ("the noise of x", np.abs(noise).ravel(), np.abs(numbers[z.size:]))):
+        scale = np.sum(found * drawn) / np.sum(drawn**2)
+        if np.all(np.abs(found - scale * drawn) < 1e-3) and abs(scale - 1) > 1e-4:
+            raise NotYet(f"{name} is {scale:.4f} times as large as it should be")
 
 
 def strange_moment(u: np.ndarray) -> tuple[int, ...]:
