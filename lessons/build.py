@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import pathlib
 import re
 from typing import Any
@@ -52,7 +53,7 @@ def execute(made: Any, folder: pathlib.Path) -> Any:
     client = NotebookClient(made, kernel_manager_class="jupyter_client.manager.KernelManager", timeout=MAX_SECONDS,
                             record_timing=False, coalesce_streams=True,
                             resources={"metadata": {"path": str(folder)}})
-    client.execute()
+    client.execute(env={**os.environ, "NUMPYVAE_TALLY": "0"})    # a build solves no exercise for the person who builds
     for cell in made.cells:
         if cell.cell_type == "code":    # a slider without its kernel is an error message: the page shows the figure
             cell.outputs = [output for output in cell.outputs

@@ -24,7 +24,7 @@ SOURCES = {source.stem: source for source in sorted((LESSONS / "source").glob("[
 NUMBERS = {stem: int(stem[:2]) for stem in SOURCES}
 SECONDS = 60
 every_lesson = pytest.mark.parametrize("stem", SOURCES)
-how_often = pytest.mark.parametrize("draws", [5, pytest.param(200, marks=pytest.mark.full)])
+how_often = pytest.mark.parametrize("draws", [20, pytest.param(200, marks=pytest.mark.full)])
 both_kinds = pytest.mark.parametrize("kind", ["learner", "solved"])
 
 

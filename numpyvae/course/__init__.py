@@ -14,7 +14,7 @@ import numpy as np
 from ..arguments import one_of
 from ..datasets import load_strokes, mnist
 from .check import Check
-from .claim import claim
+from .claim import claim, holds
 
 __all__ = ["Lesson"]
 
@@ -26,7 +26,8 @@ class Lesson:
 
     number : 1 to 12
     data   : "strokes", bundled, or "mnist", found or downloaded as `numpyvae train --data mnist` does
-    check  : check.<exercise>(answer) judges an answer; check.tally() counts what is done
+    check  : check.<exercise>(answer) judges an answer; check.tally() counts what is done, also in earlier sessions;
+             check.reset() forgets it
     """
 
     def __init__(self, number: int, data: str = "strokes"):
@@ -47,6 +48,13 @@ class Lesson:
         on : "strokes" for a number that holds on this data set only; on any other it is printed, not judged
         """
         claim(name, float(value), expected, tol, judged=on is None or on == self.data)
+
+    def holds(self, sentence: str, condition: Any, on: str | None = None) -> None:
+        """Check that a sentence of the text is true; stops the notebook if it is not.
+
+        on : as for `claim`
+        """
+        holds(sentence, condition, judged=on is None or on == self.data)
 
     def show(self, code: Callable[..., Any], *equations: str) -> Any:
         """Source code from the package, which cites the given equations of this lesson.

@@ -7,114 +7,105 @@ raises NotYet with a reason.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .attempt import SECONDS, Attempt, NotAttempted, NotYet, TimeUp, Unexplained, line_of, time_limit
+from .expect import expect, expect_names, expect_parts
+from .tally import Tally
+
+__all__ = ["Check", "NotYet", "exercise", "expect", "expect_names", "expect_parts", "verdict"]
+
 DONE, NOT_YET, NOT_ATTEMPTED = "done", "not yet", "not attempted"
 SIGNS = {DONE: "✓", NOT_YET: "✗", NOT_ATTEMPTED: "○"}
+DRAWS = 3    # a function is judged on so many random inputs: on one a wrong answer may be right by chance
+Judge = Callable[[Any, np.random.Generator], None]
 
 
-class NotYet(Exception):
-    """The answer is wrong; the message says what seems to be wrong with it."""
+def exercise(*names: str) -> Callable[[Judge], Judge]:
+    """Mark a function of a lesson_NN.py as the judge of the exercise with its name.
 
-
-class NotAttempted(Exception):
-    """The stub is still there."""
-
-
-def exercise(judge: Callable[[Any, np.random.Generator], None]) -> Callable[[Any, np.random.Generator], None]:
-    """Mark a function of a lesson_NN.py as the judge of the exercise with its name."""
-    judge.is_exercise = True    # type: ignore[attr-defined]
-    return judge
+    names : of the arguments of the function that the learner writes; none where the answer is a value
+    """
+    def mark(judge: Judge) -> Judge:
+        judge.is_exercise, judge.names = True, names    # type: ignore[attr-defined]
+        return judge
+    return mark
 
 
 class Check:
-    """check.<exercise>(answer) prints a verdict; check.tally() counts them."""
+    """check.<exercise>(answer) prints a verdict; check.tally() counts what is done, check.reset() forgets it."""
 
     def __init__(self, number: int):
         module = importlib.import_module(f"numpyvae.course.lesson_{number:02d}")
         self._judges = {name: f for name, f in vars(module).items() if hasattr(f, "is_exercise")}
-        self._verdicts = dict.fromkeys(self._judges, NOT_ATTEMPTED)
+        self._tally = Tally(number)
+
+    def __dir__(self) -> list[str]:
+        return [*self._judges, "tally", "reset"]
 
     def __getattr__(self, name: str) -> Callable[[Any], None]:
         if name.startswith("_") or name not in self._judges:
             raise AttributeError(f"there is no exercise {name!r}; the exercises are {', '.join(self._judges)}")
 
         def check(answer: Any) -> None:
-            self._verdicts[name], reason = verdict(self._judges[name], answer)
-            print(f"{SIGNS[self._verdicts[name]]} {name}: {self._verdicts[name]}{reason and ': ' + reason}")
+            state, reason = verdict(self._judges[name], answer)
+            if state == DONE:
+                self._tally.add(name)
+            print(f"{SIGNS[state]} {name}: {state}{reason and ': ' + reason}")
         return check
 
     def tally(self) -> None:
-        """How many of the exercises are done, and which are not."""
-        done = sum(verdict == DONE for verdict in self._verdicts.values())
-        rest = [name for name, verdict in self._verdicts.items() if verdict != DONE]
-        print(f"{done} of {len(self._verdicts)} exercises done" + (f"; still open: {', '.join(rest)}" if rest else ""))
+        """How many of the exercises are done, now or in an earlier session, and which are not."""
+        here, before = self._tally.done, self._tally.remembered()
+        done = [name for name in self._judges if name in here | before]
+        earlier = len(set(done) - here)
+        rest = [name for name in self._judges if name not in done]
+        print(f"{len(done)} of {len(self._judges)} exercises done"
+              + (f", {earlier} of them in an earlier session" if earlier else "")
+              + (f"; still open: {', '.join(rest)}" if rest else ""))
+
+    def reset(self) -> None:
+        """Forget which exercises of this lesson are done."""
+        self._tally.reset()
+        self.tally()
 
 
-def verdict(judge: Callable[[Any, np.random.Generator], None], answer: Any) -> tuple[str, str]:
+def verdict(judge: Judge, answer: Any) -> tuple[str, str]:
     """The verdict on an answer, and its reason."""
-    if not _is_attempt(answer):
+    if answer is None or answer is ...:
         return NOT_ATTEMPTED, ""
     try:
-        with np.errstate(all="ignore"):
-            judge(_Watched(answer) if callable(answer) else answer, np.random.default_rng())
+        with time_limit(SECONDS), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _judge(judge, answer, np.random.default_rng())
     except NotAttempted:
         return NOT_ATTEMPTED, ""
     except NotYet as reason:
         return NOT_YET, str(reason)
-    except Exception as error:
-        return NOT_YET, f"it raises {type(error).__name__}: {error}"
+    except TimeUp as error:
+        return NOT_YET, f"it is not done after {SECONDS:g} seconds{line_of(error)}: does a loop never end?"
+    except KeyboardInterrupt as error:
+        return NOT_YET, f"it was interrupted{line_of(error)}"
+    except BaseException as error:    # an object of the learner's that misbehaves when it is looked at
+        return NOT_YET, f"the result cannot be read: looking at it raises {type(error).__name__}"
     return DONE, ""
 
 
-class _Watched:
-    """The learner's function, called with copies, so that it may modify its arguments without harm."""
-
-    def __init__(self, function: Callable[..., Any]):
-        self.function = function
-
-    def __call__(self, *args: Any) -> Any:
-        try:
-            result = self.function(*(arg.copy() if isinstance(arg, np.ndarray) else arg for arg in args))
-        except NotImplementedError as stub:
-            raise NotAttempted from stub
-        if not _is_attempt(result):
-            raise NotAttempted
-        return result
-
-
-def _is_attempt(answer: Any) -> bool:
-    return answer is not None and answer is not ...
-
-
-def expect(found: Any, expected: Any, what: str = "the result", mistakes: Mapping[str, Any] | None = None,
-           rtol: float = 1e-6, atol: float = 1e-9) -> None:
-    """Raise NotYet unless found equals expected; if it equals one of the mistakes, {words: array}, with its words."""
-    expected = np.asarray(expected)
-    try:
-        found = np.asarray(found, dtype=expected.dtype)
-    except (TypeError, ValueError):
-        raise NotYet(f"{what} is {type(found).__name__}; expected numbers of shape {expected.shape}") from None
-
-    def is_same(other: Any) -> bool:
-        other = np.asarray(other)
-        return found.shape == other.shape and np.allclose(found, other, rtol=rtol, atol=atol)
-    if is_same(expected):
+def _judge(judge: Judge, answer: Any, rng: np.random.Generator) -> None:
+    names = judge.names    # type: ignore[attr-defined]
+    if not names:
+        judge(answer, rng)
         return
-    for words, wrong in (mistakes or {}).items():
-        if is_same(wrong):
-            raise NotYet(words)
-    if found.shape != expected.shape:
-        raise NotYet(f"{what} has shape {found.shape}; expected {expected.shape}")
-    if not np.isfinite(found).all():
-        raise NotYet(f"{what} holds NaN or infinity")
-    if is_same(-expected):
-        raise NotYet(f"{what} has the wrong sign")
-    share = found.ravel()[np.argmax(np.abs(expected))] / expected.ravel()[np.argmax(np.abs(expected))]
-    if share and is_same(share * expected):
-        raise NotYet(f"{what} is {share:.4g} times what it should be: look for a missing factor, or a mean "
-                     "where a sum belongs")
-    raise NotYet(f"{what} is off by {np.max(np.abs(found - expected)):.3g} at the worst entry")
+    if not callable(answer):
+        raise NotYet(f"expected the function itself, not called; this is {type(answer).__name__}")
+    attempt = Attempt(answer, names)
+    try:
+        for _ in range(DRAWS):
+            judge(attempt, rng)
+    except Unexplained as reason:
+        unused = attempt.unused(rng)
+        raise NotYet(f"{reason}; it does not depend on {' and '.join(unused)}" if unused else str(reason)) from None

@@ -1,9 +1,15 @@
-"""Numbers in the text, each checked where it appears."""
+"""Numbers and sentences in the text, each checked where it appears."""
 from __future__ import annotations
 
 import re
+from typing import Any
 
+import numpy as np
+
+NAME = re.compile(r"\w+")
 LINE = re.compile(r"claim (?P<name>\w+): (?P<value>\S+), the text says (?P<expected>\S+) ± (?P<tol>\S+)")
+WHAT_TO_DO = ("this does not hold. If you changed a cell above, that is why: Kernel > Restart and Run All. If you "
+              "changed nothing, the text is wrong: please report it.")
 
 
 class ClaimFailed(Exception):
@@ -14,12 +20,32 @@ class ClaimFailed(Exception):
 
 
 def claim(name: str, value: float, expected: float, tol: float, judged: bool = True) -> None:
-    """Print that |value - expected| <= tol, or raise ClaimFailed.  With judged=False it only prints."""
+    """Print that |value - expected| <= tol, or raise ClaimFailed.  With judged=False it only prints.
+
+    Raises ValueError for a name that is not made of letters, digits and underscores: claims.json could not list it.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"the claim's name is {name!r}; expected letters, digits and underscores, for claims.json")
     if not judged:
         print(f"{name}: {value:.6g} on this data; the text says {expected:g}, for `strokes`")
         return
     line = f"claim {name}: {value:.6g}, the text says {expected:g} ± {tol:g}"
     if not abs(value - expected) <= tol:
-        raise ClaimFailed(f"{line}: this does not hold. If you changed a cell above, that is why: "
-                          "Kernel > Restart and Run All. If you changed nothing, the text is wrong: please report it.")
+        raise ClaimFailed(f"{line}: {WHAT_TO_DO}")
     print(f"{line} ✓")
+
+
+def holds(sentence: str, condition: Any, judged: bool = True) -> None:
+    """Print that a sentence of the text is true, or raise ClaimFailed.  With judged=False it only prints.
+
+    Raises TypeError for a condition that is neither true nor false, as an array of several.
+    """
+    if np.shape(condition) != () or np.asarray(condition).dtype.kind != "b":
+        raise TypeError(f"the condition of {sentence!r} is {type(condition).__name__}; expected True or False, such as "
+                        "a comparison, or np.all of several")
+    if not judged:
+        print(f"{sentence}: {'so' if condition else 'not so'} on this data; the text speaks of `strokes`")
+        return
+    if not condition:
+        raise ClaimFailed(f"{sentence}: {WHAT_TO_DO}")
+    print(f"{sentence} ✓")

@@ -45,7 +45,7 @@ def mnist(split: str = "train", data_dir: str | os.PathLike[str] | None = None) 
     Raises ValueError for a damaged file or an unknown split, OSError if a file can be neither found nor downloaded.
     """
     one_of("split", split, COUNTS)
-    folder = _folder(data_dir)
+    folder = data_folder(data_dir)
     images, labels = (read_idx(_find_or_download(f"{PREFIXES[split]}-{kind}-ubyte", folder))
                       for kind in ("images-idx3", "labels-idx1"))
     count = COUNTS[split]
@@ -60,7 +60,7 @@ def name_of_files(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, 
 
     Raises OSError if there is no such file.
     """
-    path = _find_or_download(f"{PREFIXES['train']}-images-idx3-ubyte", _folder(data_dir))
+    path = _find_or_download(f"{PREFIXES['train']}-images-idx3-ubyte", data_folder(data_dir))
     packed = path.read_bytes()
     name = ARCHIVES.get(hashlib.md5(packed, usedforsecurity=False).hexdigest())
     if name is not None:
@@ -71,7 +71,8 @@ def name_of_files(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, 
     return path.parent.name, f"the files in {path.parent} have MNIST's names, but are not MNIST's"
 
 
-def _folder(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
+def data_folder(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
+    """The folder for what is kept between runs: data_dir, else NUMPYVAE_DATA, else data/ beside the package."""
     return pathlib.Path(data_dir or os.environ.get("NUMPYVAE_DATA") or BESIDE_PACKAGE)
 
 

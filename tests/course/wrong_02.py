@@ -25,6 +25,13 @@ WRONG = {
         (lambda dy, x, W: (dy @ W.T, x.T @ dy, dy.mean(axis=0)), "db is a mean"),
         (lambda dy, x, W: (dy @ W.T, -x.T @ dy, dy.sum(axis=0)), "dW has the wrong sign"),
         (lambda dy, x, W: dy @ W.T, "expected three arrays"),
+        (lambda dy, x, W: (dy @ W.T, np.outer(x[-1], dy[-1]), dy.sum(axis=0)),
+         "2 of 3 are right; dW holds the last row"),
+        (lambda dy, x, W: (dy @ W.T, x.T @ dy, dy[-1]), "2 of 3 are right; db holds the last row"),
+        (lambda dy, x, W: (dy @ W.T, dy.sum(axis=0), x.T @ dy), "dW and db are swapped"),
+        (lambda dy, x, W: (dy @ W.T, x.T @ dy, dy.sum()), "each output has its own"),
+        (lambda dy, x, W: (dy @ W.T, np.outer(x.sum(axis=0), dy.sum(axis=0)), dy.sum(axis=0)), "sum the products"),
+        (lambda dy, x, W: None or dy.fill(0), "is `return` missing"),
     ],
     "safe": [
         (lambda a, h: np.abs(a) < h, "the other way round"),
@@ -33,11 +40,20 @@ WRONG = {
         (lambda a, h: a != 0, "near the kink is unsafe too"),
         (lambda a, h: np.abs(a) >= 2 * h, "not 2 h"),
         (lambda a, h: a, "expected booleans"),
+        (lambda a, h: np.abs(a) >= 0.1, ""),
+        (lambda a, h: np.abs(a) >= h / 2, "not h / 2"),
+        (lambda a, h: a**2 >= h, "square of a"),
+        (lambda a, h: np.full(a.shape, True), "True everywhere"),
+        (lambda a, h: np.sign(np.abs(a) - h), "expected booleans"),
+        (lambda a, h: "safe", "the result is str"),
     ],
     "bugs": [
         ({**BUGS, 2: "transpose"}, "bug 2 is something else"),
         ({1: "half of the batch", 2: "mean for sum", 3: "no activation derivative"}, "bug 1 is something else"),
         ("transpose", "expected a dictionary"),
+        ({**BUGS, 2: "transposition"}, "2 of 3 are right; bug 2 is something else"),
+        ({**BUGS, 3: "the weather"}, "bug 3 is none of the names"),
+        ({**BUGS, 3: None}, "bug 3 is none of the names"),
     ],
     "sample_z": [
         (lambda mu, logvar, eps: mu + np.exp(logvar) * eps, "the bug itself"),
@@ -45,5 +61,28 @@ WRONG = {
         (lambda mu, logvar, eps: mu + eps, "scale it"),
         (lambda mu, logvar, eps: mu + np.exp(logvar / 2) * np.random.standard_normal(mu.shape), "off by"),
         (lambda mu, logvar, eps: mu, "no noise"),
+        (lambda mu, logvar, eps: mu + np.exp(-logvar / 2) * eps, "1 / sigma"),
+        (lambda mu, logvar, eps: mu - np.exp(logvar / 2) * eps, "subtracted"),
+        (lambda mu, logvar, eps: np.exp(logvar / 2) * eps, "mu is missing"),
+        (lambda mu, logvar, eps: np.float64(1), "has shape ()"),
     ],
+}
+
+
+def summed(dy, x, W):
+    dW = np.zeros(W.shape)
+    for row in range(len(x)):
+        dW += np.outer(x[row], dy[row])
+    return np.einsum("bo,io->bi", dy, W), dW, sum(dy)
+
+
+ALSO_RIGHT = {
+    "dense_backward": [summed, lambda dy, x, W: {"dx": dy @ W.T, "dW": x.T @ dy, "db": dy.sum(axis=0)}],
+    "safe": [lambda a, h: np.abs(a) > h, lambda a, h: [abs(one) >= h for one in a],
+             lambda a, h: (np.abs(a) >= h).astype(int), lambda a, h: (np.abs(a) >= h).astype(float),
+             lambda a, h: (a - h) * (a + h) >= 0],
+    "bugs": [{1: "No activation derivative ", 2: " MEAN for sum", 3: "half-of-the-batch"},
+             {"1": "missing activation derivative", "2": "mean instead of sum", "3": "half the batch"},
+             list(BUGS.values()), {np.int64(key): name for key, name in BUGS.items()}],
+    "sample_z": [lambda mu, logvar, eps: mu + np.sqrt(np.exp(logvar)) * eps],
 }

@@ -31,6 +31,10 @@ WRONG = {
         (second(lambda f, d, v: f * (d**2 / v - 1) / np.sqrt(v)), "to sigma, not log sigma^2"),
         (second(lambda f, d, v: f * 0.5 * d**2 / v), "-1 of the normaliser"),
         (lambda f, z, mu, logvar: f, "expected two arrays"),
+        (second(lambda f, d, v: f * (d**2 / v - 0.5)), "the half belongs to both terms"),
+        (second(lambda f, d, v: -f * 0.5 * (d**2 / v - 1)), "1 of 2 is right; the sign is flipped"),
+        (lambda f, z, mu, logvar: score_estimates(f, z, mu, logvar)[::-1], "swapped"),
+        (lambda f, z, mu, logvar: (f, f), "the estimate for mu is off by"),
     ],
     "reparameterize_backward": [
         (lambda dz, logvar, eps: (dz, dz * eps * np.exp(logvar / 2)), "the half is missing"),
@@ -38,6 +42,10 @@ WRONG = {
         (lambda dz, logvar, eps: (dz, dz * eps), "with respect to sigma:"),
         (lambda dz, logvar, eps: (dz, dz * eps * np.exp(logvar) * 0.5), "sigma belongs there"),
         (lambda dz, logvar, eps: (np.ones_like(dz), dz), "dz is not used"),
+        (lambda dz, logvar, eps: (dz, dz * np.nan), "dlogvar holds NaN"),
+        (lambda dz, logvar, eps: 2 * (dz * eps * np.exp(logvar / 2) * 0.5,), "two names stand for one array"),
+        (lambda dz, logvar, eps: (dz, dz * eps * np.exp(logvar)), "sigma belongs there"),
+        (lambda dz, logvar, eps: (dz * np.exp(logvar / 2), dz * eps * np.exp(logvar / 2) / 2), "no sigma in it"),
     ],
     "with_baseline": [
         (lambda f, score: f * score, "without a baseline"),
@@ -46,5 +54,34 @@ WRONG = {
         (lambda f, score: (f - 3.0) * score, "hardly smaller"),
         (lambda f, score: np.mean((f - f.mean()) * score), "one estimate for each draw"),
         (lambda f, score: (f - f.mean()) * score + 5.0, "the mean is"),
+        (lambda f, score: np.full(len(f), np.mean((f - f.mean()) * score)), "every entry is the mean"),
+        (lambda f, score: np.full(len(f), 1.182), "left over"),
+        (lambda f, score: (f - f.mean()) / f.std() * score, "changes the gradient"),
+        (lambda f, score: (f - f.mean()) * score * 1.0005, "1 times"),
+        (lambda f, score: (f - f.mean()) * score + 0.01, "left over"),
+        (lambda f, score: (f.mean() - f) * score, "the sign is flipped"),
+        (lambda f, score: f * score - f.mean(), "from the product"),
+        (lambda f, score: f - f.mean(), "multiply it by the score"),
+        (lambda f, score: np.sort((f - f.mean()) * score), ""),
+        (lambda f, score: f * np.nan, "NaN"),
     ],
+}
+
+
+def leave_one_out(f, score):
+    return (f - (f.sum() - f) / (len(f) - 1)) * score
+
+
+def halves(f, score):
+    one, other = np.array_split(f, 2)
+    return np.concatenate([one - other.mean(), other - one.mean()]) * score
+
+
+ALSO_RIGHT = {
+    "score_estimates": [lambda f, z, mu, logvar: np.array(score_estimates(f, z, mu, logvar))],
+    "reparameterize_backward": [lambda dz, logvar, eps: np.stack([dz, dz * eps * np.sqrt(np.exp(logvar)) / 2])],
+    "with_baseline": [leave_one_out, halves, lambda f, score: (f - np.median(f)) * score,
+                      lambda f, score: (f - f[0]) * score,
+                      lambda f, score: (f - np.sum(f * score**2) / np.sum(score**2)) * score,
+                      lambda f, score: [(one - f.mean()) * s for one, s in zip(f, score)]],
 }

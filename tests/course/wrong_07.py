@@ -47,6 +47,10 @@ WRONG = {
         (changed(6, lambda x, eps, p, h, mu, s, z, g, a, L: np.mean(np.sum(np.logaddexp(0, a) - x * a, axis=1))),
          "lacks the KL"),
         (lambda x, eps, p: five_steps(x, eps, p)[-1], "expected seven values"),
+        (changed(4, lambda x, eps, p, h, mu, s, z, g, a, L: np.tanh(mu @ p["W2"] + p["b2"])),
+         "6 of 7 are right; g decodes mu"),
+        (changed(6, lambda x, eps, p, h, mu, s, z, g, a, L: 1.2 * L), "L is off by"),
+        (lambda x, eps, p: [five_steps(x, eps, p)[i] for i in (0, 2, 1, 3, 4, 5, 6)], "mu and s are swapped"),
     ],
     "whole_gradient": [
         (lambda *args: whole_gradient(*args, scale=len(args[0])), "every gradient is B times too large"),
@@ -55,6 +59,16 @@ WRONG = {
         (lambda *args: whole_gradient(*args, slope=0.0), "the error enters in dt"),
         (lambda *args: {k: v.T for k, v in whole_gradient(*args).items()}, "has shape"),
         (lambda *args: {"W1": 0}, "expected a dictionary"),
+        (lambda *args: whole_gradient(*args, noise=0.0), "6 of 10 gradients are right; the first wrong one "
+         "on the way back is bs"),
+        (lambda *args: {**whole_gradient(*args), "b3": whole_gradient(*args)["b3"].sum(keepdims=True)},
+         "has shape (1,)"),
+        (lambda *args: {**whole_gradient(*args), "b3": np.ones((4, 6)).sum(axis=1)}, "9 of 10 gradients are right"),
+        (lambda *args: {name: -one for name, one in whole_gradient(*args).items()},
+         "every gradient has the wrong sign"),
+        (lambda *args: {**whole_gradient(*args), "W1": None}, "the gradient for W1 is None"),
+        (lambda *args: {**whole_gradient(*args), "W1": np.full((6, 5), np.nan)}, "holds NaN"),
+        (lambda *args: list(whole_gradient(*args).values()), "expected a dictionary"),
     ],
     "nearest_labels": [
         (lambda c, y, t: y[np.sum((t[:, None] - c)**2, axis=2).argmax(axis=1)], "the farthest"),
@@ -62,5 +76,34 @@ WRONG = {
         (lambda c, y, t: y[(t @ c.T).argmax(axis=1)], "|train|^2 is missing"),
         (lambda c, y, t: np.sum((t[:, None] - c)**2, axis=2).argmin(axis=1), "the indices of the nearest"),
         (lambda c, y, t: 0.5, "expected a label"),
+        (lambda c, y, t: y[np.abs(t[:, None] - c).sum(axis=2).argmin(axis=1)], "square them first"),
+        (lambda c, y, t: y[np.abs(t[:, None] - c).max(axis=2).argmin(axis=1)], "add up the squares"),
+        (lambda c, y, t: np.append(nearest_labels(c, y, t)[:-1], y[0]), "1 of 60 labels"),
+        (lambda c, y, t: nearest_labels(c, y, t) + 0.5, "60 of 60 results are no label"),
+        (lambda c, y, t: nearest_labels(c, y, t)[:30], "expected a label"),
     ],
+}
+
+
+def filled_in(x, eps, p, *steps):
+    gradients = whole_gradient(x, eps, p, *steps)
+    for name in p:
+        p[name] = gradients[name]
+    return p
+
+
+def written_over(x, eps, p, *steps):
+    gradients = whole_gradient(x, eps, p, *steps)
+    for name in p:
+        p[name][...] = gradients[name]
+    return p
+
+
+ALSO_RIGHT = {
+    "five_steps": [lambda x, eps, p: dict(zip(("h", "mu", "s", "z", "g", "a", "L"), five_steps(x, eps, p)))],
+    "whole_gradient": [filled_in, written_over, lambda *args: {**whole_gradient(*args), "da": None}],
+    "nearest_labels": [
+        lambda c, y, t: nearest_labels(c, y, t).astype(float),
+        lambda c, y, t: [y[np.argmin([np.linalg.norm(code - one) for code in c])] for one in t],
+        lambda c, y, t: y[(np.sum(c**2, axis=1) - 2 * t @ c.T).argmin(axis=1)]],
 }
