@@ -2,11 +2,10 @@
 import numpy as np
 import pytest
 
-import numpyvae as nv
 from mutants import computing
 from mutants.operators import Source
 from numpyvae import evaluation
-from numpyvae.evaluation import latents, remarks
+from numpyvae.evaluation import latents
 from numpyvae.models import likelihoods
 
 
@@ -43,23 +42,22 @@ def test_samplers_evaluation_schedules_and_data_are_targets():
 
 def test_a_mutant_is_seen_wherever_the_function_was_imported_to_and_leaves_no_trace():
     (target,) = [one for one in computing.functions() if one.name == "evaluation.latents.active_units"]
-    _, text, mutated = next(one for one in target.mutants() if one[0] == "dropped statement")
-    x = np.random.default_rng(0).random((20, 6))
-    vae = nv.VAE.dense(6, (4,), 2, rng=np.random.default_rng(0))
-    right = evaluation.active_units(vae, x)
+    _, text, mutated = next(one for one in target.mutants() if one[0] == "x 1.05")
+    mu = np.random.default_rng(0).standard_normal((20, 3))
+    right = evaluation.active_units(mu)
     before = target.function.__code__
     with mutated:
         assert latents.active_units is evaluation.active_units
         assert target.function.__code__ is not before
     assert target.function.__code__ is before
-    np.testing.assert_array_equal(evaluation.active_units(vae, x), right)
+    np.testing.assert_array_equal(evaluation.active_units(mu), right)
 
 
 def test_a_constant_is_changed_in_every_module_that_has_it():
-    (target,) = [one for one in computing.constants() if one.name == "evaluation.remarks.UNUSED"]
+    (target,) = [one for one in computing.constants() if one.name == "evaluation.latents.ACTIVE"]
     with next(target.mutants())[2]:
-        assert remarks.UNUSED == 1.05 * target.value
-    assert remarks.UNUSED == target.value
+        assert latents.ACTIVE == 1.05 * target.value
+    assert latents.ACTIVE == target.value
 
 
 def test_a_mutant_closes_over_what_the_function_closes_over():

@@ -22,6 +22,7 @@ FUNCTIONS = {"exp": ["expm1", "tanh"], "expm1": ["exp", "tanh"], "log": ["log1p"
              "tanh": ["exp"], "sigmoid": ["tanh", "softplus"], "sqrt": ["square"], "abs": ["negative"],
              "max": ["min"], "min": ["max"], "maximum": ["minimum"],
              "zeros": ["ones"], "zeros_like": ["ones_like"]}
+CONVERSIONS = {"float", "int", "bool", "asarray", "tuple", "list"}    # of one number or array, in other words
 DRAWS = {"standard_normal", "random", "uniform", "integers", "logistic", "standard_t", "permutation"}
 MISTAKEN_DRAWS = {"draw shared by rows": "draw[:1] + 0 * draw", "draw shared by columns": "draw[..., :1] + 0 * draw",
                   "another density": "draw * abs(draw) ** 0.1"}
@@ -65,7 +66,8 @@ class Source:
     after_comment : the comment that begins the backward half, where the function has a forward half too
     arrays        : whether its variables are arrays, which have transposes; in a kernel most are numbers
     statistics    : whether numbers are judged by tests of statistics too, which see 1.05 times a number and not 1.0005
-                    times; then defaults are mutated as well, and only one variable is mistaken for each
+                    times; then defaults are mutated as well, only one variable is mistaken for each, and none of them,
+                    most being vectors, is transposed
     """
 
     def __init__(self, function: Callable[..., Any], after_comment: str | None = None, arrays: bool = True,
@@ -201,6 +203,8 @@ def mutate(node: ast.AST, site: Site, names: Names, role: str, statement: ast.st
     if isinstance(node, (ast.For, ast.If)):
         yield from reordered(node, site, range(len(node.body)))
     for field, value in ast.iter_fields(node) if not isinstance(node, (ast.Raise, ast.JoinedStr)) else ():
+        if field == "annotation":
+            continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if isinstance(child, ast.AST):
                 child_role = role_of(node, field, role)
@@ -244,6 +248,8 @@ def changes(node: ast.AST, site: Site, names: Names, role: str) -> Iterator[tupl
 
 def is_number(node: ast.expr, site: Site, names: Names) -> bool:
     """Whether an expression stands for a number or an array of them, as a whole."""
+    if (isinstance(site.parent, ast.Compare) and isinstance(site.parent.ops[0], (ast.Is, ast.IsNot))):
+        return False
     if isinstance(site.parent, (ast.Attribute, ast.Expr)) or (isinstance(site.parent, ast.Subscript)
                                                               and site.field == "value"):
         return False
@@ -313,7 +319,7 @@ def changes_of_expression(node: ast.expr, site: Site, names: Names,
                 yield "off by one", ast.BinOp(node, ast.Add(), ast.Constant(1))
             for other in names.like(name):
                 yield "wrong variable", ast.Name(other, ast.Load())
-            if role == "value" and names.arrays and is_number(node, site, names):
+            if role == "value" and names.arrays and not names.statistics and is_number(node, site, names):
                 yield "transpose", ast.Attribute(node, "T", ast.Load())
         case ast.Attribute(value, "T"):
             yield "transpose", value
@@ -332,7 +338,7 @@ def changes_of_call(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
         yield "mean for sum", ast.Call(renamed(node.func, "mean"), node.args, node.keywords)
     for other in FUNCTIONS.get(name, []):
         yield "function", ast.Call(renamed(node.func, other), node.args, node.keywords)
-    if len(node.args) == 1 and not node.keywords and name not in {*STORAGE, "type"}:
+    if len(node.args) == 1 and not node.keywords and name not in {*STORAGE, *CONVERSIONS, "type"}:
         yield "function", node.args[0]
         if name == "range":
             yield "loop", ast.Call(node.func, [ast.Constant(1), *node.args], [])
