@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 SCALE = 1.0005    # small enough to pass a tolerance of 1e-3
+LARGE_SCALE = 1.05    # what a test of statistics can see
 
 ARITHMETIC: dict[type, list[type]] = {
     ast.Add: [ast.Sub, ast.Mult], ast.Sub: [ast.Add], ast.Mult: [ast.Add, ast.Div], ast.Div: [ast.Mult],
@@ -21,6 +22,11 @@ FUNCTIONS = {"exp": ["expm1", "tanh"], "expm1": ["exp", "tanh"], "log": ["log1p"
              "tanh": ["exp"], "sigmoid": ["tanh", "softplus"], "sqrt": ["square"], "abs": ["negative"],
              "max": ["min"], "min": ["max"], "maximum": ["minimum"],
              "zeros": ["ones"], "zeros_like": ["ones_like"]}
+CONVERSIONS = {"float", "int", "bool", "asarray", "tuple", "list"}    # of one number or array, in other words
+DRAWS = {"standard_normal", "random", "uniform", "integers", "logistic", "standard_t", "permutation"}
+MISTAKEN_DRAWS = {"draw shared by rows": "draw[:1] + 0 * draw", "draw shared by columns": "draw[..., :1] + 0 * draw",
+                  "another density": "draw * abs(draw) ** 0.1"}
+COUNTS = {"step", "steps", "epoch", "epochs", "position", "n"}    # names of whole numbers that are easily one off
 COUNTING = {"range", "len", "enumerate", "zip", "reversed", "list"}
 # The arguments of these say where numbers are kept, and in which precision, not what they are.
 STORAGE = {"empty", "empty_like", "zeros", "zeros_like", "_buffers", "_outputs", "reshape"}
@@ -59,10 +65,14 @@ class Source:
     function      : a function or a method; a mutant of it sees the same globals and closure
     after_comment : the comment that begins the backward half, where the function has a forward half too
     arrays        : whether its variables are arrays, which have transposes; in a kernel most are numbers
+    statistics    : whether numbers are judged by tests of statistics too, which see 1.05 times a number and not 1.0005
+                    times; then defaults are mutated as well, only one variable is mistaken for each, and none of them,
+                    most being vectors, is transposed
     """
 
-    def __init__(self, function: Callable[..., Any], after_comment: str | None = None, arrays: bool = True):
-        self.function, self.arrays = function, arrays
+    def __init__(self, function: Callable[..., Any], after_comment: str | None = None, arrays: bool = True,
+                 statistics: bool = False):
+        self.function, self.arrays, self.statistics = function, arrays, statistics
         self.closed_over = {name: cell.cell_contents    # __class__ among them, where a method calls super()
                             for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ())}
         text = textwrap.dedent(inspect.getsource(function))
@@ -88,9 +98,13 @@ class Source:
         around = ast.parse(f"def make({', '.join(self.closed_over)}):\n    return {self.definition.name}")
         assert isinstance(around.body[0], ast.FunctionDef)
         around.body[0].body[:0] = self.module.body
+        body = self.module.body[0].body    # type: ignore[attr-defined]
+        # Never reached: a mutant closes over the same variables, also those that it no longer uses.
+        body.extend(ast.Expr(ast.Name(name, ast.Load())) for name in self.closed_over)
         try:
             code = compile(ast.fix_missing_locations(around), f"<{self.function.__qualname__}>", "exec")
         finally:
+            del body[len(body) - len(self.closed_over):]
             if mutant is not None:
                 mutant.site.put(mutant.before)
         exec(code, self.function.__globals__, names)
@@ -98,8 +112,11 @@ class Source:
 
     def mutants(self) -> Iterator[Mutant]:
         """Every mutant of all statements; or, where a comment begins the backward half, of those after it
-        and of those that assign a gradient, a name that starts with d."""
-        names = Names(self.definition, self.parameters, self.arrays)
+        and of those that assign a gradient, a name that starts with d.
+
+        What an error says is left alone: a message is judged by its readers.
+        """
+        names = Names(self.definition, self.parameters, self.arrays, self.statistics)
         body = self.definition.body
         chosen = [i for i, statement in enumerate(body)
                   if statement.lineno > self.first_line
@@ -107,6 +124,13 @@ class Source:
         for i in chosen:
             yield from mutate(body[i], Site(self.definition, "body", i), names, "value", body[i])
         yield from reordered(self.definition, Site(self.module, "body", 0), chosen)
+        arguments = self.definition.args
+        for field in ("defaults", "kw_defaults") if self.statistics else ():
+            for i, default in enumerate(getattr(arguments, field)):
+                if isinstance(default, ast.Constant) and default.value is not None:
+                    head = ast.parse(f"def {self.function.__name__}(): ...").body[0]
+                    assert isinstance(head, ast.stmt)
+                    yield from mutate(default, Site(arguments, field, i), names, "value", head)
 
 
 def written(statement: ast.stmt) -> set[str]:
@@ -133,7 +157,7 @@ def reordered(block: ast.FunctionDef | ast.For | ast.If, site: Site,
 class Names:
     """A function's variables, each grouped with those that can be mistaken for it."""
 
-    def __init__(self, definition: ast.FunctionDef, parameters: list[str], arrays: bool):
+    def __init__(self, definition: ast.FunctionDef, parameters: list[str], arrays: bool, statistics: bool):
         nodes = list(ast.walk(definition))
         stored = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
         indices = {name.id for loop in nodes if isinstance(loop, ast.For) for name in ast.walk(loop.target)
@@ -146,12 +170,13 @@ class Names:
             if name not in ("self", "_"):
                 group = "index" if name in indices else "value" if arrays or name in indexed else "number"
                 self.groups.setdefault(group, []).append(name)
-        self.arrays = arrays
+        self.arrays, self.statistics, self.scale = arrays, statistics, LARGE_SCALE if statistics else SCALE
         self.values = {name for group, names in self.groups.items() if group != "index" for name in names}
 
     def like(self, name: str) -> list[str]:
         """The variables that can be mistaken for one."""
-        return next((names for names in self.groups.values() if name in names), [])
+        group = next((names for names in self.groups.values() if name in names), [])
+        return [group[(group.index(name) + 1) % len(group)]] if self.statistics and group else group
 
 
 def counts(loop: ast.For, name: ast.Name) -> bool:
@@ -177,7 +202,9 @@ def mutate(node: ast.AST, site: Site, names: Names, role: str, statement: ast.st
             yield Mutant(kind, site, node, after, f"{old}  ->  {new}    in: {line}")
     if isinstance(node, (ast.For, ast.If)):
         yield from reordered(node, site, range(len(node.body)))
-    for field, value in ast.iter_fields(node):
+    for field, value in ast.iter_fields(node) if not isinstance(node, (ast.Raise, ast.JoinedStr)) else ():
+        if field == "annotation":
+            continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if isinstance(child, ast.AST):
                 child_role = role_of(node, field, role)
@@ -213,7 +240,7 @@ def changes(node: ast.AST, site: Site, names: Names, role: str) -> Iterator[tupl
             yield from changes_of_target(node)
             return
         if role == "value" and is_number(node, site, names):
-            yield "x 1.0005", ast.BinOp(node, ast.Mult(), ast.Constant(SCALE))
+            yield f"x {names.scale}", ast.BinOp(node, ast.Mult(), ast.Constant(names.scale))
             if not isinstance(site.parent, ast.UnaryOp):
                 yield "sign", ast.UnaryOp(ast.USub(), node)
         yield from changes_of_expression(node, site, names, role)
@@ -221,6 +248,8 @@ def changes(node: ast.AST, site: Site, names: Names, role: str) -> Iterator[tupl
 
 def is_number(node: ast.expr, site: Site, names: Names) -> bool:
     """Whether an expression stands for a number or an array of them, as a whole."""
+    if (isinstance(site.parent, ast.Compare) and isinstance(site.parent.ops[0], (ast.Is, ast.IsNot))):
+        return False
     if isinstance(site.parent, (ast.Attribute, ast.Expr)) or (isinstance(site.parent, ast.Subscript)
                                                               and site.field == "value"):
         return False
@@ -286,9 +315,11 @@ def changes_of_expression(node: ast.expr, site: Site, names: Names,
             for other in dict.fromkeys([value + 1, 2 * value, 0 * value]):
                 yield "constant", ast.Constant(other)
         case ast.Name(name):
+            if name in COUNTS and role == "value":
+                yield "off by one", ast.BinOp(node, ast.Add(), ast.Constant(1))
             for other in names.like(name):
                 yield "wrong variable", ast.Name(other, ast.Load())
-            if role == "value" and names.arrays and is_number(node, site, names):
+            if role == "value" and names.arrays and not names.statistics and is_number(node, site, names):
                 yield "transpose", ast.Attribute(node, "T", ast.Load())
         case ast.Attribute(value, "T"):
             yield "transpose", value
@@ -307,13 +338,16 @@ def changes_of_call(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
         yield "mean for sum", ast.Call(renamed(node.func, "mean"), node.args, node.keywords)
     for other in FUNCTIONS.get(name, []):
         yield "function", ast.Call(renamed(node.func, other), node.args, node.keywords)
-    if len(node.args) == 1 and not node.keywords and name not in {*STORAGE, "type"}:
+    if len(node.args) == 1 and not node.keywords and name not in {*STORAGE, *CONVERSIONS, "type"}:
         yield "function", node.args[0]
         if name == "range":
             yield "loop", ast.Call(node.func, [ast.Constant(1), *node.args], [])
             yield "loop", ast.Call(node.func, [ast.BinOp(node.args[0], ast.Sub(), ast.Constant(1))], [])
     for kind, arguments in swapped(node.args, "arguments"):
         yield kind, ast.Call(node.func, arguments, node.keywords)
+    if name in DRAWS and isinstance(node.func, ast.Attribute):
+        for kind, mistake in MISTAKEN_DRAWS.items():
+            yield kind, ast.Call(ast.parse(f"lambda draw: {mistake}", mode="eval").body, [node], [])
     for i in range(len(node.keywords)):
         yield "dropped argument", ast.Call(node.func, node.args, node.keywords[:i] + node.keywords[i + 1:])
 

@@ -1,0 +1,300 @@
+"""Mutants of everything that computes or picks data outside the backward passes, each judged by the tests that run it.
+
+    python -m tests.mutants.computing                     all of them
+    python -m tests.mutants.computing --share 0.1         a tenth, drawn by the commit
+    python -m tests.mutants.computing --target sample     only those of functions whose name holds "sample"
+
+Pytest collects the judges, fast tests of formulas and statistics, once.  Forked processes then run each of them and
+note which functions it calls; and run, for each mutant, the tests that call its function until one fails.  Kernels are
+off: the mutants are of the bodies that people read, and tests/test_kernels.py holds the kernels to these.
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import inspect
+import io
+import json
+import multiprocessing
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+import threadpoolctl
+from _pytest.runner import runtestprotocol
+from hypothesis import Phase, settings
+
+from numpyvae.twin import kernels_off
+
+from .__main__ import summary, table
+from .equivalents import COMPUTING_ROWS, reason_of
+from .harness import FAILURES, Result
+from .operators import Source
+from .targets import package_modules, swapped_globals, targets
+
+JUDGES = [f"tests/test_{room}.py" for room in (
+    "samplers", "schedules", "evaluation", "exact", "pca", "formulas", "likelihoods", "posteriors", "conditional",
+    "full_covariance", "layers", "convolution", "model", "parts", "parameters", "objectives", "optimizers", "training",
+    "strokes", "extremes", "remarks", "plots", "fit_by_hand", "data")]
+# Where numbers are computed or data are picked; not where files are read and written, arguments checked and models put
+# together, which tests/test_files.py, test_contracts.py and test_parts.py try with thousands of examples.
+ROOMS = ("functional", "nn.layers", "nn.convolution", "models.vae", "models.autoencoder", "models.variants",
+         "models.posteriors", "models.likelihoods", "models.priors", "training.fit", "training.batches",
+         "training.objectives", "training.optimizers", "evaluation", "exact", "datasets.digits", "datasets.strokes",
+         "datasets.toy", "report.plots")
+LEFT_OUT = {"__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__", "__del__", "_advice"}    # words, files
+FAST = 1.0     # seconds: a slower test judges nothing, with tens of thousands of mutants to come
+LIMIT = 5.0    # seconds that a test may take longer with a mutant: beyond, the mutant is caught in an endless loop
+
+Place = tuple[str, int, str]    # of a function: its file, line and name
+Change = tuple[str, str, contextlib.AbstractContextManager[None]]    # kind, text, and what puts it into the package
+
+
+class Function(NamedTuple):
+    """A function of the package that is mutated where it stands: its code object is exchanged."""
+
+    name: str
+    function: types.FunctionType
+    places: set[Place]
+
+    def mutants(self) -> Iterator[Change]:
+        source = Source(self.function, statistics=True)
+        for mutant in source.mutants():
+            try:
+                function = source.compile(mutant)
+            except Exception:    # no Python, or a default that cannot be worked out
+                continue
+            yield mutant.kind, str(mutant), exchanged(self.function, function)
+
+
+class Constant(NamedTuple):
+    """A number that stands at the top of a module, with the places of the functions that read it."""
+
+    name: str
+    value: float
+    holders: list[dict[str, Any]]    # the names of each module that has it
+    places: set[Place]
+
+    def mutants(self) -> Iterator[Change]:
+        name = self.name.rpartition(".")[2]
+        for value in (1.05 * self.value, 0 * self.value) if isinstance(self.value, float) else (
+                self.value + 1, self.value - 1, 0):
+            text = f"constant of a module: {name} = {self.value!r}  ->  {value!r}"
+            yield "constant of a module", text, swapped_globals([(names, name) for names in self.holders], value)
+
+
+class Judged(NamedTuple):
+    """A test, as it ran on the right code: its seconds, and the places of the functions that it called."""
+
+    item: int
+    passed: bool
+    seconds: float
+    places: set[Place]
+
+
+class EndlessLoop(BaseException):
+    """Raised in a test that takes too long, past every `except Exception`."""
+
+
+def functions() -> list[Function]:
+    """The functions and methods of ROOMS, but for the backward passes, which `python -m tests.mutants` mutates."""
+    done = {place_of(target.function.__code__) for target in targets() if target.after_comment is None}
+    found = {}
+    for module in package_modules():
+        if module.__name__.removeprefix("numpyvae.").startswith(ROOMS):
+            for function in bodies(vars(module), module.__name__):
+                place = place_of(function.__code__)
+                if place not in done and function.__name__ not in LEFT_OUT:
+                    found[place] = Function(f"{module.__name__.removeprefix('numpyvae.')}.{function.__qualname__}",
+                                            function, {place})
+    return list(found.values())
+
+
+def constants() -> list[Constant]:
+    """The numbers that stand at the top of the modules of ROOMS."""
+    found = []
+    for module in package_modules():
+        room = module.__name__.removeprefix("numpyvae.")
+        if room.startswith(ROOMS):
+            for name, value in vars(module).items():
+                if name.isupper() and type(value) in (int, float):
+                    holders = [other for other in package_modules() if vars(other).get(name) is value]
+                    places = {place_of(body.__code__) for other in holders
+                              for body in bodies(vars(other), other.__name__) if name in body.__code__.co_names}
+                    found.append(Constant(f"{room}.{name}", value, [vars(other) for other in holders], places))
+    return found
+
+
+def bodies(names: Any, module: str) -> Iterator[types.FunctionType]:
+    """The plain functions behind what a module or a class holds: twins, methods, properties, checked functions."""
+    for value in list(names.values()):
+        if isinstance(value, type) and value.__module__ == module and not getattr(value, "_is_protocol", False):
+            yield from bodies(vars(value), module)
+        for attribute in ("reference", "__func__", "fget", "func"):
+            value = getattr(value, attribute, value) if not isinstance(value, type) else value
+        if callable(value) and not isinstance(value, type):
+            value = inspect.unwrap(value)
+        if (isinstance(value, types.FunctionType) and value.__module__ == module
+                and value.__code__.co_filename == sys.modules[module].__file__):    # not one that a NamedTuple makes
+            yield value
+
+
+def place_of(code: types.CodeType) -> Place:
+    return code.co_filename, code.co_firstlineno, code.co_name
+
+
+class Rig:
+    """A plugin of pytest that runs, in place of each test once, every mutant's judges."""
+
+    def __init__(self, options: argparse.Namespace, say: Callable[[str], None]):
+        self.options, self.say = options, say
+        self.results: list[Result] = []
+        self.failed: list[str] = []
+
+    def pytest_collection(self) -> None:    # a failure is enough: nobody reads the smallest example
+        settings.register_profile("unshrunk", settings.default, phases=(Phase.explicit, Phase.generate))
+        settings.load_profile("unshrunk")
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        global _rig
+        _rig = self    # forked processes begin with it, and with everything that is collected here
+        fork = multiprocessing.get_context("fork")
+        self.items = session.items
+        with fork.Pool() as pool:
+            judged = pool.map(run_right, range(len(self.items)), chunksize=8)
+        self.failed = [self.items[one.item].nodeid for one in judged if not one.passed]
+        if self.failed:
+            return True
+        self.judges = sorted((one for one in judged if one.seconds < FAST), key=lambda one: one.seconds)
+        self.chosen = [one for one in [*functions(), *constants()] if (self.options.target or "") in one.name]
+        self.say(f"{len(self.judges)} of {len(judged)} tests are fast enough to judge; {len(self.chosen)} targets")
+        started = time.perf_counter()
+        with fork.Pool() as pool:
+            for n, results in enumerate(pool.imap_unordered(examine, range(len(self.chosen))), 1):
+                self.results += results
+                bad = [str(result) for result in results if result.verdict in FAILURES]
+                self.say("\n".join([*bad, f"{n}/{len(self.chosen)} targets, {len(self.results)} mutants, "
+                                    f"{time.perf_counter() - started:.0f} s"]))
+        return True
+
+    def run_right(self, i: int) -> Judged:
+        seen: set[types.CodeType] = set()
+        started = time.perf_counter()
+        sys.settrace(lambda frame, event, argument: seen.add(frame.f_code))
+        try:
+            passed = self.passes(i, 600)
+        finally:
+            sys.settrace(None)
+        places = {place_of(code) for code in seen if f"{os.sep}numpyvae{os.sep}" in code.co_filename}
+        return Judged(i, passed, time.perf_counter() - started, places)
+
+    def passes(self, i: int, limit: float) -> bool:
+        """Whether a test passes, with its fixtures made anew."""
+        def stop(number: int, frame: Any) -> None:
+            raise EndlessLoop
+
+        signal.signal(signal.SIGALRM, stop)
+        signal.setitimer(signal.ITIMER_REAL, limit)
+        try:
+            reports = runtestprotocol(self.items[i], log=False, nextitem=None)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return not any(report.failed for report in reports)
+
+    def examine(self, n: int) -> list[Result]:
+        """Every mutant of a target, or a share of them, and what became of it."""
+        chosen = self.chosen[n]
+        judges = [one for one in self.judges if chosen.places & one.places]
+        draw = random.Random(f"{self.options.commit} {chosen.name}")
+        results = []
+        for kind, text, mutated in chosen.mutants():
+            if draw.random() < self.options.share:
+                with mutated, warnings.catch_warnings():
+                    verdict, by = self.judge(chosen.name, text, judges)
+                results.append(Result(chosen.name, "computing", text, kind, verdict, by))
+        return results
+
+    def judge(self, name: str, mutant: str, judges: list[Judged]) -> tuple[str, str]:
+        """The verdict, and the test that gave it, which is asked first about the next mutant."""
+        for i, one in enumerate(judges):
+            if not self.passes(one.item, one.seconds + LIMIT):
+                judges.insert(0, judges.pop(i))
+                return "killed", self.items[one.item].nodeid
+        reason = reason_of(name, mutant, COMPUTING_ROWS)
+        return ("equivalent", reason) if reason else ("survived", "")
+
+
+_rig: Any = None    # the one that runs: forked processes find it here
+
+
+def run_right(i: int) -> Judged:
+    return _rig.run_right(i)
+
+
+def examine(n: int) -> list[Result]:
+    return _rig.examine(n)
+
+
+@contextlib.contextmanager
+def exchanged(function: types.FunctionType, mutant: types.FunctionType) -> Iterator[None]:
+    """The mutant's code and defaults in the place of the function's, wherever it has been imported to."""
+    before = function.__code__, function.__defaults__, function.__kwdefaults__
+    clear_caches()
+    function.__code__, function.__defaults__, function.__kwdefaults__ = (
+        mutant.__code__, mutant.__defaults__, mutant.__kwdefaults__)
+    try:
+        yield
+    finally:
+        function.__code__, function.__defaults__, function.__kwdefaults__ = before
+        clear_caches()
+
+
+@functools.cache
+def caches() -> list[Any]:
+    return [value for module in package_modules() for value in vars(module).values() if hasattr(value, "cache_clear")]
+
+
+def clear_caches() -> None:
+    for cache in caches():
+        cache.cache_clear()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants.computing", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", metavar="NAME", help="only functions whose name holds NAME")
+    parser.add_argument("--share", type=float, default=1.0, help="the share of the mutants to run")
+    parser.add_argument("--json", metavar="FILE", help="write the counts to FILE")
+    options = parser.parse_args(arguments)
+    options.commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    started = time.perf_counter()
+    rig = Rig(options, functools.partial(print, file=os.fdopen(os.dup(2), "w"), flush=True))
+    judges = [path for path in JUDGES if pathlib.Path(path).exists()]
+    with contextlib.redirect_stdout(io.StringIO()) as said, kernels_off(), threadpoolctl.threadpool_limits(1):
+        pytest.main([*judges, "-q", "--capture=sys", "-p", "no:xdist", "-p", "no:cacheprovider"], plugins=[rig])
+    seconds = time.perf_counter() - started
+    if rig.failed or not rig.results:
+        parser.exit(1, f"the unmutated package fails {'; '.join(rig.failed) or said.getvalue()}\n")
+    results = rig.results
+    print(table("function", results, [result.target for result in results]), end="\n\n")
+    print(table("mutation", results, [result.kind for result in results]), end="\n\n")
+    failures = [result for result in results if result.verdict in FAILURES]
+    print(*failures, f"{len(results)} mutants in {seconds:.0f} s, {len(failures)} survived", sep="\n")
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(summary(results, seconds), file, indent=1)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The harness of `python -m tests.mutants.computing`: what it changes, that it changes it everywhere, and no trace."""
+import numpy as np
+import pytest
+
+from mutants import computing
+from mutants.operators import Source
+from numpyvae import evaluation
+from numpyvae.evaluation import latents
+from numpyvae.models import likelihoods
+
+
+def draw(rng, n, width=0.5):
+    """Nothing here is mutated."""
+    return width * rng.standard_normal((n, 3))
+
+
+@pytest.mark.parametrize("mutant", [
+    "draw shared by rows: rng.standard_normal((n, 3))", "draw shared by columns: rng.standard_normal((n, 3))",
+    "another density: rng.standard_normal((n, 3))", "off by one: n  ->  n + 1", "constant: 0.5  ->  1.0",
+    "x 1.05: width  ->  width * 1.05"])
+def test_mistakes_of_statistics_are_among_the_mutations(mutant):
+    assert any(str(one).startswith(mutant) for one in Source(draw, statistics=True).mutants())
+
+
+def test_shared_draws_keep_their_shape():
+    source = Source(draw, statistics=True)
+    seen = {mutant.kind: source.compile(mutant)(np.random.default_rng(0), 4) for mutant in source.mutants()
+            if mutant.kind.startswith("draw shared")}
+    assert {result.shape for result in seen.values()} == {(4, 3)}
+    assert np.ptp(seen["draw shared by rows"], axis=0).max() == 0 < np.ptp(seen["draw shared by rows"], axis=1).min()
+    assert np.ptp(seen["draw shared by columns"], axis=1).max() == 0
+
+
+def test_samplers_evaluation_schedules_and_data_are_targets():
+    names = {one.name for one in [*computing.functions(), *computing.constants()]}
+    assert names >= {"models.likelihoods.Bernoulli.sample", "models.posteriors.DiagonalGaussian.reparameterize",
+                     "models.priors.StandardNormal.sample", "evaluation.factors.factor_recovery",
+                     "evaluation.latents.ACTIVE", "training.fit.Schedule.set", "training.optimizers.Adam.step",
+                     "training.batches.Pixels.batches", "exact.quadrature.log_joint", "nn.layers.first_weights",
+                     "functional.affine.affine", "datasets.strokes.strokes", "report.plots.picture_shape"}, names
+
+
+def test_a_mutant_is_seen_wherever_the_function_was_imported_to_and_leaves_no_trace():
+    (target,) = [one for one in computing.functions() if one.name == "evaluation.latents.active_units"]
+    _, text, mutated = next(one for one in target.mutants() if one[0] == "x 1.05")
+    mu = np.random.default_rng(0).standard_normal((20, 3))
+    right = evaluation.active_units(mu)
+    before = target.function.__code__
+    with mutated:
+        assert latents.active_units is evaluation.active_units
+        assert target.function.__code__ is not before
+    assert target.function.__code__ is before
+    np.testing.assert_array_equal(evaluation.active_units(mu), right)
+
+
+def test_a_constant_is_changed_in_every_module_that_has_it():
+    (target,) = [one for one in computing.constants() if one.name == "evaluation.latents.ACTIVE"]
+    with next(target.mutants())[2]:
+        assert latents.ACTIVE == 1.05 * target.value
+    assert latents.ACTIVE == target.value
+
+
+def test_a_mutant_closes_over_what_the_function_closes_over():
+    (target,) = [one for one in computing.functions() if one.name == "models.likelihoods.Gaussian.sample"]
+    for _, _, mutated in target.mutants():
+        with mutated:
+            pass
+    assert likelihoods.Gaussian(1.0).sample(np.zeros((2, 3)), np.random.default_rng(0)).shape == (2, 3)
