@@ -49,7 +49,8 @@ def load_data(options: argparse.Namespace) -> DataSet:
     """The data set that the options name; what was read is said on stderr."""
     given = {name: getattr(options, name) for name in READING}    # None in runs from before there were such options
     given |= {name: bool(given[name]) for name in ("colour", "transpose")}
-    data = load_dataset(options.data, options.data_dir, options.seed, split=getattr(options, "split", True), **given)
+    given["hold_out"] = getattr(options, "hold_out", True)
+    data = load_dataset(options.data, options.data_dir, options.seed, **given)
     if data.said:
         say(data.said)
     return data
