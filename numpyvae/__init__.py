@@ -4,7 +4,7 @@ Read numpyvae.functional first (the mathematics), then numpyvae.models.vae (the 
 """
 from . import datasets, evaluation, exact, functional, gradcheck, museum
 from .examination import Examination, examine
-from .models import likelihoods, posteriors, priors
+from .models import likelihoods, posteriors, priors    # noqa: F401, the parts from which one puts a VAE together
 from .models.autoencoder import Autoencoder
 from .models.loading import load
 from .models.model import LossTerms
@@ -24,4 +24,4 @@ from .version import __version__
 __all__ = ["Adam", "Autoencoder", "ConditionalVAE", "Conv2d", "ConvTranspose2d", "Dense", "Examination", "Flatten",
            "FullCovarianceVAE", "LossTerms", "Momentum", "Parameters", "Record", "Reshape", "SGD", "Sequential",
            "VAE", "__version__", "datasets", "evaluate_loss", "evaluation", "exact", "examine", "fit", "functional",
-           "gradcheck", "kernels_off", "likelihoods", "load", "museum", "objectives", "plots", "posteriors", "priors"]
+           "gradcheck", "kernels_off", "load", "museum", "objectives", "plots"]

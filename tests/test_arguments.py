@@ -124,6 +124,7 @@ VALID = {    # by the argument's name
     **dict.fromkeys(("lr", "sigma", "beta", "lr_end", "eps", "nll"), lambda: 0.5), "reach": lambda: 4.0,
     **dict.fromkeys(("beta1", "beta2", "momentum", "minimum"), lambda: 0.5), "baseline": lambda: 0.5,
     **dict.fromkeys(("pixel_noise", "progress", "colour", "transpose"), lambda: False), "need_dx": lambda: True,
+    "hold_out": lambda: True,
     "likelihood": lambda: "bernoulli", "activation": lambda: "tanh", "init": lambda: "fan-in",
     "network": lambda: "dense", "split": lambda: "test", "binarize": lambda: "none", "method": lambda: "complex-step",
     "component": lambda: "relu", "name": lambda: "mu_head.W", "label": lambda: "class", "prefix": lambda: "a",

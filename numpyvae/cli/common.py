@@ -50,9 +50,9 @@ def load_data(options: argparse.Namespace) -> DataSet:
     """The data set that the options name; what was read is said on stderr."""
     given = {name: getattr(options, name) for name in READING}    # None in runs from before there were such options
     given |= {name: bool(given[name]) for name in ("colour", "transpose")}
+    given["hold_out"] = getattr(options, "hold_out", True)
     try:
-        data = load_dataset(options.data, options.data_dir, options.seed, split=getattr(options, "split", True),
-                            **given)
+        data = load_dataset(options.data, options.data_dir, options.seed, **given)
     except MemoryError:
         raise ValueError(f"there is not enough memory for the images of {options.data}; expected fewer of them, or "
                          "smaller ones (--size)") from None

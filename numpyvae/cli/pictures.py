@@ -118,7 +118,7 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     """numpyvae reconstruct"""
     vae, folder = load_run(options.model)
     path = _path(options, "reconstructions.png", folder, options_of_run(folder) or {})
-    options.split = False    # of the images that --data names, where they have no test set, the first are shown
+    options.hold_out = False    # of the images that --data names, where they have no test set, the first are shown
     data = load_data_of_run(options, folder)
     check_size(vae, data)
     images, labels = data.test[:options.n], _labels_for(vae, data.test_labels, data.name)
@@ -139,7 +139,7 @@ def run_encode(options: argparse.Namespace) -> int:
     vae, folder = load_run(options.model)
     path = _path(options, "codes.csv", folder, options_of_run(folder) or {})
     part = options.part or ("all" if "data" in options.typed else "test")
-    options.split = part != "all"
+    options.hold_out = part != "all"
     data = load_data_of_run(options, folder)
     check_size(vae, data)
     images, labels = {"test": lambda: (data.test, data.test_labels), "train": lambda: (data.train, data.train_labels),

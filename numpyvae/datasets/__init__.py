@@ -70,14 +70,14 @@ class DataSet:
 def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None, seed: int = 0,
                  test: str | os.PathLike[str] | None = None, colour: bool = False,
                  size: int | tuple[int, int] | None = None, array: str | None = None, label_array: str | None = None,
-                 transpose: bool = False, split: bool = True) -> DataSet:
+                 transpose: bool = False, hold_out: bool = True) -> DataSet:
     """The data set called "strokes" or "mnist", or the images in a file or folder.
 
     data_dir : where MNIST's files are (default: NUMPYVAE_DATA, then data/)
     seed     : chooses which of your own images are held out for testing, where there is no test set
     test     : a file or folder of your own test images
     colour, size, array, label_array, transpose : how your own files are read, as in load_images
-    split    : False leaves your own images together: where there is no test set, all of them are test images, and none
+    hold_out : False leaves your own images together: where there is no test set, all of them are test images, and none
                is for training
 
     Raises FileNotFoundError, OSError or ValueError, saying what is wrong with the data and what to do.
@@ -100,7 +100,7 @@ def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] 
     contents = read(data, how, test)
     said = f"{readable(data)}: {contents.described()}"
     rows = None
-    if contents.test is None and not split:
+    if contents.test is None and not hold_out:
         none = None if contents.labels is None else contents.labels[:0]
         contents = dataclasses.replace(contents, images=contents.images[:0], labels=none, test=contents)
     elif contents.test is None:
