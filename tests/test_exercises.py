@@ -23,7 +23,7 @@ from mutants.harness import compare
 from mutants.operators import Source
 from numpyvae.course import Lesson
 from numpyvae.course.check import DONE, NOT_ATTEMPTED, NOT_YET, Check, NotYet, verdict
-from numpyvae.course.claim import ClaimFailed
+from numpyvae.course.claim import LINE, ClaimFailed
 from numpyvae.course.expect import expect, expect_parts, plain
 
 NUMBERS = range(1, 8)
@@ -588,7 +588,13 @@ def test_a_condition_is_true_or_false(condition):
         Lesson(5).holds("so it is", condition)
 
 
-@pytest.mark.parametrize("name", ["gap_at_rho_0.9", "two words", "", "a-b", "name\n"])
+@pytest.mark.parametrize("name", ["two words", "", "a-b", "name\n", "a:"])
 def test_a_claim_has_a_name_that_claims_json_can_list(name):
-    with pytest.raises(ValueError, match="letters, digits and underscores"):
+    with pytest.raises(ValueError, match="letters, digits, underscores"):
         Lesson(5).claim(name, 1.0, 1.0, 0.1)
+
+
+def test_a_name_with_a_full_stop_is_listed(capsys):
+    Lesson(4).claim("gap_at_rho_0.9", 0.83, 0.83, 0.005)
+    found = LINE.search(capsys.readouterr().out)
+    assert found["name"] == "gap_at_rho_0.9" and float(found["value"]) == 0.83

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-NAME = re.compile(r"\w+")
-LINE = re.compile(r"claim (?P<name>\w+): (?P<value>\S+), the text says (?P<expected>\S+) ± (?P<tol>\S+)")
+NAME = r"[\w.]+"
+LINE = re.compile(rf"claim (?P<name>{NAME}): (?P<value>\S+), the text says (?P<expected>\S+) ± (?P<tol>\S+)")
 WHAT_TO_DO = ("this does not hold. If you changed a cell above, that is why: Kernel > Restart and Run All. If you "
               "changed nothing, the text is wrong: please report it.")
 
@@ -22,10 +22,11 @@ class ClaimFailed(Exception):
 def claim(name: str, value: float, expected: float, tol: float, judged: bool = True) -> None:
     """Print that |value - expected| <= tol, or raise ClaimFailed.  With judged=False it only prints.
 
-    Raises ValueError for a name that is not made of letters, digits and underscores: claims.json could not list it.
+    Raises ValueError for a name that claims.json could not list: one that NAME does not match.
     """
-    if not NAME.fullmatch(name):
-        raise ValueError(f"the claim's name is {name!r}; expected letters, digits and underscores, for claims.json")
+    if not re.fullmatch(NAME, name):
+        raise ValueError(f"the claim's name is {name!r}; expected letters, digits, underscores and full stops alone, "
+                         "so that claims.json lists it")
     if not judged:
         print(f"{name}: {value:.6g} on this data; the text says {expected:g}, for `strokes`")
         return

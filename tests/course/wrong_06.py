@@ -55,7 +55,7 @@ WRONG = {
         (lambda f, score: np.mean((f - f.mean()) * score), "one estimate for each draw"),
         (lambda f, score: (f - f.mean()) * score + 5.0, "the mean is"),
         (lambda f, score: np.full(len(f), np.mean((f - f.mean()) * score)), "every entry is the mean"),
-        (lambda f, score: np.full(len(f), 1.182), "left over"),
+        (lambda f, score: np.full(len(f), 1.182), ""),
         (lambda f, score: (f - f.mean()) / f.std() * score, "changes the gradient"),
         (lambda f, score: (f - f.mean()) * score * 1.0005, "1 times"),
         (lambda f, score: (f - f.mean()) * score + 0.01, "left over"),
