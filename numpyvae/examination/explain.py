@@ -75,6 +75,8 @@ def explanations(measured: list[Measurement]) -> list[Explanation]:
                 if all(each.off < STANDARD_ERRORS for each in one.fits):
                     found.append(one)
     best = min((one.score for one in found), default=0.0)
+    if any(one.nll in REMARKS and one.nll != CLIPPED for one in found):    # exactly right, without a clip of any size
+        found = [one for one in found if one.nll != CLIPPED]
     # What a clip does is no random error, so that its score says little.
     return [one for one in found if one.nll == CLIPPED or one.score < best + STANDARD_ERRORS**2]
 
