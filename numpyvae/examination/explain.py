@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .formulas import REMARKS, RIGHT, SAMPLED
+from .formulas import CLIPPED, REMARKS, RIGHT, SAMPLED
 from .measure import Measurement
 from .subject import Subject
 
 Array = np.ndarray
 
 STANDARD_ERRORS = 6.0
+DOUBTS = 2.0            # standard errors that a bound counts as: with STANDARD_ERRORS, three times the bound
 DECIDED = 0.25          # the tolerance of a beta that is judged, relative to the beta
 BETA_TOLERANCE = 0.01   # of the intended beta: nobody means one so exactly
 TINY = float(np.finfo(float).tiny)
@@ -74,7 +75,10 @@ def explanations(measured: list[Measurement]) -> list[Explanation]:
                 if all(each.off < STANDARD_ERRORS for each in one.fits):
                     found.append(one)
     best = min((one.score for one in found), default=0.0)
-    return [one for one in found if one.score < best + STANDARD_ERRORS**2]
+    if any(one.nll in REMARKS and one.nll != CLIPPED for one in found):    # exactly right, without a clip of any size
+        found = [one for one in found if one.nll != CLIPPED]
+    # What a clip does is no random error, so that its score says little.
+    return [one for one in found if one.nll == CLIPPED or one.score < best + STANDARD_ERRORS**2]
 
 
 def nll_candidates(measured: list[Measurement]) -> list[str]:
@@ -116,8 +120,10 @@ def fit(m: Measurement, nll: str, kl: str, within: bool = False) -> Fit:
     with np.errstate(invalid="ignore", over="ignore"):    # what no singular vector knows, nobody knows
         spread = np.where(kept, inverse, np.inf)[:, None]
         known = np.where(np.abs(vt) > 1e-9, vt**2 * spread**2, 0.0).sum(axis=0)
+    # Doubts are no random errors: they may all have one sign.  At worst they move the solution by this.
+    moved = np.abs(vt.T @ (inverse[:, None] * u.T) / scale[:, None]) @ (abs(a) * doubt / error)
     off = np.abs(loss - columns @ solution) / error
-    return Fit(a, b, c, np.sqrt(known) / scale, float(off.max()),
+    return Fit(a, b, c, np.sqrt(known) / scale + moved / DOUBTS, float(off.max()),
                float(np.sum(off**2 + 2 * np.log(error))), m.n)
 
 

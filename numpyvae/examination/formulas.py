@@ -14,11 +14,14 @@ CLIPPED = "the probabilities are clipped"
 SIGMA_OF_BATCH, SIGMA_OF_IMAGE = "one optimal sigma for the batch", "an optimal sigma for each image"
 SAMPLED = "the KL is estimated from the drawn z"
 CLIP = 1e-6     # of a probability, or added to it before the logarithm, as many do: at most
+CLIPS = {f"{CLIPPED} at {least:g}": (least, 0.0) for least in 10.0**np.arange(-4, -13, -1)} | {
+    f"{least:g} is added to the probabilities": (0.0, least) for least in 10.0**np.arange(-4, -13, -1)}
 
 # Right in another way than by the first formula: what is said of them.
 REMARKS = {
     RIGHT: "",
     CLIPPED: f"Probabilities are clipped, or something up to {CLIP:g} is added to them: training hardly notices.",
+    **{name: f"{name[0].upper()}{name[1:]} before the logarithm: training hardly notices." for name in CLIPS},
     SIGMA_OF_BATCH: "Its sigma^2 is the batch's mean squared error: the best sigma for that batch.",
     SIGMA_OF_IMAGE: "Its sigma^2 is each image's mean squared error: the best sigma for that image.",
     SAMPLED: "It is estimated from the drawn z, log q(z|x) - log p(z): right on average, though noisier.",
@@ -37,6 +40,8 @@ def nll_formulas(subject: Subject, theta: Array, x: Array, wrong: bool) -> dict[
                      for name, best in ((SIGMA_OF_BATCH, square.mean()), (SIGMA_OF_IMAGE, square))}
     if _is_bernoulli(subject):
         formulas[CLIPPED] = right
+        if wrong and subject.frozen:    # where the loss is not known exactly, nothing would tell one clip from another
+            formulas |= _clipped_nlls(subject, theta, x)
     with np.errstate(all="ignore"):
         return formulas | (_wrong_nlls(subject, theta, x) if wrong else {})
 
@@ -69,7 +74,17 @@ def _wrong_nlls(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
     return formulas
 
 
-def nll_doubts(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
+def _clipped_nlls(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
+    """The NLL of probabilities clipped to [c, 1 - c], or with c added before the logarithm, for usual c."""
+    y, rest = subject.mean(theta), 1 - subject.mean(theta)
+
+    def log(p: Array, least: float, more: float) -> Array:
+        return safe_log(np.clip(p, least, 1 - least) + more)
+
+    return {name: -np.sum(x * log(y, *c) + (1 - x) * log(rest, *c), axis=1) for name, c in CLIPS.items()}
+
+
+def nll_doubts(subject: Subject, theta: Array, x: Array, wrong: bool) -> dict[str, Array]:
     """How far the NLL of each row by these formulas may be off, beyond the rounding of its sum: (B,) each.
 
     Rounding to 1 + O(epsilon) takes from log(1 - y) about log(1 + epsilon / (1 - y)).  A clip of y, or a number added
@@ -86,7 +101,10 @@ def nll_doubts(subject: Subject, theta: Array, x: Array) -> dict[str, Array]:
     else:
         rest = sigmoid(-theta)
     clipped = x * np.log1p(CLIP / np.maximum(y, floor)) + (1 - x) * np.log1p(CLIP / np.maximum(rest, floor))
-    return {RIGHT: lost, CLIPPED: lost + np.sum(clipped, axis=1)}
+    # A loss that clips takes log(1 - y) of rounded probabilities, whatever decode gives; 1 - y is at least about c.
+    granular = {name: np.sum((1 - x) * np.log1p(subject.rounding / np.maximum(rest, max(c))), axis=1)
+                for name, c in CLIPS.items()} if subject.frozen and wrong else {}
+    return {RIGHT: lost, CLIPPED: lost + np.sum(clipped, axis=1), **granular}
 
 
 def _is_bernoulli(subject: Subject) -> bool:

@@ -60,8 +60,9 @@ def check_loss(subject: Subject) -> Findings:
     others = rivals(first, others)
     if _is_replaced(subject, first):
         return (_likelihood_finding(subject, first, others), Finding(
-            "kl", WRONG, _shares(first) + ".", "a constant stands where the KL belongs, which is not the plain KL: free "
-            "bits, or a tolerance, that no image's KL exceeds do that.  Until it does, nothing pulls q to the prior."),
+            "kl", WRONG, _shares(first) + ".", "a constant stands where the KL belongs, which is not the plain KL: "
+            "free bits, or a tolerance, that no image's KL exceeds do that.  Until it does, nothing pulls q to the "
+            "prior."),
             Finding("reduction", NOT_CHECKED, 'fix "kl" first.'))
     return (_likelihood_finding(subject, first, others), _kl_finding(subject, first, others),
             _reduction_finding(subject, first))
@@ -101,9 +102,13 @@ def _frozen(subject: Subject) -> tuple[list[Measurement], list[Explanation]]:
     for wrong in (False, True):
         measured = measured_frozen(subject, wrong)
         found = explanations(measured) if measured and all(m.is_finite for m in measured) else []
-        if not measured or (found and n_mistakes(subject, simplest(subject, found)[0]) == 0):
+        if not measured or (found and _is_clear(subject, simplest(subject, found)[0])):
             break
     return measured, found
+
+
+def _is_clear(subject: Subject, one: Explanation) -> bool:
+    return n_mistakes(subject, one) == 0 and is_known(subject, one)
 
 
 def _drawn(subject: Subject) -> tuple[list[Measurement], list[Explanation]]:

@@ -97,7 +97,7 @@ def _measured(subject: Subject, images: Array, n: int, repeats: int, wrong: bool
             theta = subject.decoded(subject.draw(q, eps))
             nll.append(_means(nll_formulas(subject, theta, x, wrong)))
             # Doubts take time, and where only means over the draws count, those of one draw are good enough.
-            doubt.append(_means(nll_doubts(subject, theta, x)) if subject.frozen or not r else doubt[-1])
+            doubt.append(_means(nll_doubts(subject, theta, x, wrong)) if subject.frozen or not r else doubt[-1])
             kl.append(closed if eps is None else closed | _means({SAMPLED: subject.log_ratio(q, eps)}))
     return Measurement(n, subject.frozen, loss, _table(nll, loss.shape), _table(doubt, loss.shape),
                        _table(kl, loss.shape), ROUNDINGS * subject.rounding, images.shape[1])
