@@ -24,7 +24,8 @@ from ..report.summary import more_options
 from .common import READING, flag, say, write_json
 
 SAVED = ("model.npz", "checkpoint.npz")    # the first files that training writes: with one of them it has got somewhere
-FILES = (*SAVED, "log.csv", "metrics.json", "evaluation.json", "report.html", "run.json")    # all that belong to a run
+# All that belong to a run; the star stands for other data that it was evaluated on.
+FILES = (*SAVED, "log.csv", "metrics.json", "evaluation.json", "evaluation-*.json", "report.html", "run.json")
 ASIDE = ".replaced"    # in the folder: the run that --overwrite replaces, until the new one has saved something
 NOT_OF_RUN = ("run", "json", "resume", "typed", "overwrite", "open", "command")    # what run.json leaves out
 # Options that may differ when a run is resumed: the data may have moved, and are known by their checksum.
@@ -97,12 +98,11 @@ class Folder:
         return os.path.join(self.out, *names)
 
     def _holds(self, names: Sequence[str]) -> list[str]:
-        return [name for name in names if os.path.exists(self._path(name))]
+        return [path for name in names for path in sorted(glob.glob(name, root_dir=self.out))]
 
     def _remove(self, names: Sequence[str]) -> None:
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path(name))
+        for name in self._holds(names):
+            os.unlink(self._path(name))
 
     def _refuse_to_overwrite(self) -> None:
         found = self._holds(FILES)

@@ -16,26 +16,30 @@ MOST_CLASSES = 12       # whose places on a map are told one by one
 PARTS = {"loss": "loss", "nll": "reconstruction part", "kl": "KL part"}
 
 
-def learning_curves(records: Sequence[Any], terms: Sequence[str], thing: str) -> str:
-    """What happened from the first of the epochs to the last, in training and in validation."""
+def learning_curves(records: Sequence[Any], terms: Sequence[str], thing: str, held_out: str = "validation") -> str:
+    """What happened from the first of the epochs to the last, in training and on the images held out."""
     first, last = records[0], records[-1]
     said = []
     for term in terms:
         text = f"the {PARTS[term]} {_went(getattr(first, term), getattr(last, term))} in training"
         if first.validation is not None and last.validation is not None:
-            text += f" and {_went(getattr(first.validation, term), getattr(last.validation, term))} in validation"
+            text += f" and {_went(getattr(first.validation, term), getattr(last.validation, term))} {place(held_out)}"
         said.append(text)
     return (f"Lines over epochs {first.epoch} to {last.epoch}, in nats per {thing}: {'; '.join(said)}."
-            + _turn(records, thing))
+            + _turn(records, held_out))
 
 
-def _turn(records: Sequence[Any], thing: str) -> str:
-    """Where the validation loss was lowest, if that was not at the end."""
-    held_out = [(record.validation.loss, record.epoch) for record in records if record.validation is not None]
-    if not held_out or min(held_out)[1] == records[-1].epoch:
+def place(held_out: str) -> str:
+    return "on the test set" if held_out == "test" else f"in {held_out}"
+
+
+def _turn(records: Sequence[Any], held_out: str) -> str:
+    """Where the loss of the images held out was lowest, if that was not at the end."""
+    losses = [(record.validation.loss, record.epoch) for record in records if record.validation is not None]
+    if not losses or min(losses)[1] == records[-1].epoch:
         return ""
-    loss, epoch = min(held_out)
-    return f" The validation loss was lowest, {number(loss)}, after epoch {epoch}."
+    loss, epoch = min(losses)
+    return f" The {held_out} loss was lowest, {number(loss)}, after epoch {epoch}."
 
 
 def _went(first: float, last: float) -> str:

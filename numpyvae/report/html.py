@@ -82,7 +82,8 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
     if vae.n_classes is not None and labels is None:
         raise ValueError("labels is None; expected the images' labels, as the model is conditional")
     thing = "row" if shape is None else "image"
-    sections = [_remarks(metrics.get("remarks", [])), _training(vae, records, thing)]
+    held_out = "test" if "test_loss_by_epoch" in metrics else "validation"    # what the run looked at after each epoch
+    sections = [_remarks(metrics.get("remarks", [])), _training(vae, records, thing, held_out)]
     mu, logvar = vae.encode(plots.as_rows(images), **plots.given(_told(vae, labels)))
     names = None if labels is None else _names(labels, classes)
     if shape is not None:
@@ -129,28 +130,29 @@ def _remarks(remarks: Sequence[str]) -> str:
     return f"<section>\n<h2>Worth knowing</h2>\n<ul>{items}</ul>\n</section>" if remarks else ""
 
 
-def _training(vae: VAE, records: Sequence[Any], thing: str) -> str:
+def _training(vae: VAE, records: Sequence[Any], thing: str, held_out: str) -> str:
     intro = (f"The loss is what it costs to describe one {thing}, in nats: bits, but with natural logarithms. The "
-             "training loss is averaged while the weights still change, and the validation loss is measured after each "
-             "epoch; that is why validation can be lower.")
+             f"training loss is averaged while the weights still change, and the {held_out} loss is measured after "
+             "each epoch; that is why it can be lower.")
     parts = (f"Reconstruction: how badly the decoder recovers the {thing} from its code. KL: how much the encoder puts "
              f"into the code beyond what all {thing}s share; it often rises at first, as the code comes into use. The "
              f"loss is reconstruction + {vae.beta:g} × KL.")
     if len(records) == 1:    # a line of one point is none
-        return _section("Training", intro, _one_epoch(records[0], parts, thing))
+        return _section("Training", intro, _one_epoch(records[0], parts, thing, held_out))
     late = records[len(records) // 5:]    # the first epochs dwarf what follows
     return _section(
         "Training", intro,
-        _panel("The loss and its parts", parts, lambda ax: _speak_of(thing, plots.learning_curves(records, ax)),
-               alt.learning_curves(records, list(plots.TERMS), thing)),
+        _panel("The loss and its parts", parts,
+               lambda ax: _speak_of(thing, plots.learning_curves(records, ax, held_out=held_out)),
+               alt.learning_curves(records, list(plots.TERMS), thing, held_out)),
         _panel(f"The loss alone, from epoch {late[0].epoch} on", "Where the dashed line turns up while the solid one "
                f"still falls, the model learns its training {thing}s by heart.",
-               lambda ax: _speak_of(thing, plots.learning_curves(late, ax, terms=["loss"])),
-               alt.learning_curves(late, ["loss"], thing)))
+               lambda ax: _speak_of(thing, plots.learning_curves(late, ax, terms=["loss"], held_out=held_out)),
+               alt.learning_curves(late, ["loss"], thing, held_out)))
 
 
-def _one_epoch(record: Any, caption: str, thing: str) -> str:
-    parts = [("in training", record)] + [("in validation", record.validation)] * (record.validation is not None)
+def _one_epoch(record: Any, caption: str, thing: str, held_out: str) -> str:
+    parts = [("in training", record)] + [(alt.place(held_out), record.validation)] * (record.validation is not None)
     head = "".join(f'<th scope="col">{name}</th>' for name in ("", "loss", "reconstruction", "KL"))
     body = "".join(f'<tr><th scope="row">{name}</th>' + "".join(
         f"<td>{getattr(terms, term):,.2f}</td>" for term in plots.TERMS) + "</tr>" for name, terms in parts)

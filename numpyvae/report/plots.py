@@ -39,12 +39,14 @@ MARKERS = "o^sDvP"    # the next ten classes have the same colours and another s
 TERMS = {"loss": ("loss", BLUE), "nll": ("reconstruction (nll)", ORANGE), "kl": ("KL", GREEN)}
 
 
-@checked(records=RECORDS, terms=TEXTS)
-def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Sequence[str] = tuple(TERMS)) -> Axes:
+@checked(records=RECORDS, terms=TEXTS, held_out=TEXT)
+def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Sequence[str] = tuple(TERMS),
+                    held_out: str = "validation") -> Axes:
     """The loss and its parts over the epochs: solid in training, dashed in validation.
 
-    records : what `fit` yields, at least one
-    terms   : which of "loss", "nll" and "kl" to draw
+    records  : what `fit` yields, at least one
+    terms    : which of "loss", "nll" and "kl" to draw
+    held_out : what the images that `fit` validated with are called
 
     Raises ValueError if there is no record.
     """
@@ -54,9 +56,9 @@ def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Seque
         label, color = TERMS[one_of("terms", term, TERMS)]
         ax.plot([r.epoch for r in records], [getattr(r, term) for r in records], "o-", color=color, markersize=3,
                 label=f"{label}, training")
-        held_out = [(r.epoch, getattr(r.validation, term)) for r in records if r.validation is not None]
-        if held_out:
-            ax.plot(*zip(*held_out), "s--", color=color, markersize=3, label=f"{label}, validation")
+        validated = [(r.epoch, getattr(r.validation, term)) for r in records if r.validation is not None]
+        if validated:
+            ax.plot(*zip(*validated), "s--", color=color, markersize=3, label=f"{label}, {held_out}")
     ax.set(xlabel="epoch", ylabel="nats per image")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.legend(frameon=False, fontsize="small")
