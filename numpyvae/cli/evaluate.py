@@ -43,21 +43,22 @@ def run_evaluate(options: argparse.Namespace) -> int:
     data = load_data_of_run(options, folder)
     check_size(vae, data)
     result = measure(vae, data, options.samples, options.images, configuration["binarize"], options.seed)
-    name = "evaluation.json"
+    file = "evaluation.json"
     if "data" in options.typed:
         result["data"] = data.name
         of = re.sub(r"[^\w.-]+", "-", data.name)[:80]
-        name = f"evaluation-{of}.json"
-    write_json(os.path.join(folder, name), result)
+        file = f"evaluation-{of}.json"
+    write_json(os.path.join(folder, file), result)
     records = [nv.Record.from_json(record) for record in metrics["records"]]
     report = write_run_report(folder, vae, records, data, metrics, result)
     if options.json:
         print(json.dumps({**result, "report": report}))
     else:
-        width = max(len(name) for name, _, _ in summary.lines(result, data.thing))
-        for name, value, hint in summary.lines(result, data.thing):
-            print(f"{name:{width}}  {value:>16}  {hint}")
-        print(f"numbers   {os.path.join(folder, name)}")
+        lines = summary.lines(result, data.thing)
+        widths = [max(len(line[i]) for line in lines) for i in (0, 1)]
+        for name, value, hint in lines:
+            print(f"{name:{widths[0]}}  {value:>{widths[1]}}  {hint}")
+        print(f"numbers   {os.path.join(folder, file)}")
         print(f"report    {report}")
     return 0
 
