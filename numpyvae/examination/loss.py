@@ -49,7 +49,8 @@ def check_loss(subject: Subject) -> Findings:
     if not measured:
         return _all(NOT_DECIDED, f"draws={subject.draws} are too few: expected at least {draws_needed(subject)}.")
     if not all(m.is_finite for m in measured):
-        return _likelihood_first(Finding("likelihood", WRONG, "the loss of ordinary images is NaN or infinite.",
+        return _likelihood_first(Finding("likelihood", WRONG, "the loss of ordinary images, or its NLL by the formula, is "
+                                         "NaN or infinite.",
                                          "look for log(0), a division by 0, or an exp that overflows."))
     if not found:
         return _unexplained(subject, measured)
