@@ -45,12 +45,13 @@ class Measurement:
         return bool(np.isfinite(self.loss).all()) and RIGHT in self.nll and RIGHT in self.kl
 
 
-def measured_frozen(subject: Subject, wrong: bool) -> list[Measurement]:
+def measured_frozen(subject: Subject, wrong: bool, most: int = REPEATS) -> list[Measurement]:
     """For a loss(x, eps): every draw is a data point without error.  Empty if the budget is too small.
 
     wrong : whether wrong formulas of the NLL are computed too
+    most  : the most draws for each image
     """
-    repeats = min(REPEATS, subject.draws // (IMAGES * sum(FROZEN_COPIES)))
+    repeats = min(most, subject.draws // (IMAGES * sum(FROZEN_COPIES)))
     if repeats < LEAST_REPEATS:
         return []
     images = probes(subject)
