@@ -20,7 +20,7 @@ from ..models.likelihoods import Gaussian
 from .explain import (STANDARD_ERRORS, Explanation, Fit, beta_tolerance, explanations, fit, is_decided, is_intended,
                       is_known, n_mistakes, nll_candidates, rivals, simplest)
 from .formulas import REMARKS, RIGHT
-from .measure import Measurement, draws_needed, measured_drawn, measured_frozen
+from .measure import LEAST_REPEATS, Measurement, draws_needed, measured_drawn, measured_frozen
 from .probes import IMAGES
 from .reduction import described, mistaken_weight
 from .report import NOT_CHECKED, NOT_DECIDED, OK, WRONG, Finding
@@ -49,7 +49,8 @@ def check_loss(subject: Subject) -> Findings:
     if not measured:
         return _all(NOT_DECIDED, f"draws={subject.draws} are too few: expected at least {draws_needed(subject)}.")
     if not all(m.is_finite for m in measured):
-        return _likelihood_first(Finding("likelihood", WRONG, "the loss of ordinary images is NaN or infinite.",
+        return _likelihood_first(Finding("likelihood", WRONG, "the loss of ordinary images, or its NLL by the formula, "
+                                         "is NaN or infinite.",
                                          "look for log(0), a division by 0, or an exp that overflows."))
     if not found:
         return _unexplained(subject, measured)
@@ -148,7 +149,7 @@ def _is_replaced(subject: Subject, one: Explanation) -> bool:
 
 def _without_noise(subject: Subject) -> Findings:
     """The loss does not change with the noise.  Either there is no noise, or no NLL that could show it."""
-    measured = [_once(m) for m in measured_frozen(subject, wrong=False)]
+    measured = [_once(m) for m in measured_frozen(subject, wrong=False, most=LEAST_REPEATS)]
     for kl in measured[0].kl if measured and all(m.is_finite for m in measured) else ():
         alone = [fit(m, RIGHT, kl) for m in measured]
         one = Explanation(RIGHT, kl, alone)

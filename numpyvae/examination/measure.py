@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .formulas import SAMPLED, kl_formulas, nll_doubts, nll_formulas
+from .formulas import RIGHT, SAMPLED, kl_formulas, nll_doubts, nll_formulas
 from .probes import IMAGES, chosen_probes, probes
 from .subject import Subject
 
@@ -41,15 +41,17 @@ class Measurement:
 
     @property
     def is_finite(self) -> bool:
-        return bool(np.isfinite(self.loss).all())
+        """Whether every loss is a number, and what the right formulas give for it."""
+        return bool(np.isfinite(self.loss).all()) and RIGHT in self.nll and RIGHT in self.kl
 
 
-def measured_frozen(subject: Subject, wrong: bool) -> list[Measurement]:
+def measured_frozen(subject: Subject, wrong: bool, most: int = REPEATS) -> list[Measurement]:
     """For a loss(x, eps): every draw is a data point without error.  Empty if the budget is too small.
 
     wrong : whether wrong formulas of the NLL are computed too
+    most  : the most draws for each image
     """
-    repeats = min(REPEATS, subject.draws // (IMAGES * sum(FROZEN_COPIES)))
+    repeats = min(most, subject.draws // (IMAGES * sum(FROZEN_COPIES)))
     if repeats < LEAST_REPEATS:
         return []
     images = probes(subject)

@@ -116,17 +116,24 @@ def check_early_stopping(stop: Function | None) -> Finding:
     falling = [100.0 - epoch for epoch in range(50)]
     wavering = [51.0 + 2.0 + (epoch % 2) for epoch in range(PATIENCE_LIMIT)]    # above the best, up and down
     for epoch in range(len(falling)):
-        if stop(falling[:epoch + 1]):
+        if _stops(stop, falling[:epoch + 1]):
             return Finding("early stopping", WRONG, f"it stops in epoch {epoch + 1}, though every loss is below all "
                            "those before it.", "a smaller loss is better: look at the direction of the comparison, and "
                            "at the best loss to begin with (infinity, not 0).")
     for epoch in range(len(wavering)):
-        if stop(falling + wavering[:epoch + 1]):
+        if _stops(stop, falling + wavering[:epoch + 1]):
             return Finding("early stopping", OK, f"50 falling losses pass; it stops {counted(epoch + 1, 'epoch')} "
                            "after the best.")
     return Finding("early stopping", WRONG, f"it has not stopped {PATIENCE_LIMIT} epochs after the best loss.",
                    "early stopping never fires: compare with the best loss so far, not with the last one, and do not "
                    "count from zero again in each epoch.")
+
+
+def _stops(stop: Function, losses: list[float]) -> bool:
+    answer = numbers("stop", stop(losses), "True or False")
+    if answer.size != 1:
+        raise ValueError(f"stop gives shape {answer.shape}; expected True or False")
+    return bool(answer.reshape(()))
 
 
 def check_iwae(iwae: Function | None, rng: np.random.Generator) -> Finding:
