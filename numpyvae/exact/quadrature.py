@@ -89,7 +89,10 @@ def posterior(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
 
 @checked(a="numbers: ...")
 def log_sum_exp(a: Array) -> Array:
-    """log of the sum of exp(a) over the last axis; factoring out the largest avoids overflow: (B, N) -> (B,)."""
+    """log of the sum of exp(a) over the last axis; factoring out the largest avoids overflow: (B, N) -> (B,).
+
+    [lesson 3, eq. 3.5]
+    """
     a = np.atleast_1d(a if a.dtype.kind in "fc" else a.astype(float))
     top = a.max(axis=-1)
     return top + np.log(np.sum(np.exp(a - top[..., None]), axis=-1))
