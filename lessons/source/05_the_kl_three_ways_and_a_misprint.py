@@ -233,7 +233,8 @@ claim("misprint_identity_worst_error", np.abs(identity).max(), 0.0, 1e-12)
 # %% [markdown]
 # ### What a trained model's codes must look like
 #
-# Here is a fact about every VAE whose decoder begins with a dense layer, if training has found a minimum. In each latent dimension,
+# Here is a fact about every VAE whose encoder ends with dense layers and whose decoder begins with one, if training has found a minimum. In
+# each latent dimension,
 #
 # $$\mathrm E\big[\mu^2 + \sigma^2\big] = 1 \tag{5.8}$$
 #
