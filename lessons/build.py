@@ -4,8 +4,8 @@
     python -m lessons.build 5 6      these lessons
 
 A source, lessons/source/NN_title.py, is a notebook in jupytext's percent format.  Cells tagged "exercise" hold a
-stub and are left out of the solved notebook; cells tagged "solution" are left out of the learner's.  The solved notebook
-is executed; of the learner's only the stubs and their checks are, since the rest is the same.  What the claims print is
+stub and are left out of the solved notebook; cells tagged "solution" are left out of the learner's; those tagged
+"hide-input", which only draw, are folded.  The solved notebook is executed; of the learner's only the stubs and their checks are, since the rest is the same.  What the claims print is
 gathered in claims.json.  Needs the extras lessons and dev.
 """
 from __future__ import annotations
@@ -41,6 +41,8 @@ def notebook(source: pathlib.Path, kind: str) -> Any:
     made.cells = [cell for cell in made.cells if KINDS[kind][0] not in cell.metadata.get("tags", [])]
     for i, cell in enumerate(made.cells):
         cell.id = f"cell-{i}"
+        if "hide-input" in cell.metadata.get("tags", []):    # books fold by the tag, JupyterLab by this
+            cell.metadata["jupyter"] = {"source_hidden": True}
     made.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
                      "language_info": {"name": "python"}}
     return made

@@ -4,7 +4,14 @@
 # **The question.** A VAE's loss has a second term, $\tfrac12\sum(\sigma^2+\mu^2-\log\sigma^2-1)$. Where does it come
 # from, and what happens if one symbol in it is wrong?
 #
-# *You need:* lesson 4 (what KL means), integrals, NumPy. *Time:* 45 minutes. *Runs in:* under a minute.
+# **After this lesson you can**
+#
+# - derive the KL of a Gaussian to the prior, and its gradient;
+# - check a formula for an integral in two independent ways;
+# - say what a VAE with the misprinted term really learns, and recognise it from its codes;
+# - prove that the codes of a trained VAE have $\mathrm E[\mu^2+\sigma^2] = 1$ in each dimension.
+#
+# *You need:* lesson 4 (what KL means), integrals, NumPy. *Time:* 60 minutes. *Runs in:* under a minute.
 
 # %%
 DATA = "strokes"        # or "mnist"
@@ -15,11 +22,19 @@ import numpy as np
 import numpyvae as nv
 from numpyvae.course import Lesson
 from numpyvae.functional.gaussian import gaussian_kl, gaussian_kl_backward
-from numpyvae.report.plots import BLUE, GREEN, INK, ORANGE
+from numpyvae.report.plots import BLUE, INK, ORANGE
 
 lesson = Lesson(5, DATA)
 claim, check = lesson.claim, lesson.check
-rng = np.random.default_rng(5)
+
+# %% [markdown]
+# This lesson is about the blue parts: how far $q(z|x)$ is from the prior.
+
+# %% tags=["hide-input"]
+fig, ax = plt.subplots(figsize=(7, 1.7))
+nv.plots.diagram(["q(z|x)", "KL", "p(z)"], ax)
+nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an arrow to "
+              "z, and the KL between q(z|x) and p(z). Lit: q(z|x), the KL and p(z).")
 
 # %% [markdown]
 # ## The derivation
@@ -61,7 +76,16 @@ rng = np.random.default_rng(5)
 # $$\frac{\partial\,\mathrm{KL}}{\partial\mu} = \mu,\qquad
 # \frac{\partial\,\mathrm{KL}}{\partial s} = \tfrac12\left(e^s - 1\right) \tag{5.5}$$
 #
-# Both are zero at $\mu = 0$, $s = 0$: there $q$ is the prior, and the KL is 0. It is positive everywhere else.
+# Both are zero at $\mu = 0$, $s = 0$: there $q$ is the prior, and the KL is 0. It is positive everywhere else: with $s$ it reads
+# $\tfrac12\mu^2 + \tfrac12(e^s - 1 - s)$, and $e^s \ge 1 + s$, with equality only at $s = 0$. (That is $\log t \le t - 1$ of lesson 4, with
+# $t = e^s$.)
+
+# %%
+samples_of_mu, samples_of_s = np.random.default_rng(0).uniform(-4, 4, (2, 10_000, 1))
+lowest_kl = gaussian_kl(samples_of_mu, samples_of_s).min()
+claim("lowest_kl_of_ten_thousand", lowest_kl, 0.0, 0.05)
+claim("values_below_zero", np.sum(gaussian_kl(samples_of_mu, samples_of_s) < 0), 0, 0)
+claim("kl_of_the_prior_to_itself", gaussian_kl(np.zeros((1, 1)), np.zeros((1, 1)))[0], 0.0, 0.0)
 
 # %% [markdown]
 # ## The code
@@ -87,18 +111,18 @@ def log_normal(z, mu, sigma):
     return -0.5 * np.log(2 * np.pi) - np.log(sigma) - (z - mu)**2 / (2 * sigma**2)
 
 
-mu, logvar = 1.2, -1.5
-sigma = np.exp(logvar / 2)
-closed = gaussian_kl(np.array([[mu]]), np.array([[logvar]]))[0]
+MU, LOGVAR = 1.2, -1.5
+SIGMA = np.exp(LOGVAR / 2)
+closed = gaussian_kl(np.array([[MU]]), np.array([[LOGVAR]]))[0]
 
-z = np.linspace(mu - 12 * sigma, mu + 12 * sigma, 2001)
-ratio = log_normal(z, mu, sigma) - log_normal(z, 0.0, 1.0)
-quadrature = np.sum(np.exp(log_normal(z, mu, sigma)) * ratio) * (z[1] - z[0])
+z = np.linspace(MU - 12 * SIGMA, MU + 12 * SIGMA, 2001)
+difference = log_normal(z, MU, SIGMA) - log_normal(z, 0.0, 1.0)
+quadrature = np.sum(np.exp(log_normal(z, MU, SIGMA)) * difference) * (z[1] - z[0])
 
-draws = mu + sigma * rng.standard_normal(100_000)
-samples = log_normal(draws, mu, sigma) - log_normal(draws, 0.0, 1.0)
-print(f"closed form {closed:.10f}\nquadrature  {quadrature:.10f}")
-print(f"Monte Carlo {samples.mean():.4f} ± {samples.std() / np.sqrt(len(samples)):.4f}")
+draws = MU + SIGMA * np.random.default_rng(5).standard_normal(100_000)
+values = log_normal(draws, MU, SIGMA) - log_normal(draws, 0.0, 1.0)
+standard_error = values.std() / np.sqrt(len(values))
+print(f"closed form {closed:.10f}\nquadrature  {quadrature:.10f}\nMonte Carlo {values.mean():.4f} ± {standard_error:.4f}")
 
 # %% [markdown]
 # The closed form and the quadrature agree to the last digits. At $\mu = 1.2$, $\log\sigma^2 = -1.5$ the KL is 1.0816 nats.
@@ -107,21 +131,21 @@ print(f"Monte Carlo {samples.mean():.4f} ± {samples.std() / np.sqrt(len(samples
 # %%
 claim("kl_by_formula", closed, 1.0816, 5e-5)
 claim("quadrature_minus_formula", quadrature - closed, 0.0, 1e-12)
-claim("monte_carlo_error_in_standard_errors",
-      abs(samples.mean() - closed) / (samples.std() / np.sqrt(len(samples))), 0.0, 4.0)
+claim("monte_carlo_error_in_standard_errors", (values.mean() - closed) / standard_error, 0.0, 4.0)
 
-# %%
+# %% tags=["hide-input"]
 counts = np.unique(np.logspace(1, 5, 200).astype(int))
-running = np.cumsum(samples)[counts - 1] / counts
+running = np.cumsum(values)[counts - 1] / counts
+band = 2 * values.std() / np.sqrt(counts)
 fig, ax = plt.subplots(figsize=(7, 3.2))
-ax.fill_between(counts, closed - 2 * samples.std() / np.sqrt(counts), closed + 2 * samples.std() / np.sqrt(counts),
-                color=BLUE, alpha=0.15, label="closed form ± 2 standard errors")
+ax.fill_between(counts, closed - band, closed + band, color=BLUE, alpha=0.15, label="closed form ± 2 standard errors")
 ax.semilogx(counts, running, color=ORANGE, label="Monte Carlo, running mean")
 ax.axhline(closed, color=INK, linewidth=1)
 ax.set(xlabel="number of draws", ylabel="KL estimate (nats)", ylim=(closed - 0.6, closed + 0.6))
 ax.legend(frameon=False)
 ax.set_title("A hundred times the draws, a tenth of the error", fontsize=10)
-plt.show()
+nv.plots.show("The running mean of the draws against their number, 10 to 100,000. It wanders at first and settles on the "
+              "line of the closed form, inside a band that narrows.")
 
 # %% [markdown]
 # ## The misprint
@@ -130,11 +154,19 @@ plt.show()
 #
 # $$\widetilde{\mathrm{KL}} = \tfrac12\left(\sigma^2 + \mu^2 - \log\sigma - 1\right) \tag{5.6}$$
 #
-# with $\log\sigma$ where $\log\sigma^2$ belongs. It is one missing exponent, and everybody writes it once. What does it do?
+# with $\log\sigma$ where $\log\sigma^2$ belongs. It is one missing exponent, and it is easily written. What does it do?
+#
+# **Predict first.** Where is (5.6) lowest at $\mu = 0$: at $\sigma^2 = 1$, below, or above? Is it 0 there?
+#
+# <details><summary>Answer</summary>
+#
+# The term $-\log\sigma$ is what keeps $\sigma$ from shrinking. It is half as strong as it should be, so $\sigma^2$ rests lower: at
+# $\tfrac12$. The value there is below 0.
+# </details>
 #
 # **It is no divergence.** With $v = \sigma^2$ and $\log\sigma = \tfrac12\log v$, set the derivative for $v$ to zero:
 # $\tfrac12(1 - \tfrac{1}{2v}) = 0$, so the minimum lies at $v = \tfrac12$, not at 1. Its value there is
-# $\tfrac12(\tfrac12 + \tfrac12\log 2 - 1) = -\tfrac14(1 - \log 2)$: below zero. A KL is never below zero.
+# $\tfrac12(\tfrac12 + \tfrac12\log 2 - 1) = -\tfrac14(1 - \log 2) = -0.0767$: below zero. A KL is never below zero.
 
 # %%
 def misprinted_kl(mu, logvar):
@@ -149,127 +181,334 @@ claim("misprint_minimum", wrong[lowest], -0.0767, 1e-4)
 claim("misprint_minimum_formula", -0.25 * (1 - np.log(2)), -0.0767, 1e-4)
 claim("misprint_best_variance", v[lowest], 0.5, 2e-3)
 
-# %%
-def draw_kl(mean=0.0):
-    fig, ax = plt.subplots(figsize=(7, 3.4))
-    for kl, color, name in ((gaussian_kl, BLUE, "KL, eq. (5.4)"), (misprinted_kl, ORANGE, "misprint, eq. (5.6)")):
-        values = kl(np.full_like(column, mean), column)
-        ax.plot(v, values, color=color, label=name)
-        ax.plot(v[np.argmin(values)], values.min(), "o", color=color)
+# %% tags=["hide-input"]
+def draw_kl(ax, mean):
+    for kl, color, name in ((gaussian_kl, BLUE, "KL, (5.4)"), (misprinted_kl, ORANGE, "misprint, (5.6)")):
+        height = kl(np.full_like(column, mean), column)
+        ax.plot(v, height, color=color, label=name)
+        ax.plot(v[np.argmin(height)], height.min(), "o", color=color)
+        ax.axvline(v[np.argmin(height)], color=color, linewidth=0.8, linestyle=":")
     ax.axhline(0, color=INK, linewidth=0.8)
-    ax.set(xlabel="variance σ²", ylabel="nats", ylim=(-0.3, 2.5))
-    ax.set_title(f"μ = {mean:g}: the KL is lowest at σ² = 1, the misprint at σ² = ½", fontsize=10)
-    ax.legend(frameon=False)
-    plt.show()
+    ax.set(xlabel="variance σ²", ylabel="nats", ylim=(-0.3, 3.2), title=f"μ = {mean:g}")
+    ax.set_xticks([0, 0.5, 1, 2, 3], ["0", "½", "1", "2", "3"])
+    ax.legend(frameon=False, fontsize="small", loc="upper right" if abs(mean) < 1.3 else (0.4, 0.25))
 
 
-draw_kl()
+nv.plots.strip(draw_kl, (0.0, 1.0, 2.0), "Three frames with two curves each, against the variance. The KL is lowest at 1, "
+               "the misprint at one half. For μ = 0 the misprint's lowest point lies below zero. For μ = 1 and 2 both "
+               "curves are shifted up.", size=(3.2, 3))
 
 # %% [markdown]
-# At $\mu = 0$ the misprint's lowest point lies below the line: a "divergence" of less than nothing. Move $\mu$: both curves rise together. The two dots stay above $\sigma^2 = 1$ and $\sigma^2 = \tfrac12$.
+# At $\mu = 0$ the misprint's lowest point lies below the line: a "divergence" of less than nothing. As $\mu$ moves, both curves rise
+# together. The two dots stay at $\sigma^2 = 1$ and at $\sigma^2 = \tfrac12$. In a running notebook, move $\mu$:
 
 # %%
-lesson.slider(draw_kl, mean=(-2.0, 2.0, 0.1))
+lesson.slider(lambda mean: nv.plots.strip(draw_kl, [mean], "the KL and the misprint", size=(5, 3.4)), mean=(-2.0, 2.0, 0.1))
 
 # %% [markdown]
-# **So what is (5.6)?** Take the KL to another prior, $N(0, \tfrac12)$. By the same steps as above, with $p$'s variance
-# $\tfrac12$ in place of 1:
+# **So what is (5.6)?** Take the KL to another prior, $N(0, \tfrac12)$. The same steps as above, with $p$'s variance $\tfrac12$ in place of
+# 1: its logarithm is $\log p(z) = -\tfrac12\log 2\pi - \tfrac12\log\tfrac12 - z^2$. Subtract it from $\log q(z)$ in (5.2), and take the
+# mean with $\mathrm E[z^2] = \mu^2+\sigma^2$:
+#
+# $$\mathrm{KL}\big(q\,\|\,N(0,\tfrac12)\big) = -\tfrac12\log\sigma^2 - \tfrac12 + \tfrac12\log\tfrac12 + \mu^2 + \sigma^2$$
+#
+# With $\tfrac12\log\tfrac12 = -\tfrac12\log 2$ that is
 #
 # $$\mathrm{KL}\big(q\,\|\,N(0,\tfrac12)\big) = \tfrac12\left(2\sigma^2 + 2\mu^2 - 1 - \log(2\sigma^2)\right)$$
 #
-# Half of it is $\tfrac12\left(\sigma^2 + \mu^2 - \tfrac12 - \tfrac12\log 2 - \log\sigma\right)$. Subtract
-# $\tfrac14(1-\log 2)$, and it is (5.6):
+# Half of it is $\tfrac12\left(\sigma^2 + \mu^2 - \tfrac12 - \tfrac12\log 2 - \log\sigma\right)$, as $\log(2\sigma^2) = \log 2 + 2\log\sigma$.
+# Subtract $\tfrac14(1-\log 2) = \tfrac12(\tfrac12 - \tfrac12\log 2)$. The terms with $\log 2$ cancel, the two $\tfrac12$ add up to 1, and it is (5.6):
 #
 # $$\widetilde{\mathrm{KL}} = \tfrac12\,\mathrm{KL}\big(q\,\|\,N(0,\tfrac12)\big) - \tfrac14(1 - \log 2) \tag{5.7}$$
 #
-# One missing exponent is *two* changes of the model: a prior with half the variance, and half the weight ($\beta = \tfrac12$).
+# One missing exponent is *two* changes of the model: a prior with half the variance, and half the weight. (The weight of the KL in the loss
+# is usually called $\beta$: the loss is NLL + $\beta\,$KL, and an ordinary VAE has $\beta = 1$. Here it is $\tfrac12$.)
 
 # %%
-mu, logvar = rng.standard_normal((2, 1000, 1))
-narrow = 0.5 * np.sum(2 * np.exp(logvar) + 2 * mu**2 - 1 - np.log(2) - logvar, axis=1)
-identity = misprinted_kl(mu, logvar) - (0.5 * narrow - 0.25 * (1 - np.log(2)))
+some_mu, some_logvar = np.random.default_rng(6).standard_normal((2, 1000, 1))
+narrow = 0.5 * np.sum(2 * np.exp(some_logvar) + 2 * some_mu**2 - 1 - np.log(2) - some_logvar, axis=1)
+identity = misprinted_kl(some_mu, some_logvar) - (0.5 * narrow - 0.25 * (1 - np.log(2)))
 claim("misprint_identity_worst_error", np.abs(identity).max(), 0.0, 1e-12)
 
 # %% [markdown]
-# ### What it does to a trained model
+# ### What a trained model's codes must look like
 #
-# Train two VAEs, the same but for this term. The misprint's gradient is written as carefully as the right one, so
-# **every gradient check passes**: forward and backward agree, on the wrong function.
+# Here is a fact about every VAE whose encoder ends with dense layers and whose decoder begins with one, if training has found a minimum. In
+# each latent dimension,
+#
+# $$\mathrm E\big[\mu^2 + \sigma^2\big] = 1 \tag{5.8}$$
+#
+# where the mean is over the training images. **The proof** changes the model in a way that leaves the pictures alone.
+#
+# *Step 1: a change.* Take one latent dimension and any number $c > 0$. Let the encoder put out $c\mu$ in place of $\mu$, and
+# $\log\sigma^2 + 2\log c$ in place of $\log\sigma^2$, so that $\sigma$ becomes $c\sigma$. Then $z = \mu + \sigma\varepsilon$ becomes $cz$.
+# Let the decoder's first layer divide its weights for this dimension by $c$: it multiplies $cz$ by $w/c$ and gets $zw$, as before. So the
+# decoded pictures, and the NLL, are the same.
+#
+# *Step 2: what it costs.* Only the KL (5.4) has changed. Its mean over the images is now
+#
+# $$\tfrac12\left(c^2\,\mathrm E[\mu^2 + \sigma^2] - 1 - \mathrm E[\log\sigma^2] - 2\log c\right) \tag{5.9}$$
+#
+# *Step 3: at a minimum no change helps.* The original model is $c = 1$, so there the derivative for $c$ must be zero. It is
+# $c\,\mathrm E[\mu^2+\sigma^2] - \tfrac1c$, and at $c = 1$ that is $\mathrm E[\mu^2+\sigma^2] - 1$. So (5.8) holds.
+#
+# **With the misprint**, $-\log\sigma$ becomes $-\log\sigma - \log c$: the last term of (5.9) is $-\log c$, not $-2\log c$. The derivative
+# at $c = 1$ is $\mathrm E[\mu^2+\sigma^2] - \tfrac12$, and so
+#
+# $$\mathrm E\big[\mu^2 + \sigma^2\big] = \tfrac12 \quad\text{with the misprint.} \tag{5.10}$$
+#
+# $\mathrm E[\mu^2+\sigma^2]$ is the mean of $z^2$ over all images and draws, by step 3 of the first derivation. Now measure it.
+#
+# ### The experiment: train with the misprint
+#
+# The misprint's gradient is written as carefully as the right one, so **a gradient check passes**: forward and backward agree, on the
+# wrong function.
 
 # %%
-from unittest import mock
-
-
 def misprinted_kl_backward(dkl, mu, logvar):
     dkl = dkl[:, None]
     return dkl * mu, dkl * 0.5 * (np.exp(logvar) - 0.5)
 
 
-def train(kl, backward, epochs=8):
-    images, _ = lesson.images("train")
-    vae = nv.VAE.dense(784, (200,), 20, likelihood="gaussian", sigma=1.0, rng=np.random.default_rng(1))
-    with mock.patch.multiple("numpyvae.models.posteriors", gaussian_kl=kl, gaussian_kl_backward=backward):
-        list(nv.fit(vae, images[:10000], optimizer=nv.Adam(1e-3), epochs=epochs, batch_size=100,
-                    rng=np.random.default_rng(2)))
-    return vae
-
-
-models = {"right KL": train(gaussian_kl, gaussian_kl_backward),
-          "misprint": train(misprinted_kl, misprinted_kl_backward)}
+ones, h = np.ones(1000), 1e-30    # the complex step of lesson 2
+dmu, dlogvar = misprinted_kl_backward(ones, some_mu, some_logvar)
+by_step_mu = misprinted_kl(some_mu + 1j * h, some_logvar).imag / h
+by_step_logvar = misprinted_kl(some_mu, some_logvar + 1j * h).imag / h
+claim("misprint_gradient_error_mu", np.abs(dmu[:, 0] - by_step_mu).max(), 0.0, 1e-13)
+claim("misprint_gradient_error_logvar", np.abs(dlogvar[:, 0] - by_step_logvar).max(), 0.0, 1e-13)
 
 # %% [markdown]
-# Some of the 20 latent dimensions tell the decoder nothing: their $\mu$ hardly moves from image to image. Nothing but the
-# KL term acts on them, so they rest where it is lowest: at $\sigma^2 = 1$ with the right one, at $\sigma^2 = \tfrac12$ with
-# the misprint.
+# Now two kinds of VAE, the same but for this term: pictures of 14 × 14 pixels, 20 latent dimensions. In the package the KL belongs to the
+# posterior, $q(z|x)$. So we make a posterior of our own, which has everything from the package's except the two functions of the KL. We
+# train five of each kind, from five different starts.
 
 # %%
-test = lesson.images("test")[0].reshape(-1, 784)[:2000] / 255
-widest, spread = {}, {}
+from numpyvae.models.likelihoods import Gaussian
+from numpyvae.models.posteriors import Diagonal, DiagonalGaussian
+from numpyvae.nn.networks import dense_decoder, dense_stack
+
+
+class Misprinted(DiagonalGaussian):
+    def closed_form_kl(self, q):
+        return misprinted_kl(q.mu, q.logvar)
+
+    def closed_form_kl_backward(self, dkl, q):
+        dmu, dlogvar = misprinted_kl_backward(dkl, q.mu, q.logvar)
+        return Diagonal(dmu, dlogvar)
+
+
+# %%
+def shrink(images):
+    return images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) / 255
+
+
+def train(posterior, seed):
+    rng = np.random.default_rng(seed)
+    encoder = dense_stack([196, 100], "relu", "relu", rng=rng)
+    decoder = dense_decoder(20, [100], 196, 1, "relu", rng=rng)
+    vae = nv.VAE(encoder, posterior(100, 20, rng=rng), decoder, Gaussian(0.5))
+    for record in nv.fit(vae, train_images, optimizer=nv.Adam(2e-3), epochs=10, batch_size=100, rng=rng):
+        pass
+    return vae.astype(np.float64)
+
+
+train_images = shrink(lesson.images("train")[0][:10000])
+test_images = shrink(lesson.images("test")[0][:1000])
+right_models = [train(DiagonalGaussian, seed) for seed in range(5)]
+wrong_models = [train(Misprinted, seed) for seed in range(5)]
+
+# %% [markdown]
+# **Predict first.** Some of the 20 latent dimensions tell the decoder nothing: their $\mu$ hardly moves from image to image, and nothing but
+# the KL term acts on them. Which $\sigma^2$ will they have in the right models? And in the misprinted ones?
+#
+# <details><summary>Answer</summary>
+#
+# They rest where the term is lowest: at $\sigma^2 = 1$ with the right one, at $\sigma^2 = \tfrac12$ with the misprint.
+# </details>
+
+# %%
+def widths(vae):
+    """The variance sigma^2 of each dimension, averaged over test images, the narrowest first."""
+    logvar = vae.encode(test_images)[1]
+    return np.sort(np.exp(logvar).mean(axis=0))
+
+
+right_widths = np.array([widths(vae) for vae in right_models])
+wrong_widths = np.array([widths(vae) for vae in wrong_models])
+claim("widest_dimension_right", right_widths[:, -1].mean(), 1.0, 0.05)
+claim("widest_dimension_misprint", wrong_widths[:, -1].mean(), 0.5, 0.05)
+claim("misprinted_models_wider_than_a_right_one", np.sum(wrong_widths[:, -1] > right_widths[:, -1].min()), 0, 0)
+
+# %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 3.2))
-for (name, vae), color in zip(models.items(), (BLUE, ORANGE)):
-    mu, logvar = vae.encode(test)
-    width = np.sort(np.exp(logvar).mean(axis=0))
-    widest[name] = width[-1]
-    spread[name] = np.mean(mu.var(axis=0) + np.exp(logvar).mean(axis=0))
-    ax.plot(np.arange(1, 21), width, "o-", color=color, label=name)
+for many, color, name in ((right_widths, BLUE, "right KL"), (wrong_widths, ORANGE, "misprint")):
+    ax.plot(np.arange(1, 21), many.T, color=color, linewidth=1, alpha=0.6)
+    ax.plot(np.arange(1, 21), many.mean(axis=0), "o", color=color, label=f"{name}, five models")
 for level in (1, 0.5):
     ax.axhline(level, color=INK, linewidth=0.8, linestyle="--")
 ax.set(xlabel="latent dimension, narrowest first", ylabel="σ², mean over test images", ylim=(0, 1.1))
 ax.set_xticks([1, 5, 10, 15, 20])
 ax.set_title("Unused dimensions rest at 1 with the KL, at ½ with the misprint", fontsize=10)
-ax.legend(frameon=False)
-plt.show()
-
-# %%
-claim("widest_dimension_right", widest["right KL"], 1.0, 0.1)
-claim("widest_dimension_misprint", widest["misprint"], 0.5, 0.1)
+ax.legend(frameon=False, loc="lower right")
+nv.plots.show("The mean variance of the 20 dimensions, sorted. With the right KL it rises and stays at 1 for the last "
+              "dimensions, in all five models. With the misprint it rises and stays at one half.")
 
 # %% [markdown]
-# **The whole cloud of codes.** Draw an image at random, then $z$ from its $q$. These $z$ have the variance of $\mu$ over images
-# plus the mean of $\sigma^2$. Averaged over the dimensions it is 1 with the right KL and ½ with the misprint, as (5.7) says:
-# the codes fill the prior that the loss believes in.
+# **The mean of $z^2$**, (5.8) and (5.10), over the training images and all dimensions:
 
 # %%
-claim("variance_of_all_codes_right", spread["right KL"], 1.0, 0.1, on="strokes")
-claim("variance_of_all_codes_misprint", spread["misprint"], 0.5, 0.1, on="strokes")
+def mean_square(vae):
+    mu, logvar = vae.encode(train_images)
+    return np.mean(mu**2 + np.exp(logvar))
+
+
+right_squares = [mean_square(vae) for vae in right_models]
+wrong_squares = [mean_square(vae) for vae in wrong_models]
+print("right KL:", np.round(right_squares, 3), "  misprint:", np.round(wrong_squares, 3))
+claim("mean_square_right", np.mean(right_squares), 1.0, 0.02)
+claim("mean_square_misprint", np.mean(wrong_squares), 0.5, 0.02)
+claim("farthest_from_1_of_the_five_right", np.abs(np.array(right_squares) - 1).max(), 0.0, 0.05)
+claim("farthest_from_half_of_the_five_misprinted", np.abs(np.array(wrong_squares) - 0.5).max(), 0.0, 0.05)
 
 # %% [markdown]
-# Does it matter? We draw $z$ from $N(0, 1)$, as the text of every VAE says. The misprint's decoder has met codes with half that
-# variance, so many draws land where nothing was ever encoded, and it paints what it likes there.
+# The small differences that are left say that training has come near its minimum, not quite to it. So you can recognise the misprint in
+# somebody's trained model without reading the code: look at the mean of $z^2$.
+#
+# **The proof, run.** Do step 1 of the proof to a trained model, in all dimensions at once, for several $c$. The NLL must not move, and the
+# loss must be lowest near $c = 1$.
 
 # %%
-fig, axes = plt.subplots(1, 2, figsize=(8, 3))
-for ax, (name, vae) in zip(axes, models.items()):
-    nv.plots.image_grid(vae.sample(32, np.random.default_rng(3)), ax, columns=8)
-    ax.set_title(f"decoded draws from N(0, I): {name}", fontsize=10)
-plt.show()
+def rescaled(vae, c):
+    changed = vae.astype(np.float64)    # a copy
+    weights = changed.parameters
+    weights["mu_head.W"][:] *= c
+    weights["mu_head.b"][:] *= c
+    weights["logvar_head.b"][:] += 2 * np.log(c)
+    weights["decoder.0.W"][:] /= c
+    return changed
+
+
+def losses(vae):
+    """NLL and loss for each c, over 2000 training images, always with the same noise."""
+    eps = np.random.default_rng(0).standard_normal((2000, 20))
+    terms = [rescaled(vae, c).loss_terms(train_images[:2000], eps) for c in scales]
+    return np.array([term.nll for term in terms]), np.array([term.loss for term in terms])
+
+
+# %%
+scales = np.linspace(0.6, 1.6, 41)
+right_nll, right_loss = losses(right_models[0])
+wrong_nll, wrong_loss = losses(wrong_models[0])
+claim("nll_moves_by", max(np.ptp(right_nll), np.ptp(wrong_nll)), 0.0, 1e-9)
+claim("best_scale_right", scales[np.argmin(right_loss)], 1.0, 0.05)
+claim("best_scale_misprint", scales[np.argmin(wrong_loss)], 1.0, 0.05)
+
+# %% tags=["hide-input"]
+wrong_by_right_kl = [rescaled(wrong_models[0], c).encode(train_images[:2000]) for c in scales]
+true_loss = wrong_nll + np.array([gaussian_kl(m, s).mean() for m, s in wrong_by_right_kl])
+claim("best_scale_of_the_misprinted_model_under_the_right_kl", scales[np.argmin(true_loss)], np.sqrt(2), 0.1)
+fig, ax = plt.subplots(figsize=(6.5, 3))
+for height, color, style, name in ((right_loss, BLUE, "-", "right model, right KL"),
+                                   (wrong_loss, ORANGE, "-", "misprinted model, misprint"),
+                                   (true_loss, ORANGE, "--", "misprinted model, right KL")):
+    ax.plot(scales, height - height.min(), color=color, linestyle=style, label=name)
+    ax.plot(scales[np.argmin(height)], 0, "o", color=color)
+ax.set(xlabel="c, by which all codes are scaled", ylabel="loss above its lowest (nats)", ylim=(-0.2, 6))
+ax.set_title("Each model rests at c = 1 of the loss that it was trained with", fontsize=10)
+ax.legend(frameon=False, fontsize="small")
+nv.plots.show("Loss against the scale c of the codes. Two solid valleys, of the right and of the misprinted model under their "
+              "own loss, both have their bottom at c = 1. The dashed valley, the misprinted model under the right KL, has it "
+              "at 1.4.")
+
+# %% [markdown]
+# The dashed curve: by the right KL the misprinted model's codes are too small, by a factor of about $\sqrt2 = 1.4$, as (5.8) and (5.10) say.
+#
+# ### Does it matter?
+#
+# We draw $z$ from $N(0, I)$, as the text of every VAE says. The misprint's decoder has met codes with half that variance. So do draws land
+# where nothing was ever encoded? Measure it as lesson 1 did. Encode training images and test images, and draw a $z$ for each. For each test
+# image, how far is its $z$ from the nearest $z$ of a training image? Take the distance that 99 % of them stay within. A draw from the prior
+# that is farther than that from every training $z$ is *in a hole*.
+
+# %%
+def nearest(points, others):
+    squares = np.sum(points**2, axis=1)[:, None] + np.sum(others**2, axis=1) - 2 * points @ others.T
+    return np.sqrt(np.maximum(squares.min(axis=1), 0))
+
+
+def draw_codes(vae, images, rng):
+    mu, logvar = vae.encode(images)
+    return mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape)
+
+
+def share_in_holes(vae, variance=1.0):
+    rng = np.random.default_rng(7)
+    known = draw_codes(vae, train_images[:5000], rng)
+    limit = np.quantile(nearest(draw_codes(vae, test_images, rng), known), 0.99)
+    dreams = np.sqrt(variance) * rng.standard_normal((1000, 20))
+    return np.mean(nearest(dreams, known) > limit)
+
+
+# %% [markdown]
+# A hole is dangerous only if the decoder paints something strange there. So measure the pictures too: how far is a decoded draw from the
+# nearest training image, compared with a reconstructed test image?
+
+# %%
+def strangeness(vae, variance=1.0):
+    dreams = vae.decode(np.sqrt(variance) * np.random.default_rng(8).standard_normal((500, 20)))
+    rebuilt = vae.reconstruct(test_images[:500])
+    return nearest(dreams, train_images[:5000]).mean() / nearest(rebuilt, train_images[:5000]).mean()
+
+
+cases = {"right KL, z ~ N(0, I)": (right_models, 1.0), "misprint, z ~ N(0, I)": (wrong_models, 1.0),
+         "misprint, z ~ N(0, I/2)": (wrong_models, 0.5)}
+holes, strange = {}, {}
+for name, (models, variance) in cases.items():
+    holes[name] = np.array([share_in_holes(vae, variance) for vae in models])
+    strange[name] = np.array([strangeness(vae, variance) for vae in models])
+    print(f"{name:24} in holes {holes[name].mean():6.1%}   farther than a reconstruction by {strange[name].mean():.2f}")
+
+# %%
+right_holes, wrong_holes, cured_holes = holes.values()
+right_strange, wrong_strange, cured_strange = strange.values()
+claim("share_in_holes_right", right_holes.mean(), 0.02, 0.02)
+claim("share_in_holes_misprint", wrong_holes.mean(), 0.58, 0.07, on="strokes")
+claim("share_in_holes_misprint_narrow_prior", cured_holes.mean(), 0.02, 0.03, on="strokes")
+claim("strangeness_right", right_strange.mean(), 1.12, 0.05, on="strokes")
+claim("strangeness_misprint", wrong_strange.mean(), 1.38, 0.06, on="strokes")
+claim("strangeness_misprint_narrow_prior", cured_strange.mean(), 1.20, 0.06, on="strokes")
+claim("pairs_in_which_the_misprint_has_more_holes", np.sum(wrong_holes > right_holes), 5, 0)
+claim("pairs_in_which_the_misprint_is_stranger", np.sum(wrong_strange > right_strange), 5, 0)
+claim("misprinted_models_that_the_narrow_prior_helps", np.sum(cured_strange < wrong_strange), 5, 0)
+
+# %% [markdown]
+# It matters. More than half of the misprint's draws land in holes, and 2 % of the right model's. Its pictures are 1.38 times as far from a
+# training image as reconstructions are, the right model's 1.12 times. All five pairs agree. And the cure is what (5.7) says: draw the
+# misprint's $z$ from $N(0, \tfrac12 I)$, the prior that its loss believes in, and 2 % are in holes.
+#
+# Now look at some draws. The eye sees little of it: perhaps more strokes that lie over one another. That is why the misprint can live long
+# in a program, and why we measured.
+
+# %% tags=["hide-input"]
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 2.6), layout="constrained")
+for ax, (name, (models, variance)) in zip(axes, cases.items()):
+    dreams = models[0].decode(np.sqrt(variance) * np.random.default_rng(3).standard_normal((32, 20)))
+    nv.plots.image_grid(dreams, ax, columns=8)
+    ax.set_title(f"{name}:\n{holes[name].mean():.0%} in holes", fontsize=10)
+nv.plots.show("Three grids of 32 decoded draws. Right KL: soft, blurred digits. Misprint with z from N(0, I): brighter, "
+              "with strokes that cross or lie over one another. Misprint with z from N(0, I/2): between the two.")
 
 # %% [markdown]
 # ## Exercises
 #
-# Each check answers at once, on random inputs. It never shows the solution.
+# Each check answers at once, on random inputs. It never shows the solution. Hints unfold; try without them first.
 #
-# **5.1** Write the KL of each row: `mu`, `logvar` of shape (B, Z) in, (B,) out.
+# **5.1** (5 minutes) Write the KL of each row: `mu`, `logvar` of shape (B, Z) in, (B,) out.
+#
+# <details><summary>Hint</summary>
+#
+# Equation (5.4), with $\sigma^2$ as `np.exp(logvar)`; add over the latent dimensions, `axis=1`, not over the rows.
+# </details>
 
 # %% tags=["exercise"]
 def my_kl(mu, logvar):
@@ -285,7 +524,12 @@ def my_kl(mu, logvar):
 check.kl(my_kl)
 
 # %% [markdown]
-# **5.2** Write its gradients, given `dkl` (B,), the gradient for each row's KL: return `dmu`, `dlogvar`, both (B, Z).
+# **5.2** (5 minutes) Write its gradients, given `dkl` (B,), the gradient for each row's KL: return `dmu`, `dlogvar`, both (B, Z).
+#
+# <details><summary>Hint</summary>
+#
+# Equation (5.5), each row multiplied by its own number of `dkl`. `dkl[:, None]` makes a column of it.
+# </details>
 
 # %% tags=["exercise"]
 def my_kl_backward(dkl, mu, logvar):
@@ -301,8 +545,18 @@ def my_kl_backward(dkl, mu, logvar):
 check.kl_backward(my_kl_backward)
 
 # %% [markdown]
-# **5.3** The KL from $N(\mu, \sigma^2)$ to a prior $N(0, t^2)$ with any $t$, for each row. (Put $t^2 = \tfrac12$ in and (5.7) is
-# near.)
+# **5.3** (10 minutes) The KL from $N(\mu, \sigma^2)$ to a prior $N(0, t^2)$ with any $t$, for each row. (Put $t^2 = \tfrac12$ in, and you are
+# one step from (5.7).)
+#
+# <details><summary>Hint 1</summary>
+#
+# Go through the three steps again with $\log p(z) = -\tfrac12\log 2\pi - \tfrac12\log t^2 - \frac{z^2}{2t^2}$.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# $\mathrm E[z^2]/t^2$ has both $\mu^2$ and $\sigma^2$ in it, and the prior's $\tfrac12\log t^2$ stays. Try $t = 1$: it must be 5.1.
+# </details>
 
 # %% tags=["exercise"]
 def kl_to_wide_prior(mu, logvar, t):
@@ -318,7 +572,7 @@ def kl_to_wide_prior(mu, logvar, t):
 check.kl_to_wide_prior(kl_to_wide_prior)
 
 # %% [markdown]
-# **5.4** Five people wrote the KL. Name each fault: a dictionary from the letter to one of
+# **5.4** (5 minutes) Five people wrote the KL. Name each fault: a dictionary from the letter to one of
 # `"log sigma"`, `"missing half"`, `"mean"`, `"sign"`, `"missing one"`.
 #
 # - **a** `0.5 * np.mean(np.exp(logvar) + mu**2 - 1 - logvar, axis=1)`
@@ -326,6 +580,11 @@ check.kl_to_wide_prior(kl_to_wide_prior)
 # - **c** `np.sum(np.exp(logvar) + mu**2 - 1 - logvar, axis=1)`
 # - **d** `0.5 * np.sum(np.exp(logvar) + mu**2 - logvar, axis=1)`
 # - **e** `0.5 * np.sum(np.exp(logvar) + mu**2 - 1 - 0.5 * logvar, axis=1)`
+#
+# <details><summary>Hint</summary>
+#
+# Put `mu` = 0 and `logvar` = 0 in: which of them is not 0? Then compare the rest with (5.4), factor by factor.
+# </details>
 
 # %% tags=["exercise"]
 faults = ...    # your answer: {"a": "...", "b": "...", "c": "...", "d": "...", "e": "..."}
@@ -341,9 +600,14 @@ check.tally()
 # ## What you have learned, and what is still wrong
 #
 # - The KL term is an integral that has a closed form, (5.4). Quadrature and Monte Carlo give the same number.
-# - `logvar` is $\log\sigma^2$, always. With $\log\sigma$ in its place the loss is the one of another model: half the weight
-#   and a prior of half the variance, (5.7).
-# - A gradient check cannot see that. Only a comparison with the integral can.
+# - `logvar` is $\log\sigma^2$, always. With $\log\sigma$ in its place the loss is that of another model: half the weight and a prior of half
+#   the variance, (5.7).
+# - At a minimum $\mathrm E[\mu^2+\sigma^2]$ is 1 in each dimension; with the misprint it is $\tfrac12$. So codes drawn from $N(0, I)$ miss.
+# - A gradient check cannot see that. A comparison with the integral can, and so can a look at the codes.
 #
-# Still wrong: the KL's closed form is about $q$ and $p$ alone. The other half of the loss is an average over draws of $z$, and
+# **Papers to read next.** Kingma and Welling, *Auto-Encoding Variational Bayes* (2013), appendix B: this derivation in four lines. Matthew
+# Hoffman and Matthew Johnson, *ELBO surgery* (2016): the cloud of all codes, and its distance from the prior. Irina Higgins and others,
+# *beta-VAE* (2017): what people do with the weight $\beta$ on purpose.
+#
+# **Still wrong, and next.** The KL's closed form is about $q$ and $p$ alone. The other half of the loss is an average over draws of $z$, and
 # we have not said how a gradient can pass a draw. That is lesson 6.

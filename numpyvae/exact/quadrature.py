@@ -174,7 +174,7 @@ def _better(fault: int, points: int, reach: float, n_latent: int, images: Array)
 def log_sum_exp(a: Array) -> Array:
     """log of the sum of exp(a) over the last axis; factoring out the largest avoids overflow: (B, N) -> (B,).
 
-    -inf where every a is, infinity where one is.
+    -inf where every a is, infinity where one is.                                              [lesson 3, eq. 3.5]
     """
     a = np.atleast_1d(a if a.dtype.kind in "fc" else a.astype(float))
     top = a.max(axis=-1)

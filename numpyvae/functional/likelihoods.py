@@ -30,14 +30,15 @@ def bernoulli_nll(logits: Array, x: Array) -> Array:
            = log(1 + e^a) - x a                               (log(1 + e^-a) = log(1 + e^a) - a)
 
     Computed from the logit a it is always finite; computed from y it could be log(0).  A grey pixel x stands for
-    the mean of such pixels; the sum is then a cross-entropy, not a density.      [Kingma & Welling 2013, app. C.1]
+    the mean of such pixels; the sum is then a cross-entropy, not a density.
+    [Kingma & Welling 2013, app. C.1; lesson 3, eq. 3.6]
     """
     return np.sum(softplus(logits) - x * logits, axis=1)
 
 
 @twin(None, dnll="B", logits="B D", x="B D")
 def bernoulli_nll_backward(dnll: Array, logits: Array, x: Array) -> Array:
-    """The gradient for the logits:  d/da [ log(1 + e^a) - x a ] = sigmoid(a) - x."""
+    """The gradient for the logits:  d/da [ log(1 + e^a) - x a ] = sigmoid(a) - x.           [lesson 3, eq. 3.7]"""
     return dnll[:, None] * (sigmoid(logits) - x)
 
 

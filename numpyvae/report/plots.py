@@ -5,7 +5,7 @@ matplotlib is imported when a figure is drawn, not before.  Pictures show bright
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -304,6 +304,73 @@ def gradient_errors(report: Any, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="entry")
     ax.figure.colorbar(image, ax=ax, label="log10 of the relative error")
     return _open_frame(ax)
+
+
+# The parts of a VAE in its diagram: where each stands, and which arrows lead on from it.
+DIAGRAM = {"x": (0, 0.0, ["encoder"]), "encoder": (1, 0.0, ["q(z|x)"]), "q(z|x)": (2, 0.0, ["z", "KL"]),
+           "z": (3, 0.0, ["decoder"]), "decoder": (4, 0.0, ["p(x|z)"]), "p(x|z)": (5, 0.0, []),
+           "KL": (2, -1.0, []), "p(z)": (3, -1.0, ["z", "KL"])}
+
+
+@checked(lit=TEXTS)
+def diagram(lit: Sequence[str], ax: Axes | None = None) -> Axes:
+    """The parts of a VAE and what flows between them, with the parts that are spoken of lit.
+
+    lit : names of DIAGRAM
+
+    Raises ValueError for a name that is not in the diagram.
+    """
+    for name in lit:
+        one_of("lit", name, DIAGRAM)
+    ax = _axes(ax)
+    for name, (x, y, following) in DIAGRAM.items():
+        on = name in lit
+        ax.text(x, y, name, ha="center", va="center", color="white" if on else MUTED,
+                fontweight="bold" if on else "normal",
+                bbox={"boxstyle": "round,pad=0.5", "facecolor": BLUE if on else "white",
+                      "edgecolor": BLUE if on else MUTED})
+        for other in following:
+            there = DIAGRAM[other]
+            ax.annotate("", there[:2], (x, y), arrowprops={"arrowstyle": "->", "color": MUTED, "shrinkA": 26,
+                                                           "shrinkB": 26 if y == there[1] else 16})
+    ax.set(xlim=(-0.5, 5.5), ylim=(-1.4, 0.4))
+    ax.set_axis_off()
+    return ax
+
+
+def show(alt: str) -> None:
+    """Show pyplot's current figure in a notebook, with a text for readers who do not see it, and close the figure.
+
+    The picture goes out as HTML, where the text has a place that page makers keep, and as PNG for what shows no HTML.
+    """
+    import base64
+    import html
+    import io
+
+    import matplotlib.pyplot as plt
+    from IPython.display import display
+    from PIL import Image
+    drawn, small = io.BytesIO(), io.BytesIO()
+    plt.gcf().savefig(drawn, format="png", bbox_inches="tight")
+    plt.close()
+    Image.open(drawn).convert("RGB").quantize(256).save(small, "png", optimize=True)    # a third of the size
+    png = base64.b64encode(small.getvalue()).decode()
+    tag = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{png}">'
+    display({"text/html": tag, "image/png": png, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def strip(draw: Callable[[Axes, float], Any], values: Sequence[float], alt: str, size: tuple[float, float] = (3, 3)
+          ) -> None:
+    """Show draw(ax, value) for each value, side by side: what a slider shows, for a page on which nothing moves.
+
+    size : of one frame, in inches
+    """
+    import matplotlib.pyplot as plt
+    whole = (len(values) * size[0], size[1])
+    _, axes = plt.subplots(1, len(values), figsize=whole, squeeze=False, layout="constrained")
+    for ax, value in zip(axes[0], values):
+        draw(ax, value)
+    show(alt)
 
 
 def picture_tag(draw: Any, size: tuple[float, float], alt: str) -> str:
