@@ -5,8 +5,9 @@
 
 A source, lessons/source/NN_title.py, is a notebook in jupytext's percent format.  Cells tagged "exercise" hold a
 stub and are left out of the solved notebook; cells tagged "solution" are left out of the learner's; those tagged
-"hide-input", which only draw, are folded.  The solved notebook is executed; of the learner's only the stubs and their checks are, since the rest is the same.  What the claims print is
-gathered in claims.json.  Needs the extras lessons and dev.
+"hide-input", which only draw, are folded.  The solved notebook is executed; of the learner's only the stubs and their
+checks are, since the rest is the same.  What the claims print is gathered in claims.json.  Needs the extras lessons and
+dev.
 """
 from __future__ import annotations
 

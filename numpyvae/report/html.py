@@ -38,6 +38,8 @@ HEADLINES: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
     ("test_nll", "reconstruction part", "nats per {thing}", "{:,.2f}".format),
     ("test_kl", "KL part", "nats per {thing}", "{:,.2f}".format),
     ("epochs", "epochs", "through all {thing}s", "{:,d}".format),
+    ("best_epoch", "epoch kept", "with the lowest validation loss", "{:,d}".format),
+    ("validation_loss", "validation loss", "nats per {thing}, of that epoch", "{:,.2f}".format),
     ("seconds_per_epoch", "seconds per epoch", "the median", alt.number),
     ("images_per_second", "{thing}s per second", "in training", alt.number))
 
