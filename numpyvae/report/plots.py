@@ -119,7 +119,7 @@ def reconstructions(vae: Model, images: Array, ax: Axes | None = None, columns: 
     apart = max(4, height // 3)
     tops = [pair * (2 * height + 1 + apart) + below * (height + 1) for pair in range(n_pairs) for below in (0, 1)]
     ax = _draw_grid(rows.reshape(-1, *originals.shape[1:]), columns, tops, 2, ax)
-    ax.set_yticks([top + (height - 1) / 2 for top in tops], n_pairs * ["original", "rebuilt"])
+    ax.set_yticks([top + (height - 1) / 2 for top in tops], n_pairs * ["original", "rebuilt"], fontsize="small")
     return ax
 
 
