@@ -108,7 +108,8 @@ SELVES = {
     "Flatten": lambda: ready(nv.Flatten(), batch().reshape(6, 2, 2, 3)),
     "Sequential": lambda: ready(nv.Sequential([dense()]), batch()),
     "ProbabilisticPCA": lambda: nv.exact.probabilistic_pca(generator().random((30, 12)), 2),
-    "Record": lambda: RECORDS[0], "Report": lambda: nv.gradcheck.gradcheck("relu", "complex-step"),
+    "Record": lambda: RECORDS[0], "DataSet": lambda: nv.datasets.DataSet("own", images(), images(), None, None),
+    "Report": lambda: nv.gradcheck.gradcheck("relu", "complex-step"),
     "OwnReport": lambda: nv.gradcheck.check(dense()),
 }
 RESULT = {"log_likelihood": -1.0, "standard_error": 0.1, "images": 3, "samples": 10, "effective_sample_size": 5.0,
@@ -141,6 +142,7 @@ VALID = {    # by the argument's name
     "covariance": lambda: np.eye(12), "factors": lambda: {"thickness": np.arange(6.0)}, "result": lambda: RESULT,
     "records": lambda: RECORDS, "saved": lambda: RECORDS[0].to_json(), "ax": lambda: None,
     "report": lambda: nv.gradcheck.gradcheck("relu", "complex-step"),
+    "draws": lambda: 2000, "held_out": lambda: "test",
     "vae": model, "model": model, "optimizer": nv.Adam, "parameters": lambda: model().parameters,
     "encoder": lambda: model().encoder, "decoder": lambda: model().decoder, "posterior": lambda: model().posterior,
     "prior": lambda: None, "parts": lambda: [], "layers": lambda: [dense()], "layer": dense,
@@ -173,7 +175,7 @@ OTHERWISE = {    # where a name means something else, or has to fit other argume
     "gradcheck.gradcheck": {"component": lambda: "relu"}, "gradcheck.check_component": {"name": lambda: "relu"},
     "training.fit.fit": {"samples": lambda: 1},
     "examination.examine": {"model": lambda: None, "loss": lambda: None, "parameters": lambda: None,
-                            "binarize": lambda: None, "momentum": lambda: None, "stop": lambda: None,
+                            "binarize": lambda: None, "momentum": lambda: None, "stop": lambda: None, "nll": lambda: None,
                             "beta": lambda: 1.0, "sigma": lambda: 1.0},
     "report.plots.latent_grid": {"shape": lambda: (4, 3)}, "report.plots.latent_traversals": {},
     "models.loading.load": {"path": saved}, "datasets.mnist.mnist": {"data_dir": lambda: "nowhere"},
@@ -380,9 +382,9 @@ def test_numpy_s_numbers_are_as_good_as_python_s(rng):
     """NumPy's overflow, warn or do not fit into JSON where Python's do."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        vae = nv.ConditionalVAE.dense(784, (np.uint8(200),), np.int64(2), "gaussian-learned", sigma=np.float32(0.5),
+        vae = nv.ConditionalVAE.dense(784, (np.uint8(200),), np.int64(2), "gaussian", sigma=np.float32(0.5),
                                       n_classes=np.uint8(9) + np.uint8(1), rng=rng)
-        assert vae.decoder.layers[-1].params["b"].shape == (2 * 784,)
+        assert vae.decoder.layers[-1].params["b"].shape == (784,)
         assert [type(n) for n in (vae.encoder.layers[0].n_out, vae.n_latent, vae.n_classes)] == [int] * 3
         assert type(nv.Adam(np.float32(1e-3)).lr) is float
         np.testing.assert_allclose(nv.functional.gaussian_nll(np.zeros((1, 2)), np.ones((1, 2)), np.float32(1.0)),

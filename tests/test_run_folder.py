@@ -208,7 +208,7 @@ def test_an_overwrite_that_fails_to_start_brings_the_old_run_back(options, words
     train()
     main(["evaluate", "run", "--samples", "2", "--images", "2"])
     before = contents("run")
-    assert set(before) == set(FILES)
+    assert set(before) == {name for name in FILES if "*" not in name}
     refused(capsys, words, "--data", "mine.npy", *SMALL, "--out", "run", "--overwrite", *options)
     assert contents("run") == before
     assert main(["train", "--resume", "run", "--epochs", "3"]) == 0
@@ -305,7 +305,7 @@ def test_a_run_inside_the_folder_that_it_reads_is_refused(out, capsys):
     (["--hidden", "--activation", "tanh"], "--activation is 'tanh', which has no effect here"),
     (["--lr-end", "0.1"], "--lr-end is 0.1, above the learning rate at the start, 0.001"),
     (["--beta", "0", "--warmup", "1"], "the model's beta is 0"),
-    (["--objective", "iwae", "--samples", "2", "--warmup", "1"], "iwae is a bound on log p(x), for which beta is 1"),
+    (["--objective", "iwae", "--samples", "2", "--warmup", "1"], "expected 0 with the objective iwae: a bound"),
     (["--warmup", "3"], "there are only 2 epochs")])
 def test_options_without_effect_are_refused(options, words, capsys):
     refused(capsys, words, "--data", "mine.npy", "--epochs", "2", "--out", "run", *options)

@@ -26,7 +26,7 @@ class Spy:
     n_data, dtype = 1, np.dtype(np.float32)
 
     def __init__(self):
-        self.seen, self.parameters = [], None
+        self.seen, self.parameters = [], []
 
     def noise(self, n, rng):
         return ()

@@ -16,6 +16,7 @@ import numpyvae as nv
 
 from ..arguments import extent, shown, too_large
 from ..datasets import DataSet, load_dataset
+from ..files.regular import one_line
 
 SIZES = ("n", "samples", "batch_size", "hidden", "channels", "latent", "size")    # memory grows with these
 READING = ("test", "colour", "size", "array", "label_array", "transpose")    # the options that say how data are read
@@ -116,7 +117,7 @@ def refuse_if_gone(options: argparse.Namespace) -> None:
     for name in ("data", "test", "data_dir"):
         path = getattr(options, name)
         if path is not None and path not in ("strokes", "mnist") and not os.path.exists(path):
-            raise FileNotFoundError(f"the run's data, {shown(path)}, are no longer there; name the place where they "
+            raise FileNotFoundError(f"the run's data, {one_line(path)}, are no longer there; name the place where they "
                                     f"are now with {flag(name)}")
 
 

@@ -98,6 +98,8 @@ def log_likelihood(vae: VAE, x: Array, points: int = 200, reach: float = 6.0, la
 
     Raises ValueError where no grid of at most 262,144 points will do.
     """
+    vae = vae.astype(np.float64)    # now, so that the images are looked at all together
+    x = vae.check_data(x)
     found = np.empty(len(x))
     todo = [(np.arange(len(x)), points, reach)]    # images, and the grid that is to be tried for them
     while todo:

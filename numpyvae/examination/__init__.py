@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..arguments import ANYTHING, FUNCTION, MAPPING, NOT_NEGATIVE, POSITIVE, WHOLE, checked, shown
 from ..functional.full_gaussian import full_reparameterize
@@ -106,6 +105,7 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
     if not isinstance(model, VAE | None):
         raise TypeError(f"model is {type(model).__name__}; expected a numpyvae VAE: pass any other model as "
                         "functions, encode=, sample_z=, decode=, loss=")
+    from tqdm.auto import tqdm
     with tqdm(desc="examine", unit="row", leave=False, disable=None) as bar:
         if model is not None:
             if x is None:

@@ -178,7 +178,7 @@ class Trial:
         self.state.restore()
         before = {place.path: np.copy(place.value) for place in places(self.layer)
                   if isinstance(place.value, np.ndarray)}
-        after = self._first_backward()
+        after = self._first_gradients()
         weights = {place.path for weight in self.weights for place in weight.places}
         free = [path for path in after if path not in weights]
         in_order: list[Path] = [path for path in free if path[0] == RETURNED and len(path) == 2
@@ -233,7 +233,7 @@ class Trial:
                 self.unchecked.append(f"{called(path)}: the output depends on no array of floats of which this could "
                                       "be the gradient; expected the weight to be kept by the layer")
 
-    def _first_backward(self) -> dict[Path, Array]:
+    def _first_gradients(self) -> dict[Path, Array]:
         self.forward()
         try:
             return self.backward(self.dy)

@@ -112,7 +112,7 @@ def code_map(mu: Array, kl: Array, images: Array, numbers: Array, names: Array |
     return (f'<figure class="wide map" {sheet.attributes}><h3>Which image lies where</h3>\n<div class="explore">'
             f'<svg viewBox="0 {TOP} {SIDE} {SIDE - TOP}" role="listbox" tabindex="0" '
             f'aria-label="A map of {where}. Arrow keys go from point to point.">{_frame(axes, reach)}{points}'
-            '<circle class="ring" r="9" aria-hidden="true" hidden/></svg>\n'
+            '<circle class="ring" r="9" aria-hidden="true" hidden=""/></svg>\n'
             '<div><div class="chosen" hidden><div class="sprite" role="img"></div><p aria-live="polite"></p></div>'
             f"{legend}</div></div>\n<figcaption>{where}. Point at one, tap it, or go from one to the next with the "
             "arrow keys, to see the image.</figcaption></figure>")
