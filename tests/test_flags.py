@@ -47,7 +47,7 @@ NUMBERS = ["0", "-1", "1", "3", "1.5", "nan", "inf", "-inf", "1e400", "1e-400", 
 PATHS = ["images.npy", "run", "run/model.npz", "run/run.json", ".", "", "nowhere", "nowhere/x", "new.xyz", "x" * 300,
          "naïve 文件.png", "/dev/null", "/dev/null/x", "/proc/x", "a\0b", "a\nb", "-", "--", "broken.npy", "text.txt"]
 WORDS = ["relu", "static", "dreg", "bernoulli", "5 steps", "0 steps", "-1 minute", "1 hour", "strokes ", "STROKES",
-         "images.npy:f", "own.py", "own.py:", "own.py:nothing", "broken.py:f", "\udcff"]
+         "images.npy:f", "own.py", "own.py:", "own.py:nothing", "broken.py:f", "\udcff", "h"]
 values = st.one_of(st.sampled_from(NUMBERS + PATHS + WORDS),
                    st.text(st.characters(blacklist_characters="/.", max_codepoint=0x2fff), max_size=8))
 

@@ -1133,3 +1133,15 @@ def test_outside_the_main_thread_there_is_no_alarm():
     thread.start()
     thread.join()
     assert reports[0].ok
+
+
+def test_a_small_number_that_only_forward_knows_is_said_to_be_that():
+    class Same:
+        def forward(self, x):
+            return x + 1e-5 * x
+
+        def backward(self, dy):
+            return dy
+
+    report = check(Same())
+    assert report.verdict == "WRONG" and "factor 0.99999" in str(report) and "right but for that" in str(report)

@@ -99,5 +99,5 @@ class Parser(argparse.ArgumentParser):
         for word in args:
             if word == "--":
                 return
-            if f"-{word.split('=')[0]}" in self._option_string_actions and not word.startswith("--"):
+            if word[:1] == "-" != word[1:2] and f"-{word.split('=')[0]}" in self._option_string_actions:
                 self.error(f"unrecognized arguments: {word}: did you mean '-{word.split('=')[0]}'?")

@@ -13,7 +13,8 @@ by a z that no grid reaches.  So `log_likelihood` and `posterior` look at what t
 wider grid until it no longer matters, or say that they cannot:
 
     too coarse : every second point, with twice the h per dimension, is a grid too, and every third; the sums differ.
-                 (Every second alone would miss a peak half way between two points: each grid has one of them)
+                 (Every second alone would miss a peak half way between two points: the full grid sees both of them, the
+                 coarse one sees one with twice the weight, and the sums agree)
     too small  : the points at the edge have a share in the sum
 """
 from __future__ import annotations
@@ -42,8 +43,8 @@ LARGEST_REACH = 1e4
 def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[Array, Array]:
     """A square grid from -reach to reach and the logarithms of its weights: z (N, Z), log_w (N,), N = points^Z.
 
-    The weights include the prior N(0, I): exp(log_w) sums to 1 except for what lies beyond reach, 2e-9 for 6, if the
-    points are less than 1 apart.
+    The weights include the prior N(0, I): exp(log_w) sums to 1 except for what lies beyond reach, 2e-9 per dimension
+    for 6, if the points are less than 0.9 apart.
 
     Raises ValueError for more than two dimensions, where a grid grows too large.
     """

@@ -89,7 +89,7 @@ def nll_candidates(measured: list[Measurement]) -> list[str]:
 
 
 def fit(m: Measurement, nll: str, kl: str, within: bool = False) -> Fit:
-    """Weighted least squares, twice, because the NLL's error enters the loss multiplied by a.
+    """Weighted least squares, again with the a that was found, because the NLL's error enters the loss multiplied by a.
 
     within : of each value minus its image's mean, so that nothing counts that does not change with the noise
     """

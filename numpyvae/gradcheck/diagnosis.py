@@ -45,7 +45,8 @@ def diagnose(name: str, found: Array, expected: Array, batch: int,
         return f"{name} is the transpose of what it should be"
     factor = np.vdot(expected, found) / np.vdot(expected, expected)
     if factor and near(found, factor * expected, close):
-        return f"{name} is off by the constant factor {factor:.6g}{_why(factor, batch)}"
+        digits = 9 if abs(factor - 1) < 1e-3 else 6
+        return f"{name} is off by the constant factor {factor:.{digits}g}{_why(factor, batch)}"
     offset = np.mean(found - expected)
     if near(found - expected, np.full(found.shape, offset), close):
         return f"{name} is too large by {offset:.6g} everywhere: a term is added that does not belong there"
@@ -53,6 +54,9 @@ def diagnose(name: str, found: Array, expected: Array, batch: int,
 
 
 def _why(factor: float, batch: int) -> str:
+    if abs(factor - 1) < 1e-3:
+        return (": right but for that, as where forward alone has a small number for safety, such as the 1e-7 in "
+                "log(p + 1e-7)")
     rows = counted(batch, "row")
     for value, why in ((-1, ": the sign is wrong"), (2, ": a 1/2 is missing, or there is a 2 too many"),
                        (0.5, ": a 2 is missing, or there is a 1/2 too many"),

@@ -97,7 +97,7 @@ def check(layer: Any, x: Array | tuple[Array, ...] | None = None) -> OwnReport:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if "layer" in said(error) and "; expected" in str(error):    # it is ours
+        if "layer" in str(error) and "; expected" in str(error):    # it is ours
             raise
         raise ValueError(f"layer cannot be looked into: {said(error)}; expected an object with forward(x) and "
                          "backward(dy)") from error

@@ -1,4 +1,4 @@
-"""An evaluation in words, for the command line and the report."""
+"""A run in words, for the command line and the report: its settings, what was measured, how to go on."""
 from __future__ import annotations
 
 import shlex

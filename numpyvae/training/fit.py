@@ -46,7 +46,7 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
                          many images, changes nothing in what is learned
     objective          : a function of objectives.py; None for the model's own loss
     samples            : how many z per image, for an objective that takes several
-    lr_end             : the learning rate falls from the optimizer's lr to this, by the same factor in every step
+    lr_end             : the learning rate falls from the optimizer's lr towards this, by the same factor in every step
     warmup             : epochs over which beta grows from 0 to the model's, step by step; 0 for iwae, dreg and
                          sticking_the_landing, which need a beta of 1 throughout
     patience           : stop after so many epochs without a new lowest validation loss.  When the records end, whether
