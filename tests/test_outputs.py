@@ -159,6 +159,7 @@ def test_nothing_is_written_over_the_data_or_among_them(command, trained, capsys
     if command != "sample":
         np.save("other.npy", np.zeros((4, 8, 6), np.uint8))
         refused(capsys, "would replace the data in", command, "run", "--data", "other.npy", "--out", "other.npy")
+        refused(capsys, "would replace a file of the run", command, "run", "--out", "run/log.csv")
     np.save("test.npy", np.zeros((4, 8, 6), np.uint8))
     np.save("train.npy", np.arange(480, dtype=np.uint8).reshape(10, 8, 6))
     run("train", "--data", "train.npy", "--test", "test.npy", *SMALL, "--out", "second")

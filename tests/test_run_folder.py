@@ -330,3 +330,12 @@ def test_one_is_not_many(capsys):
     assert "training on two.npy: 1 image, 151 weights" in printed and "mean of 1 test image, 2 importance" in printed
     assert "has finished its 1 epoch; to" in printed
     assert re.search(r"(?<![\d.,])1 \w+s\b", printed) is None
+
+
+@pytest.mark.parametrize("beta", [0, 1, 4])
+def test_the_parts_of_an_epoch_s_loss_add_up(beta, capsys):
+    train("--beta", beta)
+    line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch"))
+    total, nll, weight, kl = re.search(r"test +([\d.]+) = ([\d.]+) \+ (?:(\d) x )?KL ([\d.]+)", line).groups()
+    assert float(weight or 1) == beta
+    assert abs(float(total) - float(nll) - beta * float(kl)) < 0.01 + 0.01 * beta

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..arguments import did_you_mean
+from .runs import FILES
 
 ENDINGS = (".npy", ".csv", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".svg", ".pdf")
 ASCII = {"±": "+-", "–": "-", "−": "-", "×": "x", "σ": "sigma", "μ": "mu"}
@@ -40,8 +41,8 @@ def output_path(out: str | None, default: str, folder: str, read: Iterable[str |
     folder : of the run, for None
     read   : the files and folders that the run and the command read; other than paths are passed over
 
-    Raises ValueError before any work is done where its ending is none of ENDINGS, or it would replace the data or be
-    taken for a part of them.
+    Raises ValueError before any work is done where its ending is none of ENDINGS, or it would replace a file of the run
+    or the data, or be taken for a part of these.
     """
     if out is not None and (not out or "\0" in out):
         raise ValueError(f"--out is {out!r}; expected the name of a file, such as {default}")
@@ -53,6 +54,8 @@ def output_path(out: str | None, default: str, folder: str, read: Iterable[str |
         raise ValueError(f"--out is {out!r}, which cannot be written: a {suffix or 'name without an ending'} is none "
                          f"of its kinds; expected {' '.join(ENDINGS)}, or a folder{did_you_mean(suffix, ENDINGS)}")
     place = os.path.realpath(path)
+    if os.path.dirname(place) == os.path.realpath(folder) and os.path.basename(place) in FILES:
+        raise ValueError(f"--out is {path!r}, which would replace a file of the run; expected another name")
     for source in map(os.path.realpath, filter(os.path.exists, filter(None, read))):
         if os.path.commonpath([place, source]) == source:
             raise ValueError(f"--out is {path!r}, which would {'replace' if place == source else 'be taken for one of'}"

@@ -315,9 +315,10 @@ def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: Data
 
 def _epoch_line(record: nv.Record, options: argparse.Namespace) -> str:
     assert record.validation is not None    # run_train always validates
+    weight = "" if options.beta == 1 else f"{options.beta:g} x "
     return (f"epoch {record.epoch:{len(str(options.epochs))}}/{options.epochs}  loss {record.loss:8.2f}  "
             f"{'test' if options.patience is None else 'validation'} {record.validation.loss:8.2f} "
-            f"= {record.validation.nll:.2f} + KL {record.validation.kl:.2f}  {record.seconds:.1f} s")
+            f"= {record.validation.nll:.2f} + {weight}KL {record.validation.kl:.2f}  {record.seconds:.1f} s")
 
 
 def _kept_line(records: list[nv.Record], patience: int) -> str:

@@ -62,7 +62,9 @@ def _how_to_use_it(vae: VAE) -> str:
         advice.append(f"a smaller --sigma than {sigma:g} makes the reconstruction count for more")
     if vae.beta > 1:
         advice.append(f"a smaller --beta than {vae.beta:g} makes the code cheaper")
-    return ", or ".join([*advice, "let the KL's weight grow slowly with --warmup"])
+    if vae.beta > 0:
+        advice.append("let the KL's weight grow slowly with --warmup")
+    return ", or ".join(advice or ["see whether the images differ at all"])
 
 
 def _unused(unused: int, n_latent: int, epochs: int | None) -> str:
