@@ -100,7 +100,7 @@ class Caller:
             return []
         return [at for at, one in enumerate(self.raw) if at >= len(self.outputs) and isinstance(one, np.ndarray)]
 
-    def backward(self, dy: list[Array]) -> Any:
+    def backward_pass(self, dy: list[Array]) -> Any:
         self.upstream = [one.copy() if one.ndim else one[()] for one in dy]
         if not self.dy_names:
             return call("backward", self.backward_method)

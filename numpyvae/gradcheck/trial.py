@@ -92,10 +92,10 @@ class Trial:
         self.state.restore()
         return self.caller.forward()
 
-    def backward(self, dy: list[Array]) -> dict[Path, Array]:
+    def backward_pass(self, dy: list[Array]) -> dict[Path, Array]:
         """All numbers that backward returns and that the layer then holds, by path."""
         found: dict[Path, Array] = {}
-        returned = self.caller.backward(dy)
+        returned = self.caller.backward_pass(dy)
         whole = numbers(returned)
         if whole is not None and (not isinstance(returned, list) or whole.shape == np.shape(self.caller.inputs[0])):
             found[RETURNED, 0] = whole
@@ -236,18 +236,18 @@ class Trial:
     def _first_gradients(self) -> dict[Path, Array]:
         self.forward()
         try:
-            return self.backward(self.dy)
+            return self.backward_pass(self.dy)
         except Refused:
             if not self.caller.left_over or len(self.caller.dy_names) != 1:
                 raise
         self.caller.packed = True    # backward((dy1, dy2))
         self._start_here()
-        return self.backward(self.dy)
+        return self.backward_pass(self.dy)
 
     def run(self, dy: list[Array]) -> dict[str, Array]:
         """What backward gives, by the gradients' names."""
         self.forward()
-        return self.read(self.backward(dy))
+        return self.read(self.backward_pass(dy))
 
     def read(self, after: dict[Path, Array]) -> dict[str, Array]:
         gone = np.full((), np.nan)
@@ -343,13 +343,13 @@ class Trial:
             return found, found
         self.run(self.dy)
         try:
-            again = self.read(self.backward(self.dy))
+            again = self.read(self.backward_pass(self.dy))
         except Refused:    # its caches are used up
             again = found
         self.run(self.dy)
         self.state.restore_noise()
         self.caller.forward()
-        return again, self.read(self.backward(self.dy))
+        return again, self.read(self.backward_pass(self.dy))
 
     def _adds_up(self, one: Gradient, found: Array) -> str | None:
         """A gradient is added to the old one.  That is as it should be where something sets it to zero."""
@@ -359,7 +359,7 @@ class Trial:
             call(method, getattr(self.layer, method))
             self.state.restore_noise()
             self.caller.forward()
-            if near(self.read(self.backward(self.dy))[one.name], found):
+            if near(self.read(self.backward_pass(self.dy))[one.name], found):
                 self.notes.append(f"{one.name} adds up until {method} is called")
                 return None
         elif one.path and str(one.path[-1]) in GRADIENT_HOLDERS and len(one.path) > 1 and any(
@@ -372,7 +372,7 @@ class Trial:
         """The errors of gradients that no name leads to, but that backward returned or left in the layer."""
         self.forward()
         known = [one.path for one in self.gradients]
-        others = {path: array.astype(float) for path, array in self.backward(self.dy).items() if path not in known}
+        others = {path: array.astype(float) for path, array in self.backward_pass(self.dy).items() if path not in known}
         errors = {}
         for weight in self.weights:
             label = f"d{weight.name}"
