@@ -1,5 +1,7 @@
+import itertools
 import os
 import shutil
+import zlib
 
 import numpy as np
 import pytest
@@ -17,6 +19,13 @@ settings.load_profile("repeatable")
 @pytest.fixture
 def rng():
     return np.random.default_rng(20131220)
+
+
+@pytest.fixture
+def same_draws(monkeypatch, request):
+    """Judges of exercises draw the same inputs in every run of a test."""
+    seeds = itertools.count(zlib.crc32(request.node.name.encode()))
+    monkeypatch.setattr("numpyvae.course.check.new_rng", lambda: np.random.default_rng(next(seeds)))
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from numpyvae.course.check import DONE, NOT_ATTEMPTED, NOT_YET, Check, NotYet, v
 from numpyvae.course.claim import LINE, ClaimFailed
 from numpyvae.course.expect import expect, expect_parts, plain
 
+pytestmark = pytest.mark.usefixtures("same_draws")
+
 NUMBERS = range(1, 8)
 
 

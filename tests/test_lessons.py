@@ -18,6 +18,8 @@ from numpyvae.course.check import DONE, NOT_ATTEMPTED, NOT_YET, Check, verdict
 from numpyvae.course.claim import ClaimFailed, claim
 from numpyvae.models.posteriors import DiagonalGaussian
 
+pytestmark = pytest.mark.usefixtures("same_draws")
+
 ROOT = pathlib.Path(__file__).parents[1]
 LESSONS = ROOT / "lessons"
 SOURCES = {source.stem: source for source in sorted((LESSONS / "source").glob("[0-9][0-9]_*.py"))}

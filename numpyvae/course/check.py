@@ -74,6 +74,11 @@ class Check:
         self.tally()
 
 
+def new_rng() -> np.random.Generator:
+    """Other inputs in every check: an answer that fits one input alone does not last."""
+    return np.random.default_rng()
+
+
 def verdict(judge: Judge, answer: Any) -> tuple[str, str]:
     """The verdict on an answer, and its reason."""
     if answer is None or answer is ...:
@@ -81,7 +86,7 @@ def verdict(judge: Judge, answer: Any) -> tuple[str, str]:
     try:
         with time_limit(SECONDS), np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _judge(judge, answer, np.random.default_rng())
+            _judge(judge, answer, new_rng())
     except NotAttempted:
         return NOT_ATTEMPTED, ""
     except NotYet as reason:

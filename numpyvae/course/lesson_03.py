@@ -102,10 +102,11 @@ def judge_noise(noise: np.ndarray, sigma: float) -> None:
     error = STANDARD_ERRORS / np.sqrt(len(noise))
     if np.all(np.abs(noise - noise[0]) < 1e-3):
         raise NotYet("the same noise is added to every row: draw it anew for each")
-    size = np.sqrt(np.mean(noise**2, axis=0))
+    square = np.mean(noise**2, axis=0)
+    size, spread = np.sqrt(square), np.std(noise**2, axis=0) / square    # spread: sqrt(2) for a Gaussian
 
     def is_about(expected: float) -> bool:
-        return bool(np.all(np.abs(size**2 / expected**2 - 1) < error * np.sqrt(2)))
+        return bool(np.all(np.abs(square / expected**2 - 1) < error * np.maximum(spread, np.sqrt(2))))
     if is_about(sigma):
         raise NotYet("the noise has standard deviation sigma^2; sigma is the standard deviation")
     if is_about(sigma**-0.5):
