@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpyvae as nv
 
 from ..arguments import extent, shown, too_large
 from ..datasets import DataSet, load_dataset
-from ..files.regular import one_line
+from ..files.regular import one_line, written_whole
 
 SIZES = ("n", "samples", "batch_size", "hidden", "channels", "latent", "size")    # memory grows with these
 READING = ("test", "colour", "size", "array", "label_array", "transpose")    # the options that say how data are read
@@ -114,9 +114,8 @@ def checksum(data: DataSet) -> str:
 
 def refuse_if_gone(options: argparse.Namespace) -> None:
     """Raises FileNotFoundError where the data of a run have moved."""
-    for name in ("data", "test", "data_dir"):
-        path = getattr(options, name)
-        if path is not None and path not in ("strokes", "mnist") and not os.path.exists(path):
+    for name, path in _paths(options):
+        if not os.path.exists(path):
             raise FileNotFoundError(f"the run's data, {one_line(path)}, are no longer there; name the place where they "
                                     f"are now with {flag(name)}")
 
@@ -131,10 +130,16 @@ def has_changed(data: str, is_named: bool = False) -> ValueError:
 
 def remember_paths(options: argparse.Namespace) -> None:
     """So that the run finds its data from any folder."""
+    for name, path in _paths(options):
+        setattr(options, name, os.path.abspath(path))
+
+
+def _paths(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """The options that name files or folders of data, and these."""
     for name in ("data", "test", "data_dir"):
         path = getattr(options, name)
         if path is not None and not (name == "data" and path in ("strokes", "mnist")):
-            setattr(options, name, os.path.abspath(path))
+            yield name, path
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -164,9 +169,8 @@ def not_enough_memory(options: argparse.Namespace, error: MemoryError) -> str:
 
 
 def write_json(path: str, content: dict[str, Any]) -> None:
-    with open(path + ".part", "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-    os.replace(path + ".part", path)
+    with written_whole(path) as file:
+        file.write(json.dumps(content, indent=2).encode())
 
 
 def say(line: str) -> None:

@@ -3,18 +3,18 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import contextlib
 import csv
 import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..arguments import did_you_mean
+from ..files.regular import written_whole
 from .runs import FILES
 
 ENDINGS = (".npy", ".csv", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".svg", ".pdf")
@@ -75,7 +75,7 @@ def write_result(options: argparse.Namespace, path: str, array: np.ndarray, name
     """
     suffix = os.path.splitext(path)[1].lower()
     try:
-        with _whole(path) as file:
+        with written_whole(path) as file:
             if suffix == ".npy":
                 np.save(file, array)
             elif suffix == ".csv":
@@ -88,20 +88,6 @@ def write_result(options: argparse.Namespace, path: str, array: np.ndarray, name
     kind = "file" if suffix in (".npy", ".csv") else "picture"
     print(json.dumps({kind: path, "images": len(array)}) if options.json else path)
     return 0
-
-
-@contextlib.contextmanager
-def _whole(path: str) -> Iterator[BinaryIO]:
-    """A file that takes the place of the one at this path once it is complete."""
-    part = path + ".part"
-    try:
-        with open(part, "wb") as file:
-            yield file
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError, ValueError):    # ValueError: a null byte in the name
-            os.unlink(part)
-        raise
 
 
 def _write_csv(file: BinaryIO, rows: np.ndarray, names: Sequence[str] | None, labels: Sequence[Any] | None) -> None:

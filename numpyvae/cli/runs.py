@@ -196,7 +196,7 @@ def options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
     for name in ("epochs", "patience"):
         if name in now.typed:
             _refuse_less(name, getattr(now, name), saved, out)
-    for name in now.typed & {"epochs", "patience", "checkpoint_every", "data", "test"}:
+    for name in now.typed & GOES_ON_WITH - {"data_dir", "out"}:    # those are taken above
         setattr(then, name, getattr(now, name))
     _say_that_it_has_finished(then)
     return then

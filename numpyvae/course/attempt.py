@@ -10,10 +10,7 @@ import copy
 import inspect
 import itertools
 import linecache
-import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
@@ -22,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..files.regular import one_line
+from ..time_limit import TimeUp
 
 FEW = 100    # a longer list holds numbers, which nobody overwrites
 SECONDS = 10.0     # for the whole check of an exercise; a right answer takes some milliseconds
@@ -38,10 +36,6 @@ class Unexplained(NotYet):
 
 class NotAttempted(Exception):
     """The stub is still there."""
-
-
-class TimeUp(BaseException):
-    """Stops the learner's code.  Not an Exception, so that `except Exception` lets it through."""
 
 
 class Attempt:
@@ -156,26 +150,3 @@ def _is_learners(frame: FrameType) -> bool:
     package = str(frame.f_globals.get("__name__")).partition(".")[0]
     return package not in {"numpyvae", "numpy", *sys.stdlib_module_names} - {"__main__"} and not any(
         f"{folder}-packages" in frame.f_code.co_filename for folder in ("site", "dist"))
-
-
-@contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeUp in what runs for longer.
-
-    Python can interrupt only its main thread, and only where there are timers: not on Windows, not in a browser.
-    """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(*_: Any) -> None:
-        raise TimeUp
-    handler, start = signal.signal(signal.SIGALRM, stop), time.monotonic()
-    rest, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)    # again: a bare `except` may swallow one
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-        if rest:    # somebody else's timer goes on
-            signal.setitimer(signal.ITIMER_REAL, max(rest - (time.monotonic() - start), 1e-3), interval)

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .attempt import SECONDS, Attempt, NotAttempted, NotYet, TimeUp, Unexplained, line_of, time_limit
+from ..time_limit import TimeUp, time_limit
+from .attempt import SECONDS, Attempt, NotAttempted, NotYet, Unexplained, line_of
 from .expect import expect, expect_names, expect_parts
 from .tally import Tally
 

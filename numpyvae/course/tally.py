@@ -11,7 +11,7 @@ import os
 import pathlib
 
 from ..datasets.mnist import data_folder
-from ..files.regular import open_file
+from ..files.regular import open_file, written_whole
 
 NAME = "tally.json"
 LARGEST = 100_000    # bytes; ours has some hundreds
@@ -42,14 +42,10 @@ class Tally:
             return
         path = _path()
         text = json.dumps({**_read(), self.lesson: sorted(names)}, indent=1)
-        temporary = path.with_name(f"{NAME}.{os.getpid()}.part")
         with contextlib.suppress(OSError, ValueError):
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                temporary.write_text(text + "\n", encoding="utf-8")
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as file:
+                file.write(f"{text}\n".encode())
 
 
 def _is_on() -> bool:

@@ -1,8 +1,10 @@
-"""Opening a file that a user names: only regular files, never anything that could block or have no end."""
+"""Files: only regular ones are read, never anything that could block or have no end; all are written whole or not."""
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from typing import BinaryIO
 
 
@@ -24,6 +26,20 @@ def open_file(path: str | os.PathLike[str], advice: str) -> BinaryIO:
         raise FileNotFoundError(f"{path} does not exist; {advice}") from None
     except OSError as error:    # no permission, a name that is too long, circular links
         raise type(error)(f"{path} cannot be opened ({error.strerror}); {advice}") from None
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of the one at this path once it is complete."""
+    part = f"{os.fspath(path)}.{os.getpid()}.part"
+    try:
+        with open(part, "wb") as file:
+            yield file
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError, ValueError):    # ValueError: a null byte in the name
+            os.unlink(part)
+        raise
 
 
 def one_line(error: BaseException | str) -> str:

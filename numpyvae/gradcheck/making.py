@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..time_limit import TimeUp
 from .parts import Array, attributes_of
 
 BATCH, N_IN, N_OUT = 4, 7, 5    # all different, so that no transpose goes unnoticed
@@ -48,10 +49,6 @@ SMALL = {"stride": 1, "pad": 1, "padding": 1, "kernelsize": WINDOW, "filtersize"
 KNOWN = SIZES_IN.union(MATRICES, SQUARES, BIASES, VECTORS, STATES, FLAGS, RATES, LABELS, STEPS, NOISE, FUNCTIONS, SMALL)
 
 
-class TooLong(BaseException):
-    """Not an Exception, which somebody's layer might catch."""
-
-
 class Refused(Exception):
     """A layer does not take this input, or this way of calling it; the sentence says why."""
 
@@ -60,7 +57,7 @@ def call(name: str, function: Callable[..., Any], *arguments: Any, **options: An
     """Somebody's code, whatever it raises."""
     try:
         return function(*arguments, **options)
-    except (KeyboardInterrupt, TooLong):
+    except (KeyboardInterrupt, TimeUp):
         raise
     except BaseException as error:
         raise Refused(f"{name} raises {said(error)}") from None

@@ -8,12 +8,9 @@ What was not checked is said, and then the verdict is not "all right".
 """
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
 import random
-import signal
-import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -21,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from ..arguments import Kind, checked, shown
+from ..time_limit import TimeUp, time_limit
 from .calling import method_of
-from .making import (BACKWARD, FORWARD, FRAMEWORKS, N_IN, N_OUT, SIZES_IN, Pair, Refused, TooLong, call, inputs_for,
-                     load, parameters_of, plain, said, ways_to_make)
+from .making import (BACKWARD, FORWARD, FRAMEWORKS, N_IN, N_OUT, SIZES_IN, Pair, Refused, call, inputs_for, load,
+                     parameters_of, plain, said, ways_to_make)
 from .numeric import Array
 from .parts import State, places
 from .report import Report, Row
@@ -89,11 +87,14 @@ def check(layer: Any, x: Array | tuple[Array, ...] | None = None) -> OwnReport:
     """
     noise = State(None)
     try:
-        with _time_limit(SECONDS), warnings.catch_warnings(), np.errstate(all="ignore"):
+        with time_limit(SECONDS), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             np.random.seed(0)    # what a constructor draws is the same each time
             random.seed(0)
             return _check(load(layer) if isinstance(layer, str) else layer, x)
+    except TimeUp:
+        raise ValueError(f"layer takes longer than {SECONDS:g} s; expected a small layer and a small x, and no loop "
+                         "without an end") from None
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -112,7 +113,7 @@ def _check(component: Any, x: Any) -> OwnReport:
     given = None if x is None else [np.array(one, float) if one.dtype.kind == "f" else one
                                     for one in (x if isinstance(x, tuple) else (x,))]
     refused: list[str] = []
-    misfits: list[tuple[Any, list[str], list[Any]]] = []
+    first_misfit: tuple[Any, list[str], list[Any]] | None = None
     trouble = None
     for layer in _layers(component, name):
         state = State(layer)
@@ -124,7 +125,7 @@ def _check(component: Any, x: Any) -> OwnReport:
                     misfit = trial.misfit
                     if misfit is None:
                         return _report(name, trial, trouble if _is_one_example(inputs[0]) else None)
-                    misfits.append((layer, names, inputs))
+                    first_misfit = first_misfit or (layer, names, inputs)
                 except Refused as error:
                     misfit = str(error)
                     refused.append(f"{misfit} for {names[0]} of shape {np.shape(inputs[0])}")
@@ -133,7 +134,8 @@ def _check(component: Any, x: Any) -> OwnReport:
                 trouble = trouble or f"a batch: for {names[0]} of shape {np.shape(inputs[0])} {misfit}"
         finally:
             state.restore()
-    for layer, names, inputs in misfits:
+    if first_misfit is not None:
+        layer, names, inputs = first_misfit
         state = State(layer)
         try:
             return _report(name, Trial(layer, names, inputs), None)
@@ -216,25 +218,3 @@ def _inputs(layer: Any, given: list[Any] | None) -> Iterator[tuple[list[str], li
     arrays = sorted((place.value for place in held if isinstance(place.value, np.ndarray)), key=lambda one: -one.ndim)
     likely = [size for size in (*told, *(n for array in arrays for n in array.shape)) if 0 < size <= LARGEST_WIDTH]
     yield from inputs_for(forward, list(dict.fromkeys(likely))[:6])
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Stops somebody's endless loop, where the system has alarms and this is the main thread."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: Any) -> None:
-        raise TooLong
-    before = signal.signal(signal.SIGALRM, stop)
-    try:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, seconds, 1)    # and again each second, should the layer catch it
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
-    except TooLong:
-        raise ValueError(f"layer takes longer than {seconds:g} s; expected a small layer and a small x, and no loop "
-                         "without an end") from None

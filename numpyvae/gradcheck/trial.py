@@ -284,7 +284,7 @@ class Trial:
         again, later = self._once_more(found)
         flipped, doubled = (self.run([factor * dy for dy in self.dy]) for factor in (-1, 2))
         errors: dict[str, Array] = {}
-        batch = max(1, *np.shape(self.caller.inputs[0])[:1], 1)
+        batch = max((1, *np.shape(self.caller.inputs[0])[:1]))
         tolerance = TOLERANCE[METHOD] if not self.is_coarse else COARSE_TOLERANCE
         for one in self.gradients:
             analytic, numeric = self.both(one, found[one.name])

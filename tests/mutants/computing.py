@@ -37,6 +37,7 @@ from hypothesis import Phase, settings
 from numpyvae.twin import kernels_off
 
 from .__main__ import summary, table
+from .checks import Place, place_of
 from .equivalents import COMPUTING_ROWS, reason_of
 from .harness import FAILURES, Result
 from .operators import Source
@@ -56,7 +57,6 @@ LEFT_OUT = {"__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__",
 FAST = 1.0     # seconds: a slower test judges nothing, with tens of thousands of mutants to come
 LIMIT = 5.0    # seconds that a test may take longer with a mutant: beyond, the mutant is caught in an endless loop
 
-Place = tuple[str, int, str]    # of a function: its file, line and name
 Change = tuple[str, str, contextlib.AbstractContextManager[None]]    # kind, text, and what puts it into the package
 
 
@@ -147,10 +147,6 @@ def bodies(names: Any, module: str) -> Iterator[types.FunctionType]:
         if (isinstance(value, types.FunctionType) and value.__module__ == module
                 and value.__code__.co_filename == sys.modules[module].__file__):    # not one that a NamedTuple makes
             yield value
-
-
-def place_of(code: types.CodeType) -> Place:
-    return code.co_filename, code.co_firstlineno, code.co_name
 
 
 class Rig:
