@@ -31,7 +31,7 @@ ASPECT = 0.15    # of the logarithm of the width
 BLOCK = 1000    # images drawn at a time, to save memory
 
 FROZEN = pathlib.Path(__file__).parents[2] / "data" / "strokes.npz"
-FROZEN_SHA256 = "0d93419a1c6a839636e28f34242b30d9c26114999a0c0b0b6818b82e243a5254"
+FROZEN_SHA256 = "a69833fe9aafed811b708e68dbe2f479fcbb1a75b48e4448cc184cec7128a6a6"
 SPLITS = {"train": (10_000, 1), "test": (2_000, 2)}    # number of images, seed
 
 FACTORS = [("label", np.int64), ("style", np.int64), ("thickness", np.float32), ("scale", np.float32),
@@ -51,7 +51,8 @@ def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.nda
     scale             larger side of the digit, line included, over 20 pixels, uniform in [0.88, 1.02]
     slant             degrees that the top leans to the right, before the rotation, N(10, 10^2)
     rotation          degrees clockwise, N(0, 5^2)
-    shift_x, shift_y  pixels that the centre of mass lies right and below of (14, 14), N(0, 0.6^2) each
+    shift_x, shift_y  pixels that the centre of mass lies right and below of (14, 14), N(0, 0.6^2) each;
+                      where the border cuts a digit, one in thirty, up to 0.4 pixels off
     hue               with colour only: degrees, uniform in [0, 360); 0 red, 120 green, 240 blue
 
     Besides these factors, each image has its own random bend and width.  Image i depends on seed and i alone:
@@ -77,10 +78,12 @@ def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.nda
     images = np.empty((n, SIDE, SIDE), np.uint8)
     for start in range(0, n, BLOCK):
         block = slice(start, start + BLOCK)
-        lines = _place(curves[label[block], style[block]] @ controls[block, None], factors[block])
-        (x0, y0), (x1, y1) = np.ascontiguousarray(lines.transpose(1, 3, 0, 2), dtype=np.float32)
-        ink = np.empty((len(lines), SIDE, SIDE), np.float32)
-        images[block] = np.rint(255 * _draw_lines(x0, y0, x1, y1, factors["thickness"][block] / 2, ink))
+        lines = _scale(curves[label[block], style[block]] @ controls[block, None], factors[block])
+        radius = factors["thickness"][block] / 2
+        target = CENTRE + np.stack([factors["shift_x"], factors["shift_y"]], axis=-1)[block]
+        # Where lines cross or turn, they share ink, so the centre of mass is known only once the digit is drawn.
+        lines += (target - _centre_of_mass(_draw_lines(lines, radius)))[:, None, None]
+        images[block] = np.rint(255 * _draw_lines(lines, radius))
     if colour:
         factors["hue"] = 360 * uniform[:, 3]
         images = _in_colour(images, factors["hue"])
@@ -108,18 +111,18 @@ def load_strokes(split: str) -> tuple[np.ndarray, np.ndarray]:
         return frozen[f"{split}_images"], frozen[f"{split}_factors"]
 
 
-def _draw_lines(x0: np.ndarray, y0: np.ndarray, x1: np.ndarray, y1: np.ndarray,
-                radius: np.ndarray, ink: np.ndarray) -> np.ndarray:
-    """Draw S straight lines with round ends into each of N images, written to ink: 0 none, 1 full.
+def _draw_lines(lines: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Images (N, 28, 28) of straight lines with round ends, N images with S lines in each; ink: 0 none, 1 full.
 
-    x0, y0, x1, y1 : (N, S) columns and rows of the lines' ends, in pixels; radius : (N,) half the thickness;
-    ink : (N, H, W)
+    lines : (N, 2 ends, S, 2), column and row in pixels; radius : (N,) half the thickness
 
     A pixel whose centre is at distance d from the nearest line gets clip(radius + 1/2 - d, 0, 1).  For an
     edge that runs along the pixels this is the share of the pixel that is covered: edges are anti-aliased.
     """
-    row = np.arange(ink.shape[1], dtype=ink.dtype)[:, None]
-    column = np.arange(ink.shape[2], dtype=ink.dtype)
+    (x0, y0), (x1, y1) = np.ascontiguousarray(lines.transpose(1, 3, 0, 2), dtype=np.float32)
+    ink = np.empty((len(lines), SIDE, SIDE), np.float32)
+    row = np.arange(SIDE, dtype=ink.dtype)[:, None]
+    column = np.arange(SIDE, dtype=ink.dtype)
     nearest = np.full_like(ink, np.inf)    # squared distance
     for s in range(x0.shape[1]):
         px, py = column - x0[:, s, None, None], row - y0[:, s, None, None]
@@ -129,6 +132,13 @@ def _draw_lines(x0: np.ndarray, y0: np.ndarray, x1: np.ndarray, y1: np.ndarray,
         t = np.clip((px * dx + py * dy) / np.where(length > 0, length, 1), 0, 1)
         np.minimum(nearest, (px - t * dx)**2 + (py - t * dy)**2, out=nearest)
     return np.clip(radius[:, None, None] + 0.5 - np.sqrt(nearest), 0, 1, out=ink)
+
+
+def _centre_of_mass(ink: np.ndarray) -> np.ndarray:
+    """The column and the row (N, 2) of the centre of mass of images (N, 28, 28)."""
+    place = np.arange(SIDE)
+    first_moments = np.stack([(ink.sum(axis=1) * place).sum(axis=1), (ink.sum(axis=2) * place).sum(axis=1)], axis=-1)
+    return first_moments / ink.sum(axis=(1, 2))[:, None]
 
 
 def _bend(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -155,17 +165,12 @@ def _slant_and_turn(points: np.ndarray, factors: np.ndarray) -> np.ndarray:
     return np.stack([np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y], axis=-1)
 
 
-def _place(lines: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Lines (N, 2 ends, S, 2) in pixels: scaled to the box, their centre of mass placed by the shift.
-
-    The mass of a line is taken as its length, which ignores only that crossing lines share ink.
-    """
-    extent = (lines.max(axis=(1, 2)) - lines.min(axis=(1, 2))).max(axis=-1)
-    lines = lines * ((BOX * factors["scale"] - factors["thickness"]) / extent)[:, None, None, None]
-    mass = np.hypot(*np.moveaxis(lines[:, 1] - lines[:, 0], -1, 0))[..., None]
-    centre = (mass * lines.mean(axis=1)).sum(axis=1) / mass.sum(axis=1)
-    target = CENTRE + np.stack([factors["shift_x"], factors["shift_y"]], axis=-1)
-    return lines + (target - centre)[:, None, None]
+def _scale(lines: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Lines (N, 2 ends, S, 2) in pixels: scaled to the box, which stands in the middle of the image."""
+    low, high = lines.min(axis=(1, 2)), lines.max(axis=(1, 2))
+    side = (high - low).max(axis=-1)[:, None, None, None]
+    scale = (BOX * factors["scale"] - factors["thickness"])[:, None, None, None] / side
+    return CENTRE + scale * (lines - ((low + high) / 2)[:, None, None])
 
 
 def _in_colour(images: np.ndarray, hue: np.ndarray) -> np.ndarray:
