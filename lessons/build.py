@@ -6,8 +6,8 @@
 A source, lessons/source/NN_title.py, is a notebook in jupytext's percent format.  Cells tagged "exercise" hold a
 stub and are left out of the solved notebook; cells tagged "solution" are left out of the learner's; those tagged
 "hide-input", which only draw, are folded.  The solved notebook is executed; of the learner's only the stubs and their
-checks are, since the rest is the same.  What the claims print is gathered in claims.json.  Needs the extras lessons and
-dev.
+checks are, since the rest is the same.  A source without exercises, as the refresher, gives one notebook.  What the
+claims print is gathered in claims.json.  Needs the extras lessons and dev.
 """
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ MAX_SECONDS = 600    # of a cell; the tests hold a whole notebook to less
 
 def sources() -> list[pathlib.Path]:
     return sorted((LESSONS / "source").glob("[0-9][0-9]_*.py"))
+
+
+def has_exercises(source: pathlib.Path) -> bool:
+    return 'tags=["exercise"]' in source.read_text(encoding="utf-8")
 
 
 def notebook_path(source: pathlib.Path, kind: str) -> pathlib.Path:
@@ -97,16 +101,16 @@ def learners(learner: Any, solved: Any, stubs: Any) -> Any:
 
 def build(source: pathlib.Path) -> None:
     import nbformat
-    paths = {kind: notebook_path(source, kind) for kind in KINDS}
-    for path in paths.values():
-        path.parent.mkdir(exist_ok=True)
-    solved = execute(notebook(source, "solved"), paths["solved"].parent)
     learner = notebook(source, "learner")
-    learner = learners(learner, solved, run_stubs(learner, paths["learner"].parent))
-    for kind, made in (("learner", learner), ("solved", solved)):
-        nbformat.write(made, paths[kind])
-        print(f"{paths[kind].relative_to(LESSONS.parent)}: {paths[kind].stat().st_size / 1000:.0f} kB, "
-              f"{len(claims_of(made))} claims")
+    if has_exercises(source):
+        solved = execute(notebook(source, "solved"), KINDS["solved"][1])
+        built = {"learner": learners(learner, solved, run_stubs(learner, LESSONS)), "solved": solved}
+    else:
+        built = {"learner": execute(learner, LESSONS)}
+    for kind, made in built.items():
+        path = notebook_path(source, kind)
+        nbformat.write(made, path)
+        print(f"{path.relative_to(LESSONS.parent)}: {path.stat().st_size / 1000:.0f} kB, {len(claims_of(made))} claims")
 
 
 def write_claims() -> None:

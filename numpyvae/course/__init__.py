@@ -19,12 +19,29 @@ from .claim import claim, holds
 __all__ = ["Lesson"]
 
 DATA = ("strokes", "mnist")
+PRE = ("font-family: var(--jp-code-font-family, monospace), monospace; white-space: pre; overflow-x: auto; "
+       "font-size: 90%")
+
+
+class Source:
+    """Source code, which a notebook shows in a font of fixed width, also on a page that it is exported to."""
+
+    def __init__(self, module: str, code: str):
+        self.module, self.code = module, code
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from pygments import highlight
+        from pygments.formatters import HtmlFormatter
+        from pygments.lexers import PythonLexer
+        colored = highlight(self.code, PythonLexer(), HtmlFormatter(noclasses=True, nowrap=True))
+        return {"text/html": f'<p><code>{self.module}</code></p>\n<pre style="{PRE}">{colored}</pre>',
+                "text/plain": f"{self.module}\n\n{self.code}"}
 
 
 class Lesson:
     """One lesson's tools.
 
-    number : 1 to 12
+    number : 0 to 7; the refresher and the glossary are companions of lesson 0
     data   : "strokes", bundled, or "mnist", found or downloaded as `numpyvae train --data mnist` does
     check  : check.<exercise>(answer) judges an answer; check.tally() counts what is done, also in earlier sessions;
              check.reset() forgets it
@@ -61,14 +78,12 @@ class Lesson:
 
         Raises ValueError if the code does not cite one of them, so that text and code cannot drift apart.
         """
-        from IPython.display import Markdown
         target = getattr(code, "reference", code)    # a twin's NumPy body
-        source = inspect.getsource(target)
         for equation in equations:
             if f"lesson {self.number}, eq. {equation}" not in inspect.getsource(inspect.getmodule(target) or target):
                 raise ValueError(f"{target.__module__} does not cite lesson {self.number}, eq. {equation}; "
                                  "write the citation into the docstring")
-        return Markdown(f"`{target.__module__}`\n\n```python\n{source}\n```")
+        return Source(target.__module__, inspect.getsource(target))
 
     def slider(self, draw: Callable[..., Any], **ranges: Any) -> None:
         """Sliders with which the reader changes the arguments of draw; without ipywidgets, nothing."""

@@ -310,6 +310,7 @@ def gradient_errors(report: Any, ax: Axes | None = None) -> Axes:
 DIAGRAM = {"x": (0, 0.0, ["encoder"]), "encoder": (1, 0.0, ["q(z|x)"]), "q(z|x)": (2, 0.0, ["z", "KL"]),
            "z": (3, 0.0, ["decoder"]), "decoder": (4, 0.0, ["p(x|z)"]), "p(x|z)": (5, 0.0, []),
            "KL": (2, -1.0, []), "p(z)": (3, -1.0, ["z", "KL"])}
+GAP = 3    # points between an arrow of the diagram and a box
 
 
 @checked(lit=TEXTS)
@@ -323,16 +324,18 @@ def diagram(lit: Sequence[str], ax: Axes | None = None) -> Axes:
     for name in lit:
         one_of("lit", name, DIAGRAM)
     ax = _axes(ax)
-    for name, (x, y, following) in DIAGRAM.items():
+    boxes = {}
+    for name, (x, y, _) in DIAGRAM.items():
         on = name in lit
-        ax.text(x, y, name, ha="center", va="center", color="white" if on else MUTED,
-                fontweight="bold" if on else "normal",
-                bbox={"boxstyle": "round,pad=0.5", "facecolor": BLUE if on else "white",
-                      "edgecolor": BLUE if on else MUTED})
-        for other in following:
-            there = DIAGRAM[other]
-            ax.annotate("", there[:2], (x, y), arrowprops={"arrowstyle": "->", "color": MUTED, "shrinkA": 26,
-                                                           "shrinkB": 26 if y == there[1] else 16})
+        boxes[name] = ax.text(x, y, name, ha="center", va="center", color="white" if on else MUTED,
+                              fontweight="bold" if on else "normal",
+                              bbox={"boxstyle": "round,pad=0.5", "facecolor": BLUE if on else "white",
+                                    "edgecolor": BLUE if on else MUTED}).get_bbox_patch()
+    for name, (x, y, following) in DIAGRAM.items():
+        for other in following:    # from the edge of one box to that of the next, which are as long as their words
+            ax.annotate("", DIAGRAM[other][:2], (x, y), arrowprops={
+                "arrowstyle": "->", "color": MUTED, "patchA": boxes[name], "patchB": boxes[other],
+                "shrinkA": GAP, "shrinkB": GAP})
     ax.set(xlim=(-0.5, 5.5), ylim=(-1.4, 0.4))
     ax.set_axis_off()
     return ax
