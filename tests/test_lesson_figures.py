@@ -5,6 +5,7 @@ import io
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -29,6 +30,19 @@ def test_the_diagram_lights_the_parts_that_are_named_and_no_other():
     assert {name for name, color in boxes.items() if color == to_rgba(plots.BLUE)} == {"z", "decoder"}
     with pytest.raises(ValueError, match="lit is 'encodr'; expected one of"):
         plots.diagram(["encodr"], Figure().subplots())
+
+
+@pytest.mark.parametrize("lit", [["x"], list(plots.DIAGRAM)])    # the lit are bold, so their boxes are longer
+def test_no_arrow_of_the_diagram_touches_a_box(lit):
+    figure = Figure(figsize=(7, 1.7))
+    ax = plots.diagram(lit, figure.subplots())
+    FigureCanvasAgg(figure).draw()
+    boxes = [text.get_bbox_patch().get_window_extent() for text in ax.texts if text.get_text()]
+    arrows = [text.arrow_patch.get_window_extent() for text in ax.texts if not text.get_text()]
+    assert len(arrows) == sum(len(following) for _, _, following in plots.DIAGRAM.values())
+    for arrow in arrows:
+        assert max(arrow.width, arrow.height) > 10
+        assert not any(arrow.overlaps(box) for box in boxes)
 
 
 def test_a_picture_is_shown_with_its_text_and_closed(shown):

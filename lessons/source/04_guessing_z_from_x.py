@@ -11,7 +11,8 @@
 # - tell the KL that is the gap from the KL that is in the loss;
 # - say what a $q$ without correlations cannot do, and compute what that costs.
 #
-# *You need:* lesson 3 (latent variables, sums over a grid, log-sum-exp, the Bernoulli NLL). *Time:* 60 minutes.
+# *You need:* [lesson 3](03_object_thickness_colour.ipynb) (latent variables, sums over a grid, log-sum-exp, the Bernoulli NLL). The
+# [refresher](00_refresher.ipynb) has expectation and covariance, the [glossary](00_glossary.ipynb) every symbol. *Time:* 60 minutes.
 # *Runs in:* under a minute.
 
 # %%
@@ -75,7 +76,7 @@ nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row
 
 # %% tags=["hide-input"]
 t = np.linspace(0.05, 3, 600)
-claim("log_t_minus_t_plus_1_at_most", np.max(np.log(t) - (t - 1)), 0.0, 1e-5)
+lesson.holds("log t is never above t - 1", np.all(np.log(t) <= t - 1))
 fig, ax = plt.subplots(figsize=(4.6, 2.8))
 ax.plot(t, t - 1, color=ORANGE, label="t − 1")
 ax.plot(t, np.log(t), color=BLUE, label="log t")
@@ -131,12 +132,12 @@ def black_and_white(images, seed):
 
 
 train = black_and_white(lesson.images("train")[0][:10000], seed=0)
-x = black_and_white(lesson.images("test")[0][:5], seed=1)
+x = black_and_white(lesson.images("test")[0][:20], seed=1)
 vae = nv.VAE.dense(784, (200,), 2, activation="tanh", rng=np.random.default_rng(1))
 for record in nv.fit(vae, train, optimizer=nv.Adam(2e-3), epochs=8, batch_size=100, rng=np.random.default_rng(2)):
     pass
 vae = vae.astype(np.float64)
-mu, logvar = vae.encode(x)    # the encoder's q for the five test images
+mu, logvar = vae.encode(x)    # the encoder's q for twenty test images
 
 # %% [markdown]
 # **The truth, on a grid.** `joint` holds $\log p(x|z_n) + \log w_n$ for each image and grid point, as in (3.4). Log-sum-exp gives
@@ -148,7 +149,7 @@ log_px = exact.log_sum_exp(joint)
 posterior = np.exp(joint - log_px[:, None])
 area = (grid[1, 1] - grid[0, 1])**2
 claim("posterior_adds_up_to_1", np.abs(posterior.sum(axis=1) - 1).max(), 0.0, 1e-12)
-claim("log_px_above_0", np.sum(log_px > 0), 0, 0)
+lesson.holds("log p(x) is never above 0", np.all(log_px <= 0))
 
 # %% [markdown]
 # Now both sides of (4.3), computed in *different* ways.
@@ -176,13 +177,13 @@ def gap(image_number, mu, logvar):
 
 
 # %%
-bounds = np.array([elbo(x[i], mu[i], logvar[i]) for i in range(5)])
-gaps = np.array([gap(i, mu[i], logvar[i]) for i in range(5)])
+bounds = np.array([elbo(x[i], mu[i], logvar[i]) for i in range(20)])
+gaps = np.array([gap(i, mu[i], logvar[i]) for i in range(20)])
 print("image   log p(x)       ELBO        gap    ELBO + gap - log p(x)")
 for i in range(5):
     print(f"{i:5d} {log_px[i]:10.4f} {bounds[i]:10.4f} {gaps[i]:10.4f} {bounds[i] + gaps[i] - log_px[i]:15.1e}")
-claim("worst_identity_over_five_images", np.abs(bounds + gaps - log_px).max(), 0.0, 1e-8)
-claim("images_whose_gap_is_negative", np.sum(gaps < 0), 0, 0)
+claim("worst_identity_over_twenty_images", np.abs(bounds + gaps - log_px).max(), 0.0, 1e-8)
+lesson.holds("no gap is negative", np.all(gaps >= 0))
 
 # %% [markdown]
 # The identity (4.3) holds to $10^{-8}$. Now *look* at it: the posterior of three images, and the encoder's proposal over it. The blue
@@ -219,14 +220,16 @@ def matching(i):
     return mean, np.log(posterior[i] @ (grid - mean)**2)
 
 
-gaps_of_matching = np.array([gap(i, *matching(i)) for i in range(5)])
-print("encoder's q:", np.round(gaps, 2), "  matching q:", np.round(gaps_of_matching, 2))
-claim("images_where_the_encoder_costs_more_than_the_form", np.sum(gaps - gaps_of_matching > gaps_of_matching), 5, 0,
-      on="strokes")
-claim("worst_gap_of_a_matching_q", gaps_of_matching.max(), 0.0, 0.1, on="strokes")
+gaps_of_matching = np.array([gap(i, *matching(i)) for i in range(20)])
+print("encoder's q:", np.round(gaps, 2), "\nmatching q: ", np.round(gaps_of_matching, 2))
+encoder_costs_more = gaps - gaps_of_matching > gaps_of_matching
+lesson.holds("for at least 15 of the 20 images the encoder costs more than the form", encoder_costs_more.sum() >= 15,
+             on="strokes")
+lesson.holds("half of the matching q leave less than 0.1 nat", np.median(gaps_of_matching) < 0.1, on="strokes")
 
 # %% [markdown]
-# Here it is the shared weights: a $q$ made for the one image leaves less than 0.1 nat.
+# For most images it is the shared weights: a $q$ made for the one image usually leaves less than 0.1 nat. Where it leaves more, the
+# posterior is not like a Gaussian without correlations: it is bent, or leans, or has two bumps.
 #
 # **Any q will do for the identity.** For one image take four: the encoder's, the matching one, one twice as wide, and the prior.
 #
@@ -247,7 +250,7 @@ for name, (m, lv) in proposals.items():
     split[name] = elbo(x[IMAGE], m, lv), gap(IMAGE, m, lv)
     print(f"{name:16} ELBO {split[name][0]:10.4f}   gap {split[name][1]:9.4f}   sum {sum(split[name]):10.4f}")
 claim("worst_identity_over_four_q", max(abs(sum(pair) - log_px[IMAGE]) for pair in split.values()), 0.0, 1e-8)
-claim("gap_of_the_prior_in_hundreds_of_nats", split["the prior"][1] / 100, 2, 1, on="strokes")
+lesson.holds("the prior's gap is more than fifty nats", split["the prior"][1] > 50, on="strokes")
 
 # %% tags=["hide-input"]
 names = ["the encoder's q", "the matching q", "twice as wide"]
@@ -267,7 +270,7 @@ nv.plots.show("Three stacked bars of the same length, each ending at the line lo
               "for the matching q, wider for the encoder's, and widest for the one twice as wide.")
 
 # %% [markdown]
-# The prior as $q$ is left out of the picture: its gap is more than a hundred nats. Most $z$ say nothing about this image. That is why
+# The prior as $q$ is left out of the picture: its gap is more than fifty nats. Most $z$ say nothing about this image. That is why
 # drawing $z$ from the prior and averaging $p(x\,|\,z)$ (lesson 3) needs so many draws.
 #
 # Draws from another $q$ can be averaged too, if each gets the weight $w = p(x\,|\,z)\,p(z)/q(z)$: their average over $q$ is
@@ -288,17 +291,17 @@ def effective_number(q_mu, q_logvar, seed, n=10_000):
 from_prior = [effective_number(*proposals["the prior"], seed) for seed in range(5)]
 from_wide = [effective_number(*proposals["twice as wide"], seed) for seed in range(5)]
 print("from the prior:", np.round(from_prior), "  from the q twice as wide:", np.round(from_wide))
-claim("tries_in_which_q_is_worth_ten_times_the_prior", np.sum(np.array(from_wide) > 10 * np.array(from_prior)), 5, 0)
-claim("draws_from_the_wide_q_that_count", np.mean(from_wide), 4200, 300, on="strokes")
-claim("draws_from_the_prior_that_count", np.mean(from_prior), 70, 20, on="strokes")
+lesson.holds("in each try ten times as many draws from q count", np.all(np.array(from_wide) > 10 * np.array(from_prior)))
+claim("draws_from_the_wide_q_that_count", np.mean(from_wide), 4300, 300, on="strokes")
+claim("draws_from_the_prior_that_count", np.mean(from_prior), 100, 60, on="strokes")
 
 # %% [markdown]
-# Of 10,000 draws from the prior about 70 count; of 10,000 from the $q$ around the posterior about 4200.
+# Of 10,000 draws from the prior about a hundred count; of 10,000 from the $q$ around the posterior about 4300.
 #
 # ### What a diagonal q cannot do
 #
 # $q$ has a variance for each dimension and no correlation. Suppose the posterior is a Gaussian in two dimensions with mean 0, variances
-# 1 and *correlation* $\rho$: the average of $z_0 z_1$ is $\rho$. These numbers stand in its *covariance matrix*
+# 1 and *correlation* $\rho$: the average of $z_0 z_1$ is $\rho$. These numbers stand in its *covariance matrix* ([refresher](00_refresher.ipynb))
 # $C = \begin{pmatrix}1&\rho\\ \rho&1\end{pmatrix}$. What is the best diagonal $q$, the one with the smallest gap?
 #
 # **Step 1: the KL of two Gaussians with the same mean.** Let $q$ have the covariance matrix $S$ and the posterior $C$, in $k$

@@ -29,13 +29,16 @@ class Source:
     def __init__(self, module: str, code: str):
         self.module, self.code = module, code
 
+    def __str__(self) -> str:
+        return f"{self.module}\n\n{self.code}"
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from pygments import highlight
         from pygments.formatters import HtmlFormatter
         from pygments.lexers import PythonLexer
         colored = highlight(self.code, PythonLexer(), HtmlFormatter(noclasses=True, nowrap=True))
         return {"text/html": f'<p><code>{self.module}</code></p>\n<pre style="{PRE}">{colored}</pre>',
-                "text/plain": f"{self.module}\n\n{self.code}"}
+                "text/plain": str(self)}
 
 
 class Lesson:

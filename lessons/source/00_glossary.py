@@ -1,0 +1,109 @@
+# %% [markdown]
+# # Glossary
+#
+# Every symbol of the course in one table, then its words. The last column says where each is introduced. The mathematics behind
+# them is in the [refresher](00_refresher.ipynb); the course begins with [the whole game](00_the_whole_game.ipynb).
+#
+# ## Symbols
+#
+# "In the code" is the name under which you meet it in the package or in the lesson's cells. Gradients are `d` and the name of what they
+# belong to: `dmu` is the gradient for `mu`.
+
+# %% [markdown]
+# | symbol | say | meaning | in the code | lesson |
+# |---|---|---|---|---|
+# | $x$ | x | a picture, written as a row of numbers; or a batch of pictures | `x` | 1 |
+# | $z$ | z | the code of a picture, its latent variables | `z` | 1 |
+# | $D$ | capital D | how many numbers a picture has | `n_data` | 1 |
+# | $Z$ | capital Z | how many latent dimensions there are | `n_latent` | 1 |
+# | $B$ | capital B | how many pictures are in a batch | `batch_size` | 2 |
+# | $m$ | m | the picture that the decoder makes, the mean of $p(x\mid z)$ | `m` | 1 |
+# | $L$ | capital L | the loss, one number, which training makes small | `loss` | 1 |
+# | $y$ | y | in lesson 2 what a layer puts out; in lesson 3 the probability that a pixel is 1 | `y` | 2 |
+# | $W$ | capital W | a layer's weights, a matrix | `W` | 2 |
+# | $b$ | b | a layer's bias; as an index, the row of a batch | `b` | 2 |
+# | $dW$ | d W | the gradient: how $L$ changes with each entry of $W$; an array of the shape of $W$ | `dW` | 2 |
+# | $\partial L$ | d L, partial L | in a fraction: the derivative of $L$ for one number, all others held still | | 2 |
+# | $h$ | h | a small step; in lesson 3 the distance of grid points, in lesson 7 the encoder's hidden units | `h` | 2 |
+# | $a$ | a | what goes into an activation; for pixels, the logit | `a` | 2 |
+# | $p(z)$ | p of z | the prior: how likely each code is before a picture is seen | `prior` | 3 |
+# | $N(0, I)$ | normal, zero, I | the Gaussian with mean 0 and variance 1 in each dimension, all independent | `standard_normal` | 3 |
+# | $f(z)$ | f of z | what the decoder makes of $z$; in lesson 6 any function of $z$ | `decode` | 3 |
+# | $\sigma$ | sigma | a standard deviation: in lesson 3 of the pixels' noise, from lesson 4 on of $q$ | `sigma` | 3 |
+# | $p(x\mid z)$ | p of x given z | the likelihood: how likely the picture is, given the code | `likelihood` | 3 |
+# | $p(x)$ | p of x | how likely the picture is, whatever its code | `log_likelihood` | 3 |
+# | $\eta$ | eta | the noise on the pixels, from $N(0, I)$ | | 3 |
+# | $w_n$ | w n | the weight of a point of the grid, or of a draw | `log_w` | 3 |
+# | $\hat p(x)$ | p hat | an estimate of $p(x)$ by draws | | 3 |
+# | $n_\text{eff}$ | n eff | the effective number: how many draws count | `effective_number` | 3 |
+# | $\mathrm{sigmoid}(a)$ | sigmoid of a | $1/(1+e^{-a})$, which makes a probability of a logit | `sigmoid` | 3 |
+# | $q(z\mid x)$ | q of z given x | the encoder's proposal for the posterior, a Gaussian; $q(z)$ or $q$ for short | `posterior` | 4 |
+# | $p(z\mid x)$ | p of z given x | the posterior: which codes explain the picture | `posterior` | 4 |
+# | $\mu$ | mu | the mean of $q$ | `mu` | 4 |
+# | $\varepsilon$ | epsilon | the noise of a draw from $q$, from $N(0, I)$ | `eps` | 4 |
+# | $\mathrm E_q$ | E q, expectation | the average over draws from $q$ | `mean` | 4 |
+# | $\text{ELBO}$ | elbo | the evidence lower bound, never above $\log p(x)$ | `elbo` | 4 |
+# | $\rho$ | rho | a correlation, between $-1$ and 1 | `rho` | 4 |
+# | $C$ | capital C | a covariance matrix | `C` | 4 |
+# | $S$ | capital S | the covariance matrix of $q$ | `S` | 4 |
+# | $\mathrm{tr}$ | trace | the sum of a matrix's diagonal | `trace` | 4 |
+# | $\det$ | determinant | of a covariance matrix: how much room its cloud takes | `det` | 4 |
+# | $\log\sigma^2$ | log sigma squared | the logarithm of the variance of $q$, which the encoder puts out | `logvar` | 5 |
+# | $s$ | s | short for $\log\sigma^2$ | `logvar` | 5 |
+# | $\mathrm{KL}$ | K L | the Kullback-Leibler divergence, never negative | `gaussian_kl` | 5 |
+# | $\widetilde{\mathrm{KL}}$ | K L tilde | the misprinted KL | `misprinted_kl` | 5 |
+# | $\beta$ | beta | the weight of the KL in the loss, 1 in an ordinary VAE | `beta` | 5 |
+# | $\phi$ | phi | either of $\mu$ and $s$ | | 6 |
+# | $g$ | g | the decoder's hidden units | `g` | 7 |
+
+# %% [markdown]
+# ## Words
+#
+# | word | meaning | lesson |
+# |---|---|---|
+# | activation | the function that each number passes after a dense layer, such as ReLU or tanh | 2 |
+# | analytic | of a function: its derivative is the same in whichever direction of the complex plane one steps | 2 |
+# | ancestral sampling | draw $z$ from the prior, then $x$ given $z$ | 3 |
+# | autoencoder | an encoder and a decoder, trained to rebuild pictures, without a prior | 1 |
+# | backward pass | the computation of all gradients, from the loss back to the first layer | 2 |
+# | baseline | a number subtracted to make an estimate vary less, without changing its average | 6 |
+# | batch | the pictures of one training step | 1 |
+# | Bernoulli | the distribution of a number that is 0 or 1 | 3 |
+# | central difference | the slope between a point a little above and one a little below | 2 |
+# | Cholesky | the factor $L$ of a covariance matrix, with $LL^T = C$ | 1 |
+# | code | the few numbers that the encoder makes of a picture | 1 |
+# | complex step | a derivative by a small imaginary step, exact to the last digits | 2 |
+# | correlation | a covariance divided by both standard deviations | 4 |
+# | covariance | the average product of two numbers' distances from their means | 1 |
+# | decoder | the network that makes a picture of a code | 0 |
+# | density | how thickly a random number is spread; its area is the probability | 3 |
+# | effective number | of weighted draws: how many of them count | 3 |
+# | encoder | the network that makes a code of a picture | 0 |
+# | epoch | one round through all training pictures | 0 |
+# | gap | what the ELBO lacks to $\log p(x)$: the KL from $q$ to the posterior | 4 |
+# | Gaussian | the normal distribution, the bell curve | 1 |
+# | gradient | the derivatives of the loss for each entry of an array | 1 |
+# | hole | a place in the latent space where no picture was encoded | 1 |
+# | KL divergence | how much more likely a draw from $q$ is under $q$ than under $p$, on average, in logarithms | 4 |
+# | label | what a picture shows, as a digit's name; never shown in training | 0 |
+# | latent space | the space of all codes | 0 |
+# | latent variables | the decisions behind a picture, which are not seen: $z$ | 3 |
+# | likelihood | $p(x\mid z)$: the picture's probability or density, given the code | 3 |
+# | log-sum-exp | the logarithm of a sum of which only the logarithms of the terms are known | 3 |
+# | logit | what the network puts out for a probability: its sigmoid is the probability | 3 |
+# | loss | the number that training makes small | 0 |
+# | Monte Carlo | an average over random draws | 3 |
+# | nat | the unit of logarithms to the base $e$, of the NLL and of the KL | 3 |
+# | negative log-likelihood | NLL, $-\log p(x\mid z)$ | 3 |
+# | posterior | $p(z\mid x)$: the codes that explain a picture | 3 |
+# | prior | $p(z)$: the codes before a picture is seen | 3 |
+# | quadrature | an integral as a sum over a grid | 3 |
+# | reparameterization trick | $z = \mu + \sigma\varepsilon$, so that a gradient passes the draw | 6 |
+# | round-off | an error, since a computer keeps 16 digits | 2 |
+# | score | the derivative of $\log q$ for a parameter of $q$ | 6 |
+# | squared error | the sum of the squared differences of the pixels | 1 |
+# | trace | the sum of a matrix's diagonal | 4 |
+# | truncation error | an error, since a series is cut off | 2 |
+# | unbiased | of an estimate: its average is what is to be estimated | 3 |
+# | upstream gradient | the gradient that comes from the layers that follow | 2 |
+# | VAE | variational autoencoder: an autoencoder whose codes are drawn from $q$ and held near a prior | 0 |
