@@ -11,8 +11,8 @@ SOURCES = sorted((ROOT / "lessons" / "source").glob("[0-9][0-9]_*.py"))
 GLOSSARY = next(path for path in SOURCES if path.stem == "00_glossary")
 LESSONS = {int(path.stem[:2]): path.read_text(encoding="utf-8") for path in SOURCES
            if path.stem not in ("00_glossary", "00_refresher")}
-GREEK = ("alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi "
-         "varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega").split()    # pi is a number
+GREEK = ("alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon "
+         "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega").split()    # pi is a number
 
 
 def rows(columns):
@@ -41,10 +41,9 @@ def math_of(number):
 
 def names(code):
     """The names that code defines, binds or takes, those of attributes too."""
-    found = set()
-    for node in ast.walk(ast.parse(code)):
-        found |= {value for field in ("name", "id", "attr", "arg") if isinstance(value := getattr(node, field, None), str)}
-    return found
+    found = {getattr(node, field, None) for node in ast.walk(ast.parse(code))
+             for field in ("name", "id", "attr", "arg")}
+    return found - {None}
 
 
 @pytest.fixture(scope="module")

@@ -34,11 +34,8 @@ check = lesson.check
 # space*. The *decoder* takes a point $z$ of that space and paints a picture. We take two numbers, so the latent space is a plane, and we
 # can look at all of it.
 
-# %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(7, 1.7))
-nv.plots.diagram(list(nv.plots.DIAGRAM), ax)
-nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an arrow to "
-              "z, and the KL between q(z|x) and p(z). All parts are lit.")
+# %%
+nv.plots.show_diagram(*nv.plots.DIAGRAM)
 
 # %% [markdown]
 # The course takes it apart, one part at a time. Each lesson shows this diagram with its own part lit.
@@ -66,9 +63,7 @@ x = images.reshape(10000, 784) / 255        # from 0, black, to 1, white
 x = x.astype(np.float32)
 
 # %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(7, 1.7))
-nv.plots.image_grid(images[:28], ax, columns=14)
-nv.plots.show("Twenty-eight small pictures of handwritten-looking digits, white on black.")
+nv.plots.show_rows({"": images[:28]}, "Twenty-eight small pictures of handwritten-looking digits, white on black.")
 
 # %% [markdown]
 # ## Train
@@ -98,9 +93,7 @@ z = rng.standard_normal((28, 2))
 dreams = vae.decode(z)
 
 # %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(7, 1.7))
-nv.plots.image_grid(dreams, ax, columns=14)
-nv.plots.show("Twenty-eight decoded draws. Many are digits, a little blurred; others are something between two digits.")
+nv.plots.show_rows({"": dreams}, "Twenty-eight decoded draws. Many are digits, a little blurred; others are something between two digits.")
 
 # %% [markdown]
 # Many are digits, a little soft; others are something between two digits. Did the machine only learn pictures by heart? For each dream, look for the
@@ -113,11 +106,9 @@ of_blank = np.mean(x**2)
 lesson.holds("no dream is a copy of a training picture", differences.min() > 0.02 * of_blank)
 
 # %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(7, 1.7))
-nv.plots.image_grid(np.concatenate([dreams[:14], x[nearest[:14]]]), ax, columns=14)
-ax.set_yticks([14, 44], ["dream", "nearest"], fontsize="small")
-nv.plots.show("Two rows of fourteen pictures: dreams above, and below each its nearest training picture: alike, and not the "
-              "same. The dreams are softer.")
+nv.plots.show_rows({"dreams": dreams[:14], "the training pictures nearest to them": x[nearest[:14]]},
+                   "Two rows of fourteen pictures: dreams above, and below each its nearest training picture: alike, and not "
+                   "the same. The dreams are softer.")
 
 # %% [markdown]
 # ## The experiment: a walk through the latent plane
@@ -195,12 +186,8 @@ middle = np.zeros(2)
 shown = {"a": walk(one, one), "b": walk(one, one + [0.02, 0.0]), "c": walk(one, zero), "d": walk(middle, middle + 40)}
 
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(4, 1, figsize=(6, 3.2), layout="constrained")
-for ax, (name, frames) in zip(axes, shown.items()):
-    nv.plots.image_grid(frames, ax, columns=9)
-    ax.set_yticks([14], [name], fontsize="large")
-nv.plots.show("Four rows of nine frames. a: the same 1 nine times. b: the same to the eye. c: a 1 turns into a 0 by and by. d: a "
-              "soft digit gets hard edges and stays so.")
+nv.plots.show_rows(shown, "Four rows of nine frames. a: the same 1 nine times. b: the same to the eye. c: a 1 turns into a 0 "
+                   "by and by. d: a soft digit gets hard edges and stays so.", columns=9)
 
 # %% [markdown]
 # **a** The decoder is a function: nothing in it is drawn by lot. **b** It is continuous, so small steps make small changes. **c** What

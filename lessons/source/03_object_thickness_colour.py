@@ -31,11 +31,8 @@ claim, check = lesson.claim, lesson.check
 # %% [markdown]
 # This lesson is about the blue parts. The others come in lessons 4 and 5.
 
-# %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(7, 1.7))
-nv.plots.diagram(["p(z)", "z", "decoder", "p(x|z)"], ax)
-nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an arrow to "
-              "z, and the KL between q(z|x) and p(z). Lit: p(z), z, decoder and p(x|z).")
+# %%
+nv.plots.show_diagram("p(z)", "z", "decoder", "p(x|z)")
 
 # %% [markdown]
 # ## The derivation
@@ -49,15 +46,14 @@ grey, _ = nv.datasets.strokes(4000, seed=0)
 threes = np.flatnonzero((table["label"] == 3) & (np.abs(table["rotation"]) < 4))
 medium = threes[np.abs(table["thickness"][threes] - 3) < 0.4]
 rows = [("thickness", "pixels", threes, grey), ("slant", "degrees", medium, grey), ("hue", "degrees", medium, coloured)]
-fig, axes = plt.subplots(3, 1, figsize=(8, 3.4), layout="constrained")
-for ax, (factor, unit, among, pictures) in zip(axes, rows):
+shown = {}
+for factor, unit, among, pictures in rows:
     order = among[np.argsort(table[factor][among])]
     chosen = order[np.linspace(0, len(order) - 1, 14).astype(int)]
-    nv.plots.image_grid(pictures[chosen], ax, columns=14)
     low, high = table[factor][chosen[[0, -1]]]
-    ax.set_title(f"{factor}: from {low:.1f} to {high:.1f} {unit}", fontsize=9)
-nv.plots.show("Three rows of fourteen threes. In the first the line gets thicker, in the second the digit leans from one "
-              "side to the other, in the third it goes through the colours.")
+    shown[f"{factor}: from {low:.1f} to {high:.1f} {unit}"] = pictures[chosen]
+nv.plots.show_rows(shown, "Three rows of fourteen threes. In the first the line gets thicker, in the second the digit leans "
+                   "from one side to the other, in the third it goes through the colours.")
 
 # %% [markdown]
 # **Symbols.** $z$ are the latent variables, a few numbers. $x$ is the picture, $D$ numbers. A model of pictures has two parts.
@@ -346,13 +342,10 @@ line, plane_model = lines[0], planes[0]
 # %% tags=["hide-input"]
 means = line.decode(np.linspace(-2.4, 2.4, 14)[:, None])
 noisy = means + 0.5 * np.random.default_rng(0).standard_normal((14, 196))
-fig, axes = plt.subplots(2, 1, figsize=(8, 2), layout="constrained")
-nv.plots.image_grid(means, axes[0], columns=14)
-axes[0].set_title("f(z), one latent dimension, z from -2.4 to 2.4: the mean pictures", fontsize=10)
-nv.plots.image_grid(noisy, axes[1], columns=14)
-axes[1].set_title("samples x = f(z) + σ η, σ = 0.5: what the model really draws", fontsize=10)
-nv.plots.show("Two rows of fourteen small pictures. Above, smooth blurred digits that change into one another. Below, the "
-              "same digits under heavy grain.")
+nv.plots.show_rows({"f(z), one latent dimension, z from -2.4 to 2.4: the mean pictures": means,
+                    "samples x = f(z) + σ η, σ = 0.5: what the model really draws": noisy},
+                   "Two rows of fourteen small pictures. Above, smooth blurred digits that change into one another. Below, "
+                   "the same digits under heavy grain.")
 
 # %% [markdown]
 # **The truth by quadrature.** Quadrature is another word for (3.4). Is the grid fine enough? Refine it until nothing changes.

@@ -33,11 +33,8 @@ claim, check = lesson.claim, lesson.check
 # %% [markdown]
 # This lesson is about the blue parts: what looks at $x$ and proposes $z$.
 
-# %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(7, 1.7))
-nv.plots.diagram(["x", "encoder", "q(z|x)"], ax)
-nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an arrow to "
-              "z, and the KL between q(z|x) and p(z). Lit: x, encoder and q(z|x).")
+# %%
+nv.plots.show_diagram("x", "encoder", "q(z|x)")
 
 # %% [markdown]
 # ## The derivation

@@ -40,7 +40,7 @@ def add_bench(commands: Any) -> None:
 def add_lessons(commands: Any) -> None:
     lessons = commands.add_parser(
         "lessons", help="open the lessons in JupyterLab", example="numpyvae lessons",
-        description="Open the first lesson in JupyterLab, which pip install -e '.[lessons]' installs.")
+        description="Open lesson 0 in JupyterLab, which pip install -e '.[lessons]' installs.")
     lessons.set_defaults(run=run_lessons)
 
 

@@ -5,7 +5,7 @@ matplotlib is imported when a figure is drawn, not before.  Pictures show bright
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -339,6 +339,27 @@ def diagram(lit: Sequence[str], ax: Axes | None = None) -> Axes:
     ax.set(xlim=(-0.5, 5.5), ylim=(-1.4, 0.4))
     ax.set_axis_off()
     return ax
+
+
+def show_diagram(*lit: str) -> None:
+    """Show the diagram in a notebook, with these parts lit."""
+    import matplotlib.pyplot as plt
+    diagram(lit, plt.subplots(figsize=(7, 1.7))[1])
+    show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an arrow to z, "
+         f"and the KL between q(z|x) and p(z). Lit: {', '.join(lit)}.")
+
+
+def show_rows(pictures: Mapping[str, Array], alt: str, columns: int = 14) -> None:
+    """Show pictures in a notebook, in rows under their titles: {title: images}."""
+    import matplotlib.pyplot as plt
+    heights = [8 / columns * math.ceil(len(images) / columns) + (0.3 if title else 0.1)
+               for title, images in pictures.items()]
+    _, axes = plt.subplots(len(pictures), 1, figsize=(8, sum(heights)), height_ratios=heights, squeeze=False,
+                           layout="constrained")
+    for ax, (title, images) in zip(axes[:, 0], pictures.items()):
+        image_grid(images, ax, columns=columns)
+        ax.set_title(title, fontsize=10)
+    show(alt)
 
 
 def show(alt: str) -> None:

@@ -4,7 +4,7 @@ RIGHT = {"walks": WALKS}
 
 WRONG = {
     "walks": [
-        ({**WALKS, "a": "grains"}, "3 of 4 are right; walk a is something else: nothing in the decoder is drawn by lot"),
+        ({**WALKS, "a": "grains"}, "3 of 4 are right; walk a is something else: nothing in the decoder is drawn"),
         ({**WALKS, "b": "one digit jumps to the other"}, "walk b is something else: the decoder is continuous"),
         ({**WALKS, "c": "two digits overlaid"}, "walk c is something else: the codes between the two"),
         ({**WALKS, "c": "one digit jumps to the other"}, "walk c is something else"),
