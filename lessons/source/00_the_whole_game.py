@@ -118,8 +118,8 @@ nv.plots.show_rows({"dreams": dreams[:14], "the training pictures nearest to the
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(5.6, 5.6))
 nv.plots.latent_grid(vae, 12, ax=ax)
-nv.plots.show("The latent plane as a grid of twelve by twelve decoded pictures. Each digit has a region of its own, and at the "
-              "borders one turns gradually into the next.")
+nv.plots.show("The latent plane as a grid of twelve by twelve decoded pictures. Pictures of the same digit lie together, and at "
+              "the borders one digit turns gradually into the next.")
 
 # %% [markdown]
 # In a running notebook, walk with the two sliders. (On a page where nothing moves, read the grid: right is larger `z[0]`, up is larger
@@ -193,7 +193,7 @@ nv.plots.show_rows(shown, "Four rows of nine frames. a: the same 1 nine times. b
 # **a** The decoder is a function: nothing in it is drawn by lot. **b** It is continuous, so small steps make small changes. **c** What
 # lies between two codes has pictures of its own. The middle frame is not the average of the two ends, as in a cross-fade, and no
 # single step makes the whole change. **d** Far out the decoder's numbers get large, and large numbers mean "surely white" or "surely
-# black". Nothing has told it what to paint there: that is one of the things that lesson 5 is about.
+# black". Nothing has told it what to paint there.
 
 # %%
 def change(frames):
@@ -211,14 +211,24 @@ lesson.holds("a: no frame differs from the first, but for rounding", np.abs(show
 lesson.holds("b: the tiny steps change less than a tenth of walk c", change(shown["b"][[0, -1]])[0] < 0.1 * whole_way)
 lesson.holds("c: no step makes more than half of the change", change(melting).max() < 0.5 * whole_way)
 lesson.holds("c: the middle frame is not the ends overlaid", np.sqrt(np.mean((melting[4] - overlaid)**2)) > 0.2 * whole_way)
+lesson.holds("d: no code is half as far out as the end of the walk", np.abs(codes).max() < 20)
 lesson.holds("d: half of the grey or more is gone", share_of_grey(shown["d"][-1]) < 0.5 * share_of_grey(shown["d"][0]))
+
+# %% [markdown]
+# One more thing to measure. The machine has never seen a label. Take a thousand pictures, and for each the picture whose code is nearest
+# among five thousand others. Do the two show the same digit? By chance that would be so for one in ten.
+
+# %%
+same = nv.evaluation.nearest_neighbour_accuracy(codes[:5000], labels[:5000], codes[5000:6000], labels[5000:6000])
+print(f"the same digit: {same:.0%}")
+lesson.holds("for nearly half of the pictures, or more, it is the same digit", same > 0.45)
 
 # %% [markdown]
 # ## What you have learned, and what is still wrong
 #
 # - A VAE learns a latent space, of which each point has a picture. Draw a point from $N(0, I)$, decode it, and it dreams.
 # - The code is short: `VAE.dense` makes the model, `fit` trains it, `decode` paints.
-# - No labels were shown; yet the digits have regions of their own.
+# - No labels were shown; yet pictures of the same digit tend to lie together.
 #
 # **Read next.** Simon Prince, *Understanding Deep Learning* (2023), section 17.1, which opens with the same question. Carl Doersch, *Tutorial
 # on Variational Autoencoders* (2016), section 1.
