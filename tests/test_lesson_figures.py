@@ -64,3 +64,17 @@ def test_a_strip_draws_each_value_on_axes_of_its_own(shown):
     assert [value for _, value in drawn] == [0.1, 0.2, 0.3]
     assert len({id(ax) for ax, _ in drawn}) == 3
     assert len(shown) == 1 and shown[0][0]["text/plain"] == "three frames"
+
+
+def test_pictures_are_shown_in_rows_under_their_titles(shown, monkeypatch):
+    import matplotlib.pyplot as plt
+    titles, show = [], plots.show
+    monkeypatch.setattr(plots, "show", lambda alt: (titles.extend(ax.get_title() for ax in plt.gcf().axes), show(alt)))
+    plots.show_rows({"noise": np.ones((4, 5, 5)), "": np.zeros((3, 5, 5))}, "two rows", columns=3)
+    assert titles == ["noise", ""]
+    assert len(shown) == 1 and shown[0][0]["text/plain"] == "two rows"
+
+
+def test_the_diagrams_text_says_what_is_lit(shown):
+    plots.show_diagram("z", "decoder")
+    assert shown[0][0]["text/plain"].endswith(" Lit: z, decoder.")
