@@ -35,8 +35,8 @@ claim, holds, check = lesson.claim, lesson.holds, lesson.check
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 1.7))
 nv.plots.diagram(["x", "encoder", "z", "decoder"], ax)
-nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an arrow to "
-              "z, and the KL between q(z|x) and p(z). Lit: x, encoder, z and decoder.")
+nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an "
+              "arrow to z, and the KL between q(z|x) and p(z). Lit: x, encoder, z and decoder.")
 
 # %% [markdown]
 # These are the pictures: handwriting of a kind, 14 × 14 pixels, brightness from 0 (black) to 1 (white).
@@ -148,8 +148,8 @@ fig, axes = plt.subplots(2, 1, figsize=(8, 3), layout="constrained")
 for ax, models, name in zip(axes, (wide, narrow), ("16 numbers", "2 numbers")):
     nv.plots.reconstructions(models[0], test[:14], ax, columns=14)
     ax.set_title(f"through {name}", fontsize=10)
-nv.plots.show("Two pairs of rows, originals above and rebuilt pictures below. Through 16 numbers the rebuilt digits are a "
-              "little soft, and right. Through 2 they are blurred, and some have become another digit.")
+nv.plots.show("Two pairs of rows, originals above and rebuilt pictures below. Through 16 numbers the rebuilt digits "
+              "are a little soft, and nearly all right. Through 2 they are blurred, and some have become another digit.")
 
 # %% [markdown]
 # Through 16 numbers the decoder rebuilds pictures that it has never seen: it explains about 80 % of the variance. Through 2
@@ -169,13 +169,13 @@ nv.plots.show("Two pairs of rows, originals above and rebuilt pictures below. Th
 # $$(z_i - \bar z_i)\,(z_j - \bar z_j) \tag{1.4}$$
 #
 # On the diagonal, $C_{ii}$, that is the average of a square: the *variance* of number $i$, its spread. Off the diagonal it is
-# positive if numbers $i$ and $j$ tend to be large together, negative if one is large when the other is small, and 0 if they do
-# not fall together at all. They are said to be *correlated* if it is not 0.
+# positive if numbers $i$ and $j$ tend to be large together, negative if one tends to be large when the other is small, and 0 if
+# there is no such tendency. The two are *correlated* if it is not 0.
 #
 # **How to draw from it.** Let $\varepsilon$ be a row of $Z$ independent draws from $N(0, 1)$, and $K$ a matrix. What is the
 # covariance of $z = \bar z + \varepsilon K$? Entry by entry, $z_i - \bar z_i = \sum_k \varepsilon_k K_{ki}$. So (1.4) is the
-# average of $\sum_{kl} \varepsilon_k\varepsilon_l\,K_{ki}K_{lj}$. The average of $\varepsilon_k\varepsilon_l$ is 1 if $k = l$, and 0
-# if not, because different draws are independent. What is left is
+# average of $\sum_{kl} \varepsilon_k\varepsilon_l\,K_{ki}K_{lj}$. The average of $\varepsilon_k\varepsilon_l$ is the
+# variance 1 if $k = l$, and 0 if not, because different draws are independent. What is left is
 #
 # $$C_{ij} = \sum_k K_{ki}K_{kj},\qquad\text{that is}\qquad C = K^T K \tag{1.5}$$
 #
@@ -228,8 +228,9 @@ axes[0].set_title("reconstructions", fontsize=10)
 for ax, name in zip(axes[1:], dreams):
     nv.plots.image_grid(wide[0].decode(dreams[name][:30]), ax, columns=6)
     ax.set_title(name, fontsize=10)
-nv.plots.show("Four grids of thirty pictures. Reconstructions: digits. From N(0, I): bright speckles and scraps, hardly a "
-              "digit. From the fitted Gaussian: blots that are nearly digits, few that are. Half way: soft shapes, many digits.")
+nv.plots.show("Four grids of thirty pictures. Reconstructions: digits. From N(0, I): bright speckles and scraps, "
+              "hardly a digit. From the fitted Gaussian: blots that are nearly digits, few that are. Half way: soft "
+              "shapes, many digits.")
 
 # %% [markdown]
 # ### Is it only the scale?
@@ -276,7 +277,8 @@ def standardised(model):
 twin = standardised(wide[0])
 claim("mean_of_the_new_codes", np.abs(twin.encode(train).mean(axis=0)).max(), 0.0, 1e-9)
 claim("covariance_of_the_new_codes_minus_I", np.abs(covariance(twin.encode(train)) - np.eye(16)).max(), 0.0, 1e-9)
-claim("a_pixel_of_a_reconstruction_changes_by", np.abs(twin.reconstruct(test) - wide[0].reconstruct(test)).max(), 0.0, 1e-9)
+change = twin.reconstruct(test) - wide[0].reconstruct(test)
+claim("a_pixel_of_a_reconstruction_changes_by", np.abs(change).max(), 0.0, 1e-9)
 
 # %% [markdown]
 # ### Measure the holes
@@ -311,8 +313,9 @@ ax.axvline(np.quantile(own, 0.99), color=INK, linestyle="--", linewidth=1)
 ax.set(xlabel="distance to the nearest training code; right of the dashed line is a hole", yticks=[])
 ax.set_title("Most codes of the fitted Gaussian lie in holes, in 16 dimensions", fontsize=10)
 ax.legend(frameon=False, fontsize="small")
-nv.plots.show("Four histograms of the distance to the nearest training code. Test pictures are nearest, half-way codes a "
-              "little further, most draws of the fitted Gaussian are beyond a dashed line, and all of N(0, I) far beyond.")
+nv.plots.show("Four histograms of the distance to the nearest training code. Test pictures are nearest, half-way "
+              "codes a little further, most draws of the fitted Gaussian are beyond a dashed line, and all of N(0, "
+              "I) far beyond.")
 
 # %% [markdown]
 # Now all five models of each kind, and besides the three ways four repairs of $N(0, I)$: give it the codes' own mean (*place*), or
@@ -362,10 +365,11 @@ def draw_shares(ax, shares, unit):
 fig, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained", sharey=True)
 for ax, shares, name in zip(axes, (holes_16, holes_2), ("16 numbers", "2 numbers")):
     draw_shares(ax, {way: 100 * values for way, values in shares.items()}, "% of the invented codes that lie in holes")
-    ax.set(title=f"{name}: a dot for each model", xlim=(-3, 103))
-nv.plots.show("Two panels of dots, the share of codes in holes, five models in each row. Through 16 numbers: N(0, I) and single "
-              "repairs near 100 %, the fitted Gaussian near 70 %, half way near 15 %. Through 2: N(0, I) spreads around 22 %, "
-              "the fitted Gaussian around 11 %, half way around 2 %.")
+    ax.set(xlim=(-3, 103))
+    ax.set_title(f"{name}: a dot for each model", fontsize=10)
+nv.plots.show("Two panels of dots, the share of codes in holes, five models in each row. Through 16 numbers: N(0, "
+              "I) and single repairs near 100 %, the fitted Gaussian near 70 %, half way near 15 %. Through 2: N(0, "
+              "I) spreads around 22 %, the fitted Gaussian around 11 %, half way around 2 %.")
 
 # %%
 claim("holes_16_prior", holes_16["N(0, I)"].mean(), 1.0, 0.02, on="strokes")
@@ -426,13 +430,14 @@ claim("of_the_fitted_gaussian_in_the_hole", np.mean(in_the_hole(ring_draws)), 0.
 # %% tags=["hide-input"]
 circle = 0.7 * np.column_stack([np.cos(np.linspace(0, 7, 200)), np.sin(np.linspace(0, 7, 200))])
 fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.2), layout="constrained")
-for ax, points, color, name in ((axes[0], ring, INK, "codes on a ring"), (axes[1], ring_draws, BLUE, "the fitted Gaussian")):
+for ax, points, color, name in ((axes[0], ring, INK, "codes on a ring"),
+                                (axes[1], ring_draws, BLUE, "the fitted Gaussian")):
     ax.scatter(points[:2000, 0], points[:2000, 1], s=2, color=color, alpha=0.5)
     ax.plot(circle[:, 0], circle[:, 1], color=ORANGE)
     ax.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), aspect="equal")
     ax.set_title(f"{name}:\n{np.mean(in_the_hole(points)):.0%} inside the circle", fontsize=10)
-nv.plots.show("Left: points on a thin ring, nothing inside the orange circle. Right: draws of the Gaussian with the ring's mean "
-              "and covariance, densest in the middle, where the ring has its hole.")
+nv.plots.show("Left: points on a thin ring, nothing inside the orange circle. Right: draws of the Gaussian with the "
+              "ring's mean and covariance, densest in the middle, where the ring has its hole.")
 
 # %% [markdown]
 # The two clouds have the same mean and the same covariance, and 38 % of the Gaussian's draws fall into the hole.
@@ -471,8 +476,9 @@ axes[0].set_title("codes of 10,000 pictures, one colour per digit", fontsize=10)
 axes[0].legend(frameon=False, fontsize="small", markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
 nv.plots.image_grid(narrow[0].decode(np.column_stack([right.ravel(), up.ravel()])), axes[1], columns=16, gap=0)
 axes[1].set_title("the same plane, decoded", fontsize=10)
-nv.plots.show("Left: codes in the plane, coloured by digit: bands that overlap, with empty places at the rim. Right: a picture "
-              "for each of 16 by 16 places of the same plane: blurred digits nearly everywhere, blends between them.")
+nv.plots.show("Left: codes in the plane, coloured by digit: clouds that overlap, the zeros far from the others. "
+              "Right: a picture for each of 16 by 16 places of the same plane: blurred digits nearly everywhere, "
+              "blends between them.")
 
 # %% [markdown]
 # The codes leave wide places empty. In most of them the decoder paints something like a digit all the same: in two dimensions
@@ -492,11 +498,15 @@ def walk(ax, t):
     nv.plots.image_grid(narrow[0].decode(here), ax.inset_axes([0.02, 0.64, 0.34, 0.34]))
 
 
-nv.plots.strip(walk, (0.0, 0.5, 1.0), "Three frames: the plane of codes, a line across it, a dot on the line, and the picture of "
-               "the dot in the corner. At the start a zero, half way a faint blend, at the end a one.")
+nv.plots.strip(walk, (0.0, 0.5, 1.0), "Three frames: the plane of codes, a line across it, a dot on the line, and "
+               "the picture of the dot in the corner. At the start a zero, half way a faint blend, at the end a one.")
 
 # %%
-lesson.slider(lambda t: nv.plots.strip(walk, [t], "the walk from the zeros to the ones", size=(4, 4)), t=(0.0, 1.0, 0.05))
+brightest = [narrow[0].decode((1 - t) * ends[:1] + t * ends[1:]).max() for t in (0.0, 0.5, 1.0)]
+holds("half way the picture is fainter than at both ends", brightest[1] < min(brightest[0], brightest[2]), on="strokes")
+
+# %%
+lesson.slider(lambda t: nv.plots.strip(walk, [t], "the walk from zero to one", size=(4, 4)), t=(0.0, 1.0, 0.05))
 
 # %% [markdown]
 # ### And the pictures?
@@ -520,9 +530,11 @@ fig, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained", sharey=Tr
 for ax, shares, name in zip(axes, (strange_16, strange_2), ("16 numbers", "2 numbers")):
     draw_shares(ax, shares, "times as far from a real picture as a reconstruction")
     ax.axvline(1, color=INK, linestyle="--", linewidth=1)
-    ax.set(title=f"{name}: a dot for each model", xlim=(0.9, 2.7))
-nv.plots.show("Two panels of dots: how many times as far from a real picture as a reconstruction. Through 16 numbers: N(0, I) "
-              "about 2.4, the fitted Gaussian 1.4, half way 1.2. Through 2 numbers all dots are near 1.")
+    ax.set(xlim=(0.9, 2.7))
+    ax.set_title(f"{name}: a dot for each model", fontsize=10)
+nv.plots.show("Two panels of dots: how many times as far from a real picture as a reconstruction. Through 16 "
+              "numbers: N(0, I) about 2.4, the fitted Gaussian 1.4, half way 1.2. Through 2 numbers all dots are "
+              "near 1.")
 
 # %%
 claim("strangeness_16_prior", strange_16["N(0, I)"].mean(), 2.4, 0.3, on="strokes")
@@ -533,6 +545,8 @@ claim("strangeness_2_fitted", strange_2["fitted: all three"].mean(), 1.02, 0.05,
 holds("with 16 numbers: N(0, I) is stranger than the fitted Gaussian, and that than half way, in each model",
       np.all(strange_16["N(0, I)"] > strange_16["fitted: all three"])
       and np.all(strange_16["fitted: all three"] > strange_16["half way"]), on="strokes")
+holds("with 16 numbers none of the ways comes as close as reconstructions, in any model",
+      np.min(list(strange_16.values())) > 1.1, on="strokes")
 holds("with 2 numbers the fitted Gaussian is less strange than with 16, in each pair of models",
       np.all(strange_2["fitted: all three"] < strange_16["fitted: all three"]), on="strokes")
 

@@ -115,5 +115,5 @@ ALSO_RIGHT = {
                      lambda codes: (codes.mean(axis=0, keepdims=False), np.cov(codes, rowvar=False))],
     "share_of_holes": [by_loops, by_product],
     "undo_in_the_decoder": [lambda W, b, A, c: (np.linalg.solve(A, W), b - np.linalg.solve(A.T, c) @ W),
-                            lambda W, b, A, c: {"W_new": np.linalg.solve(A, W), "b_new": b - c @ np.linalg.solve(A, W)}],
+                            lambda W, b, A, c: dict(zip(("W_new", "b_new"), undo_in_the_decoder(W, b, A, c)))],
 }

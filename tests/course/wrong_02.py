@@ -81,7 +81,7 @@ WRONG = {
         (lambda f, x: np.array([np.real(f(x + 1e-30j * one)) / 1e-30 for one in np.eye(len(x))]), "the real part"),
         (lambda f, x: np.array([np.imag(f(np.real(x + 1e-30j * one))) / 1e-30 for one in np.eye(len(x))]),
          "the imaginary part was lost"),
-        (lambda f, x: np.array([np.imag(f(x + 0.1j * one)) / 0.1 for one in np.eye(len(x))]), "a step that is too large"),
+        (lambda f, x: np.array([np.imag(f(x + 0.1j * one)) / 0.1 for one in np.eye(len(x))]), "a step that is too"),
         (lambda f, x: -complex_step_gradient(f, x), "wrong sign"),
         (lambda f, x: np.array([f(x + 1e-30j * one) for one in np.eye(len(x))]), "is complex"),
         (lambda f, x: 2 * complex_step_gradient(f, x), "2 times what it should be"),
