@@ -255,8 +255,8 @@ print("standard deviations:", np.sort(some_codes.std(axis=0)).round(1))
 #
 # $$z'W' + b' = (zA + c)A^{-1}W + b - cA^{-1}W = zW + cA^{-1}W + b - cA^{-1}W = zW + b \tag{1.7}$$
 #
-# So all pictures stay as they were, and with them the error (1.1). Training cannot tell the two models apart. Place ($c$), scale
-# and correlation ($A$) of the codes are left to chance. In particular there is an equally good model with mean 0 and
+# So all pictures stay as they were, and with them the error (1.1). The loss cannot tell the two models apart. Place ($c$), scale
+# and correlation ($A$) of the codes are left to where training happens to begin and to go. In particular there is an equally good model with mean 0 and
 # covariance $I$: take $A = K^{-1}$ and $c = -\bar zA$. For that one, $N(0, I)$ *is* the fitted Gaussian. The fitted Gaussian is
 # the fair test.
 
@@ -450,8 +450,8 @@ nv.plots.show("Left: points on a thin ring, nothing inside the orange circle. Ri
 # Each pair misses its hole in 62 % of the draws, independently of the others: $0.62^8 = 0.02$. Two of 100.
 # </details>
 #
-# More dimensions are more occasions to fall into a hole. Real codes are no rings, but this is the reason why 2 numbers were
-# harmless and 16 are not.
+# More dimensions are more occasions to fall into a hole. Real codes are no rings. But the count shows how holes that are a
+# nuisance with 2 numbers can become the rule with 16.
 
 # %%
 noise_of_pairs = np.random.default_rng(7).standard_normal((8, 20_000, 2))
@@ -481,8 +481,7 @@ nv.plots.show("Left: codes in the plane, coloured by digit: clouds that overlap,
               "blends between them.")
 
 # %% [markdown]
-# The codes leave wide places empty. In most of them the decoder paints something like a digit all the same: in two dimensions
-# no place is far from one that it knows. In the gap between two clouds it paints a faint blend of both. Walk through such a gap,
+# The codes leave wide places empty. In most of them the decoder paints something like a digit all the same. In the gap between two clouds it paints a faint blend of both. Walk through such a gap,
 # from the middle of the zeros' codes to the middle of the ones':
 
 # %%
@@ -512,7 +511,7 @@ lesson.slider(lambda t: nv.plots.strip(walk, [t], "the walk from zero to one", s
 # ### And the pictures?
 #
 # A hole does harm only if the decoder paints something strange there. So measure the pictures too: how far is a decoded picture
-# from the most similar training picture? Compare with the reconstructions of test pictures, which are close to real ones.
+# from the most similar training picture? Compare with the reconstructions of test pictures.
 
 # %%
 def strangeness(model, z):
@@ -558,7 +557,7 @@ holds("with 2 numbers the fitted Gaussian is less strange than with 16, in each 
 #   autoencoder with a fitted Gaussian *can* dream, a little. It pays for that in (1.1): it explains 40 % where the wide one
 #   explains 80 %, and its reconstructions are blurred.
 #
-# So this is the dilemma. Few numbers: hardly a hole, and poor pictures. Many numbers: good pictures, and codes that no Gaussian
+# So this is the dilemma. Few numbers: few holes, and poor pictures. Many numbers: good pictures, and codes that no Gaussian
 # describes.
 
 # %% [markdown]

@@ -122,7 +122,7 @@ nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row
 # function whose derivative at $x$ is the same in whichever direction of the complex plane you step. Sums, products, quotients,
 # powers, `exp`, `log`, `sin`, `tanh` are analytic, and so is what is made of them. The absolute value is not: the distance of
 # $x + ih$ from 0 is $\sqrt{x^2 + h^2}$, a real number. It has no imaginary part, so (2.7) gives **0**, without any error message.
-# The same goes for whatever takes an absolute value, a real part or a conjugate inside. We shall see which.
+# Whatever takes an absolute value, a real part or a conjugate inside loses its part of the slope in the same way.
 
 # %% [markdown]
 # ## The code
@@ -306,7 +306,7 @@ nv.plots.show("The slope of ReLU, a step from 0 to 1 at a = 0, dashed. The centr
 # ### A real network
 #
 # Check an autoencoder like those of lesson 1 on real pictures: 196 pixels, 30 hidden units, a code of 5. It has 12,321 weights and biases.
-# Those that belong to corners which are black in all pictures have gradient 0; a check of these proves nothing. Of the others we take 300
+# Those that belong to corners which are black in all three pictures have gradient 0; a check of these proves nothing. Of the others we take 300
 # at random, and compare the gradient from the backward pass with both numerical derivatives.
 
 # %%
@@ -354,7 +354,8 @@ nv.plots.show("Two histograms of the errors of 300 gradients. By the complex ste
               "differences around 1e-9.")
 
 # %% [markdown]
-# Both say that the backward pass is right. The complex step says it to 13 digits or more, so it leaves no room for a small mistake.
+# At these weights both agree with the backward pass. The complex step does so to 13 digits or more, which leaves no room for a small
+# mistake.
 #
 # ## Three ways to fool a check
 #
@@ -412,7 +413,7 @@ holds("alive units show the error", error_of_relu_layer(0) > 0.5)
 
 # %% [markdown]
 # Where all slopes are 0, every backward pass that multiplies by the slope gives 0, however wrong it is. A tanh far from 0, where it is
-# flat, is as good a hiding place. So check at random weights of moderate size, and look whether the gradient is 0 anywhere.
+# flat, is nearly as good a hiding place. So check at random weights of moderate size, and look whether the gradient is 0 anywhere.
 #
 # **Third: a tolerance of one per cent.** Many people add a small penalty $\tfrac\lambda2\sum W^2$ to a loss, which keeps weights small.
 # Its gradient is $\lambda W$. Here it is forgotten. Will anybody notice?
@@ -643,7 +644,7 @@ check.tally()
 #
 # - Three sums, (2.2) to (2.4), are the whole backward pass of a dense layer. Ask of each number: which outputs does it change, and how much?
 # - Smaller $h$ is not better, (2.8). The complex step has no such trade-off and gives all digits, *if* the function is analytic and its code
-#   carries complex numbers to the end. If not, it gives 0 and says nothing.
+#   carries complex numbers to the end. If not, it gives 0, or a part of the slope, and says nothing.
 # - Check at a random upstream gradient, at random weights where units are alive, with a tolerance near the last digit. A mistake can
 #   still hide at a kink, in a dead unit, or where you did not look.
 # - A right gradient of the wrong function passes every check.
