@@ -296,10 +296,11 @@ def nearest(points, others):
     return np.sqrt(np.maximum(squares.min(axis=1), 0))
 
 
-def share_in_holes(model, z):
+def shares_in_holes(model, dreams):
+    """For each way to invent codes, the share of them that lie in holes."""
     codes = model.encode(train)
     limit = np.quantile(nearest(model.encode(test), codes), 0.99)
-    return np.mean(nearest(z, codes) > limit)
+    return {name: np.mean(nearest(z, codes) > limit) for name, z in dreams.items()}
 
 # %% tags=["hide-input"]
 codes = wide[0].encode(train)
@@ -341,14 +342,11 @@ def repaired(model, n=1000):
 
 def table(models, measure):
     """The measure for each way (rows) and each of five models (columns)."""
-    rows = {}
-    for model in models:
-        for name, z in repaired(model).items():
-            rows.setdefault(name, []).append(measure(model, z))
-    return {name: np.array(row) for name, row in rows.items()}
+    measured = [measure(model, repaired(model)) for model in models]
+    return {name: np.array([one[name] for one in measured]) for name in measured[0]}
 
 
-holes_16, holes_2 = table(wide, share_in_holes), table(narrow, share_in_holes)
+holes_16, holes_2 = table(wide, shares_in_holes), table(narrow, shares_in_holes)
 for name in holes_16:
     print(f"{name:20} in holes: {holes_16[name].mean():4.0%} of 16 numbers, {holes_2[name].mean():4.0%} of 2")
 
@@ -400,7 +398,7 @@ holds("in 2 dimensions less than a quarter do, in each model", holes_2["fitted: 
 shares = []
 for model in wide:
     draws = np.random.default_rng(3).standard_normal((1000, 16))
-    shares.append(share_in_holes(standardised(model), draws))
+    shares.append(shares_in_holes(standardised(model), {"N(0, I)": draws})["N(0, I)"])
 print("in holes, after standardising:", np.round(shares, 2))
 claim("holes_16_standardised", np.mean(shares), 0.60, 0.10, on="strokes")
 
@@ -514,10 +512,10 @@ lesson.slider(lambda t: nv.plots.strip(walk, [t], "the walk from zero to one", s
 # from the most similar training picture? Compare with the reconstructions of test pictures.
 
 # %%
-def strangeness(model, z):
+def strangeness(model, dreams):
     """How many times as far from the nearest training picture as a reconstruction; medians of 300 are compared."""
     usual = np.median(nearest(model.reconstruct(test[:300]), train))
-    return np.median(nearest(model.decode(z[:300]), train)) / usual
+    return {name: np.median(nearest(model.decode(z[:300]), train)) / usual for name, z in dreams.items()}
 
 
 strange_16, strange_2 = table(wide, strangeness), table(narrow, strangeness)
