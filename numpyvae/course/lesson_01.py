@@ -1,4 +1,4 @@
-"""The exercises of lesson 1: the squared error's gradient, a Gaussian fitted to codes, the share of holes."""
+"""The exercises of lesson 1: the squared error's gradient, a Gaussian fitted to codes, holes, a change of the codes."""
 from __future__ import annotations
 
 from typing import Any
@@ -102,3 +102,26 @@ def draw_codes(rng: np.random.Generator, limit: float) -> tuple[np.ndarray, np.n
     owner = rng.integers(2, 62, 53)
     owner[7:11] = 0, 1, 62, 63    # the only z near these codes, just within the limit
     return codes[owner] + radius[:, None] * away, codes
+
+
+@exercise("W", "b", "A", "c")
+def undo_in_the_decoder(answer: Any, rng: np.random.Generator) -> None:
+    W, b = rng.standard_normal((3, 5)), rng.standard_normal(5)
+    left, right = (np.linalg.qr(rng.standard_normal((3, 3)))[0] for _ in range(2))
+    A = left @ np.diag([0.5, 1.1, 2.0]) @ right    # neither singular nor nearly so: float32 inverts it well
+    c = rng.choice([-1.0, 1.0], 3) * rng.uniform(0.5, 1.5, 3)
+    inverse = np.linalg.inv(A)
+    W_new = inverse @ W
+    expect_parts(
+        answer(W, b, A, c), "arrays",
+        W_new=(W_new, {"W_new is A W; the decoder has to undo A: use its inverse": A @ W,
+                       "W_new is W itself: A is not undone": W,
+                       "A is transposed, not inverted": A.T @ W,
+                       "the inverse of A is transposed": inverse.T @ W,
+                       "1 / A inverts each entry by itself; np.linalg.inv(A) inverts the matrix": (1 / A) @ W}),
+        b_new=(b - c @ W_new, {"b_new: the sign of c is wrong; the decoder takes c away again": b + c @ W_new,
+                               "b_new: c goes through the inverse of A as well": b - c @ W,
+                               "b_new: c goes through A; it has to go through its inverse": b - c @ A @ W,
+                               "b_new is b itself: c is not undone": b,
+                               "b_new: b is missing": -c @ W_new,
+                               "b_new: the old b is missing, and the sign of c is wrong": c @ W_new}))

@@ -1,16 +1,20 @@
-"""The exercises of lesson 2: a dense layer's backward pass, the kink, three bugs, and one that no check sees."""
+"""The exercises of lesson 2: a dense layer's backward pass, the kink, the complex step, three bugs, one more."""
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
+from .attempt import Unexplained
 from .check import NotYet, exercise, expect, expect_names, expect_parts
 from .expect import numbers
 
-BUGS = {1: "no activation derivative", 2: "mean for sum", 3: "half of the batch"}
-HINTS = {1: "all of dW is wrong and db is right: what do the two share, and where do they differ?",
-         2: "only db is wrong: by which factor?", 3: "all of dW is wrong and db is right, so the slopes are there"}
+Array = np.ndarray
+
+BUGS = {1: "half of the batch", 2: "no activation derivative", 3: "mean for sum"}
+HINTS = {1: "it is gone with a batch of one row, and before that no entry of dW or db is right: what do they all lack?",
+         2: "it is still there with one row, and everything that belongs to one output is too large by one factor",
+         3: "only db is wrong, by one factor, and not with one row: what is that factor for six rows?"}
 SYNONYMS = {
     "no activation derivative": {"no derivative of the activation", "activation derivative missing", "no slope",
                                  "missing activation derivative", "activation derivative", "missing slope"},
@@ -18,6 +22,26 @@ SYNONYMS = {
     "half of the batch": {"half the batch", "half batch", "only half of the batch", "only half the batch"},
     "transpose": {"transposed", "transposition"},
     "wrong sign": {"sign", "sign error", "sign flipped", "flipped sign"}}
+
+
+# Three wrong backward passes of y = tanh(x W + b), for the pictures of lesson 2: dy, x, y -> dW, db.
+
+def _no_slope(dy: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    return x.T @ dy, dy.sum(axis=0)
+
+
+def _mean_for_sum(dy: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    da = dy * (1 - y**2)
+    return x.T @ da, da.mean(axis=0)
+
+
+def _half_of_the_batch(dy: Array, x: Array, y: Array) -> tuple[Array, Array]:
+    half = slice(max(1, len(x) // 2))
+    da = (dy * (1 - y**2))[half]
+    return x[half].T @ da, da.sum(axis=0)
+
+
+BROKEN = {1: _half_of_the_batch, 2: _no_slope, 3: _mean_for_sum}
 
 
 @exercise("dy", "x", "W")
@@ -70,6 +94,34 @@ def safe(answer: Any, rng: np.random.Generator) -> None:
             raise NotYet(words)
     if not np.array_equal(found, right):
         raise NotYet(f"{np.sum(found != right)} of {len(a)} points are judged wrongly; which a have a - h < 0 < a + h?")
+
+
+OFFSET = 1e10    # what the f of the complex step adds: beside it a difference keeps a digit or two
+
+
+@exercise("f", "x")
+def complex_step_gradient(answer: Any, rng: np.random.Generator) -> None:
+    x, v = rng.uniform(0.5, 1.5, 4), rng.uniform(0.5, 1.5, 4)
+    w = rng.choice([-1.0, 1.0], 4) * rng.uniform(1, 2, 4)
+    right = w * v * np.cos(v * x)
+
+    def f(x: Any) -> Any:
+        return OFFSET + np.sum(w * np.sin(v * np.asarray(x)))
+    found = numbers(answer(f, x), right.shape, "the gradient")
+    if not np.any(found):
+        raise NotYet("the gradient is 0: the imaginary part was lost. Is x still real, or the real part taken?")
+    try:
+        expect(found, right, "the gradient", {
+            "it is not divided by the step h": 1e-30 * right,
+            "each entry has to be put back before the next one is moved": np.cumsum(right),
+            "all entries are moved at once: move one at a time": np.full(4, right.sum()),
+            "that is the sum over all entries, one number: move one entry at a time, and return (D,)": right.sum(),
+            "that is the real part, divided by h; take the imaginary part": np.full(4, f(x) / 1e-30),
+            "that is f itself; take the imaginary part of f at x + ih": np.full(4, f(x))})
+    except Unexplained as reason:    # "it does not depend on f", found by adding a constant to f, would be no fault
+        near = found.shape == right.shape and np.all(np.abs(found - right) < 1)
+        advice = "; is it a difference, or a step that is too large? Take np.imag(f(x + ih)) / h with h = 1e-30"
+        raise NotYet(f"{reason}{advice if near else ''}") from None
 
 
 @exercise()

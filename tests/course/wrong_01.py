@@ -17,8 +17,13 @@ def share_of_holes(z, codes, limit):
     return np.mean(distances(z, codes).min(axis=1) > limit)
 
 
+def undo_in_the_decoder(W, b, A, c):
+    W_new = np.linalg.inv(A) @ W
+    return W_new, b - c @ W_new
+
+
 RIGHT = {"squared_error_gradient": squared_error_gradient, "fit_gaussian": fit_gaussian,
-         "share_of_holes": share_of_holes}
+         "share_of_holes": share_of_holes, "undo_in_the_decoder": undo_in_the_decoder}
 
 WRONG = {
     "squared_error_gradient": [
@@ -71,6 +76,21 @@ WRONG = {
         (lambda z, codes, limit: np.mean(distances(z, codes).min(axis=0) > limit), "use the other axis"),
         (lambda z, codes, limit: 0.5, "does not depend on z and codes and limit"),
     ],
+    "undo_in_the_decoder": [
+        (lambda W, b, A, c: (A @ W, b - c @ A @ W), "use its inverse"),
+        (lambda W, b, A, c: (np.linalg.inv(A) @ W, b + c @ np.linalg.inv(A) @ W), "1 of 2 is right; b_new: the sign"),
+        (lambda W, b, A, c: (np.linalg.inv(A) @ W, b - c @ W), "through the inverse of A as well"),
+        (lambda W, b, A, c: (np.linalg.inv(A) @ W, b - c @ A @ W), "it has to go through its inverse"),
+        (lambda W, b, A, c: (np.linalg.inv(A) @ W, b), "c is not undone"),
+        (lambda W, b, A, c: (W, b - c @ W), "A is not undone"),
+        (lambda W, b, A, c: (A.T @ W, b - c @ A.T @ W), "transposed, not inverted"),
+        (lambda W, b, A, c: (np.linalg.inv(A).T @ W, b - c @ np.linalg.inv(A) @ W), "the inverse of A is transposed"),
+        (lambda W, b, A, c: (1 / A @ W, b - c @ (1 / A @ W)), "inverts each entry"),
+        (lambda W, b, A, c: (np.linalg.inv(A) @ W, -c @ np.linalg.inv(A) @ W), "b is missing"),
+        (lambda W, b, A, c: (b - c @ np.linalg.inv(A) @ W, np.linalg.inv(A) @ W), "swapped"),
+        (lambda W, b, A, c: np.linalg.inv(A) @ W, "expected two arrays"),
+        (lambda W, b, A, c: (W @ np.linalg.inv(A), b), "it raises ValueError"),
+    ],
 }
 
 
@@ -94,4 +114,6 @@ ALSO_RIGHT = {
     "fit_gaussian": [lambda codes: (codes.mean(axis=0), np.cov(codes.T, bias=True)),
                      lambda codes: (codes.mean(axis=0, keepdims=False), np.cov(codes, rowvar=False))],
     "share_of_holes": [by_loops, by_product],
+    "undo_in_the_decoder": [lambda W, b, A, c: (np.linalg.solve(A, W), b - np.linalg.solve(A.T, c) @ W),
+                            lambda W, b, A, c: dict(zip(("W_new", "b_new"), undo_in_the_decoder(W, b, A, c)))],
 }

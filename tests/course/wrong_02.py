@@ -13,8 +13,32 @@ def sample_z(mu, logvar, eps):
     return mu + np.exp(0.5 * logvar) * eps
 
 
-BUGS = {1: "no activation derivative", 2: "mean for sum", 3: "half of the batch"}
-RIGHT = {"dense_backward": dense_backward, "safe": safe, "bugs": BUGS, "sample_z": sample_z}
+def complex_step_gradient(f, x):
+    gradient = np.zeros(len(x))
+    for i in range(len(x)):
+        moved = x.astype(complex)
+        moved[i] += 1e-30j
+        gradient[i] = np.imag(f(moved)) / 1e-30
+    return gradient
+
+
+def difference(f, x, h=1e-5):
+    unit = np.eye(len(x))
+    return np.array([(f(x + h * one) - f(x - h * one)) / (2 * h) for one in unit])
+
+
+def never_put_back(f, x):
+    x = x.astype(complex)
+    gradient = np.zeros(len(x))
+    for i in range(len(x)):
+        x[i] += 1e-30j
+        gradient[i] = np.imag(f(x)) / 1e-30
+    return gradient
+
+
+BUGS = {1: "half of the batch", 2: "no activation derivative", 3: "mean for sum"}
+RIGHT = {"dense_backward": dense_backward, "safe": safe, "complex_step_gradient": complex_step_gradient, "bugs": BUGS,
+         "sample_z": sample_z}
 
 WRONG = {
     "dense_backward": [
@@ -47,9 +71,24 @@ WRONG = {
         (lambda a, h: np.sign(np.abs(a) - h), "expected booleans"),
         (lambda a, h: "safe", "the result is str"),
     ],
+    "complex_step_gradient": [
+        (difference, "is it a difference"),
+        (lambda f, x: difference(f, x, 1e-3), ""),
+        (never_put_back, "has to be put back"),
+        (lambda f, x: 1e-30 * complex_step_gradient(f, x), "not divided by the step"),
+        (lambda f, x: np.full(len(x), np.imag(f(x + 1e-30j)) / 1e-30), "all entries are moved at once"),
+        (lambda f, x: np.imag(f(x + 1e-30j)) / 1e-30, "one number"),
+        (lambda f, x: np.array([np.real(f(x + 1e-30j * one)) / 1e-30 for one in np.eye(len(x))]), "the real part"),
+        (lambda f, x: np.array([np.imag(f(np.real(x + 1e-30j * one))) / 1e-30 for one in np.eye(len(x))]),
+         "the imaginary part was lost"),
+        (lambda f, x: np.array([np.imag(f(x + 0.1j * one)) / 0.1 for one in np.eye(len(x))]), "a step that is too"),
+        (lambda f, x: -complex_step_gradient(f, x), "wrong sign"),
+        (lambda f, x: np.array([f(x + 1e-30j * one) for one in np.eye(len(x))]), "is complex"),
+        (lambda f, x: 2 * complex_step_gradient(f, x), "2 times what it should be"),
+    ],
     "bugs": [
         ({**BUGS, 2: "transpose"}, "bug 2 is something else"),
-        ({1: "half of the batch", 2: "mean for sum", 3: "no activation derivative"}, "bug 1 is something else"),
+        ({1: "no activation derivative", 2: "half of the batch", 3: "mean for sum"}, "bug 1 is something else"),
         ("transpose", "expected a dictionary"),
         ({**BUGS, 2: "transposition"}, "2 of 3 are right; bug 2 is something else"),
         ({**BUGS, 3: "the weather"}, "bug 3 is none of the names"),
@@ -81,8 +120,11 @@ ALSO_RIGHT = {
     "safe": [lambda a, h: np.abs(a) > h, lambda a, h: [abs(one) >= h for one in a],
              lambda a, h: (np.abs(a) >= h).astype(int), lambda a, h: (np.abs(a) >= h).astype(float),
              lambda a, h: (a - h) * (a + h) >= 0],
-    "bugs": [{1: "No activation derivative ", 2: " MEAN for sum", 3: "half-of-the-batch"},
-             {"1": "missing activation derivative", "2": "mean instead of sum", "3": "half the batch"},
+    "complex_step_gradient": [
+        lambda f, x: [np.imag(f(x + 1e-20j * one)) / 1e-20 for one in np.eye(len(x))],
+        lambda f, x: np.array([f(x + 1e-30j * one).imag / 1e-30 for one in np.eye(len(x))])],
+    "bugs": [{1: "half-of-the-batch", 2: "No activation derivative ", 3: " MEAN for sum"},
+             {"1": "half the batch", "2": "missing activation derivative", "3": "mean instead of sum"},
              list(BUGS.values()), {np.int64(key): name for key, name in BUGS.items()}],
     "sample_z": [lambda mu, logvar, eps: mu + np.sqrt(np.exp(logvar)) * eps],
 }
