@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 6. Differentiating through a dice roll
 #
-# **The question.** The loss depends on a random draw $z$ from $q$. The encoder decides $q$. How can a gradient pass the draw?
+# **The question.** The loss depends on a random draw $z$ from $q$. The encoder decides $q$. How can a gradient pass the
+# draw?
 #
 # **After this lesson you can**
 #
@@ -35,53 +36,56 @@ claim, holds, check = lesson.claim, lesson.holds, lesson.check
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 1.7))
 nv.plots.diagram(["q(z|x)", "z"], ax)
-nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an arrow to "
-              "z, and the KL between q(z|x) and p(z). Lit: q(z|x) and z.")
+nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an "
+              "arrow to z, and the KL between q(z|x) and p(z). Lit: q(z|x) and z.")
 
 # %% [markdown]
 # ## The derivation
 #
-# **Symbols.** $q(z) = N(z;\, \mu, \sigma^2)$ is the encoder's distribution, and $s = \log\sigma^2$. $f(z)$ is what the rest of the model
-# makes of $z$; in a VAE it is the NLL, $-\log p(x\,|\,z)$. We minimise the *average* of $f$ over draws of $z$:
+# **Symbols.** $q(z) = N(z;\, \mu, \sigma^2)$ is the encoder's distribution, and $s = \log\sigma^2$. $f(z)$ is what the
+# rest of the model makes of $z$; in a VAE it is the NLL, $-\log p(x\,|\,z)$. We minimise the *average* of $f$ over
+# draws of $z$:
 #
 # $$J = \mathrm E_{z\sim q}[f(z)] = \int q(z)\, f(z)\, dz \tag{6.1}$$
 #
 # We want $\partial J/\partial\mu$ and $\partial J/\partial s$. Write $\phi$ for either of $\mu$ and $s$.
 #
-# **Predict first.** Somebody has drawn $z = 0.37$ from $q$ and computed $f(0.37)$. What is the derivative of this number with respect to
-# $\mu$?
+# **Predict first.** Somebody has drawn $z = 0.37$ from $q$ and computed $f(0.37)$. What is the derivative of this
+# number with respect to $\mu$?
 #
 # <details><summary>Answer</summary>
 #
-# Zero. $f(0.37)$ is a number on the table; there is no $\mu$ in it. Another $\mu$ would not have changed this number, but how likely it is
-# to be drawn. That is the trouble: $\phi$ is in the density, not in $f$.
+# Zero. $f(0.37)$ is a number on the table; there is no $\mu$ in it. Another $\mu$ would not have changed this number,
+# but how likely it is to be drawn. That is the trouble: $\phi$ is in the density, not in $f$.
 # </details>
 #
 # There are two ways out.
 #
 # ### First way: the score function
 #
-# *Step 1.* In (6.1) only $q$ contains $\phi$. The derivative of a sum is the sum of the derivatives, and an integral is a fine sum:
+# *Step 1.* In (6.1) only $q$ contains $\phi$. The derivative of a sum is the sum of the derivatives, and an integral is
+# a fine sum:
 #
 # $$\frac{\partial J}{\partial\phi} = \int \frac{\partial q(z)}{\partial\phi}\, f(z)\, dz$$
 #
 # Draws cannot estimate that: it is no average, because no density stands in front.
 #
-# *Step 2.* The chain rule for the logarithm says $\frac{\partial\log q}{\partial\phi} = \frac1q\,\frac{\partial q}{\partial\phi}$. Multiply
-# by $q$: $\frac{\partial q}{\partial\phi} = q\,\frac{\partial\log q}{\partial\phi}$.
+# *Step 2.* The chain rule for the logarithm says
+# $\frac{\partial\log q}{\partial\phi} = \frac1q\,\frac{\partial q}{\partial\phi}$. Multiply by $q$:
+# $\frac{\partial q}{\partial\phi} = q\,\frac{\partial\log q}{\partial\phi}$.
 #
 # *Step 3.* Put it into step 1. Now $q$ stands in front, so it is an average:
 #
 # $$\frac{\partial J}{\partial\phi} = \int q(z)\,\frac{\partial\log q(z)}{\partial\phi}\, f(z)\, dz
 # = \mathrm E_{z\sim q}\Big[f(z)\,\frac{\partial\log q(z)}{\partial\phi}\Big] \tag{6.2}$$
 #
-# The factor $\partial\log q/\partial\phi$ is called the *score*. Draw $z$, multiply $f(z)$ by the score: that is an estimate of the
-# gradient. It needs no derivative of $f$.
+# The factor $\partial\log q/\partial\phi$ is called the *score*. Draw $z$, multiply $f(z)$ by the score: that is an
+# estimate of the gradient. It needs no derivative of $f$.
 
 # %% [markdown]
-# *Step 4: the score of a Gaussian.* $\log q = -\tfrac12\big((z-\mu)^2 e^{-s} + s + \log 2\pi\big)$, as in lesson 5, with
-# $1/\sigma^2 = e^{-s}$. For $\mu$: the derivative of $(z-\mu)^2$ is $-2(z-\mu)$. For $s$: the derivative of $e^{-s}$ is $-e^{-s}$, that of
-# $s$ is 1. So
+# *Step 4: the score of a Gaussian.* $\log q = -\tfrac12\big((z-\mu)^2 e^{-s} + s + \log 2\pi\big)$, as in lesson 5,
+# with $1/\sigma^2 = e^{-s}$. For $\mu$: the derivative of $(z-\mu)^2$ is $-2(z-\mu)$. For $s$: the derivative of
+# $e^{-s}$ is $-e^{-s}$, that of $s$ is 1. So
 #
 # $$\frac{\partial\log q}{\partial\mu} = \frac{z-\mu}{\sigma^2},\qquad
 # \frac{\partial\log q}{\partial s} = \tfrac12\Big(\frac{(z-\mu)^2}{\sigma^2} - 1\Big) \tag{6.3}$$
@@ -92,10 +96,11 @@ nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row
 #
 # $$z = \mu + \sigma\,\varepsilon,\qquad \sigma = e^{s/2} \tag{6.4}$$
 #
-# A Gaussian that is stretched and shifted is a Gaussian. Its mean is $\mu + \sigma\,\mathrm E[\varepsilon] = \mu$, its variance
-# $\mathrm E[(z-\mu)^2] = \sigma^2\,\mathrm E[\varepsilon^2] = \sigma^2$. So $z$ is a draw from $q$, and
-# $J = \mathrm E_\varepsilon\big[f(\mu + \sigma\varepsilon)\big]$. Now the density is fixed, and $\phi$ stands inside $f$. The chain rule
-# does the rest, with $\varepsilon$ held still. The derivative of $\sigma = e^{s/2}$ is $\tfrac12 e^{s/2} = \tfrac12\sigma$:
+# A Gaussian that is stretched and shifted is a Gaussian. Its mean is $\mu + \sigma\,\mathrm E[\varepsilon] = \mu$, its
+# variance $\mathrm E[(z-\mu)^2] = \sigma^2\,\mathrm E[\varepsilon^2] = \sigma^2$. So $z$ is a draw from $q$, and
+# $J = \mathrm E_\varepsilon\big[f(\mu + \sigma\varepsilon)\big]$. Now the density is fixed, and $\phi$ stands inside
+# $f$. The chain rule does the rest, with $\varepsilon$ held still. The derivative of $\sigma = e^{s/2}$ is
+# $\tfrac12 e^{s/2} = \tfrac12\sigma$:
 #
 # $$\frac{\partial J}{\partial\phi} = \mathrm E_\varepsilon\Big[f'(z)\,\frac{\partial z}{\partial\phi}\Big],\qquad
 # \frac{\partial z}{\partial\mu} = 1,\quad \frac{\partial z}{\partial s} = \tfrac12\,\sigma\,\varepsilon \tag{6.5}$$
@@ -105,8 +110,8 @@ nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row
 # %% [markdown]
 # ### A baseline for the first way
 #
-# Let $c$ be a number that does not depend on $z$. It may be subtracted from $f$ in (6.2), since what it adds to the average is 0. By step 2,
-# read backwards,
+# Let $c$ be a number that does not depend on $z$. It may be subtracted from $f$ in (6.2), since what it adds to the
+# average is 0. By step 2, read backwards,
 #
 # $$\mathrm E\Big[c\,\frac{\partial\log q}{\partial\phi}\Big] = c\int q\,\frac{\partial\log q}{\partial\phi}\,dz
 # = c\int\frac{\partial q}{\partial\phi}\,dz = c\,\frac{\partial}{\partial\phi}\int q\,dz = c\,\frac{\partial}{\partial\phi}\,1 = 0$$
@@ -115,24 +120,26 @@ nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row
 #
 # $$\frac{\partial J}{\partial\phi} = \mathrm E\Big[\big(f(z) - c\big)\,\frac{\partial\log q}{\partial\phi}\Big] \tag{6.6}$$
 #
-# **May $c$ be $f(\mu)$?** It depends on $\mu$, and we differentiate with respect to $\mu$. Look at what the proof uses: $c$ can be taken out
-# of an integral over $z$. That is all. Nobody differentiates $c$; it is a number that is known before the dice are thrown. So $c = f(\mu)$ is
-# allowed. $c = f(z)$ is not: it cannot be taken out of the integral, and nothing would be left of the gradient.
+# **May $c$ be $f(\mu)$?** It depends on $\mu$, and we differentiate with respect to $\mu$. Look at what the proof uses:
+# $c$ can be taken out of an integral over $z$. That is all. Nobody differentiates $c$; it is a number that is known
+# before the dice are thrown. So $c = f(\mu)$ is allowed. $c = f(z)$ is not: it cannot be taken out of the integral, and
+# nothing would be left of the gradient.
 #
-# **The best number.** Write $S$ for the score. The variance of the estimate is the mean of its square less the square of its mean. The mean
-# does not depend on $c$, so minimise $\mathrm E[(f-c)^2 S^2]$. Its derivative with respect to $c$ is $-2\,\mathrm E[(f-c)\,S^2]$, which is 0
-# at
+# **The best number.** Write $S$ for the score. The variance of the estimate is the mean of its square less the square
+# of its mean. The mean does not depend on $c$, so minimise $\mathrm E[(f-c)^2 S^2]$. Its derivative with respect to $c$
+# is $-2\,\mathrm E[(f-c)\,S^2]$, which is 0 at
 #
 # $$c^* = \frac{\mathrm E[f S^2]}{\mathrm E[S^2]} \tag{6.7}$$
 
 # %% [markdown]
-# **From the draws themselves.** With $n$ draws $z_1, \dots, z_n$ one takes the mean of $f$ over them as baseline. But the mean of *all* draws
-# contains $f(z_i)$, so it depends on $z_i$. *Leave one out*: for draw $i$ take the mean over the others,
+# **From the draws themselves.** With $n$ draws $z_1, \dots, z_n$ one takes the mean of $f$ over them as baseline. But
+# the mean of *all* draws contains $f(z_i)$, so it depends on $z_i$. *Leave one out*: for draw $i$ take the mean over
+# the others,
 #
 # $$c_i = \frac1{n-1}\sum_{j\ne i} f(z_j) \tag{6.8}$$
 #
-# The others are drawn independently of $z_i$, so for them (6.6) holds. How wrong is the mean of all, $\bar f$? It holds $\frac1n$ of
-# $f(z_i)$ and $\frac{n-1}n$ of $c_i$:
+# The others are drawn independently of $z_i$, so for them (6.6) holds. How wrong is the mean of all, $\bar f$? It holds
+# $\frac1n$ of $f(z_i)$ and $\frac{n-1}n$ of $c_i$:
 #
 # $$f(z_i) - \bar f = f(z_i) - \tfrac1n f(z_i) - \tfrac{n-1}n c_i = \tfrac{n-1}{n}\,\big(f(z_i) - c_i\big)$$
 #
@@ -158,23 +165,25 @@ lesson.show(nv.objectives.score_function, "6.2")
 # %% [markdown]
 # ## The experiment: a toy whose answer is known
 #
-# Take $f(z) = z^2 + \sin z$, whose slope is $f'(z) = 2z + \cos z$. By lesson 5, $\mathrm E[z^2] = \mu^2 + \sigma^2$. And the sine?
+# Take $f(z) = z^2 + \sin z$, whose slope is $f'(z) = 2z + \cos z$. By lesson 5, $\mathrm E[z^2] = \mu^2 + \sigma^2$.
+# And the sine?
 #
-# *Step 1.* $\sin(\mu + \sigma\varepsilon) = \sin\mu\,\cos(\sigma\varepsilon) + \cos\mu\,\sin(\sigma\varepsilon)$. The average of
-# $\sin(\sigma\varepsilon)$ is 0, because $\varepsilon$ and $-\varepsilon$ are equally likely. So
+# *Step 1.* $\sin(\mu + \sigma\varepsilon) = \sin\mu\,\cos(\sigma\varepsilon) + \cos\mu\,\sin(\sigma\varepsilon)$. The
+# average of $\sin(\sigma\varepsilon)$ is 0, because $\varepsilon$ and $-\varepsilon$ are equally likely. So
 # $\mathrm E[\sin z] = \sin\mu\;C(\sigma)$ with $C(\sigma) = \mathrm E[\cos(\sigma\varepsilon)]$.
 #
-# *Step 2.* $C'(\sigma) = -\int\varepsilon\,\sin(\sigma\varepsilon)\,\varphi(\varepsilon)\,d\varepsilon$, where $\varphi$ is the density of
-# $N(0,1)$. Its derivative is $\varphi'(\varepsilon) = -\varepsilon\,\varphi(\varepsilon)$, so
-# $C'(\sigma) = \int\sin(\sigma\varepsilon)\,\varphi'(\varepsilon)\,d\varepsilon$. Integrate by parts; $\varphi$ is 0 far out:
-# $C'(\sigma) = -\int\sigma\cos(\sigma\varepsilon)\,\varphi(\varepsilon)\,d\varepsilon = -\sigma\,C(\sigma)$.
+# *Step 2.* $C'(\sigma) = -\int\varepsilon\,\sin(\sigma\varepsilon)\,\varphi(\varepsilon)\,d\varepsilon$, where
+# $\varphi$ is the density of $N(0,1)$. Its derivative is $\varphi'(\varepsilon) = -\varepsilon\,\varphi(\varepsilon)$,
+# so $C'(\sigma) = \int\sin(\sigma\varepsilon)\,\varphi'(\varepsilon)\,d\varepsilon$. Integrate by parts; $\varphi$ is 0
+# far out: $C'(\sigma) = -\int\sigma\cos(\sigma\varepsilon)\,\varphi(\varepsilon)\,d\varepsilon = -\sigma\,C(\sigma)$.
 #
-# *Step 3.* $C(0) = \mathrm E[\cos 0] = 1$. The function that is 1 at 0 and whose derivative is $-\sigma$ times itself is
-# $e^{-\sigma^2/2}$. Therefore
+# *Step 3.* $C(0) = \mathrm E[\cos 0] = 1$. The function that is 1 at 0 and whose derivative is $-\sigma$ times itself
+# is $e^{-\sigma^2/2}$. Therefore
 #
 # $$\mathrm E[\sin z] = \sin\mu\; e^{-\sigma^2/2} \tag{6.9}$$
 #
-# So $J = \mu^2 + \sigma^2 + \sin\mu\;e^{-\sigma^2/2}$, and the exact gradient is $\partial J/\partial\mu = 2\mu + \cos\mu\;e^{-\sigma^2/2}$.
+# So $J = \mu^2 + \sigma^2 + \sin\mu\;e^{-\sigma^2/2}$, and the exact gradient is
+# $\partial J/\partial\mu = 2\mu + \cos\mu\;e^{-\sigma^2/2}$.
 #
 # The code checks (6.9) with a sum over a grid of $\varepsilon$, as in (3.4).
 
@@ -197,8 +206,9 @@ def average(values):
 
 points, log_weight = exact.latent_grid(1, points=401, reach=10)
 grid_eps, grid_weight = points[:, 0], np.exp(log_weight)
-claim("mean_of_the_sine", average(np.sin(1 + SIGMA * grid_eps)) - np.sin(1) * np.exp(-SIGMA**2 / 2), 0.0, 1e-12)
-claim("mean_of_the_slope", average(2 * (1 + SIGMA * grid_eps) + np.cos(1 + SIGMA * grid_eps)) - exact_gradient(1), 0.0, 1e-12)
+z = 1 + SIGMA * grid_eps    # for μ = 1
+claim("mean_of_the_sine", average(np.sin(z)) - np.sin(1) * np.exp(-SIGMA**2 / 2), 0.0, 1e-12)
+claim("mean_of_the_slope", average(2 * z + np.cos(z)) - exact_gradient(1), 0.0, 1e-12)
 
 # %% [markdown]
 # Three estimates of $\partial J/\partial\mu$, each from one draw:
@@ -217,8 +227,8 @@ def estimates(mu, eps):
 #
 # <details><summary>Answer</summary>
 #
-# All three are right on average; that is what the derivations say. The trick scatters least, by far. It sees only the slope of $f$; the
-# score function multiplies all of $f$ with noise.
+# All three are right on average; that is what the derivations say. The trick scatters least, by far. It sees only the
+# slope of $f$; the score function multiplies all of $f$ with noise.
 # </details>
 
 # %%
@@ -229,8 +239,8 @@ for name, values in estimates(1.0, np.random.default_rng(6).standard_normal(N)).
     claim("off_in_standard_errors", off, 0.0, 4.0)
 
 # %% [markdown]
-# All three are *unbiased*: their means agree with the exact value within the error of a mean of 200,000. The score function is not wrong. It
-# is noisy. Each dot is one estimate; the dashed line is the exact gradient.
+# All three are *unbiased*: their means agree with the exact value within the error of a mean of 200,000. The score
+# function is not wrong. It is noisy. Each dot is one estimate; the dashed line is the exact gradient.
 
 # %% tags=["hide-input"]
 def draw_dots(ax, mu):
@@ -244,18 +254,19 @@ def draw_dots(ax, mu):
     ax.set(xlim=(-30, 30), ylim=(2.5, -0.5), xlabel="one estimate minus the exact ∂J/∂μ", title=f"μ = {mu:g}")
 
 
-nv.plots.strip(draw_dots, (0, 1, 3), "Three frames, for μ = 0, 1 and 3, with 60 dots in each of three rows: the estimates' "
-               "distances from the exact gradient, all around 0. The trick's row is narrow in all frames. The score function's is "
-               "not much wider in the first frame and many times as wide in the last. With f(μ) subtracted it is in "
-               "between.", size=(3.5, 2.4))
+nv.plots.strip(draw_dots, (0, 1, 3), "Three frames, for μ = 0, 1 and 3, with 60 dots in each of three rows: the "
+               "estimates' distances from the exact gradient, all around 0. The trick's row is narrow in all "
+               "frames. The score function's is not much wider in the first frame and many times as wide in the "
+               "last. With f(μ) subtracted it is in between.", size=(3.5, 2.4))
 
 # %%
 lesson.slider(lambda mu: nv.plots.strip(draw_dots, [mu], "estimates from one draw", size=(6, 2.6)), mu=(-4.0, 4.0, 0.5))
 
 # %% [markdown]
-# **How many draws is that?** The error of a mean of $n$ draws is $\sqrt{\text{variance}/n}$. So an estimate with 31 times the variance needs
-# 31 times the draws. The variance is an average, $\mathrm E[\text{estimate}^2] - \mathrm E[\text{estimate}]^2$, so the grid gives it exactly.
-# We add a fourth estimate, with the best number (6.7).
+# **How many draws is that?** The error of a mean of $n$ draws is $\sqrt{\text{variance}/n}$. So an estimate with 31
+# times the variance needs 31 times the draws. The variance is an average,
+# $\mathrm E[\text{estimate}^2] - \mathrm E[\text{estimate}]^2$, so the grid gives it exactly. We add a fourth estimate,
+# with the best number (6.7).
 
 # %%
 def variances(mu):
@@ -275,13 +286,13 @@ claim("baseline_over_trick_at_1", off_f / trick, 15.6, 0.05)
 claim("best_number_over_trick_at_1", off_best / trick, 13.5, 0.05)
 
 # %% [markdown]
-# **Predict first.** How will the four variances change as $\mu$ moves away from 0? And what does the baseline $f(\mu)$ take back at
-# $\mu = 0$?
+# **Predict first.** How will the four variances change as $\mu$ moves away from 0? And what does the baseline $f(\mu)$
+# take back at $\mu = 0$?
 #
 # <details><summary>Answer</summary>
 #
-# $f$ grows like $\mu^2$, so the variance of the plain score function grows like $\mu^4$ far out. The trick sees $f'$, whose *spread* changes
-# little. At $\mu = 0$ the baseline takes back nothing: $f(0) = 0$.
+# $f$ grows like $\mu^2$, so the variance of the plain score function grows like $\mu^4$ far out. The trick sees $f'$,
+# whose *spread* changes little. At $\mu = 0$ the baseline takes back nothing: $f(0) = 0$.
 # </details>
 
 # %% tags=["hide-input"]
@@ -294,9 +305,9 @@ for (name, color, style) in (("score", ORANGE, "-"), ("score, f(μ) off", GREEN,
 ax.set(xlabel="μ", ylabel="variance of one estimate")
 ax.set_title("The score function pays for the size of f; a baseline takes some of it back", fontsize=10)
 ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-nv.plots.show("Variance of one estimate against μ from −4 to 4, on a logarithmic axis. The trick's curve is lowest, between 0.7 "
-              "and 4. The score function's rises steeply on both sides. With f(μ) subtracted it rises less and meets the plain one at "
-              "μ = 0; with the best number subtracted it is a little lower still.")
+nv.plots.show("Variance of one estimate against μ from −4 to 4, on a logarithmic axis. The trick's curve is lowest, "
+              "between 0.7 and 4. The score function's rises steeply on both sides. With f(μ) subtracted it rises "
+              "less and meets the plain one at μ = 0; with the best number subtracted it is a little lower still.")
 
 # %%
 lowest = min(curve["score, best number off"] / curve["trick"] for curve in curves)
@@ -311,13 +322,15 @@ holds("for a small fast wave the score function has the lower variance",
       average((wave * grid_eps / SIGMA)**2) < average(np.cos(50 * (1 + SIGMA * grid_eps))**2))
 
 # %% [markdown]
-# At $\mu = 1$ one draw of the trick is worth 31.1 of the score function's; with $f(\mu)$ subtracted 15.6, with the best number 13.5. Far from 0
-# the baseline $f(\mu)$ takes back more than half, at 0 nothing, and at $\mu = -0.5$ it does a little harm: not every number is a good one.
+# At $\mu = 1$ one draw of the trick is worth 31.1 of the score function's; with $f(\mu)$ subtracted 15.6, with the best
+# number 13.5. Far from 0 the baseline $f(\mu)$ takes back more than half, at 0 nothing, and at $\mu = -0.5$ it does a
+# little harm: not every number is a good one.
 #
-# The trick does not remove the noise: its variance at $\mu = 1$ is 0.912, not 0. And that it wins is no law: if $f$ is a small wave of very
-# many periods, $f'$ is large where $f$ is small. A decoder is smoother than that.
+# The trick does not remove the noise: its variance at $\mu = 1$ is 0.912, not 0. And that it wins is no law: if $f$ is
+# a small wave of very many periods, $f'$ is large where $f$ is small. A decoder is smoother than that.
 #
-# **Leave one out, checked.** Take only four draws. By (6.8) the leave-one-out estimates are unbiased, while the mean of all loses a quarter.
+# **Leave one out, checked.** Take only four draws. By (6.8) the leave-one-out estimates are unbiased, while the mean of
+# all loses a quarter.
 
 # %%
 eps = np.random.default_rng(8).standard_normal((100_000, 4))    # many tries of four draws
@@ -334,8 +347,9 @@ claim("leave_one_out_off_in_standard_errors", (left_out.mean() - exact_gradient(
 # %% [markdown]
 # ## The same inside a VAE
 #
-# Now $f$ is the NLL of an image, and the gradient is that of the encoder's two last weight matrices, which put out $\mu$ and $\log\sigma^2$. We
-# take pictures of 14 × 14 pixels, made black and white as in lesson 4, and five VAEs, from five starts, with *one* latent dimension.
+# Now $f$ is the NLL of an image, and the gradient is that of the encoder's two last weight matrices, which put out
+# $\mu$ and $\log\sigma^2$. We take pictures of 14 × 14 pixels, made black and white as in lesson 4, and five VAEs, from
+# five starts, with *one* latent dimension.
 
 # %%
 def black_and_white(images, seed):
@@ -358,8 +372,8 @@ kinked = train(1, 0, activation="relu")
 
 
 # %% [markdown]
-# One estimate is a row of 100 numbers, the gradients for the two matrices. The baseline of an image is its own NLL at $z = \mu$: that is (6.6)
-# with $f(\mu)$.
+# One estimate is a row of 100 numbers, the gradients for the two matrices. The baseline of an image is its own NLL at
+# $z = \mu$: that is (6.6) with $f(\mu)$.
 
 # %%
 def nll_at_mu(vae, images):
@@ -379,8 +393,8 @@ def estimate(name, vae, images, eps):
 
 
 # %% [markdown]
-# With one latent dimension an estimate depends on one $\varepsilon$. So the grid gives its mean and its variance, and no dice are thrown at all.
-# The *total variance* of a row is the sum of the variances of its numbers.
+# With one latent dimension an estimate depends on one $\varepsilon$. So the grid gives its mean and its variance, and
+# no dice are thrown at all. The *total variance* of a row is the sum of the variances of its numbers.
 
 # %%
 def on_the_grid(name, vae, image, points=161):
@@ -393,8 +407,9 @@ def on_the_grid(name, vae, image, points=161):
 
 
 # %% [markdown]
-# **How exact is the grid?** Take one twice as fine and see what changes. That is next to nothing if the network is smooth: tanh. A ReLU has a
-# kink, the slope of $f$ jumps there, and the same grid is right to a few digits only. So we use tanh.
+# **How exact is the grid?** Take one twice as fine and see what changes. That is next to nothing if the network is
+# smooth: tanh. A ReLU has a kink, the slope of $f$ jumps there, and the same grid is right to a few digits only. So we
+# use tanh.
 
 # %%
 def change(vae):
@@ -403,9 +418,10 @@ def change(vae):
     return np.linalg.norm(fine - coarse) / np.linalg.norm(fine)
 
 
-print(f"a grid twice as fine changes the gradient by a share of {change(models[0]):.0e} with tanh, {change(kinked):.0e} with ReLU")
-claim("finer_grid_with_tanh", change(models[0]), 0.0, 1e-9)
-holds("with ReLU the change is more than a million times as large", change(kinked) > 1e6 * change(models[0]))
+smooth, rough = change(models[0]), change(kinked)
+print(f"a grid twice as fine changes the gradient by a share of {smooth:.0e} with tanh, {rough:.0e} with ReLU")
+claim("finer_grid_with_tanh", smooth, 0.0, 1e-9)
+holds("with ReLU the change is more than a million times as large", rough > 1e6 * smooth)
 
 # %%
 NAMES = ("trick", "score", "score, f(μ) off")
@@ -432,16 +448,16 @@ holds("in each of the five models the score function has more than a hundred tim
 holds("in each of the five models the trick beats the baseline too", np.all(ratio_baseline > 1))
 
 # %% [markdown]
-# The plain score function has about $10^{3.3}$ times the trick's variance: thousands of its draws for one of the trick's. The reason is the
-# size of $f$: the NLL of an image is some forty nats, nearly all of it the same for every $z$. A baseline for each image takes nearly all of that
-# back; a factor of about 4 is left.
+# The plain score function has about $10^{3.3}$ times the trick's variance: thousands of its draws for one of the
+# trick's. The reason is the size of $f$: the NLL of an image is some forty nats, nearly all of it the same for every
+# $z$. A baseline for each image takes nearly all of that back; a factor of about 4 is left.
 #
 # **Predict first.** Is the baseline good enough, then? Will the factor stay about 4 with 16 latent dimensions?
 #
 # <details><summary>Answer</summary>
 #
-# It grows. The score of *one* dimension is multiplied by what $f$ does because of *all* dimensions, and what the others do is noise to it.
-# The trick's gradient of a dimension is the slope in that dimension alone.
+# It grows. The score of *one* dimension is multiplied by what $f$ does because of *all* dimensions, and what the others
+# do is noise to it. The trick's gradient of a dimension is the slope in that dimension alone.
 # </details>
 #
 # With 16 dimensions there is no grid, so we throw dice: 300 draws of each estimate, in five models.
@@ -469,21 +485,23 @@ for ax, of, title in zip(axes, (total_variance, deep_variance), ("1 latent dimen
         ax.plot(of[row], np.full(5, row), "o", color=color, alpha=0.7)
     ax.set(xscale="log", xlabel="total variance of the encoder's gradient", ylim=(2.5, -0.5), title=title)
     ax.set_yticks(range(3), NAMES)
-nv.plots.show("Two panels, for 1 and for 16 latent dimensions, with the total variance on a logarithmic axis, five dots in each of "
-              "three rows. The score function's dots lie thousands of times to the right of the trick's in the first panel and "
-              "hundreds in the second. With f(μ) subtracted they lie close to the trick's, a little farther off in the second.")
+nv.plots.show("Two panels, for 1 and for 16 latent dimensions, with the total variance on a logarithmic axis, five "
+              "dots in each of three rows. The score function's dots lie thousands of times to the right of the "
+              "trick's in the first panel and hundreds in the second. With f(μ) subtracted they lie close to the "
+              "trick's, a little farther off in the second.")
 
 # %% [markdown]
-# With 16 latent dimensions, in the middle one of the five models, about 8 draws with the baseline are worth one of the trick. (The numbers
-# scatter: now and then one draw is huge, and 300 draws may have one such or none.) That is why VAEs are trained with (6.4). Where $f$ has no derivative (a $z$ that is a choice among categories), the score function is what
-# remains, and good baselines are worth their trouble.
+# With 16 latent dimensions, in the middle one of the five models, about 8 draws with the baseline are worth one of the
+# trick. (The numbers scatter: now and then one draw is huge, and 300 draws may have one such or none.) That is why VAEs
+# are trained with (6.4). Where $f$ has no derivative (a $z$ that is a choice among categories), the score function is
+# what remains, and good baselines are worth their trouble.
 #
 # ## Exercises
 #
 # Hints unfold; try without them first.
 #
-# **6.1** (5 minutes) The score function: from `f_of_z`, `z`, `mu`, `logvar`, arrays of the same shape, return the single-draw estimates of
-# $\partial J/\partial\mu$ and of $\partial J/\partial\log\sigma^2$.
+# **6.1** (5 minutes) The score function: from `f_of_z`, `z`, `mu`, `logvar`, arrays of the same shape, return the
+# single-draw estimates of $\partial J/\partial\mu$ and of $\partial J/\partial\log\sigma^2$.
 #
 # <details><summary>Hint</summary>
 #
@@ -505,8 +523,8 @@ def score_estimates(f_of_z, z, mu, logvar):
 check.score_estimates(score_estimates)
 
 # %% [markdown]
-# **6.2** (5 minutes) The reparameterized gradients, given `dz` $= f'(z)$ and the *same* `eps` that made $z$: return `dmu`, `dlogvar`. The check
-# compares with a numerical derivative at frozen $\varepsilon$.
+# **6.2** (5 minutes) The reparameterized gradients, given `dz` $= f'(z)$ and the *same* `eps` that made $z$: return
+# `dmu`, `dlogvar`. The check compares with a numerical derivative at frozen $\varepsilon$.
 #
 # <details><summary>Hint</summary>
 #
@@ -527,9 +545,9 @@ def my_reparameterize_backward(dz, logvar, eps):
 check.reparameterize_backward(my_reparameterize_backward)
 
 # %% [markdown]
-# **6.3** (10 minutes) A baseline. You are given many values `f_of_z` and scores $\partial\log q/\partial\mu$ at the same draws. Return the
-# estimates, one for each draw, with a baseline that keeps their mean right and makes their variance at least a hundred times smaller. Here $f$
-# is large and nearly constant.
+# **6.3** (10 minutes) A baseline. You are given many values `f_of_z` and scores $\partial\log q/\partial\mu$ at the
+# same draws. Return the estimates, one for each draw, with a baseline that keeps their mean right and makes their
+# variance at least a hundred times smaller. Here $f$ is large and nearly constant.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -538,8 +556,8 @@ check.reparameterize_backward(my_reparameterize_backward)
 #
 # <details><summary>Hint 2</summary>
 #
-# The mean of the others, (6.8): the sum of all, less the draw's own value, divided by $n - 1$. (The check draws 10,000, so it lets the mean of
-# all pass too: its bias is one part in 10,000.)
+# The mean of the others, (6.8): the sum of all, less the draw's own value, divided by $n - 1$. (The check draws 10,000,
+# so it lets the mean of all pass too: its bias is one part in 10,000.)
 # </details>
 
 # %% tags=["exercise"]
@@ -565,9 +583,10 @@ check.tally()
 # - The trick (6.4) moves the randomness out of the way. The gradient still has noise, but far less.
 # - $\varepsilon$ is drawn once, and the same one serves forward and backward.
 #
-# **Papers to read next.** Ronald Williams, *Simple Statistical Gradient-Following Algorithms* (1992): the score function, under the name
-# REINFORCE. Kingma and Welling, *Auto-Encoding Variational Bayes* (2013), section 2.4: the trick. Shakir Mohamed and others, *Monte Carlo
-# Gradient Estimation in Machine Learning* (2020), sections 4 and 5: both, with many more, and when which one wins.
+# **Papers to read next.** Ronald Williams, *Simple Statistical Gradient-Following Algorithms* (1992): the score
+# function, under the name REINFORCE. Kingma and Welling, *Auto-Encoding Variational Bayes* (2013), section 2.4: the
+# trick. Shakir Mohamed and others, *Monte Carlo Gradient Estimation in Machine Learning* (2020), sections 4 and 5:
+# both, with many more, and when which one wins.
 #
-# **Still wrong, and next.** We have a gradient for the last weights of the encoder. What about all the others? Every part is here; lesson 7
-# puts them together, and follows one image through them, number by number.
+# **Still wrong, and next.** We have a gradient for the last weights of the encoder. What about all the others? Every
+# part is here; lesson 7 puts them together, and follows one image through them, number by number.

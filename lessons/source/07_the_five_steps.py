@@ -10,9 +10,9 @@
 # - train a whole VAE, and read its two-part loss, its latent plane and its samples;
 # - measure whether it dreams better than lesson 1's autoencoder, and say where it does and where it does not.
 #
-# *You need:* lesson 2 (the backward pass of a dense layer), (3.6) and (3.7) of lesson 3 (the Bernoulli NLL), lesson 5 (the KL), lesson 6 (the
-# trick). The [refresher](00_refresher.ipynb) has the chain rule on arrays, the [glossary](00_glossary.ipynb) every symbol.
-# *Time:* 75 minutes. *Runs in:* under a minute.
+# *You need:* lesson 2 (the backward pass of a dense layer), (3.6) and (3.7) of lesson 3 (the Bernoulli NLL), lesson 5
+# (the KL), lesson 6 (the trick). The [refresher](00_refresher.ipynb) has the chain rule on arrays, the
+# [glossary](00_glossary.ipynb) every symbol. *Time:* 75 minutes. *Runs in:* under a minute.
 
 # %%
 DATA = "strokes"        # or "mnist"
@@ -36,19 +36,19 @@ claim, holds, check = lesson.claim, lesson.holds, lesson.check
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 1.7))
 nv.plots.diagram(["x", "encoder", "q(z|x)", "z", "decoder", "p(x|z)", "p(z)", "KL"], ax)
-nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an arrow to "
-              "z, and the KL between q(z|x) and p(z). All parts are lit.")
+nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an "
+              "arrow to z, and the KL between q(z|x) and p(z). All parts are lit.")
 
 # %% [markdown]
 # ## The derivation
 #
-# **Symbols.** $x$ is a batch of $B$ images with $D$ pixels, one image in a row. $\varepsilon$ is noise from $N(0, 1)$, of shape (B, Z). All that
-# a VAE minimises is one number, the mean over the batch of
+# **Symbols.** $x$ is a batch of $B$ images with $D$ pixels, one image in a row. $\varepsilon$ is noise from $N(0, 1)$,
+# of shape (B, Z). All that a VAE minimises is one number, the mean over the batch of
 #
 # $$L = -\mathrm E_{q}\big[\log p(x\,|\,z)\big] + \beta\,\mathrm{KL}\big(q(z|x)\,\|\,p(z)\big) \tag{7.1}$$
 #
-# **The five steps** of the lecture, for an encoder and a decoder with one hidden layer each, and $\beta = 1$. $u$ and $t$ are what goes into
-# the two tanh:
+# **The five steps** of the lecture, for an encoder and a decoder with one hidden layer each, and $\beta = 1$. $u$ and
+# $t$ are what goes into the two tanh:
 #
 # $$\begin{aligned}
 # \text{1. encode}\quad & u = x W_1 + b_1,\quad h = \tanh u\\
@@ -60,25 +60,27 @@ nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row
 #
 # The first sum in step 5 is the NLL of black-and-white pixels. $a$ are the *logits*: a pixel is 1 with probability
 # $y = \mathrm{sigmoid}(a) = 1/(1 + e^{-a})$. Its NLL is $-\log y = \log(1 + e^{-a}) = \log(1+e^a) - a$ if $x = 1$, and
-# $-\log(1-y) = \log(1 + e^a)$ if $x = 0$. Both are $\log(1+e^a) - x a$, which is (3.6). The second sum is the KL, (5.4).
+# $-\log(1-y) = \log(1 + e^a)$ if $x = 0$. Both are $\log(1+e^a) - x a$, which is (3.6). The second sum is the KL,
+# (5.4).
 
 # %% [markdown]
-# **Backward.** Write $d$ for the gradient of $L$ with respect to what follows it: $da$ has the shape of $a$, and so on. We go through (7.2)
-# from the bottom to the top, one intermediate at a time. Three rules do everything:
+# **Backward.** Write $d$ for the gradient of $L$ with respect to what follows it: $da$ has the shape of $a$, and so on.
+# We go through (7.2) from the bottom to the top, one intermediate at a time. Three rules do everything:
 #
 # - *A dense layer*, $y = xW + b$ (lesson 2): $dW = x^T dy$; $db$ is the sum of $dy$ over the rows, $\sum_B dy$; $dx = dy\,W^T$.
 # - *A function of each number*, $y = f(x)$: $dx = dy\,f'(x)$. For tanh, $f' = 1 - \tanh^2$. (With $\tanh u = \frac{e^u - e^{-u}}{e^u + e^{-u}}$
 #   the quotient rule gives $\frac{(e^u + e^{-u})^2 - (e^u - e^{-u})^2}{(e^u + e^{-u})^2} = 1 - \tanh^2 u$.)
 # - *A fork*: if a number goes two ways into $L$, the gradients of the two ways add.
 #
-# *Step 5.* The derivative of $\log(1+e^a)$ is $\frac{e^a}{1+e^a} = \mathrm{sigmoid}(a)$, that of $x a$ is $x$. Each counts $\frac1B$:
-# $da = \frac1B(\mathrm{sigmoid}(a) - x)$.
+# *Step 5.* The derivative of $\log(1+e^a)$ is $\frac{e^a}{1+e^a} = \mathrm{sigmoid}(a)$, that of $x a$ is $x$. Each
+# counts $\frac1B$: $da = \frac1B(\mathrm{sigmoid}(a) - x)$.
 #
-# *Step 4.* $a$ is a dense layer's output, so $dW_3 = g^T da$, $db_3 = \sum_B da$, $dg = da\,W_3^T$. Then back through tanh: $dt = dg\,(1-g^2)$.
-# Then another dense layer: $dW_2 = z^T dt$, $db_2 = \sum_B dt$, $dz = dt\,W_2^T$.
+# *Step 4.* $a$ is a dense layer's output, so $dW_3 = g^T da$, $db_3 = \sum_B da$, $dg = da\,W_3^T$. Then back through
+# tanh: $dt = dg\,(1-g^2)$. Then another dense layer: $dW_2 = z^T dt$, $db_2 = \sum_B dt$, $dz = dt\,W_2^T$.
 #
-# *Step 3.* A fork: $\mu$ goes into $z$ and into the KL. By (6.5) the path through $z$ gives $dz$, and by (5.5) the KL gives $\frac1B\mu$. So
-# $d\mu = dz + \frac1B\mu$. $s$ goes both ways too: $ds = dz\,\frac12 e^{s/2}\varepsilon + \frac1B\,\frac12(e^s - 1)$.
+# *Step 3.* A fork: $\mu$ goes into $z$ and into the KL. By (6.5) the path through $z$ gives $dz$, and by (5.5) the KL
+# gives $\frac1B\mu$. So $d\mu = dz + \frac1B\mu$. $s$ goes both ways too:
+# $ds = dz\,\frac12 e^{s/2}\varepsilon + \frac1B\,\frac12(e^s - 1)$.
 #
 # *Step 2.* Two dense layers: $dW_\mu = h^T d\mu$, $db_\mu = \sum_B d\mu$, $dW_s = h^T ds$, $db_s = \sum_B ds$.
 #
@@ -89,7 +91,8 @@ nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row
 # $h$ is a fork: it goes into $\mu$ and into $s$. The two gradients add: $dh = d\mu\,W_\mu^T + ds\,W_s^T$.
 # </details>
 #
-# *Step 1.* Back through tanh, $du = dh\,(1-h^2)$, and the last dense layer: $dW_1 = x^T du$, $db_1 = \sum_B du$. Nobody needs $dx$.
+# *Step 1.* Back through tanh, $du = dh\,(1-h^2)$, and the last dense layer: $dW_1 = x^T du$, $db_1 = \sum_B du$. Nobody
+# needs $dx$.
 
 # %% [markdown]
 # **All of it on one page.** The ten gradients that the optimizer wants are in boxes:
@@ -110,8 +113,9 @@ nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row
 #
 # ## The code
 #
-# The package's version has the same lines. Its layers keep $x$, $h$ and $g$ for the way back. A VAE is made of an encoder, a
-# decoder and three distributions: the posterior $q(z|x)$, the prior $p(z)$ and the likelihood $p(x|z)$. Steps 1, 4 and 5 are here:
+# The package's version has the same lines. Its layers keep $x$, $h$ and $g$ for the way back. A VAE is made of an
+# encoder, a decoder and three distributions: the posterior $q(z|x)$, the prior $p(z)$ and the likelihood $p(x|z)$.
+# Steps 1, 4 and 5 are here:
 
 # %%
 lesson.show(nv.VAE.forward, "7.1")
@@ -120,8 +124,8 @@ lesson.show(nv.VAE.forward, "7.1")
 lesson.show(nv.VAE.loss_and_grad, "7.1", "7.3")
 
 # %% [markdown]
-# Steps 2 and 3 belong to the posterior. It draws $z$; its `kl` is the closed form, as the prior is $N(0, I)$; and on the way back
-# the paths meet in it.
+# Steps 2 and 3 belong to the posterior. It draws $z$; its `kl` is the closed form, as the prior is $N(0, I)$; and on
+# the way back the paths meet in it.
 
 # %%
 lesson.show(DiagonalGaussian.reparameterize, "7.2")
@@ -138,8 +142,8 @@ lesson.show(DiagonalGaussian.backward_heads, "7.3")
 # %% [markdown]
 # ## One image, every number
 #
-# To see all numbers we shrink a picture to 7 × 7 pixels, make it black and white, and take a tiny VAE, not yet trained: 49 pixels, 5 hidden
-# units, 2 latent dimensions.
+# To see all numbers we shrink a picture to 7 × 7 pixels, make it black and white, and take a tiny VAE, not yet trained:
+# 49 pixels, 5 hidden units, 2 latent dimensions.
 
 # %%
 image = lesson.images("test")[0][3] / 255
@@ -176,13 +180,14 @@ print(f"5. L   {nll:.3f} + {kl:.3f} = {nll + kl:.3f} nats")
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.6), layout="constrained")
-for ax, picture, name in zip(axes, (x, sigmoid(a), sigmoid(a) - x), ("x", "decoded: sigmoid(a)", "da = sigmoid(a) − x")):
+names = ("x", "decoded: sigmoid(a)", "da = sigmoid(a) − x")
+for ax, picture, name in zip(axes, (x, sigmoid(a), sigmoid(a) - x), names):
     gradient = name.startswith("da")
     drawn = ax.imshow(picture.reshape(7, 7), cmap="PuOr" if gradient else "gray", vmin=-1 if gradient else 0, vmax=1)
     ax.set(title=name, xticks=[], yticks=[])
     fig.colorbar(drawn, ax=ax, shrink=0.7)
-nv.plots.show("Three pictures of 7 × 7 pixels: x, a black-and-white digit; what is decoded, an almost even grey; and da, dark "
-              "where x is white, so below zero, and light elsewhere.")
+nv.plots.show("Three pictures of 7 × 7 pixels: x, a black-and-white digit; what is decoded, an almost even grey; "
+              "and da, dark where x is white, so below zero, and light elsewhere.")
 
 # %%
 low, high = sigmoid(a).min(), sigmoid(a).max()
@@ -191,10 +196,12 @@ holds("da is below 0 exactly where x is 1", np.all((sigmoid(a) - x < 0) == (x ==
 holds("untrained, the decoder is sure of no pixel: all between 0.2 and 0.8", low > 0.2 and high < 0.8)
 
 # %% [markdown]
-# Untrained, the decoder is sure of nothing: every pixel is between 0.2 and 0.8. Its gradient $da$ is the picture of what is wrong: negative
-# where $x$ is 1, so that a step *against* the gradient makes these pixels brighter; positive elsewhere.
+# Untrained, the decoder is sure of nothing: every pixel is between 0.2 and 0.8. Its gradient $da$ is the picture of
+# what is wrong: negative where $x$ is 1, so that a step *against* the gradient makes these pixels brighter; positive
+# elsewhere.
 #
-# Now the way back, (7.3), one step in a cell. After each step we compare with the package, `p.grad(name)`. ($B = 1$ here.)
+# Now the way back, (7.3), one step in a cell. After each step we compare with the package, `p.grad(name)`. ($B = 1$
+# here.)
 
 # %%
 out = tiny.loss_and_grad(x, eps)
@@ -245,8 +252,8 @@ compare(dW1, "encoder.0.W")
 compare(db1, "encoder.0.b")
 
 # %% [markdown]
-# Ten gradients, by hand and by the package. But two people may make the same mistake. So compare with somebody who knows no formula: the
-# complex step of lesson 2, which only runs forward.
+# Ten gradients, by hand and by the package. But two people may make the same mistake. So compare with somebody who
+# knows no formula: the complex step of lesson 2, which only runs forward.
 
 # %%
 proof = tiny.astype(complex)
@@ -258,14 +265,15 @@ claim("gradient_against_the_complex_step", np.abs(numeric - p.grads).max() / np.
 #
 # ## The experiment: the first full VAE
 #
-# Pictures of 14 × 14 pixels, black and white as in lesson 4, and two latent dimensions, so that we can look at all of them. Watch the two parts
-# of the loss while it trains.
+# Pictures of 14 × 14 pixels, black and white as in lesson 4, and two latent dimensions, so that we can look at all of
+# them. Watch the two parts of the loss while it trains.
 #
 # **Predict first.** The NLL will fall. And the KL?
 #
 # <details><summary>Answer</summary>
 #
-# It rises. To say something about its image, $q$ must leave the prior, and the KL is the price. It pays, as long as the NLL falls by more.
+# It rises. To say something about its image, $q$ must leave the prior, and the KL is the price. It pays, as long as the
+# NLL falls by more.
 # </details>
 
 # %%
@@ -276,7 +284,7 @@ def black_and_white(images, seed):
 
 train_images, train_labels = lesson.images("train")
 test_images, test_labels = lesson.images("test")
-pictures, labels = black_and_white(train_images[:6000], seed=0), train_labels[:6000]
+pictures, labels = black_and_white(train_images[:5000], seed=0), train_labels[:5000]
 test, test_labels = black_and_white(test_images[:1000], seed=1), test_labels[:1000]
 
 
@@ -287,14 +295,14 @@ def draw_curves(records):
     nv.plots.learning_curves(records, axes[1], terms=("kl",))
     axes[0].set_title("the loss falls, and so does the NLL ...", fontsize=10)
     axes[1].set_title("... while the KL, the price of using z, rises", fontsize=10)
-    nv.plots.show("Two panels over ten epochs. Left, the loss and, a little below it, the NLL fall, steeply at first. Right, on "
-                  "its own axis, the KL rises.")
+    nv.plots.show("Two panels over eight epochs. Left, the loss and, a little below it, the NLL fall, steeply at "
+                  "first. Right, on its own axis, the KL rises.")
 
 
 # %%
-def train(model, seed, epochs=10, live=False):
+def train(model, seed, live=False):
     records = []
-    for record in nv.fit(model, pictures, optimizer=nv.Adam(2e-3), epochs=epochs, batch_size=50,
+    for record in nv.fit(model, pictures, optimizer=nv.Adam(3e-3), epochs=8, batch_size=50,
                          rng=np.random.default_rng(seed)):
         records.append(record)
         if live:
@@ -325,7 +333,8 @@ holds("in all five models the NLL fell and the KL rose",
       all(history[-1].nll < history[0].nll and history[-1].kl > history[0].kl for history in histories))
 
 # %% [markdown]
-# The loss ends near 41.6 nats, of which about 2.5 are KL. Where did the images go? Each image's $q$ is an ellipse in the latent plane.
+# The loss ends near 41.6 nats, of which about 2.5 are KL. Where did the images go? Each image's $q$ is an ellipse in
+# the latent plane.
 
 # %% tags=["hide-input"]
 mu_test, logvar_test = vae.encode(test)
@@ -335,15 +344,16 @@ angle = np.linspace(0, 2 * np.pi, 60)
 for m, width in zip(mu_test[:30], 2 * np.exp(0.5 * logvar_test[:30])):
     ax.plot(m[0] + width[0] * np.cos(angle), m[1] + width[1] * np.sin(angle), color=INK, linewidth=0.6)
 ax.set_title("Means of q by digit; for 30 images q at two standard deviations", fontsize=10)
-nv.plots.show("The latent plane with a thousand dots, one colour per digit, in patches that overlap in the middle, and thirty "
-              "ellipses, each around a dot, about one unit wide. A dashed circle of radius 2 holds most of the dots.")
+nv.plots.show("The latent plane with a thousand dots, one colour per digit, in patches that overlap in the middle, "
+              "and thirty ellipses, each around a dot, about one unit wide. A dashed circle of radius 2 holds most "
+              "of the dots.")
 
 # %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(5.2, 5.2))
 nv.plots.latent_grid(vae, n=14, ax=ax)
 ax.set_title("The latent plane, decoded: neighbours look alike", fontsize=10)
-nv.plots.show("A grid of 14 × 14 decoded pictures. Digits change smoothly into one another; every place shows something like a "
-              "digit or a blend of two.")
+nv.plots.show("A grid of 14 × 14 decoded pictures. Digits change smoothly into one another; every place shows "
+              "something like a digit or a blend of two.")
 
 # %% [markdown]
 # Walk through the plane: three places on the line $z_1 = 0$. In a running notebook, move both sliders.
@@ -354,8 +364,8 @@ def draw_decoded(ax, z0, z1=0.0):
     ax.set_title(f"z = ({z0:.1f}, {z1:.1f})", fontsize=10)
 
 
-nv.plots.strip(draw_decoded, (-1.5, 0.0, 1.5), "Three decoded pictures, for z[0] = −1.5, 0 and 1.5, with z[1] = 0: three soft "
-               "shapes, each another one.", size=(2, 2.2))
+nv.plots.strip(draw_decoded, (-1.5, 0.0, 1.5), "Three decoded pictures, for z[0] = −1.5, 0 and 1.5, with z[1] = 0: "
+               "three soft shapes, each another one.", size=(2, 2.2))
 
 # %%
 def draw_place(z0, z1):
@@ -365,29 +375,30 @@ def draw_place(z0, z1):
 lesson.slider(draw_place, z0=(-3.0, 3.0, 0.1), z1=(-3.0, 3.0, 0.1))
 
 # %% [markdown]
-# What you see is the decoder's *mean* for each $z$, a grey picture of probabilities. It is not a sample of the model. A sample draws
-# every pixel as black or white:
+# What you see is the decoder's *mean* for each $z$, a grey picture of probabilities. It is not a sample of the model. A
+# sample draws every pixel as black or white:
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.2), layout="constrained")
 for ax, noise, name in zip(axes, (False, True), ("means E[x|z]", "samples from p(x|z)")):
     nv.plots.image_grid(vae.sample(10, np.random.default_rng(3), pixel_noise=noise), ax, columns=5)
     ax.set_title(name, fontsize=10)
-nv.plots.show("Two grids of ten pictures. Left, soft grey digits. Right, the same digits with every pixel black or white: grainy.")
+nv.plots.show("Two grids of ten pictures. Left, soft grey digits. Right, the same digits with every pixel black or "
+              "white: grainy.")
 
 # %% [markdown]
 # ### Do the means group similar objects?
 #
-# The lecture says so. Measure it: give each test image the digit of its nearest training image, in the space of the means. Compare
-# with two other maps to two dimensions: principal components (*PCA*: the two directions in which the pixels vary most) and the codes of lesson
-# 1's autoencoder, with the same sizes. Nobody showed any of them a label.
+# The lecture says so. Measure it: give each test image the digit of its nearest training image, in the space of the
+# means. Compare with two other maps to two dimensions: principal components (*PCA*: the two directions in which the
+# pixels vary most) and the codes of lesson 1's autoencoder, with the same sizes. Nobody showed any of them a label.
 #
 # **Predict first.** Order the three: PCA, autoencoder, VAE.
 #
 # <details><summary>Answer</summary>
 #
-# PCA is last: it is linear. The other two are close, and the VAE is *not* the better one: its noise and its KL ask it to let similar images share
-# a place, which helps dreaming and hurts telling apart.
+# PCA is last: it is linear. The other two are close, and the VAE is *not* the better one: its noise and its KL ask it
+# to let similar images share a place, which helps dreaming and hurts telling apart.
 # </details>
 
 # %%
@@ -420,28 +431,31 @@ for row, (shares, color) in enumerate((([pca], GREEN), (plain, ORANGE), (means, 
     ax.plot(shares, np.full(len(shares), row), "o", color=color, alpha=0.7)
 ax.axvline(0.1, color=INK, linestyle="--", linewidth=1)
 ax.set_yticks(range(3), ["PCA", "autoencoder", "VAE"])
-ax.set(xlabel="share of test images labelled correctly by the nearest code (dashed: guessing)", xlim=(0, 1), ylim=(2.5, -0.5))
+ax.set(xlabel="share labelled correctly by the nearest code (dashed: guessing)", xlim=(0, 1), ylim=(2.5, -0.5))
 ax.set_title("Both networks group digits better than PCA; five models each", fontsize=10)
-nv.plots.show("Dots on three lines, the share labelled correctly: one for PCA, five for the autoencoder and five for the VAE. "
-              "All are far above guessing, PCA's is the lowest, the other two overlap.")
+nv.plots.show("Dots on three lines, the share labelled correctly: one for PCA, five for the autoencoder and five "
+              "for the VAE. All are far above guessing, PCA's is the lowest, the other two overlap.")
 
 # %% [markdown]
-# PCA labels 33 % correctly, the autoencoder about 53 %, the VAE about 49 %. The means do group what looks alike, and nobody told them the digits.
-# But grouping is no merit of the VAE's: the autoencoder groups as well. What was the VAE made for, then? For dreaming.
+# PCA labels 33 % correctly, the autoencoder about 53 %, the VAE about 49 %. The means do group what looks alike, and
+# nobody told them the digits. But grouping is no merit of the VAE's: the autoencoder groups as well. What was the VAE
+# made for, then? For dreaming.
 #
 # ### Beside lesson 1: does it dream better?
 #
-# Lesson 1 measured how many invented codes lie *in a hole*: farther from every training code than 99 % of test images' codes are. We do it
-# again, for three ways to dream: the VAE's $z$ from $N(0, I)$; the autoencoder's code from a Gaussian fitted to its codes; and the
-# autoencoder's code from $N(0, I)$. (For a VAE the code of an image is a draw from its $q$.) And we measure the pictures, too: how far are they
-# from the nearest training picture, compared with reconstructions?
+# Lesson 1 measured how many invented codes lie *in a hole*: farther from every training code than 99 % of test images'
+# codes are. We do it again, for three ways to dream: the VAE's $z$ from $N(0, I)$; the autoencoder's code from a
+# Gaussian fitted to its codes; and the autoencoder's code from $N(0, I)$. (For a VAE the code of an image is a draw
+# from its $q$.) And we measure the pictures, too: how far are they from the nearest training picture, compared with
+# reconstructions?
 #
-# **Predict first.** With *two* latent dimensions, how much better will the VAE be than the fitted autoencoder? And with *sixteen*?
+# **Predict first.** With *two* latent dimensions, how much better will the VAE be than the fitted autoencoder? And with
+# *sixteen*?
 #
 # <details><summary>Answer</summary>
 #
-# With two: hardly. The codes of an autoencoder fill most of a plane, so a Gaussian fitted to them hits few holes. With sixteen the space is
-# vast, and the codes lie in a small part of it: fitting helps, and does not rescue.
+# With two: hardly. The codes of an autoencoder fill most of a plane, so a Gaussian fitted to them hits few holes. With
+# sixteen the space is vast, and the codes lie in a small part of it: fitting helps, and does not rescue.
 # </details>
 
 # %%
@@ -468,7 +482,7 @@ def nearest(points, others):
 
 
 # %%
-brightness = train_images[:6000].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) / 255
+brightness = train_images[:5000].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) / 255
 
 
 def in_holes(model, codes):
@@ -500,13 +514,14 @@ def measure(vaes, autoencoders):
 # Five pairs with 2 latent dimensions, which we have, and five with 16:
 
 # %%
-deep_vaes = [train(new_vae(16, seed), seed, epochs=6)[0] for seed in range(5)]
-deep_plains = [train(new_autoencoder(16, seed), seed, epochs=6)[0] for seed in range(5)]
+deep_vaes = [train(new_vae(16, seed), seed)[0] for seed in range(5)]
+deep_plains = [train(new_autoencoder(16, seed), seed)[0] for seed in range(5)]
 holes_2, strange_2 = measure(vaes, plains)
 holes_16, strange_16 = measure(deep_vaes, deep_plains)
 for n_latent, shares, strange in ((2, holes_2, strange_2), (16, holes_16, strange_16)):
-    for name, share, times in zip(WAYS, shares.mean(axis=1), strange.mean(axis=1)):
-        print(f"{n_latent:2} dimensions, {name:21} in holes {share:6.1%}   strangeness {times:.2f}")
+    for name, share, times in zip(WAYS, shares, strange):
+        print(f"{n_latent:2} dimensions, {name:21} in holes {share.mean():6.1%} ({share.min():.1%} to {share.max():.1%})"
+              f"   strangeness {times.mean():.2f}")
 
 # %%
 vae_2, fitted_2, prior_2 = holes_2.mean(axis=1)
@@ -537,30 +552,41 @@ for ax, name, model, fitted in zip(axes, WAYS, (vaes[0], plains[0], plains[0]), 
     ax.scatter(dreams[lost, 0], dreams[lost, 1], s=14, color=ORANGE, linewidths=0)
     ax.set(xlabel="z[0]", ylabel="z[1]", aspect="equal")
     ax.set_title(f"{name}:\n{np.mean(lost):.1%} in holes", fontsize=10)
-nv.plots.show("Three maps of two-dimensional codes. Grey dots are training images' codes, blue dots draws among them, orange dots "
-              "draws in holes. The VAE's draws lie all over its round cloud; the autoencoder's fitted draws cover its long cloud, "
-              "with a few orange ones outside; its draws from N(0, I) sit in one small corner of the cloud.")
+nv.plots.show("Three maps of two-dimensional codes. Grey dots are training images' codes, blue dots draws among "
+              "them, orange dots draws in holes. The VAE's draws lie all over its round cloud; the autoencoder's "
+              "fitted draws cover its long cloud, with a few orange ones outside; its draws from N(0, I) sit in one "
+              "small corner of the cloud.")
+
+# %%
+near = [np.mean(np.linalg.norm(model.encode(pictures), axis=1) < 2) for model in plains]
+print("share of the autoencoders' codes within 2 of the origin:", np.round(near, 2))
+holds("in all five autoencoders fewer than half of the codes lie within 2 of the origin", max(near) < 0.5, on="strokes")
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(2, 3, figsize=(9.6, 4.4), layout="constrained")
 kinds = ((2, vaes[0], plains[0], holes_2), (16, deep_vaes[0], deep_plains[0], holes_16))
 for line, (n_latent, one_vae, one_plain, shares) in zip(axes, kinds):
-    for ax, name, model, fitted, share in zip(line, WAYS, (one_vae, one_plain, one_plain), (False, True, False), shares):
+    models = (one_vae, one_plain, one_plain)
+    for ax, name, model, fitted, share in zip(line, WAYS, models, (False, True, False), shares):
         nv.plots.image_grid(model.decode(dream(model, fitted)[:24]), ax, columns=8)
         ax.set_title(f"{n_latent} dimensions: {name}\n{share.mean():.0%} in holes", fontsize=9)
-nv.plots.show("Two rows of three grids with 24 dreams each. With 2 dimensions the VAE's and the fitted autoencoder's look equally "
-              "good. With 16 the VAE's are soft digits and strokes, the fitted autoencoder's are more broken, and those from "
-              "N(0, I) are mostly shapeless.")
+nv.plots.show("Two rows of three grids with 24 dreams each. With 2 dimensions the VAE's and the fitted "
+              "autoencoder's look equally good. With 16 the VAE's are soft digits and strokes, the fitted "
+              "autoencoder's are more broken, and those from N(0, I) are mostly shapeless.")
 
 # %% [markdown]
-# **With two dimensions** about 2.5 % of the VAE's draws lie in holes, 4.5 % of the fitted autoencoder's, 4 % of the autoencoder's from
-# $N(0, I)$. The pictures of the first two are equally close to real ones: 1.01 and 1.00 times as far as reconstructions. So in two dimensions a
-# fitted Gaussian nearly rescues the autoencoder.
+# **With two dimensions** about VV % of the VAE's draws lie in holes, and FF % of the fitted autoencoder's. The pictures
+# of both are as close to real ones as reconstructions are: SV and SF times as far. So in two dimensions a fitted
+# Gaussian nearly rescues the autoencoder. Its draws from $N(0, I)$ are an odd case: only PP % of them lie in holes, and
+# yet that is no way to dream. The map shows why: they reach one corner of the cloud. Within 2 of the origin, where 86 %
+# of $N(0, I)$ lies, there are fewer than half of the codes, so we see a few kinds of digit again and again. Lesson 1's
+# measure does not see what is *missing*.
 #
-# **With sixteen it does not.** There the three numbers are 2 %, 22 % and 88 %, and the pictures are 1.04, 1.12 and 1.38 times as far from real
-# ones as reconstructions. All five pairs agree on the order of the first two. That is what the noise and the KL bought: the VAE's codes cover
-# the prior, so draws from the prior land where the decoder has been. (They cover it; they do not fit it exactly. By (5.8) the mean of $z^2$
-# would be 1 at a minimum. Here training has not quite reached one.)
+# **With sixteen it does not.** There the three numbers are WW %, GG % and QQ %, and the pictures are TV, TF and TP
+# times as far from real ones as reconstructions. All five pairs agree on the order of the first two. That is what the
+# noise and the KL bought: the VAE's codes cover the prior, so draws from the prior land where the decoder has been.
+# They cover it; they do not fit it exactly. By (5.8) the mean of $z^2$ is 1 at a minimum of the loss, and training has
+# not quite reached one:
 
 # %%
 spread = []
@@ -573,15 +599,15 @@ claim("mean_square_of_z", np.mean(spread), 1.14, 0.1, on="strokes")
 # %% [markdown]
 # ## Exercises
 #
-# The weights come as a dictionary `p` with `W1`, `b1`, `Wmu`, `bmu`, `Ws`, `bs`, `W2`, `b2`, `W3`, `b3`, as in (7.2). Hints unfold; try
-# without them first.
+# The weights come as a dictionary `p` with `W1`, `b1`, `Wmu`, `bmu`, `Ws`, `bs`, `W2`, `b2`, `W3`, `b3`, as in (7.2).
+# Hints unfold; try without them first.
 #
 # **7.1** (10 minutes) The five steps: return `h, mu, s, z, g, a, L`. The check compares each in turn.
 #
 # <details><summary>Hint</summary>
 #
-# (7.2), line by line. In step 5 sum over pixels and over latent dimensions, `axis=1`, and take the mean over the rows. `np.logaddexp(0, a)` is
-# $\log(1 + e^a)$.
+# (7.2), line by line. In step 5 sum over pixels and over latent dimensions, `axis=1`, and take the mean over the rows.
+# `np.logaddexp(0, a)` is $\log(1 + e^a)$.
 # </details>
 
 # %% tags=["exercise"]
@@ -606,8 +632,9 @@ def five_steps(x, eps, p):
 check.five_steps(five_steps)
 
 # %% [markdown]
-# **7.2** (20 minutes) The whole gradient: given `x`, `eps`, `p` and the intermediates, return a dictionary with the gradient for each of the ten
-# weights, by the same names. The check says how many are right, and which one is the first wrong one on the way back.
+# **7.2** (20 minutes) The whole gradient: given `x`, `eps`, `p` and the intermediates, return a dictionary with the
+# gradient for each of the ten weights, by the same names. The check says how many are right, and which one is the first
+# wrong one on the way back.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -648,8 +675,8 @@ check.whole_gradient(whole_gradient)
 #
 # <details><summary>Hint</summary>
 #
-# `test_codes[:, None] - train_codes` has all differences, of shape (tests, trainings, Z). Square, add over the last axis, and take `argmin` over
-# the trainings. It gives indices: use them on `train_labels`.
+# `test_codes[:, None] - train_codes` has all differences, of shape (tests, trainings, Z). Square, add over the last
+# axis, and take `argmin` over the trainings. It gives indices: use them on `train_labels`.
 # </details>
 
 # %% tags=["exercise"]
@@ -678,10 +705,11 @@ check.tally()
 #
 # All of it fits into one file, NumPy alone: `examples/vae_in_100_lines.py`. You can read every line of it now.
 #
-# **Papers to read next.** Diederik Kingma and Max Welling, *Auto-Encoding Variational Bayes* (2013): you have now derived all of it but appendix D
-# on. Danilo Rezende, Shakir Mohamed and Daan Wierstra, *Stochastic Backpropagation and Approximate Inference in Deep Generative Models* (2014):
-# the same idea, found independently. Partha Ghosh and others, *From Variational to Deterministic Autoencoders* (2020): how far an autoencoder
-# gets with a better density fitted to its codes than one Gaussian.
+# **Papers to read next.** Diederik Kingma and Max Welling, *Auto-Encoding Variational Bayes* (2013): you have now
+# derived all of it but appendix D on. Danilo Rezende, Shakir Mohamed and Daan Wierstra, *Stochastic Backpropagation and
+# Approximate Inference in Deep Generative Models* (2014): the same idea, found independently. Partha Ghosh and others,
+# *From Variational to Deterministic Autoencoders* (2020): how far an autoencoder gets with a better density fitted to
+# its codes than one Gaussian.
 #
-# **Still wrong, and next.** The loss is a *bound*: by (4.3) it lies above $-\log p(x)$ by a gap that we have not seen here. How likely are the
-# images really? That is lesson 8.
+# **Still wrong, and next.** The loss is a *bound*: by (4.3) it lies above $-\log p(x)$ by a gap that we have not seen
+# here. How likely are the images really? That is lesson 8.
