@@ -372,8 +372,9 @@ kinked = train(1, 0, activation="relu")
 
 
 # %% [markdown]
-# One estimate is a row of 100 numbers, the gradients for the two matrices. The baseline of an image is its own NLL at
-# $z = \mu$: that is (6.6) with $f(\mu)$.
+# One estimate is a row of 100 numbers, the gradients for the two matrices. (They hold the KL's gradient too; it is the
+# same in all three estimates, and there is no chance in it.) The baseline of an image is its own NLL at $z = \mu$: that
+# is (6.6) with $f(\mu)$.
 
 # %%
 def nll_at_mu(vae, images):
