@@ -204,6 +204,7 @@ def average(values):
     return np.sum(grid_weight * values)
 
 
+# %%
 points, log_weight = exact.latent_grid(1, points=401, reach=10)
 grid_eps, grid_weight = points[:, 0], np.exp(log_weight)
 z = 1 + SIGMA * grid_eps    # for μ = 1

@@ -425,7 +425,7 @@ pca = accuracy((pictures - centre) @ directions[:, -2:], (test - centre) @ direc
 plain = np.array([accuracy(model.encode(pictures), model.encode(test)) for model in plains])
 means = np.array([accuracy(model.encode(pictures)[0], model.encode(test)[0]) for model in vaes])
 print(f"PCA {pca:.2f}, autoencoder {plain.round(2)}, VAE {means.round(2)}")
-claim("nearest_neighbour_pca", pca, 0.34, 0.03, on="strokes")
+claim("nearest_neighbour_pca", pca, 0.34, 0.05, on="strokes")
 claim("nearest_neighbour_autoencoder", plain.mean(), 0.55, 0.06, on="strokes")
 claim("nearest_neighbour_vae", means.mean(), 0.46, 0.06, on="strokes")
 holds("on average over five models PCA labels worse than the VAE, and the VAE worse than the autoencoder",
