@@ -176,6 +176,16 @@ def test_the_latent_grid_is_decoded_at_quantiles_of_the_prior(rng, ax):
         plots.latent_grid(make_vae(rng), ax=ax)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 14, 15])
+def test_the_latent_grid_is_labelled_the_same_on_both_sides_of_zero(n, rng, ax):
+    plots.latent_grid(make_vae(rng, n_latent=2), n, (5, 3), ax)
+    names = labels(ax.get_xticklabels())
+    assert [name.replace("−", "") for name in names] == [name.replace("−", "") for name in names[::-1]]
+    assert len(names) == len(set(names)) and names == labels(ax.get_yticklabels())
+    middle = sum(ax.get_xlim()) / 2
+    np.testing.assert_allclose(ax.get_xticks() + ax.get_xticks()[::-1], 2 * middle)
+
+
 def test_a_traversal_moves_one_dimension_alone(rng, images, ax):
     vae = make_vae(rng)
     plots.latent_traversals(vae, images[0], [2, 0], steps=3, ax=ax)

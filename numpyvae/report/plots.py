@@ -193,7 +193,8 @@ def latent_grid(vae: Model, n: int = 15, shape: Sequence[int] | None = None, ax:
     x = vae.decode(np.column_stack([right.ravel(), up.ravel()]), **given(labels))
     ax = image_grid(x.reshape(-1, *(shape or x.shape[1:])), ax, columns=n, gap=0)
     height, width, _ = _pictures(x[:1].reshape(-1, *(shape or x.shape[1:]))).shape[1:]
-    ticks = sorted({0, n // 4, n // 2, n - 1 - n // 4, n - 1})
+    middle = {n // 2} if n % 2 else set()    # an even number of points has none, and the ticks stay symmetric
+    ticks = sorted({0, n // 4, n - 1 - n // 4, n - 1} | middle)
     ax.set_xticks([(i + 0.5) * width - 0.5 for i in ticks], [_number(quantiles[i]) for i in ticks])
     ax.set_yticks([(n - i - 0.5) * height - 0.5 for i in ticks], [_number(quantiles[i]) for i in ticks])
     ax.set(xlabel="z[0]", ylabel="z[1]")

@@ -35,6 +35,9 @@ WRONG = {
         (second(lambda f, d, v: -f * 0.5 * (d**2 / v - 1)), "1 of 2 is right; the sign is flipped"),
         (lambda f, z, mu, logvar: score_estimates(f, z, mu, logvar)[::-1], "swapped"),
         (lambda f, z, mu, logvar: (f, f), "the estimate for mu is off by"),
+        (lambda f, z, mu, logvar: (f * z * np.exp(-logvar), 0 * z), "z belongs there minus mu"),
+        (lambda f, z, mu, logvar: (f * (z - mu) * np.exp(-logvar / 2), 0 * z), "you divided by sigma"),
+        (second(lambda f, d, v: f * 0.5 * (d / v - 1)), "z - mu is not squared"),
     ],
     "reparameterize_backward": [
         (lambda dz, logvar, eps: (dz, dz * eps * np.exp(logvar / 2)), "the half is missing"),
@@ -46,6 +49,8 @@ WRONG = {
         (lambda dz, logvar, eps: 2 * (dz * eps * np.exp(logvar / 2) * 0.5,), "two names stand for one array"),
         (lambda dz, logvar, eps: (dz, dz * eps * np.exp(logvar)), "sigma belongs there"),
         (lambda dz, logvar, eps: (dz * np.exp(logvar / 2), dz * eps * np.exp(logvar / 2) / 2), "no sigma in it"),
+        (lambda dz, logvar, eps: (dz, dz * eps * logvar * 0.5), "logvar is a logarithm"),
+        (lambda dz, logvar, eps: (dz, dz * eps * np.exp(-logvar / 2) * 0.5), "you divided by sigma"),
     ],
     "with_baseline": [
         (lambda f, score: f * score, "without a baseline"),

@@ -50,6 +50,9 @@ WRONG = {
         (changed(4, lambda x, eps, p, h, mu, s, z, g, a, L: np.tanh(mu @ p["W2"] + p["b2"])),
          "6 of 7 are right; g decodes mu"),
         (changed(6, lambda x, eps, p, h, mu, s, z, g, a, L: 1.2 * L), "L is off by"),
+        (changed(2, lambda x, eps, p, h, mu, s, *rest: np.exp(s / 2)), "s is log sigma^2 itself"),
+        (changed(3, lambda x, eps, p, h, mu, *rest: mu), "z has no noise"),
+        (changed(6, lambda x, eps, p, h, mu, s, z, g, a, L: L + np.mean(np.sum(s, axis=1)) / 4), "misprint"),
         (lambda x, eps, p: [five_steps(x, eps, p)[i] for i in (0, 2, 1, 3, 4, 5, 6)], "mu and s are swapped"),
     ],
     "whole_gradient": [
@@ -69,6 +72,8 @@ WRONG = {
         (lambda *args: {**whole_gradient(*args), "W1": None}, "the gradient for W1 is None"),
         (lambda *args: {**whole_gradient(*args), "W1": np.full((6, 5), np.nan)}, "holds NaN"),
         (lambda *args: list(whole_gradient(*args).values()), "expected a dictionary"),
+        (lambda *args: {**whole_gradient(*args), "W1": np.ones((6, 5)), "b1": np.ones(5)},
+         "8 of 10 gradients are right; the first wrong one on the way back is b1: the error enters in dh"),
     ],
     "nearest_labels": [
         (lambda c, y, t: y[np.sum((t[:, None] - c)**2, axis=2).argmax(axis=1)], "the farthest"),
@@ -81,6 +86,8 @@ WRONG = {
         (lambda c, y, t: np.append(nearest_labels(c, y, t)[:-1], y[0]), "1 of 60 labels"),
         (lambda c, y, t: nearest_labels(c, y, t) + 0.5, "60 of 60 results are no label"),
         (lambda c, y, t: nearest_labels(c, y, t)[:30], "expected a label"),
+        (lambda c, y, t: y[(np.sum(c**2, axis=1) - t @ c.T).argmin(axis=1)], "the 2 in front of the product"),
+        (lambda c, y, t: y[np.abs(t[:, :1] - c[:, 0]).argmin(axis=1)], "only the first dimension"),
     ],
 }
 
