@@ -108,7 +108,8 @@ class Model:
                     h = h.reshape(len(h), *self.sides(left), -1).permute(0, 3, 1, 2)
                 left -= 1
                 extra = [side - (2 * small - 1) for side, small in zip(self.sides(left), h.shape[2:])]
-                h = F.conv_transpose2d(h, W.permute(3, 2, 0, 1).contiguous(), b, stride=2, padding=1, output_padding=extra)
+                W = W.permute(3, 2, 0, 1).contiguous()
+                h = F.conv_transpose2d(h, W, b, stride=2, padding=1, output_padding=extra)
             else:
                 h = h @ W + b
             h = h if i == len(layers) - 1 else f(h)

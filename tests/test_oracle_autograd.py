@@ -122,6 +122,34 @@ def test_every_gradient_of_a_random_model_is_autograd_s(i, oracles):
                                        atol=TOLERANCE * max(np.abs(grad).max(), 1e-3), err_msg=name)
 
 
+# Layers
+
+@pytest.mark.parametrize("n_images", [1, 5])
+@pytest.mark.parametrize("activation", ["identity", "relu"])
+@pytest.mark.parametrize("kernel, stride, padding, extra", [
+    (3, 2, 1, 1), ((3, 2), (2, 1), (1, 0), (1, 0)), (4, 2, 1, 0), (1, 1, 0, 0), ((2, 3), 3, 0, (2, 1))])
+def test_layers_agree_with_pytorch(n_images, activation, kernel, stride, padding, extra, oracles, rng):
+    torch = oracles.torch
+    for ours, theirs, options in (
+            (Conv2d, torch.nn.Conv2d, {}), (ConvTranspose2d, torch.nn.ConvTranspose2d, {"output_padding": extra})):
+        layer = ours(2, 3, kernel, stride, padding, **options, activation=activation, rng=rng, dtype=np.float64)
+        peer = theirs(2, 3, kernel, stride, padding, **options, dtype=torch.float64)
+        peer.weight.data = torch.from_numpy(layer.params["W"].transpose(3, 2, 0, 1).copy())
+        peer.bias.data = torch.from_numpy(layer.params["b"].copy())
+        x = rng.standard_normal((n_images, 7, 5, 2))
+        their_x = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).requires_grad_()
+        their_y = peer(their_x)
+        their_y = torch.relu(their_y) if activation == "relu" else their_y
+        y = layer.forward(x)
+        dy = rng.standard_normal(y.shape)
+        their_y.backward(torch.from_numpy(dy.transpose(0, 3, 1, 2).copy()))
+        close = {"rtol": 1e-12, "atol": 1e-12}
+        np.testing.assert_allclose(y, their_y.detach().numpy().transpose(0, 2, 3, 1), **close)
+        np.testing.assert_allclose(layer.backward(dy), their_x.grad.numpy().transpose(0, 2, 3, 1), **close)
+        np.testing.assert_allclose(layer.grads["W"], peer.weight.grad.numpy().transpose(2, 3, 1, 0), **close)
+        np.testing.assert_allclose(layer.grads["b"], peer.bias.grad.numpy(), **close)
+
+
 # Optimizers
 
 OPTIMIZERS = {
@@ -181,3 +209,65 @@ def test_fifty_steps_of_training_end_at_pytorch_s_weights(name, oracles, rng):
         np.testing.assert_allclose(vae.parameters[name], weight.detach().numpy(), rtol=1e-9, atol=1e-11)
 
 
+# A framework's own VAE
+
+def test_pytorch_s_example_passes(oracles, rng):
+    """784-400-20 as in pytorch/examples/vae, written again here, wrapped as the docstring of `examine` shows."""
+    torch, F = oracles.torch, oracles.F
+    torch.manual_seed(0)
+
+    class VAE(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.mu, self.logvar = (torch.nn.Linear(*n) for n in ((784, 400), (400, 20), (400, 20)))
+            self.up, self.out = torch.nn.Linear(20, 400), torch.nn.Linear(400, 784)
+
+        def encode(self, x):
+            h = F.relu(self.hidden(x))
+            return self.mu(h), self.logvar(h)
+
+        def reparameterize(self, mu, logvar):
+            std = torch.exp(0.5 * logvar)
+            return mu + torch.randn_like(std) * std
+
+        def decode(self, z):
+            return torch.sigmoid(self.out(F.relu(self.up(z))))
+
+        def forward(self, x):
+            mu, logvar = self.encode(x)
+            return self.decode(self.reparameterize(mu, logvar)), mu, logvar
+
+    def loss_function(y, x, mu, logvar):
+        kl = -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
+        return F.binary_cross_entropy(y, x, reduction="sum") + kl
+
+    model = VAE()
+    images = (nv.datasets.strokes(500, seed=0)[0].reshape(500, -1) / 255).astype(np.float32)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for start in list(range(0, 500, 50)) * 10:    # before training, its KL is lost in the noise
+        x = torch.from_numpy(images[start:start + 50])
+        optimizer.zero_grad()
+        y, mu, logvar = model(x)
+        loss_function(y, x, mu, logvar).backward()
+        optimizer.step()
+
+    def numpy(f):
+        def wrapped(*arrays):
+            with torch.no_grad():
+                out = f(*map(torch.from_numpy, arrays))
+            return tuple(t.numpy() for t in out) if isinstance(out, tuple) else out.numpy()
+        return wrapped
+
+    def loss(x):
+        y, mu, logvar = model(x)
+        return loss_function(y, x, mu, logvar)
+
+    report = nv.examine(x=images[:12], encode=numpy(model.encode), sample_z=numpy(model.reparameterize),
+                        decode=numpy(model.decode), loss=numpy(loss), decodes_to="probabilities", rng=rng)
+    assert report.ok, report
+    for check in ("noise", "sampling", "likelihood", "kl", "reduction"):
+        assert report[check].verdict == "ok", report
+    wrong = nv.examine(x=images[:12], encode=numpy(model.encode), sample_z=numpy(model.reparameterize),
+                       decode=numpy(model.decode), decodes_to="probabilities", rng=rng,
+                       loss=numpy(lambda x: F.binary_cross_entropy(model(x)[0], x)))
+    assert "reduction" in wrong.wrong or "kl" in wrong.wrong, wrong
