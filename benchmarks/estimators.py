@@ -6,7 +6,7 @@ A VAE on MNIST, early in training and later, and one fixed batch: the gradient f
 again with new noise.  For each estimator: the total variance, summed over the encoder's weights, relative to the
 reparameterised one's; and how far the means lie apart, in standard errors: they estimate the same number.
 
-Five seeds, together a quarter of an hour.  What is done is kept in runs/estimators; the same command goes on from there.
+Five seeds, together a quarter of an hour; what is done is kept in runs/estimators, and the same command goes on there.
 """
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def main() -> None:
         tables.append(table(head, rows))
     write_section("The variance of gradient estimators", "python -m benchmarks.estimators", f"""
 784-200-{LATENT} tanh, Bernoulli, 10,000 MNIST images, float64; a batch of {BATCH} images that it has not seen,
-{DRAWS} draws of noise for each estimator and seed.  The variance is the sum over the encoder's weights; signal to noise is the
-length of the mean gradient over the root of that variance.  Two means of the same number lie about 1 standard error
-apart.  Mean ± sample standard deviation over {len(SEEDS)} seeds of weights, training and noise.
+{DRAWS} draws of noise for each estimator and seed.  The variance is the sum over the encoder's weights; signal to noise
+is the length of the mean gradient over the root of that variance.  Two means of the same number lie about 1 standard
+error apart.  Mean ± sample standard deviation over {len(SEEDS)} seeds of weights, training and noise.
 
 {(chr(10) * 2).join(tables)}
 """)
