@@ -135,9 +135,9 @@ The same network twice; only the sigma of the decoder differs.  Nats; mean ± sa
 
 {two_gaussians()}
 
-With the mixture's sigma the code is not worth its cost: the KL is near 0, and the loss is the entropy of one Gaussian.  With the
-components' sigma the code says which component x is from; the gap between the ELBO and the entropy is then the price
-of a Gaussian q, as -log p(x), by quadrature over z, shows.
+With the mixture's sigma the code is not worth its cost: the KL is near 0, and the loss is the entropy of one Gaussian.
+With the components' sigma the code says which component x is from; the gap between the ELBO and the entropy is then the
+price of a Gaussian q, as -log p(x), by quadrature over z, shows.
 """)
     write_section("The linear VAE, in closed form", "python -m benchmarks.collapse", f"""
 P5, the linear VAE, sigma² the mean discarded eigenvalue; the expected loss, exactly, in nats per row.  {len(SEEDS)}
