@@ -25,6 +25,7 @@ import numpy as np
 import numpyvae as nv
 from numpyvae.evaluation import active_units, log_likelihood
 
+from .long_runs import train
 from .results import table, write_section
 
 PAPER = {("vae", 1): "86.76 (19)", ("iwae", 5): "85.54 (22)", ("iwae", 50): "84.78 (25)"}
@@ -39,24 +40,6 @@ def make_vae(images: np.ndarray, rng: np.random.Generator) -> nv.VAE:
     return vae
 
 
-def train(objective: str, samples: int, epochs: int, seed: int, folder: pathlib.Path) -> tuple[nv.VAE, list[nv.Record]]:
-    """Train, or resume training; returns the model and its records."""
-    (images, _), (test, _) = nv.datasets.mnist("train"), nv.datasets.mnist("test")
-    rng = np.random.default_rng(seed)
-    vae = make_vae(images, rng)
-    checkpoint = folder / "checkpoint.npz"
-    records = []
-    with open(folder / "progress.txt", "a", encoding="utf-8") as progress:
-        for record in nv.fit(vae, images, optimizer=nv.Adam(2e-3, eps=1e-4), lr_end=1e-4, epochs=epochs,
-                             batch_size=100, rng=rng, binarize="dynamic", validation=test, samples=samples,
-                             objective=nv.objectives.iwae if objective == "iwae" else None,
-                             checkpoint=checkpoint, resume=checkpoint if checkpoint.exists() else None):
-            records.append(record)
-            print(f"epoch {record.epoch} loss {record.loss:.3f} test ELBO {-record.validation.loss:.3f} "
-                  f"{record.seconds:.2f} s", file=progress, flush=True)
-    return vae, records
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a row of the IWAE paper's table 1, or resume it.")
     parser.add_argument("objective", choices=["vae", "iwae"])
@@ -66,8 +49,12 @@ def main() -> None:
     options = parser.parse_args()
     name = f"{options.objective}-{options.samples}-epochs-{options.epochs}-seed-{options.seed}"
     folder = pathlib.Path("runs") / f"burda-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    vae, records = train(options.objective, options.samples, options.epochs, options.seed, folder)
+    (images, _), (test, _) = nv.datasets.mnist("train"), nv.datasets.mnist("test")
+    rng = np.random.default_rng(options.seed)
+    vae = make_vae(images, rng)
+    records = train(folder, vae, images, optimizer=nv.Adam(2e-3, eps=1e-4), lr_end=1e-4, epochs=options.epochs,
+                    batch_size=100, rng=rng, binarize="dynamic", validation=test, samples=options.samples,
+                    objective=nv.objectives.iwae if options.objective == "iwae" else None)
     (folder / "result.json").write_text(json.dumps(evaluate(vae, records, options)))
     write_results()
 
@@ -95,7 +82,8 @@ def write_results() -> None:
     head = ["", "paper: NLL (active units)", "ours: NLL (active units)", "test ELBO", "epochs", "seed",
             "seconds of training", "of evaluation"]
     write_section(TITLE, "python -m benchmarks.burda", f"""
-Nats per image; the standard error is over the test images.  {(__doc__ or '').split('As in the paper: ')[1].strip()}
+Nats per image; the standard error is over the test images, and each row, which takes hours, is of one seed.
+{(__doc__ or '').split('As in the paper: ')[1].strip()}
 
 {table(head, rows)}
 """)

@@ -17,7 +17,7 @@ import numpy as np
 
 import numpyvae as nv
 
-from .results import table, write_section
+from .results import table, with_spread, write_section
 
 P1 = [127.30, 115.79, 112.22, 109.64, 108.54, 107.70, 107.07, 106.66, 106.04, 105.56]
 
@@ -46,10 +46,10 @@ def main() -> None:
     def row(name: str, published: str) -> list[str]:
         losses = [records[-1].validation.loss for records, _ in runs[name]]    # type: ignore[union-attr]
         return [name, published, *(f"{loss:.2f}" for loss in losses),
-                f"{np.mean(losses):.2f} ± {np.std(losses, ddof=1):.2f}",    # the sample's, for a guess at other seeds'
+                with_spread(losses, ".2f"),
                 f"{np.mean([seconds for _, seconds in runs[name]]):.0f}"]
 
-    summary = table(["", "published", *(f"seed {seed}" for seed in seeds), "mean ± sd", "CPU seconds"],
+    summary = table(["", "published", *(f"seed {seed}" for seed in seeds), "mean ± sample sd", "CPU seconds"],
                     [row("P1", "105.56 – 105.59"), row("P2", "around 104")])
     curve = table(["epoch", "published", *(f"seed {seed}" for seed in seeds)],
                   [[epoch, f"{published:.2f}", *(f"{records[epoch - 1].validation.loss:.2f}"    # type: ignore

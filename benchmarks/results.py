@@ -1,15 +1,23 @@
 """Sections of RESULTS.md, each rewritten by the command that measured it."""
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import platform
 import re
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+
+from numpyvae.files.regular import written_whole
+
+RUNS = pathlib.Path("runs")
+SEEDS = range(5)    # of figures that depend on one
 RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
 BLAS_CHOICE = "OPENBLAS_CORETYPE"    # if it is set, NumPy's BLAS does not choose its routines by the processor
 HEAD = "# Results\n\nEvery section was written by the command that it names.\n"
@@ -35,6 +43,28 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def once(name: str, measure: Callable[[], Any]) -> Any:
+    """What `measure` returns, kept in runs/NAME.json: a command that was stopped goes on where it was.
+
+    A line in the folder's progress.txt says when.  To measure again, delete the file.
+    """
+    path = RUNS / f"{name}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        found = json.dumps(measure())
+        with open(path.parent / "progress.txt", "a", encoding="utf-8") as progress:
+            print(f"{time.strftime('%H:%M:%S')} {path.stem}: {time.perf_counter() - start:.0f} s", file=progress)
+        with written_whole(path) as file:
+            file.write(found.encode())
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def with_spread(values: Sequence[float], form: str) -> str:
+    """mean ± standard deviation over seeds, each in this form; the sample's (N - 1), as a guess at other seeds'."""
+    return f"{np.mean(values):{form}} ± {np.std(values, ddof=1):{form}}"
 
 
 def machine(packages: Sequence[str]) -> str:

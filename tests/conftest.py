@@ -44,3 +44,10 @@ def browser():
         chromium = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def oracles():
+    """Models and objectives in PyTorch, tests/oracles.py, for tests marked oracle; without PyTorch they fail."""
+    from tests import oracles
+    return oracles

@@ -160,7 +160,6 @@ def test_claims_json_lists_every_claim_of_a_source(stem):
 
 @every_notebook
 def test_the_notebook_is_up_to_date_with_its_source(stem, kind):
-    pytest.importorskip("jupytext")
     from lessons.build import notebook
     made = notebook(SOURCES[stem], kind)
     now = [(cell["cell_type"], "".join(cell["source"])) for cell in committed(stem, kind)["cells"]]

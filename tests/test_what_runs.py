@@ -1,4 +1,6 @@
 """The code you read is what runs: with kernels off, a step executes every derived function; with kernels on, loops."""
+import pathlib
+import re
 import sys
 
 import numpy as np
@@ -83,3 +85,11 @@ def test_with_kernels_on_a_step_runs_loops_and_no_body_that_has_one(monkeypatch)
     expected = fused | {"dense", "dense_backward", "patches", "scatter_patches", "reparameterize", "gaussian_kl",
                         "bernoulli_nll_and_grad", "gaussian_log_density_backward"}
     assert expected <= run and not bodies
+
+
+def test_no_test_hides_behind_a_package_that_is_missing():
+    """What needs a package that the extra `test` does not bring is marked, and its stage of .ci/run installs it."""
+    tests = pathlib.Path(__file__).parent
+    found = {path.name for path in tests.rglob("test_*.py")
+             if re.search(r"importorskip\(", path.read_text(encoding="utf-8"))}
+    assert found <= {"test_interleave.py"}    # without numba, which the package can do without

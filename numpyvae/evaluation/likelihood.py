@@ -7,14 +7,15 @@ near the posterior: for q = p(z|x) every weight is p(x) itself.  We report the m
 
     log p(x) ~ log( 1/K sum_k w_k ),
 
-which is a little too low on average, E log <= log E (Jensen), by about var(w) / (2 K p(x)^2) nats: on average
-the estimate never flatters.                                         [Burda et al. 2016, section 5; lesson 8]
+which is too low on average, E log <= log E (Jensen): on average the estimate never flatters.  With a good q it is
+too low by only about var(w) / (2 K p(x)^2) nats.                    [Burda et al. 2016, section 5; lesson 8]
 
 How far off is it?  The spread of the weights says so only if q covers the posterior.  Where q is too narrow, the
 largest weights are so rare that most runs see none of them: the estimate is too low, and so is its error, since both
 miss the same weights.  What is seen of the tail gives this away: above some threshold any tail is nearly a generalised
 Pareto distribution, whose shape k says how heavy it is.  From k = 1/2 on the variance is infinite, and a standard error
-means little.                                    [Vehtari, Simpson, Gelman, Yao & Gabry 2024, section 2]
+means little.  A part of the posterior that no draw has reached leaves no trace in the tail, and nothing here can tell.
+[Vehtari, Simpson, Gelman, Yao & Gabry 2024, section 2]
 """
 from __future__ import annotations
 

@@ -54,8 +54,9 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
                          record.best_epoch.  Needs validation images, which should not be those of the final test
     checkpoint         : a file from which the run can resume, written every `checkpoint_every` ("500 steps",
                          "2 minutes") and at the end
-    resume             : such a file: its run continues, bit for bit, given the same arguments; its records come first.
-                         More patience may be given, and more epochs, unless lr_end is, which spreads over all of them
+    resume             : such a file: its run continues, bit for bit, given the same arguments on the same machine
+                         with as many threads; its records come first.  More patience may be given, and more epochs,
+                         unless lr_end is, which spreads over all of them
     stop               : called after every step; True saves the checkpoint and raises KeyboardInterrupt
     progress           : show a progress bar of the batches
 

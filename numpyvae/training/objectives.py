@@ -124,8 +124,12 @@ def dreg(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTer
 
         E[ sum_k v_k dlog q(z_k) / dphi ] = E[ sum_k (v_k - v_k^2) (dlog w_k / dz_k)(dz_k / dphi) ]
 
-    and with the v_k of the existing path through z,  v_k - (v_k - v_k^2) = v_k^2.  Unbiased for iwae's gradient;
-    its signal does not drown in noise as K grows.  The decoder's gradient is iwae's.
+    and with the v_k of the existing path through z,  v_k - (v_k - v_k^2) = v_k^2.  Unbiased for iwae's gradient.  The
+    decoder's gradient is iwae's.
+
+    As K grows, the signal of iwae's gradient for the encoder drowns in noise [Rainforth et al. 2018]; this one's does
+    not, once K is so large that no single weight dominates.  Before that, and so where q is poor, it may fall too:
+    benchmarks/RESULTS.md has it for K = 5 and 50.
     """
     return _importance_weighted(vae, x, eps, labels, "dreg")
 

@@ -53,7 +53,7 @@ class Momentum:
 
 
 class Adam:
-    """A step of about lr for each weight, whatever the gradient's scale.
+    """A step of about lr for each weight, whatever the gradient's scale, as long as that is far above eps.
 
     m <- beta1 m + (1 - beta1) g             a running mean of the gradient
     s <- beta2 s + (1 - beta2) g^2           and of its square
