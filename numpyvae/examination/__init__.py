@@ -128,11 +128,12 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
 
 def _checks(subject: Subject) -> list[Finding]:
     noise = check_noise(subject)
-    if subject.unsteady:
+    if subject.unsteady or subject.shares_noise:
         others = [Finding(name, NOT_CHECKED, 'fix "noise" first.') for name in MODEL_CHECKS[2:]]
         return [noise, check_sampling(subject), *others]
-    return [noise, check_sampling(subject), *check_loss(subject), check_finite(subject), check_gradients(subject),
-            check_images(subject)]
+    findings = [noise, check_sampling(subject), *check_loss(subject), check_finite(subject), check_gradients(subject),
+                check_images(subject)]
+    return list({finding.check: finding for finding in findings}.values())    # of two on the noise, the later
 
 
 def _budget(x: Array) -> int:
