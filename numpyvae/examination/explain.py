@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .formulas import CLIPPED, REMARKS, RIGHT, SAMPLED
+from .formulas import CLIPPED, CLIPS, REMARKS, RIGHT, SAMPLED
 from .measure import Measurement
 from .subject import Subject
 
@@ -67,13 +67,19 @@ class Explanation:
 
 def explanations(measured: list[Measurement]) -> list[Explanation]:
     """The formulas that leave no residual, or none that tells them from the best."""
-    found = []
+    found: list[Explanation] = []
     for nll in nll_candidates(measured):
+        if nll in CLIPS and any(one.nll == RIGHT for one in found):    # then no clip can be seen
+            continue
         for kl in measured[0].kl:
-            if all(nll in m.nll and kl in m.kl for m in measured):
-                one = Explanation(nll, kl, [fit(m, nll, kl) for m in measured])
-                if all(each.off < STANDARD_ERRORS for each in one.fits):
-                    found.append(one)
+            fits = []
+            for m in measured:
+                if nll in m.nll and kl in m.kl and (each := fit(m, nll, kl)).off < STANDARD_ERRORS:
+                    fits.append(each)
+                else:
+                    break
+            else:
+                found.append(Explanation(nll, kl, fits))
     best = min((one.score for one in found), default=0.0)
     if any(one.nll in REMARKS and one.nll != CLIPPED for one in found):    # exactly right, without a clip of any size
         found = [one for one in found if one.nll != CLIPPED]

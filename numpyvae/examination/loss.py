@@ -57,6 +57,8 @@ def check_loss(subject: Subject) -> Findings:
     if not found:
         return _unexplained(subject, measured)
     first, *others = simplest(subject, found)
+    if not subject.frozen and first.nll not in REMARKS and first.kl not in REMARKS:    # noise is explained, no loss
+        return _unexplained(subject, measured)
     if _has_no_nll(first, measured):
         return _likelihood_first(Finding("likelihood", WRONG, _shares(first) + ".", "the loss contains no NLL, or next "
                                          "to none: nothing asks for a good reconstruction."))
