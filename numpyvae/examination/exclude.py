@@ -59,7 +59,7 @@ def exclusion(subject: Subject, measured: list[Measurement], one: Explanation) -
     is_anchored = _score(anchored) < one.score + STANDARD_ERRORS**2
     beta, beta_error = _mean([(each.beta, each.beta_error) for each in (anchored if is_anchored else one.fits)])
     with_constant = fits(one.kl, np.array([[1, 0], [subject.beta, 0], [0, 1]]))
-    left_over, error = _mean([(each.c / each.a, float(each.error[2] / abs(each.a))) for each in with_constant])
+    left_over, error = _mean([(each.constant, each.constant_error) for each in with_constant])
     constant = min((left_over - anchor for anchor in anchors), key=abs)
     # A formula that has all of the KL's terms but its -1, or is written without it, on purpose or not.
     meant = {(kl, shift): min((fits(kl, np.array([[1], [subject.beta], [anchor + subject.beta * shift]]))
@@ -86,7 +86,8 @@ def _score(fits: list[Fit]) -> float:
 
 def _mean(found: list[tuple[float, float]]) -> tuple[float, float]:
     """The mean of numbers with standard errors, and its own."""
-    values, errors = np.maximum(np.array(found).T, [[-np.inf], [np.finfo(float).tiny]])
+    values, errors = np.array(found).T
+    errors = np.maximum(errors, np.finfo(float).tiny)
     if not np.isfinite(errors).all():
         return float(values[-1]), np.inf
     weights = (errors.min() / errors)**2
@@ -108,6 +109,10 @@ def is_meant(subject: Subject, found: Exclusion) -> bool:
 
 
 def leaves_a_constant(subject: Subject, found: Exclusion) -> bool:
-    """Whether something is added to a Bernoulli's NLL and the right KL, of which no constant is left out by anybody."""
-    return (subject.decodes_to in ("logits", "probabilities")
-            and abs(found.constant) > STANDARD_ERRORS * found.constant_error)
+    """Whether something is added to the NLL and the right KL."""
+    return knows_constant(subject) and abs(found.constant) > STANDARD_ERRORS * found.constant_error
+
+
+def knows_constant(subject: Subject) -> bool:
+    """Whether c is 0: of a Bernoulli's NLL there is no constant that anybody leaves out."""
+    return subject.decodes_to in ("logits", "probabilities")

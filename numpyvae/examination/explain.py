@@ -47,6 +47,15 @@ class Fit:
     def beta_error(self) -> float:
         return float(abs(self.error[1] / self.a) + abs(self.beta * self.error[0] / self.a)) if self.a else np.inf
 
+    @property
+    def constant(self) -> float:
+        """In nats a row."""
+        return self.c / self.a if self.a else np.inf
+
+    @property
+    def constant_error(self) -> float:
+        return float(self.error[2] / abs(self.a)) if self.a else np.inf
+
 
 @dataclass
 class Explanation:

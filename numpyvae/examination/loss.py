@@ -19,7 +19,7 @@ from ..kernels.gaussian import HALF_LOG_2_PI
 from ..models.likelihoods import Gaussian
 from .explain import (STANDARD_ERRORS, TINY, Explanation, Fit, beta_tolerance, explanations, fit, is_intended, is_known,
                       n_mistakes, nll_candidates, rivals, simplest)
-from .exclude import Exclusion, exclusion, is_excluded_enough, is_meant, is_precise, leaves_a_constant
+from .exclude import Exclusion, exclusion, is_excluded_enough, is_meant, is_precise, knows_constant, leaves_a_constant
 from .formulas import REMARKS, RIGHT
 from .measure import FIRST_REPEATS, LEAST_REPEATS, Measurement, draws_needed, measured_drawn, measured_frozen
 from .probes import IMAGES
@@ -33,6 +33,7 @@ Findings = tuple[Finding, ...]
 
 NAMES = ("likelihood", "kl", "reduction")
 MONTE_CARLO = 20000
+SPREAD_ERRORS = 4.0     # of the ratio of two spreads; besides, each has to be far too large itself
 ALIKE = 0.5             # spreads of the loss and of the NLL whose logarithms differ by no more have one shape
 
 
@@ -164,11 +165,14 @@ def _shares_noise(one: Explanation, measured: list[Measurement]) -> bool:
     The logarithm of a variance's estimate from R draws has the variance 2 / (R - 1); its mean over the images is
     compared at both batch sizes, so that whatever else makes the loss vary, as a KL of one draw does, drops out.
     """
-    ratios = [float(np.mean(np.log(m.loss.var(axis=1, ddof=1) + TINY) - np.log(m.nll[one.nll].var(axis=1, ddof=1) + TINY)))
-              - 2 * np.log(abs(each.a) + TINY) for m, each in zip(measured, one.fits)]
+    def log_variance(values: Array) -> float:
+        return float(np.mean(np.log(values.var(axis=1, ddof=1) + TINY)))
+
+    ratios = [log_variance(m.loss) - log_variance(m.nll[one.nll]) - 2 * np.log(abs(each.a) + TINY)
+              for m, each in zip(measured, one.fits)]
     n = [m.n for m in measured]
     error = np.sqrt(8 / (measured[0].loss.shape[1] - 1) / IMAGES)
-    return bool(ratios[1] - ratios[0] > max(0.5 * np.log(n[1] / n[0]), STANDARD_ERRORS * error)
+    return bool(ratios[1] - ratios[0] > max(0.5 * np.log(n[1] / n[0]), SPREAD_ERRORS * error)
                 and all(ratio > 0.5 * np.log(size) for ratio, size in zip(ratios, n)))
 
 
@@ -268,6 +272,9 @@ def _kl_finding(subject: Subject, found: Explanation, others: list[Explanation],
             return Finding("kl", WRONG, evidence + f" A constant of {each.c / each.b:.4f} is added to it.",
                            f"the -1 of each latent dimension is missing (or has its sign flipped): the KL is "
                            f"{constant:.4g} nats too large.  The gradient is right, the reported ELBO is not.")
+    if subject.frozen and knows_constant(subject) and not _is(each.constant, 0.0, each.constant_error):
+        evidence += (f" A constant of {digits(each.constant)} nats a row is left over, which belongs to neither NLL "
+                     "nor KL, such as a penalty on the weights: without it the loss is the negative ELBO.")
     return Finding("kl", OK, evidence)
 
 
@@ -299,8 +306,8 @@ def _how_to_decide(subject: Subject) -> str:
 
 def _reduction_finding(subject: Subject, found: Explanation, excluded: Exclusion | None) -> Finding:
     betas = " and ".join(f"{digits(each.beta)} for batches of {each.n}" for each in found.fits)
-    evidence = (f"b / a, the weight of the KL relative to the NLL, is {betas} (+- {digits(found.beta_error, 2)}); expected "
-                f"{subject.beta:g}.")
+    evidence = (f"b / a, the weight of the KL relative to the NLL, is {betas} (+- {digits(found.beta_error, 2)}); "
+                f"expected {subject.beta:g}.")
     if excluded is not None:
         doubt = _doubt(subject, excluded)
         if doubt:

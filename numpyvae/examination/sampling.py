@@ -17,8 +17,8 @@ STANDARD_ERRORS = 5.0    # two-sided 6e-7 per comparison: even thousands raise n
 SETTINGS = 8             # different (mu, logvar), so that the form of a wrong formula shows
 DRAWS = 6000             # for each setting: a variance is known to 1.8 %
 IMAGE_DRAWS = 2000
-SHARED = ("one noise is shared by the batch, so that its images are not independent and the gradient is as noisy as that "
-          "of a single image: draw eps with the shape of mu, (B, Z), not (1, Z) or (Z,).")
+SHARED = ("one noise is shared by the batch, so that the gradient is about as noisy as that of one image: draw eps "
+          "with the shape of mu, (B, Z), not (1, Z) or (Z,).")
 
 
 def check_noise(subject: Subject) -> Finding:
