@@ -302,8 +302,8 @@ class Subject:
                 return f"of {COPIES} equal rows of mu and logvar sample_z gives one z, though another in each call."
         if self.loss is not None and self.frozen:
             copies, eps = np.repeat(self.x[:1], COPIES, axis=0), self.noise((COPIES, self.n_latent))
-            value, again, exchanged = (self.loss_value(copies, noise) for noise in (eps, eps, eps[::-1]))
-            if value == again and np.isfinite(exchanged) and abs(value - exchanged) > EXCHANGED * abs(value):
+            value, repeated_value, exchanged = (self.loss_value(copies, noise) for noise in (eps, eps, eps[::-1]))
+            if value == repeated_value and np.isfinite(exchanged) and abs(value - exchanged) > EXCHANGED * abs(value):
                 return (f"of {COPIES} copies of one image the loss is {value:.6g}, and {exchanged:.6g} if rows of eps "
                         "change places.")
         return ""
