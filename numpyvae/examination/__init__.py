@@ -46,8 +46,9 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
     Each check ends in "ok", "wrong", "not checked" or "not decided", with its numbers and, if wrong, the likely
     mistake.  Whatever is not given is not checked.  Functions whose last argument is `eps` receive their noise,
     N(0, I) of shape (B, Z); without it they draw their own.  The loss is then known only up to that noise: it is drawn
-    again and again until the weight of the KL is clear, or until `draws` are used up: "not decided".  While it
-    runs, a terminal shows how many images have gone through the loss.
+    again and again until the KL's weight and its formula are clear, or until `draws` are used up: "not decided", which
+    is no pass.  The report says which weights are excluded.  While it runs, a terminal shows how many images have gone
+    through the loss.
 
     The functions are given NumPy arrays, images in the shape that x has, and may return arrays or any framework's
     tensors.  Call a PyTorch model's eval() before: dropout, and batch normalisation in training mode, make the same
@@ -128,11 +129,12 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
 
 def _checks(subject: Subject) -> list[Finding]:
     noise = check_noise(subject)
-    if subject.unsteady:
+    if subject.unsteady or subject.shares_noise:
         others = [Finding(name, NOT_CHECKED, 'fix "noise" first.') for name in MODEL_CHECKS[2:]]
         return [noise, check_sampling(subject), *others]
-    return [noise, check_sampling(subject), *check_loss(subject), check_finite(subject), check_gradients(subject),
-            check_images(subject)]
+    findings = [noise, check_sampling(subject), *check_loss(subject), check_finite(subject), check_gradients(subject),
+                check_images(subject)]
+    return list({finding.check: finding for finding in findings}.values())    # of two on the noise, the later
 
 
 def _budget(x: Array) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .formulas import CLIPPED, REMARKS, RIGHT, SAMPLED
+from .formulas import CLIPPED, CLIPS, REMARKS, RIGHT, SAMPLED
 from .measure import Measurement
 from .subject import Subject
 
@@ -47,6 +47,15 @@ class Fit:
     def beta_error(self) -> float:
         return float(abs(self.error[1] / self.a) + abs(self.beta * self.error[0] / self.a)) if self.a else np.inf
 
+    @property
+    def constant(self) -> float:
+        """In nats a row."""
+        return self.c / self.a if self.a else np.inf
+
+    @property
+    def constant_error(self) -> float:
+        return float(self.error[2] / abs(self.a)) if self.a else np.inf
+
 
 @dataclass
 class Explanation:
@@ -67,13 +76,19 @@ class Explanation:
 
 def explanations(measured: list[Measurement]) -> list[Explanation]:
     """The formulas that leave no residual, or none that tells them from the best."""
-    found = []
+    found: list[Explanation] = []
     for nll in nll_candidates(measured):
+        if nll in CLIPS and any(one.nll == RIGHT for one in found):    # then no clip can be seen
+            continue
         for kl in measured[0].kl:
-            if all(nll in m.nll and kl in m.kl for m in measured):
-                one = Explanation(nll, kl, [fit(m, nll, kl) for m in measured])
-                if all(each.off < STANDARD_ERRORS for each in one.fits):
-                    found.append(one)
+            fits = []
+            for m in measured:
+                if nll in m.nll and kl in m.kl and (each := fit(m, nll, kl)).off < STANDARD_ERRORS:
+                    fits.append(each)
+                else:
+                    break
+            else:
+                found.append(Explanation(nll, kl, fits))
     best = min((one.score for one in found), default=0.0)
     if any(one.nll in REMARKS and one.nll != CLIPPED for one in found):    # exactly right, without a clip of any size
         found = [one for one in found if one.nll != CLIPPED]
@@ -88,11 +103,13 @@ def nll_candidates(measured: list[Measurement]) -> list[str]:
                                               for kl in (RIGHT, SAMPLED) if kl in m.kl)) for m in measured)]
 
 
-def fit(m: Measurement, nll: str, kl: str, within: bool = False) -> Fit:
+def fit(m: Measurement, nll: str, kl: str, within: bool = False, span: Array | None = None) -> Fit:
     """Weighted least squares, again with the a that was found, because the NLL's error enters the loss multiplied by a.
 
     within : of each value minus its image's mean, so that nothing counts that does not change with the noise
+    span   : (3, k), in whose columns' span (a, b, c) is looked for; everywhere unless given
     """
+    span = np.eye(3) if span is None else span
     loss, columns = m.loss, np.stack([m.nll[nll], m.kl[kl], np.ones_like(m.loss)])
     doubt = m.doubt.get(nll, np.zeros_like(loss))
     if not m.frozen:
@@ -105,7 +122,7 @@ def fit(m: Measurement, nll: str, kl: str, within: bool = False) -> Fit:
     size = np.abs(loss)
     if within:
         loss, columns = loss - loss.mean(axis=1, keepdims=True), columns - columns.mean(axis=2, keepdims=True)
-    loss, size, doubt, columns = loss.ravel(), size.ravel(), doubt.ravel(), columns.reshape(3, -1).T
+    loss, size, doubt, columns = loss.ravel(), size.ravel(), doubt.ravel(), columns.reshape(3, -1).T @ span
     scale = np.maximum(np.abs(columns).max(axis=0), TINY)
     a = 0.0
     for _ in range(3):
@@ -116,14 +133,17 @@ def fit(m: Measurement, nll: str, kl: str, within: bool = False) -> Fit:
         kept = s > 1e-13 * s[0]
         inverse = np.where(kept, 1 / np.maximum(s, TINY), 0.0)
         solution = vt.T @ (inverse * (u.T @ (loss / error))) / scale
-        a, b, c = map(float, solution)
+        a, b, c = map(float, span @ solution)
     with np.errstate(invalid="ignore", over="ignore"):    # what no singular vector knows, nobody knows
         spread = np.where(kept, inverse, np.inf)[:, None]
         known = np.where(np.abs(vt) > 1e-9, vt**2 * spread**2, 0.0).sum(axis=0)
     # Doubts are no random errors: they may all have one sign.  At worst they move the solution by this.
     moved = np.abs(vt.T @ (inverse[:, None] * u.T) / scale[:, None]) @ (abs(a) * doubt / error)
+    errors = np.sqrt(known) / scale + moved / DOUBTS
+    with np.errstate(invalid="ignore"):    # nothing times infinity
+        errors = np.where(span != 0, np.abs(span) * errors, 0.0).sum(axis=1)
     off = np.abs(loss - columns @ solution) / error
-    return Fit(a, b, c, np.sqrt(known) / scale + moved / DOUBTS, float(off.max()),
+    return Fit(a, b, c, errors, float(off.max()),
                float(np.sum(off**2 + 2 * np.log(error))), m.n)
 
 
@@ -152,11 +172,6 @@ def simplest(subject: Subject, found: list[Explanation]) -> list[Explanation]:
     fewest = min(n_mistakes(subject, one) for one in found)
     few = [one for one in found if n_mistakes(subject, one) == fewest]
     return sorted(few, key=lambda one: (one.nll != RIGHT, one.kl != RIGHT, one.score))
-
-
-def is_decided(subject: Subject, found: list[Explanation]) -> bool:
-    first, *others = simplest(subject, found)
-    return is_known(subject, first) and not rivals(first, others)
 
 
 def rivals(first: Explanation, others: list[Explanation]) -> list[Explanation]:

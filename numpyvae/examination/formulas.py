@@ -28,16 +28,20 @@ REMARKS = {
 }
 
 
-def nll_formulas(subject: Subject, theta: Array, x: Array, wrong: bool) -> dict[str, Array]:
-    """The NLL of each row by the right formulas, and, if asked for, by wrong ones, named by the mistake behind them."""
+def nll_formulas(subject: Subject, theta: Array, x: Array, wrong: bool, n: int) -> dict[str, Array]:
+    """The NLL of each row by the right formulas, and, if asked for, by wrong ones, named by the mistake behind them.
+
+    n : the rows of one batch, of which there may be several
+    """
     right = subject.nll(theta, x)
     formulas = {RIGHT: right}
     x = x.astype(float)
     if isinstance(subject.likelihood, Gaussian):
         D, square = x.shape[1], np.maximum(np.mean((x - theta)**2, axis=1), np.finfo(float).tiny)
         # min over sigma of sum((x - y)^2) / (2 sigma^2) + D log(sigma sqrt(2 pi)) is at sigma^2 = mean((x - y)^2)
-        formulas |= {name: np.broadcast_to(0.5 * D * (np.log(2 * np.pi * best) + 1), len(x))
-                     for name, best in ((SIGMA_OF_BATCH, square.mean()), (SIGMA_OF_IMAGE, square))}
+        of_batch = np.repeat(square.reshape(-1, n).mean(axis=1), n)
+        formulas |= {name: 0.5 * D * (np.log(2 * np.pi * best) + 1)
+                     for name, best in ((SIGMA_OF_BATCH, of_batch), (SIGMA_OF_IMAGE, square))}
     if _is_bernoulli(subject):
         formulas[CLIPPED] = right
         if wrong and subject.frozen:    # where the loss is not known exactly, nothing would tell one clip from another

@@ -17,25 +17,28 @@ import numpy as np
 
 from ..kernels.gaussian import HALF_LOG_2_PI
 from ..models.likelihoods import Gaussian
-from .explain import (STANDARD_ERRORS, Explanation, Fit, beta_tolerance, explanations, fit, is_decided, is_intended,
-                      is_known, n_mistakes, nll_candidates, rivals, simplest)
+from .explain import (STANDARD_ERRORS, TINY, Explanation, Fit, beta_tolerance, explanations, fit, is_intended, is_known,
+                      n_mistakes, nll_candidates, rivals, simplest)
+from .exclude import Exclusion, exclusion, is_excluded_enough, is_meant, is_precise, knows_constant, leaves_a_constant
 from .formulas import REMARKS, RIGHT
-from .measure import LEAST_REPEATS, Measurement, draws_needed, measured_drawn, measured_frozen
+from .measure import FIRST_REPEATS, LEAST_REPEATS, Measurement, draws_needed, measured_drawn, measured_frozen
 from .probes import IMAGES
 from .reduction import described, mistaken_weight
-from .report import NOT_CHECKED, NOT_DECIDED, OK, WRONG, Finding
+from .report import NOT_CHECKED, NOT_DECIDED, OK, WRONG, Finding, digits
+from .sampling import SHARED
 from .subject import Subject
 
 Array = np.ndarray
-Findings = tuple[Finding, Finding, Finding]
+Findings = tuple[Finding, ...]
 
 NAMES = ("likelihood", "kl", "reduction")
 MONTE_CARLO = 20000
+SPREAD_ERRORS = 4.0     # of the ratio of two spreads; besides, each has to be far too large itself
 ALIKE = 0.5             # spreads of the loss and of the NLL whose logarithms differ by no more have one shape
 
 
 def check_loss(subject: Subject) -> Findings:
-    """The findings "likelihood", "kl" and "reduction"."""
+    """The findings "likelihood", "kl" and "reduction"; and "noise", where the measured losses show a fault in it."""
     if subject.loss is None or subject.decode is None:
         return _all(NOT_CHECKED, "loss (or decode) was not given.")
     if not subject.kl_is_known:
@@ -55,6 +58,8 @@ def check_loss(subject: Subject) -> Findings:
     if not found:
         return _unexplained(subject, measured)
     first, *others = simplest(subject, found)
+    if not subject.frozen and first.nll not in REMARKS and first.kl not in REMARKS:    # noise is explained, no loss
+        return _unexplained(subject, measured)
     if _has_no_nll(first, measured):
         return _likelihood_first(Finding("likelihood", WRONG, _shares(first) + ".", "the loss contains no NLL, or next "
                                          "to none: nothing asks for a good reconstruction."))
@@ -65,16 +70,24 @@ def check_loss(subject: Subject) -> Findings:
             "free bits, or a tolerance, that no image's KL exceeds do that.  Until it does, nothing pulls q to the "
             "prior."),
             Finding("reduction", NOT_CHECKED, 'fix "kl" first.'))
-    return (_likelihood_finding(subject, first, others), _kl_finding(subject, first, others),
-            _reduction_finding(subject, first))
+    if not subject.frozen and _shares_noise(first, measured):
+        small, large = (m.n for m in measured)
+        return (*_all(NOT_CHECKED, 'fix "noise" first.'), Finding(
+            "noise", WRONG, f"two losses of the same images differ, but those of {large} copies of an image vary from "
+            f"draw to draw as much as those of {small}: noise of their own would average out.", SHARED))
+    excluded = None
+    if not subject.frozen and n_mistakes(subject, first) == 0:
+        excluded = exclusion(subject, measured, first)
+    return (_likelihood_finding(subject, first, others), _kl_finding(subject, first, others, excluded),
+            _reduction_finding(subject, first, excluded))
 
 
 def _all(verdict: str, evidence: str) -> Findings:
-    return tuple(Finding(name, verdict, evidence) for name in NAMES)    # type: ignore[return-value]
+    return tuple(Finding(name, verdict, evidence) for name in NAMES)
 
 
 def _likelihood_first(finding: Finding) -> Findings:
-    return (finding, *(Finding(name, NOT_CHECKED, 'fix "likelihood" first.') for name in NAMES[1:]))  # type: ignore
+    return (finding, *(Finding(name, NOT_CHECKED, 'fix "likelihood" first.') for name in NAMES[1:]))
 
 
 def _obstacle(subject: Subject) -> Finding | None:
@@ -122,7 +135,7 @@ def _drawn(subject: Subject) -> tuple[list[Measurement], list[Explanation]]:
         while all(m.is_finite for m in measured):
             found = explanations(measured)
             mistaken = not found or n_mistakes(subject, simplest(subject, found)[0]) > 0
-            if (tries_wrong or not mistaken) and (not found or is_decided(subject, found)):
+            if (tries_wrong or not mistaken) and (not found or _is_decided(subject, measured, found)):
                 break
             tries_wrong = tries_wrong or mistaken
             measured = measuring.send(tries_wrong)
@@ -131,11 +144,36 @@ def _drawn(subject: Subject) -> tuple[list[Measurement], list[Explanation]]:
     return measured, found
 
 
+def _is_decided(subject: Subject, measured: list[Measurement], found: list[Explanation]) -> bool:
+    first, *others = simplest(subject, found)
+    if n_mistakes(subject, first) == 0:
+        return (measured[0].loss.shape[1] >= 2 * FIRST_REPEATS      # a variance of fewer draws says little
+                and is_excluded_enough(subject, exclusion(subject, measured, first)))
+    return is_known(subject, first) and not rivals(first, others)
+
+
 def _has_no_nll(one: Explanation, measured: list[Measurement]) -> bool:
     """Whether the NLL's weight is nothing, as well as it is known, and makes no difference to the loss."""
     return all(abs(each.a) <= STANDARD_ERRORS * each.error[0]
                and (abs(each.a) + each.error[0]) * np.ptp(m.nll[one.nll]) <= 0.01 * max(np.ptp(m.loss), 1e-300)
                for each, m in zip(one.fits, measured))
+
+
+def _shares_noise(one: Explanation, measured: list[Measurement]) -> bool:
+    """Whether the loss of n copies varies n times as much as noise of their own lets it, by the NLL's variance.
+
+    The logarithm of a variance's estimate from R draws has the variance 2 / (R - 1); its mean over the images is
+    compared at both batch sizes, so that whatever else makes the loss vary, as a KL of one draw does, drops out.
+    """
+    def log_variance(values: Array) -> float:
+        return float(np.mean(np.log(values.var(axis=1, ddof=1) + TINY)))
+
+    ratios = [log_variance(m.loss) - log_variance(m.nll[one.nll]) - 2 * np.log(abs(each.a) + TINY)
+              for m, each in zip(measured, one.fits)]
+    n = [m.n for m in measured]
+    error = np.sqrt(8 / (measured[0].loss.shape[1] - 1) / IMAGES)
+    return bool(ratios[1] - ratios[0] > max(0.5 * np.log(n[1] / n[0]), SPREAD_ERRORS * error)
+                and all(ratio > 0.5 * np.log(size) for ratio, size in zip(ratios, n)))
 
 
 def _is_replaced(subject: Subject, one: Explanation) -> bool:
@@ -169,8 +207,8 @@ def _once(m: Measurement) -> Measurement:
 
 def _shares(one: Explanation) -> str:
     each = one.fits[-1]
-    return (f"over {IMAGES} images the loss is {each.a:.4g} NLL + {each.b:.4g} KL + {each.c:.4g} for batches of "
-            f"{each.n}")
+    return (f"over {IMAGES} images the loss is {digits(each.a)} NLL + {digits(each.b)} KL + {digits(each.c)} for "
+            f"batches of {each.n}")
 
 
 def _remark(remark: str) -> str:
@@ -197,13 +235,21 @@ def _likelihood_finding(subject: Subject, found: Explanation, others: list[Expla
     return Finding("likelihood", OK, evidence)
 
 
-def _kl_finding(subject: Subject, found: Explanation, others: list[Explanation]) -> Finding:
+def _kl_finding(subject: Subject, found: Explanation, others: list[Explanation], excluded: Exclusion | None
+                ) -> Finding:
     kl, each = found.kl, found.fits[-1]
     image = subject.x[:1]
     closed, log_ratio = float(subject.kl(subject.q(image))[0]), subject.log_ratios(image, MONTE_CARLO)
     error = log_ratio.std() / np.sqrt(MONTE_CARLO)
     evidence = (f"first image: closed form {closed:.4f}, Monte Carlo {log_ratio.mean():.4f} +- {error:.4f} nats.")
-    if not is_known(subject, found):
+    if excluded is not None:
+        doubt = _doubt(subject, excluded)
+        if not doubt and excluded.formulas:
+            doubt = (f"Not excluded with draws={subject.draws} are wrong formulas of the KL: "
+                     f"{'; '.join(excluded.formulas)}.")
+        if doubt:
+            return Finding("kl", NOT_DECIDED, f"{evidence} {doubt} {_how_to_decide(subject)}")
+    elif not is_known(subject, found):
         return Finding("kl", NOT_DECIDED, f"{evidence} {_how_to_decide(subject)}")
     others_right = [other for other in others if other.kl in REMARKS]
     if kl not in REMARKS:
@@ -226,21 +272,48 @@ def _kl_finding(subject: Subject, found: Explanation, others: list[Explanation])
             return Finding("kl", WRONG, evidence + f" A constant of {each.c / each.b:.4f} is added to it.",
                            f"the -1 of each latent dimension is missing (or has its sign flipped): the KL is "
                            f"{constant:.4g} nats too large.  The gradient is right, the reported ELBO is not.")
+    if subject.frozen and knows_constant(subject) and not _is(each.constant, 0.0, each.constant_error):
+        evidence += (f" A constant of {digits(each.constant)} nats a row is left over, which belongs to neither NLL "
+                     "nor KL, such as a penalty on the weights: without it the loss is the negative ELBO.")
     return Finding("kl", OK, evidence)
+
+
+def _doubt(subject: Subject, excluded: Exclusion) -> str:
+    """Why a loss that draws its own noise, and fits the right formulas, is not called right; "" if it is."""
+    if not is_precise(subject, excluded):
+        return f"Cannot tell with draws={subject.draws}: {_weights(excluded)}."
+    if not is_meant(subject, excluded) or leaves_a_constant(subject, excluded):
+        return (f"A KL with the intended weight leaves a constant of {digits(excluded.constant)} +- "
+                f"{digits(excluded.constant_error, 2)} nats a row over, which belongs to neither NLL nor KL; without "
+                f"it the weight is {digits(excluded.beta)} +- {digits(excluded.beta_error, 2)}, or the KL's formula "
+                f"another{''.join(f' ({kl})' for kl in excluded.formulas)}.")
+    return ""
+
+
+def _weights(excluded: Exclusion) -> str:
+    """Which weights of the KL are left, in words without a full stop."""
+    assumed = ", if the loss holds no other constant" if excluded.is_anchored else ""
+    return ("the draws exclude every weight of the KL but those between "
+            f"{digits(excluded.low, 3)} and {digits(excluded.high, 3)}{assumed}")
 
 
 def _how_to_decide(subject: Subject) -> str:
     if subject.frozen:
         return "To decide, pass images that differ more from each other, or a model that has been trained a little."
     return (f"In the loss the KL varies too little to be seen above the noise with draws={subject.draws}: write "
-            "loss(x, eps), allow more draws, or pass a model that has been trained a little.")
+            "loss(x, eps), which decides at once, allow more draws, or pass a model that has been trained a little.")
 
 
-def _reduction_finding(subject: Subject, found: Explanation) -> Finding:
-    betas = " and ".join(f"{each.beta:.4g} for batches of {each.n}" for each in found.fits)
-    evidence = (f"b / a, the weight of the KL relative to the NLL, is {betas} (+- {found.beta_error:.2g}); expected "
-                f"{subject.beta:g}.")
-    if not is_known(subject, found):
+def _reduction_finding(subject: Subject, found: Explanation, excluded: Exclusion | None) -> Finding:
+    betas = " and ".join(f"{digits(each.beta)} for batches of {each.n}" for each in found.fits)
+    evidence = (f"b / a, the weight of the KL relative to the NLL, is {betas} (+- {digits(found.beta_error, 2)}); "
+                f"expected {subject.beta:g}.")
+    if excluded is not None:
+        doubt = _doubt(subject, excluded)
+        if doubt:
+            return Finding("reduction", NOT_DECIDED, f"{evidence} {doubt} {_how_to_decide(subject)}")
+        evidence = f"{evidence[:-1]}: {_weights(excluded)}."
+    elif not is_known(subject, found):
         return Finding("reduction", NOT_DECIDED, f"{evidence} {_how_to_decide(subject)}")
     if is_intended(subject, found):
         return Finding("reduction", OK, evidence + " " + described(subject, found))
@@ -253,7 +326,7 @@ def _unexplained(subject: Subject, measured: list[Measurement]) -> Findings:
     right = [name for name in names if name in REMARKS]
     best: Fit = fit(measured[-1], (right or [RIGHT])[0], RIGHT)
     evidence = ("the loss does not fit a NLL + b KL + c for any a, b, c: the best of them are off by "
-                f"{best.off:.3g} standard errors")
+                f"{digits(best.off, 3)} standard errors")
     reduction = Finding("reduction", NOT_CHECKED, 'fix "likelihood" or "kl" first.')
     if right:
         follows = ("for one image and different noise the loss changes as the NLL does." if subject.frozen else

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..models.posteriors import repeated
 from .formulas import RIGHT, SAMPLED, kl_formulas, nll_doubts, nll_formulas
 from .probes import IMAGES, chosen_probes, probes
 from .subject import Subject
@@ -20,6 +21,7 @@ REPEATS = 16            # draws of the noise for each image where the loss takes
 DRAWN_COPIES = (16, 48)
 FIRST_REPEATS = 8       # where it draws its own: then as many again, again and again, as long as the budget lasts
 LEAST_REPEATS = 2
+AT_ONCE = 8             # batches that go through decode together
 ROUNDINGS = 30.0        # a sum of many terms rounds more than once
 
 
@@ -85,34 +87,50 @@ def draws_needed(subject: Subject) -> int:
 
 
 def _measured(subject: Subject, images: Array, n: int, repeats: int, wrong: bool) -> Measurement:
-    loss = np.empty((len(images), repeats))
-    nll: list[dict[str, float]] = []
-    doubt: list[dict[str, float]] = []
-    kl: list[dict[str, float]] = []
+    shape = len(images), repeats
+    loss = np.empty(shape)
+    nll, doubt, kl = _Table(shape), _Table(shape), _Table(shape)
     for i, image in enumerate(images):
         x = np.repeat(image[None], n, axis=0)
         q = subject.q(x)
-        closed = _means(kl_formulas(subject.kl(q), *subject.encoded(x)))
-        for r in range(repeats):
-            eps = subject.noise((n, subject.n_latent)) if subject.frozen else None
-            loss[i, r] = subject.loss_value(x, eps)
-            theta = subject.decoded(subject.draw(q, eps))
-            nll.append(_means(nll_formulas(subject, theta, x, wrong)))
-            # Doubts take time, and where only means over the draws count, those of one draw are good enough.
-            doubt.append(_means(nll_doubts(subject, theta, x, wrong)) if subject.frozen or not r else doubt[-1])
-            kl.append(closed if eps is None else closed | _means({SAMPLED: subject.log_ratio(q, eps)}))
-    return Measurement(n, subject.frozen, loss, _table(nll, loss.shape), _table(doubt, loss.shape),
-                       _table(kl, loss.shape), ROUNDINGS * subject.rounding, images.shape[1])
+        kl.fill((i, slice(None)), kl_formulas(subject.kl(q), *subject.encoded(x)), 1)
+        for start in range(0, repeats, AT_ONCE):
+            draws = range(start, min(start + AT_ONCE, repeats))
+            here = i, slice(draws.start, draws.stop)
+            eps = subject.noise((len(draws), n, subject.n_latent)) if subject.frozen else None
+            for r in draws:
+                loss[i, r] = subject.loss_value(x, None if eps is None else eps[r - start])
+            # What the formulas need of these batches, in one call of decode.
+            many, noise = repeated(q, len(draws)), None if eps is None else eps.reshape(-1, subject.n_latent)
+            rows = np.repeat(x, len(draws), axis=0)
+            theta = subject.decoded(subject.draw(many, noise))
+            nll.fill(here, nll_formulas(subject, theta, rows, wrong, n), len(draws))
+            # Doubts take time, and where only means over the draws count, those of one batch are good enough.
+            if noise is not None:
+                doubt.fill(here, nll_doubts(subject, theta, rows, wrong), len(draws))
+                kl.fill(here, {SAMPLED: subject.log_ratio(many, noise)}, len(draws))
+            elif not start:
+                doubt.fill((i, slice(None)), nll_doubts(subject, theta[:n], x, wrong), 1)
+    return Measurement(n, subject.frozen, loss, nll.finite, doubt.finite, kl.finite, ROUNDINGS * subject.rounding,
+                       images.shape[1])
 
 
-def _means(formulas: dict[str, Array]) -> dict[str, float]:
-    return {name: float(np.mean(rows)) for name, rows in formulas.items()}
+class _Table(dict[str, Array]):
+    """By formula, the means over batches: (I, R)."""
 
+    def __init__(self, shape: tuple[int, int]):
+        super().__init__()
+        self.shape = shape
 
-def _table(rows: list[dict[str, float]], shape: tuple[int, ...]) -> dict[str, Array]:
-    """Each formula's values, of those formulas that give a number everywhere: log(logvar) is none below 0."""
-    table = {name: np.array([row.get(name, np.nan) for row in rows]).reshape(shape) for name in rows[0]}
-    return {name: values for name, values in table.items() if np.isfinite(values).all()}
+    def fill(self, here: tuple[int, slice], formulas: dict[str, Array], batches: int) -> None:
+        """The means of each formula's rows, which are those of so many batches, one after another."""
+        for name, rows in formulas.items():
+            self.setdefault(name, np.full(self.shape, np.nan))[here] = rows.reshape(batches, -1).mean(axis=1)
+
+    @property
+    def finite(self) -> dict[str, Array]:
+        """Those formulas that give a number everywhere: log(logvar) is none below 0."""
+        return {name: values for name, values in self.items() if np.isfinite(values).all()}
 
 
 def _joined(one: Measurement, other: Measurement) -> Measurement:

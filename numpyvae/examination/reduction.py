@@ -9,6 +9,7 @@ from .subject import Subject
 
 SAME_POWER = 0.1        # of the batch size
 SAME_WEIGHT = 0.05      # relative
+NEXT_TO_NONE = 0.25     # of the intended weight of the KL
 
 
 def described(subject: Subject, one: Explanation) -> str:
@@ -28,7 +29,7 @@ def mistaken_weight(subject: Subject, one: Explanation) -> str:
     beta = one.fits[-1].beta
     mistake = f"{described(subject, one)} So the model trains with a hidden beta of {beta / (subject.beta or 1):.4g}"
     mistake += f" on top of the intended beta of {subject.beta:g}." if subject.beta != 1 else "."
-    if abs(beta) <= beta_tolerance(subject, one):
+    if abs(beta) <= beta_tolerance(subject, one) and abs(beta) <= NEXT_TO_NONE * (subject.beta or 1):
         mistake += "  The KL has no weight to speak of: this is an autoencoder."
     elif beta < 0:
         mistake += "  The KL is subtracted: the encoder is pushed away from the prior."

@@ -10,6 +10,11 @@ WIDTH = 100
 INDENT = " " * 30
 
 
+def digits(value: float, n: int = 4) -> str:
+    """A number to n digits, without an exponent below a million: 500, not 5e+02."""
+    return f"{float(f'{value:.{n}g}'):g}"
+
+
 @dataclass(frozen=True)
 class Finding:
     """One check: what was asked, the answer, the numbers it rests on, and the mistake that would explain them.
@@ -29,20 +34,26 @@ class Finding:
 class Examination:
     """The findings of `examine`, one for each check; prints as text, and as a table in a notebook.
 
-    report["sampling"] is the finding with that name; report.ok tells whether nothing was found wrong.
+    report["sampling"] is the finding with that name; report.ok tells whether nothing was found wrong, and
+    report.undecided which checks could not tell: only where that is empty too, the VAE has passed.
     """
 
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether no check says "wrong".  A check that was not made does not count against it."""
+        """Whether no check says "wrong".  A check that was not made, or could not tell, does not count against it."""
         return not self.wrong
 
     @property
     def wrong(self) -> tuple[str, ...]:
         """The names of the checks that failed."""
         return tuple(finding.check for finding in self.findings if finding.verdict == WRONG)
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The names of the checks that could not tell with the draws that they were allowed."""
+        return tuple(finding.check for finding in self.findings if finding.verdict == NOT_DECIDED)
 
     def __getitem__(self, check: str) -> Finding:
         for finding in self.findings:
@@ -52,10 +63,13 @@ class Examination:
 
     @property
     def summary(self) -> str:
-        """How many checks gave which verdict."""
+        """How many checks gave which verdict, and a word where that is no pass though nothing was found wrong."""
         counts = [(sum(f.verdict == verdict for f in self.findings), verdict)
                   for verdict in (WRONG, OK, NOT_CHECKED, NOT_DECIDED)]
-        return ", ".join(f"{n} {verdict}" for n, verdict in counts if n or verdict != NOT_DECIDED)
+        words = ", ".join(f"{n} {verdict}" for n, verdict in counts if n or verdict != NOT_DECIDED)
+        if self.undecided and not self.wrong:
+            words = f"not decided, which is no pass ({words})"
+        return words
 
     def __str__(self) -> str:
         lines = [f"Examination: {self.summary}", ""]

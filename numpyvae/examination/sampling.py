@@ -17,6 +17,8 @@ STANDARD_ERRORS = 5.0    # two-sided 6e-7 per comparison: even thousands raise n
 SETTINGS = 8             # different (mu, logvar), so that the form of a wrong formula shows
 DRAWS = 6000             # for each setting: a variance is known to 1.8 %
 IMAGE_DRAWS = 2000
+SHARED = ("one noise is shared by the batch, so that the gradient is about as noisy as that of one image: draw eps "
+          "with the shape of mu, (B, Z), not (1, Z) or (Z,).")
 
 
 def check_noise(subject: Subject) -> Finding:
@@ -32,6 +34,8 @@ def check_noise(subject: Subject) -> Finding:
                            "noise is constant: drawn once and baked in (by a compiler that traced the draw, a "
                            "stored array, or a seed reset in every call).  The decoder learns that one noise by "
                            "heart and the ELBO comes out better than it is.  Draw new noise in every call.")
+    if subject.shares_noise:
+        return Finding("noise", WRONG, subject.shares_noise, SHARED)
     if subject.loss is None:
         if subject.sample_z is None:
             return Finding("noise", NOT_CHECKED, "sample_z and loss were not given.")
@@ -71,6 +75,8 @@ def check_sampling(subject: Subject) -> Finding:
     """z has mean mu, variance exp(logvar), and independent columns."""
     if subject.sample_z is None:
         return Finding("sampling", NOT_CHECKED, "sample_z was not given.")
+    if subject.shares_noise:
+        return Finding("sampling", NOT_CHECKED, 'fix "noise" first.')
     dtype = subject.dtype
     shape = (SETTINGS, 1, subject.n_latent)
     mu = subject.rng.normal(0.0, 1.0, shape)

@@ -21,6 +21,8 @@ Function = Callable[..., Any]
 LOG_FLOOR = -100.0      # of a probability rounded to 0: the cut-off of PyTorch's binary_cross_entropy
 LARGEST_LOGVAR = 500.0  # exp of it is still a number, and no standard deviation that anybody means
 LARGEST = 1e100         # its square is still a number
+COPIES = 4              # of an image, which differ only by their noise
+EXCHANGED = 1e-4        # the loss of a batch may change by this fraction if its rows change places: rounding
 MOVED = 1e-3            # an image's code may change by this fraction with the rest of its batch: rounding, no more
 
 
@@ -285,6 +287,26 @@ class Subject:
         """Whether two draws of the noise give the same loss."""
         eps = [self.noise((len(self.x), self.n_latent)) if self.frozen else None for _ in range(2)]
         return self.loss_value(self.x, eps[0]) == self.loss_value(self.x, eps[1])
+
+    @functools.cached_property
+    def shares_noise(self) -> str:
+        """How it shows that the images of a batch have one noise, in words; "" where it does not.
+
+        In a batch of copies of one image, rows of noise of their own give different z; and a loss that takes its noise
+        does not change if two of these rows change places.
+        """
+        if self.sample_z is not None:
+            mu = np.repeat(self.encoded(self.x)[0][:1], COPIES, axis=0)
+            first, again = (self.sampled(mu, np.zeros_like(mu), None) for _ in range(2))
+            if first.shape == mu.shape and np.all(first == first[0]) and not np.array_equal(first, again):
+                return f"of {COPIES} equal rows of mu and logvar sample_z gives one z, though another in each call."
+        if self.loss is not None and self.frozen:
+            copies, eps = np.repeat(self.x[:1], COPIES, axis=0), self.noise((COPIES, self.n_latent))
+            value, repeated_value, exchanged = (self.loss_value(copies, noise) for noise in (eps, eps, eps[::-1]))
+            if value == repeated_value and np.isfinite(exchanged) and abs(value - exchanged) > EXCHANGED * abs(value):
+                return (f"of {COPIES} copies of one image the loss is {value:.6g}, and {exchanged:.6g} if rows of eps "
+                        "change places.")
+        return ""
 
     @functools.cached_property
     def unsteady(self) -> str:

@@ -1,0 +1,118 @@
+"""What the draws of a loss that draws its own noise exclude: other weights of the KL, other formulas, a constant.
+
+A fit of a NLL + b KL + c tells b from how the KL varies over the images.  Where it varies little, so that c and b KL
+are much alike, far more is known if c is: a Bernoulli's NLL and the KL leave no constant over.  What is claimed here
+rests on that, and says so: with another constant the weight may be another.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..kernels.gaussian import HALF_LOG_2_PI
+from ..models.likelihoods import Gaussian
+from .explain import BETA_TOLERANCE, DECIDED, STANDARD_ERRORS, Explanation, Fit, fit
+from .formulas import REMARKS, RIGHT
+from .measure import Measurement
+from .subject import Subject
+
+Array = np.ndarray
+
+EXCLUDED = 25.0     # of -2 log likelihood above the best: five standard errors
+
+
+@dataclass
+class Exclusion:
+    """What is left of the weights and the formulas of the KL.
+
+    beta        : b / a where c is known, and its standard error; where no such fit is good enough, of the free fit
+    is_anchored : whether c is known
+    constant    : c / a, with its standard error, in nats a row, which the intended weight of the right KL leaves over
+    formulas    : wrong ones of the KL that explain the loss as well with the intended weight and without a constant
+    """
+
+    beta: float
+    beta_error: float
+    is_anchored: bool
+    constant: float
+    constant_error: float
+    formulas: list[str]
+
+    @property
+    def low(self) -> float:
+        return self.beta - STANDARD_ERRORS * self.beta_error
+
+    @property
+    def high(self) -> float:
+        return self.beta + STANDARD_ERRORS * self.beta_error
+
+
+def exclusion(subject: Subject, measured: list[Measurement], one: Explanation) -> Exclusion:
+    """What the draws exclude, if a right NLL, the right KL and the intended weight explain them."""
+    anchors = _anchors(subject, one)
+
+    def fits(kl: str, free: Array) -> list[Fit]:
+        return [fit(m, one.nll, kl, span=free) for m in measured]
+
+    anchored = min((fits(one.kl, np.array([[1, 0], [0, 1], [anchor, 0]])) for anchor in anchors), key=_score)
+    is_anchored = _score(anchored) < one.score + STANDARD_ERRORS**2
+    beta, beta_error = _mean([(each.beta, each.beta_error) for each in (anchored if is_anchored else one.fits)])
+    with_constant = fits(one.kl, np.array([[1, 0], [subject.beta, 0], [0, 1]]))
+    left_over, error = _mean([(each.constant, each.constant_error) for each in with_constant])
+    constant = min((left_over - anchor for anchor in anchors), key=abs)
+    # A formula that has all of the KL's terms but its -1, or is written without it, on purpose or not.
+    meant = {(kl, shift): min((fits(kl, np.array([[1], [subject.beta], [anchor + subject.beta * shift]]))
+                               for anchor in anchors), key=_score)
+             for kl in measured[0].kl if all(kl in m.kl for m in measured) and subject.beta
+             for shift in ((0.0,) if kl in REMARKS else (0.0, -0.5 * subject.n_latent))}
+    best = min([one.score, *map(_score, meant.values())])
+    formulas = [kl for (kl, _), each in meant.items() if kl not in REMARKS and _score(each) < best + EXCLUDED
+                and all(f.off < STANDARD_ERRORS for f in each)]
+    return Exclusion(beta, beta_error, is_anchored, constant, error, list(dict.fromkeys(formulas)))
+
+
+def _anchors(subject: Subject, one: Explanation) -> tuple[float, ...]:
+    """What c / a may be: a Gaussian's own constant is left out by many."""
+    D = subject.x.shape[1]
+    if isinstance(subject.likelihood, Gaussian) and one.nll == RIGHT:
+        return 0.0, -D * (float(np.log(subject.likelihood.sigma)) + HALF_LOG_2_PI)
+    return (0.0, -D * HALF_LOG_2_PI) if subject.decodes_to == "mean and logvar" else (0.0,)
+
+
+def _score(fits: list[Fit]) -> float:
+    return sum(each.score for each in fits)
+
+
+def _mean(found: list[tuple[float, float]]) -> tuple[float, float]:
+    """The mean of numbers with standard errors, and its own."""
+    values, errors = np.array(found).T
+    errors = np.maximum(errors, np.finfo(float).tiny)
+    if not np.isfinite(errors).all():
+        return float(values[-1]), np.inf
+    weights = (errors.min() / errors)**2
+    return float(weights @ values / weights.sum()), float(errors.min() / np.sqrt(weights.sum()))
+
+
+def is_excluded_enough(subject: Subject, found: Exclusion) -> bool:
+    """Whether a right loss has been shown to be right."""
+    return (is_precise(subject, found) and is_meant(subject, found) and not leaves_a_constant(subject, found)
+            and not found.formulas)
+
+
+def is_precise(subject: Subject, found: Exclusion) -> bool:
+    return STANDARD_ERRORS * found.beta_error <= DECIDED * (subject.beta or 1.0)
+
+
+def is_meant(subject: Subject, found: Exclusion) -> bool:
+    return abs(found.beta - subject.beta) <= max(STANDARD_ERRORS * found.beta_error, BETA_TOLERANCE * subject.beta)
+
+
+def leaves_a_constant(subject: Subject, found: Exclusion) -> bool:
+    """Whether something is added to the NLL and the right KL."""
+    return knows_constant(subject) and abs(found.constant) > STANDARD_ERRORS * found.constant_error
+
+
+def knows_constant(subject: Subject) -> bool:
+    """Whether c is 0: of a Bernoulli's NLL there is no constant that anybody leaves out."""
+    return subject.decodes_to in ("logits", "probabilities")
