@@ -352,7 +352,7 @@ OTHERS = [
     (Slope, "all right", "29 entries"), (SlopeDoubled, "WRONG", "dalpha is off by the constant factor 2"),
     (Lists, "not all checked", "a batch"), (ListsDoubled, "WRONG", "dw is off by the constant factor 2"),
     (Large, "all right", "dW was checked in 120 sums of its 20000 entries"),
-    (LargeButForOneEntry, "WRONG", "dW, in sums of its entries, is wrong in 1 of 120"),
+    (LargeButForOneEntry, "WRONG", "dW is wrong in 1 of 120 sums of its entries"),
 ]
 
 
