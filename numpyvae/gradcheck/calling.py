@@ -42,7 +42,7 @@ def ways_to_call(layer: Any, names: list[str]) -> list[Way]:
     words, inputs, is_loss = [plain(one) for one in needed], [plain(one) for one in names], any(are_labels(names))
     losses = [Way(given, of) for given in "xy" for of in ("mean", "sum")]
     if words and set(words) <= {*inputs, *OUTPUTS, "x", "s"} and plain(str(getattr(backward, "__name__", ""))).endswith(SLOPES):
-        return [Way("x", "slope"), Way("y", "slope"), *losses[:2 * is_loss]]
+        return [*losses[:2 * is_loss], Way("x", "slope"), Way("y", "slope")]
     if is_loss and len(words) > 1 and set(words) <= {*inputs, *LABELS}:
         return losses
     return [Way(), *losses] if is_loss and len(words) > 1 and set(words[1:]) <= {*inputs, *LABELS} else [Way()]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arguments import counted
 from .diagnosis import diagnose, near, upstream_fault
-from .making import Refused, call
+from .making import Refused, Whole, call
 from .names import GRADIENT_HOLDERS, ZERO_METHODS
 from .numeric import STEP, TOLERANCE, Array, relative_errors
 from .pairing import RETURNED, Gradient, overlap, same
@@ -23,7 +23,7 @@ MOST_SUMS = 120                    # of one array: a larger one is checked in so
 TINY = 1e-9                        # relative to the loss: the rounding of a difference, not a gradient
 ZERO = 1e-13                       # and of a gradient
 COARSE, COARSE_TOLERANCE = 1e3, 5e-3    # for float32: a step that is so many times as long, and what it can tell
-ROUNDING, MOST_ROUNDING = 1e-10, 1e-5    # of forward, relative: more is not double precision, or too much for anything
+ROUNDING, MOST_ROUNDING = 2e-9, 1e-5    # of forward, relative: more is not double precision, or too much for anything
 
 
 class Derivative:
@@ -39,7 +39,7 @@ class Derivative:
             self.which, self.sign = rng.permutation(self.which), rng.choice([-1.0, 1.0], value.size)
         self.here, self.is_coarse = trial.loss(variable), is_coarse
         self.scale = float(abs(value).max()) or 1.0
-        self.step = STEP[METHOD] * (COARSE if is_coarse else 1) * float(np.clip(self.scale, 1e-2, 1e2))
+        self.step = power_of_two(STEP[METHOD] * (COARSE if is_coarse else 1) * max(self.scale, 1e-2))
         self.numeric = np.array([self.slopes(at, self.step)[0] for at in range(self.size)])
         self.unknown = np.zeros(self.size, bool)
         self.settled = np.zeros(self.size, bool)
@@ -58,22 +58,26 @@ class Derivative:
         above, below = losses
         return (above - below) / (2 * step), (above - 2 * self.here + below) / step
 
-    def settle(self, at: int, gradient: float) -> None:
+    def settle(self, at: int, gradient: float, tolerance: float) -> None:
         """The derivative by the step for which it changes least."""
         self.settled[at] = True
         top = abs(self.numeric[~self.unknown]).max()
         most_change, most_bend = (2e-3, 2e-2) if self.is_coarse else (5e-8, 1e-4)
-        first, second = self.slopes(at, self.step), self.slopes(at, self.step / 10)
-        if abs(first[0] - second[0]) <= most_change * top and abs(second[1]) <= most_bend * top:
+        first, second = self.slopes(at, self.step), self.slopes(at, self.step / 8)
+        rounding = np.finfo(float).eps * abs(self.here) / self.step
+        if max(abs(first[0] - second[0]), rounding) <= most_change * top and abs(second[1]) <= most_bend * top:
             return
-        longest, shortest = (1e-1 if self.is_coarse else 1e-3) * max(1, self.scale), 1e-10 * min(1, self.scale)
-        steps = longest * 10.0 ** -np.arange(np.log10(longest / shortest))
+        rounding *= 1e9 if self.is_coarse else 1    # that of float32
+        longest = (1e-1 if self.is_coarse else 1e-3) * max(1, self.scale)
+        shortest = max(1e-10 * min(1, self.scale), rounding * self.step / (most_change * 20 * top))
+        steps = power_of_two(longest) * 8.0 ** -np.arange(max(3, np.log(longest / shortest) / np.log(8)))
         slopes, bends = np.array([self.slopes(at, step) for step in steps]).T
         changes = abs(np.diff(slopes))
         best = int(changes.argmin())
         self.numeric[at] = slopes[best + 1]
         has_kink = abs(bends[best + 1]) > max(0.5 * abs(bends[best]), most_bend * top)
-        self.unknown[at] = has_kink or changes[best] > 0.1 * abs(gradient - slopes[best + 1])
+        difference = abs(gradient - slopes[best + 1])
+        self.unknown[at] = has_kink or (difference > tolerance * top and changes[best] > 0.1 * difference)
 
     def compare(self, gradient: Array, tolerance: float) -> tuple[Array, Array]:
         """The gradient and the derivative in one shape, and zero where nothing is known.
@@ -90,8 +94,13 @@ class Derivative:
             if not doubtful.any():
                 break
             for at in np.flatnonzero(doubtful):
-                self.settle(at, found[at])
+                self.settle(at, found[at], tolerance)
         return (found, expected) if self.is_summed else (found.reshape(gradient.shape), expected.reshape(gradient.shape))
+
+
+def power_of_two(step: float) -> float:
+    """Near to a step; added to an entry, it is not rounded."""
+    return float(2.0 ** np.round(np.log2(step)))
 
 
 class Comparison:
@@ -260,8 +269,9 @@ class Comparison:
 
     def _say_what_was_left(self) -> None:
         trial = self.trial
-        self.unchecked += [f"d{one.name}: backward does not return it" for one in trial.inputs
-                           if not any(gradient.of is one for gradient in trial.gradients)]
+        left = self.notes if isinstance(trial.layer, Whole) else self.unchecked    # whose X is data
+        left += [f"d{one.name}: backward does not return it" for one in trial.inputs
+                 if not any(gradient.of is one for gradient in trial.gradients)]
         self.unchecked += [f"the gradient of what forward returns in place {at}: backward takes no dy for it"
                            for at in trial.caller.left_over]
         if self.is_coarse:
@@ -274,38 +284,38 @@ class Comparison:
 
 def rounding_of(trial: Trial, variable: Variable) -> float:
     """The rounding of forward, relative to the outputs: what is left of their fourth differences over tiny steps, in
-    which a smooth function of double precision shows nothing.  The less noisy of two directions, as the other may
-    cross a kink.  [More & Wild 2011, Estimating computational noise]"""
+    which a smooth function of double precision shows nothing.  The least of several steps and of two directions, as some
+    are too long or cross a kink; steps too short for the layer's precision change nothing, and do not count.
+    [More & Wild 2011, Estimating computational noise]"""
     kept, roundings = variable.value.copy(), []
-    scale = float(abs(kept).max()) or 1.0
-    direction = np.random.default_rng(0).uniform(0.5, 1, kept.shape) * 1e-6 * scale
-    try:
-        for sign in (1, -1):
-            outputs = []
-            for steps in range(5):
-                variable.value[...] = kept + sign * steps * direction
-                outputs.append(trial.outputs_for(variable))
-            for lines in zip(*outputs):
-                lines = np.array(lines, float)
-                fourth = abs(np.tensordot([1, -4, 6, -4, 1], lines, 1)).max() / np.sqrt(70)
-                roundings.append(fourth / (abs(lines).max() or 1.0))
-    finally:
-        variable.value[...] = kept
-    half = len(roundings) // 2
-    return min(max(roundings[:half]), max(roundings[half:]))
+    direction = np.random.default_rng(0).uniform(0.5, 1, kept.shape) * (float(abs(kept).max()) or 1.0)
+    for step in (1e-3, -1e-3, 1e-6, -1e-6, 1e-9, -1e-9):
+        lines = []
+        for times in range(5):
+            variable.value[...] = kept + times * step * direction
+            lines.append(np.concatenate([y.ravel() for y in trial.outputs_for(variable)]).astype(float))
+        largest, fourth = abs(np.array(lines)).max(axis=0), abs(np.tensordot([1, -4, 6, -4, 1], lines, 1)) / np.sqrt(70)
+        has_changed = (lines[0] != lines[-1]) & (largest > 0)
+        if has_changed.any():    # nearly all of those, as one that is close to zero is rounded worse
+            roundings.append(float(np.quantile((fourth / np.where(has_changed, largest, 1))[has_changed], 0.9)))
+    variable.value[...] = kept
+    return min(roundings, default=0.0)
 
 
-def has_kink(trial: Trial) -> bool:
-    """Has forward a kink at x, in some direction?  Then no gradient is right there."""
+def has_kink(trial: Trial, is_coarse: bool) -> bool:
+    """Has forward a kink at x, in some direction?  Then no gradient is right there.  Over ever shorter steps the two sides
+    differ in proportion to the step at a kink, and to its square elsewhere."""
     for one in trial.inputs:
-        kept, here = one.value.copy(), trial.loss(one)
+        kept, here, sides = one.value.copy(), trial.loss(one), []
         direction = np.random.default_rng(1).standard_normal(kept.shape) * (float(abs(kept).max()) or 1.0)
-
-        def line(step: float, one: Variable = one, kept: Array = kept, direction: Array = direction) -> float:
-            one.value[...] = kept + step * direction
-            return trial.loss(one)
-        (bend, slope), (closer, _) = ((line(h) - 2 * here + line(-h), line(h) - here) for h in (1e-4, 1e-5))
+        for step in 1e-4 * 10.0 ** -np.arange(6) * (COARSE if is_coarse else 1):
+            losses = []
+            for signed in (step, -step):
+                one.value[...] = kept + signed * direction
+                losses.append(trial.loss(one) - here)
+            sides.append((abs(sum(losses)) / step, abs(losses[0]) / step))
         one.value[...] = kept
-        if abs(closer) > 0.05 * abs(bend) > 1e-4 * abs(slope):    # smooth: 1/100, a kink: 1/10
+        bends, slopes = np.array(sides[:2] if is_coarse else sides).T
+        if (bends[1:] > 0.5 * bends[:-1]).all() and (bends > 1e-4 * slopes).all():
             return True
     return False

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..time_limit import TimeUp
-from .names import (BIASES, FLAGS, FUNCTIONS, KNOWN, LABELS, MATRICES, NOISE, PREDICTIONS, RATES, SIZES_IN, SMALL,
+from .names import (BIASES, CACHES, FLAGS, FUNCTIONS, KNOWN, LABELS, MATRICES, NOISE, PREDICTIONS, RATES, SIZES_IN, SMALL,
                     SQUARES, STATES, STEPS, VECTORS, plain)
 from .parts import Array, LayerError
 
@@ -34,6 +34,7 @@ class Convention(NamedTuple):
     function: str = "tanh"            # where a parameter is an activation
 
 
+FUNCTION_NAMES = ("tanh", "relu", "sigmoid")
 ROWS, COLUMNS, PICTURES = Convention(), Convention("columns", "one-hot"), Convention("images", "one-hot")
 
 
@@ -86,6 +87,8 @@ def value_for(name: str, at: int, way: Convention, width: int, x: Array | None =
             return value()
     if word in SMALL:
         return SMALL[word]
+    if word in CACHES:
+        return Context()
     if x is None:
         return width if at == 0 else N_OUT
     if word.endswith(("param", "params", "config")):
@@ -93,7 +96,7 @@ def value_for(name: str, at: int, way: Convention, width: int, x: Array | None =
     if word in LABELS or word == "y":
         if way.labels == "numbers":    # as large as x, but other ones
             return random_values(x.shape[::-1]).T if not way.probabilities else (random_values(x.shape) > 0).astype(float)
-        labels = np.arange(batch) % width
+        labels = np.random.default_rng(1).integers(min(width, N_OUT), size=batch)
         return labels if way.labels == "classes" else np.eye(width)[labels].T if columns else np.eye(width)[labels]
     if word in STATES:
         return random_values((N_OUT, batch) if columns else (batch, N_OUT))
@@ -121,9 +124,9 @@ def required(function: Callable[..., Any]) -> list[str] | None:
 def place_of_x(names: list[str]) -> int:
     """Which parameter holds the data, and no weights or labels: the second of (y_true, y_pred)."""
     words = [plain(name) for name in names]
-    likely = [at for at, word in enumerate(words) if word in PREDICTIONS] or [
-        at for at, word in enumerate(words) if word not in KNOWN]
-    return likely[0] if likely else 0
+    unknown = [word for word in words if word not in KNOWN | {"y"}]
+    likely = [word for word in words if word in PREDICTIONS] or unknown or [word for word in words if word in ("p", "y")]
+    return words.index(likely[-1] if likely[:1] == ["y"] else likely[0]) if likely else 0
 
 
 def are_labels(names: list[str]) -> list[bool]:
@@ -140,7 +143,7 @@ def ways_to_make(cls: type, x: Array | None) -> Iterator[tuple[tuple[Any, ...], 
               for way in (ROWS, COLUMNS, PICTURES)}
     if names and sum(plain(name) not in KNOWN for name in names) <= 2:    # its sizes
         has_function = any(plain(name) in FUNCTIONS for name in names)
-        for function, (way, width) in itertools.product(("tanh", "relu")[:1 + has_function], widths.items()):
+        for function, (way, width) in itertools.product(FUNCTION_NAMES[:1 + 2 * has_function], widths.items()):
             way = way._replace(function=function)
             ways.append((tuple(value_for(name, at, way, width) for at, name in enumerate(names)), {}))
     for width in dict.fromkeys(widths.values()):
@@ -151,13 +154,15 @@ def ways_to_make(cls: type, x: Array | None) -> Iterator[tuple[tuple[Any, ...], 
             yield arguments, options
 
 
-def inputs_for(forward: Callable[..., Any], widths: list[int]) -> Iterator[tuple[list[str], list[Any], Convention]]:
-    """The names and values of what forward takes, in the order in which they are tried; widths : the likely ones."""
-    names = required(forward)
-    if names is None:
-        names = ["x"]
-    if not names:    # forward(*inputs)
-        names = [one.name for one in parameters_of(forward) or []][:1] or ["x"]
+def names_of(layer: Any, forward: Callable[..., Any]) -> list[str]:
+    """Of what forward needs; a network's loss(X, y=None) needs its labels too."""
+    parameters = parameters_of(forward) or []
+    return [one.name for one in parameters if one.default is one.empty or (
+        isinstance(layer, Whole) and plain(one.name) in LABELS | {"y"})] or [one.name for one in parameters[:1]] or ["x"]
+
+
+def inputs_for(names: list[str], widths: list[int], is_loss: bool) -> Iterator[tuple[list[str], list[Any], Convention]]:
+    """The values of what forward takes, in the order in which they are tried; widths : the likely ones."""
     shapes: list[tuple[int, ...]] = []
     for width in dict.fromkeys([*widths, N_IN]):
         shapes += [(BATCH, width), (width, BATCH), (BATCH, TIMES, width), (2, width, *IMAGES), (2, *IMAGES, width),
@@ -165,12 +170,12 @@ def inputs_for(forward: Callable[..., Any], widths: list[int]) -> Iterator[tuple
     shapes.sort(key=lambda shape: (len(shape) < 2 or shape[-1] == 1))    # one example only after all batches
     ways = [ROWS]
     if len(names) > 1:
-        sure = any(plain(name) in LABELS for name in names)
+        sure = is_loss or any(plain(name) in LABELS for name in names)
         numbers = ROWS._replace(labels="numbers")
         ways = [ROWS, numbers, ROWS._replace(labels="one-hot")] if sure else [numbers, ROWS]
         ways += [COLUMNS, PICTURES]
     if any(plain(name) in FUNCTIONS for name in names):
-        ways += [way._replace(function=function) for function in ("relu", "sigmoid") for way in ways]
+        ways += [way._replace(function=function) for function in FUNCTION_NAMES[1:] for way in ways]
     for probabilities, shape, way in itertools.product((False, True), dict.fromkeys(shapes), ways):
         way = way._replace(probabilities=probabilities)
         yield names, values_for(names, random_input(shape, way), way), way
@@ -179,9 +184,16 @@ def inputs_for(forward: Callable[..., Any], widths: list[int]) -> Iterator[tuple
         yield names, values_for(names, x, ROWS), ROWS
 
 
-def values_for(names: list[str], x: Array, way: Convention) -> list[Any]:
+def values_for(names: list[str], x: Array, way: Convention, place: int | None = None) -> list[Any]:
     width = N_IN if not x.ndim or x.dtype.kind == "i" else x.shape[_axis_of_features(x, way)]
     return [x if at == place_of_x(names) else value_for(name, at, way, width, x) for at, name in enumerate(names)]
+
+
+class Context:
+    """What functions in PyTorch's style save their inputs in."""
+
+    def save_for_backward(self, *saved: Any) -> None:
+        self.saved_tensors = self.saved_values = saved
 
 
 class Pair:
@@ -195,6 +207,7 @@ class Whole:
     """A function that returns (loss, gradients) as a layer."""
 
     def __init__(self, f: Callable[..., Any]):
+        self.self = getattr(f, "__self__", None)    # the network whose method it is
         self.gradients: tuple[Any, ...] = ()
 
         @functools.wraps(f)

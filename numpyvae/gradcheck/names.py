@@ -1,7 +1,7 @@
 """What people call things: the one table of synonyms.  All names are compared without _ and in small letters."""
 from __future__ import annotations
 
-FORWARD = ("forward", "forward_pass", "forward_propagation", "forwardprop", "fprop", "__call__", "loss")
+FORWARD = ("forward", "forward_pass", "forward_propagation", "forwardprop", "fprop", "call", "__call__", "loss")
 SLOPES = ("gradient", "grad", "derivative", "deriv", "prime")    # f'(x), which the caller multiplies by dy
 BACKWARD = ("backward", "backward_pass", "backward_propagation", "backwardprop", "backprop", "bprop", *SLOPES)
 FRAMEWORKS = {"torch": "PyTorch", "tensorflow": "TensorFlow", "keras": "Keras", "jax": "JAX", "flax": "Flax",
@@ -27,7 +27,7 @@ OUTPUTS = {"y", "out", "output", "outputs", "a", "z"}
 NOISE, FUNCTIONS = {"rng", "generator", "randomstate"}, {"activation", "act", "nonlinearity"}
 SMALL = {"stride": 1, "pad": 1, "padding": 1, "kernelsize": 3, "filtersize": 3, "k": 3, "poolh": 2, "poolw": 2,
          "poolsize": 2, "seed": 0}
-KNOWN = SIZES_IN.union(MATRICES, SQUARES, BIASES, VECTORS, STATES, FLAGS, RATES, LABELS, STEPS, NOISE, FUNCTIONS, SMALL)
+KNOWN = SIZES_IN.union(MATRICES, SQUARES, BIASES, VECTORS, STATES, FLAGS, RATES, LABELS, STEPS, NOISE, FUNCTIONS, SMALL, CACHES)
 
 # Where weights and gradients stand.  A gradient is marked by one of MARKS before or after the weight's name (dW, grad_W,
 # W_grad), or by a holder (grads["W"], weight.grad); the two names that are left have to be the same.

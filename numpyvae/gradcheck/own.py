@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import inspect
 import io
+import itertools
 import os
 import random
 import types
@@ -30,9 +31,9 @@ from ..arguments import Kind, checked, shown
 from ..time_limit import TimeUp, time_limit
 from .calling import Way, method_of, ways_to_call
 from .comparing import METHOD, MOST_SUMS, Comparison, has_kink
-from .making import (BATCH, N_IN, N_OUT, ROWS, TIMES, Convention, Pair, Refused, Whole, are_labels, call, inputs_for,
-                     load, parameters_of, partner, place_of_x, random_input, said, values_for, ways_to_make)
-from .names import BACKWARD, FORWARD, FRAMEWORKS, SIZES_IN, plain
+from .making import (BATCH, FUNCTION_NAMES, N_IN, N_OUT, ROWS, TIMES, Convention, Pair, Refused, Whole, are_labels, call, inputs_for,
+                     load, names_of, parameters_of, partner, place_of_x, random_input, said, values_for, ways_to_make)
+from .names import BACKWARD, FORWARD, FRAMEWORKS, FUNCTIONS, SIZES_IN, plain
 from .numeric import Array
 from .parts import LayerError, State, places
 from .reached import Reached
@@ -146,17 +147,17 @@ def _check(component: Any, x: Any) -> OwnReport:
                     try:
                         misfit = attempt.trial().misfit
                         if misfit is None:
-                            reports.append(attempt.report(trouble if _is_one_example(inputs[0]) else None, x is None))
+                            reports.append(attempt.report(trouble if _is_one_example(attempt.x) else None, x is None))
                             if not reports[-1].findings:
                                 break
                             continue
                         first_misfit = first_misfit or attempt
                     except Refused as error:
                         misfit = str(error)
-                        refused.append(f"{misfit} for {names[0]} of shape {np.shape(inputs[0])}")
+                        refused.append(f"{misfit} for {attempt.called}")
                         if not misfit.startswith("backward"):
                             continue
-                    trouble = trouble or f"a batch: for {names[0]} of shape {np.shape(inputs[0])} {misfit}"
+                    trouble = trouble or f"a batch: for {attempt.called} {misfit}"
                 if reports:
                     return min(reports, key=lambda one: (bool(one.findings), max((row.worst[1] for row in one.rows),
                                                                                  default=0.0)))
@@ -184,6 +185,14 @@ class Attempt:
     convention: Convention | None    # by which the inputs were made; None if they were given
     way: Way
 
+    @property
+    def x(self) -> Array:
+        return self.inputs[place_of_x(self.names)]
+
+    @property
+    def called(self) -> str:
+        return f"{self.names[place_of_x(self.names)]} of shape {np.shape(self.x)}"
+
     def trial(self, inputs: list[Any] | None = None) -> Trial:
         """Raises Refused if it cannot be tried on the inputs."""
         self.state.restore()
@@ -204,7 +213,7 @@ class Attempt:
         """is_free : may other inputs be tried besides?"""
         try:
             found, reached = self.compared(self.inputs)
-            if (found.findings or found.n_unknown) and has_kink(found.trial):
+            if (found.findings or found.n_unknown) and has_kink(found.trial, found.is_coarse):
                 found, reached = self.compared(self._beside(found.trial))
                 found.notes.append("forward has a kink at x, where there is no gradient: checked beside it, at x moved "
                                    "by a thousandth")
@@ -259,26 +268,27 @@ class Attempt:
     def _try_forms(self, found: Comparison, reached: Reached) -> None:
         """Other shapes of x and labels, as long as there are lines that none has reached, and those alone that reach
         one."""
-        x, convention = self.inputs[place_of_x(self.names)], self.convention or ROWS
-        if x.ndim != 2 or convention.layout != "rows":
-            return
-        shapes = [x.shape, (BATCH, TIMES, x.shape[1]), (x.shape[1],)]
+        x, convention = self.x, self.convention or ROWS
+        shapes = [x.shape]
+        if x.ndim == 2 and convention.layout == "rows":
+            shapes += [(BATCH, TIMES, x.shape[1]), (x.shape[1],)]
         labels = ["classes", "one-hot"] if any(are_labels(self.names)) else [convention.labels]
-        for shape in shapes:
-            for form in labels:
-                if not reached.missed or found.findings:
-                    return
-                other = convention._replace(labels=form)
-                try:
-                    trial = self.trial(inputs := values_for(self.names, random_input(shape, other), other))
-                    if trial.misfit is not None:
-                        continue
-                    compared, also = self.compared(inputs, FEW_SUMS)
-                except Refused:
+        functions = FUNCTION_NAMES if any(plain(name) in FUNCTIONS for name in self.names) else FUNCTION_NAMES[:1]
+        for shape, form, function in itertools.product(shapes, labels, functions):
+            if not reached.missed or found.findings:
+                return
+            other = convention._replace(labels=form, function=function)
+            inputs = values_for(self.names, random_input(shape, other), other)
+            try:
+                if self.trial(inputs).misfit is not None:
                     continue
-                if reached.add(also):
-                    what = "one-hot labels" if form == "one-hot" and shape == x.shape else f"x of shape {shape}"
-                    found.findings += [f"for {what}, {words}" for words in compared.findings]
+                compared, also = self.compared(inputs, FEW_SUMS)
+            except Refused:
+                continue
+            if reached.add(also):
+                what = ", ".join([f"x of shape {shape}", *[f"labels as {form}"][:len(labels) - 1],
+                                  *[f"{function}"][:len(functions) - 1]])
+                found.findings += [f"for {what}, {words}" for words in compared.findings]
 
 
 def _is_one_example(x: Array) -> bool:
@@ -311,9 +321,7 @@ def _layers(component: Any, name: str, x: Array | None) -> Iterator[Any]:
         backward = partner(name, component.__globals__)
         yield Whole(component) if backward is None else Pair(component, component.__globals__[backward])
     elif not inspect.isclass(component):
-        for names in (FORWARD, BACKWARD):
-            method_of(component, names)
-        yield component
+        yield usable(component)
     else:
         failure, made = "its parameters cannot be guessed", False
         for arguments, options in ways_to_make(component, x):
@@ -322,25 +330,37 @@ def _layers(component: Any, name: str, x: Array | None) -> Iterator[Any]:
             except Refused as error:
                 failure = str(error)
                 continue
-            for names in (FORWARD, BACKWARD):
-                method_of(layer, names)
             made = True
-            yield layer
+            yield usable(layer)
         if not made:
             raise LayerError(f"layer: {name} cannot be constructed ({failure}); expected {name}(), {name}({N_IN}, "
                              f"{N_OUT}) or {name}({N_IN}, {N_OUT}, rng=rng) to work, or an object: make one in the "
                              "file and name it, as FILE.py:layer")
 
 
+def usable(layer: Any) -> Any:
+    """A layer with a forward and a backward pass; a network whose loss(x, y) returns the gradients becomes one."""
+    forward = method_of(layer, FORWARD)
+    try:
+        method_of(layer, BACKWARD)
+    except LayerError:
+        if getattr(forward, "__name__", "") != "loss":
+            raise
+        return Whole(forward)
+    return layer
+
+
 def _inputs(layer: Any, given: list[Any] | None) -> Iterator[tuple[list[str], list[Any], Convention | None]]:
     """The names and values of what forward takes."""
     forward = method_of(layer, FORWARD)
     if given is not None:
-        names = [one.name for one in parameters_of(forward) or []][:len(given)]
-        yield names + [f"x{at}" for at in range(len(names), len(given))], given, None
+        names = [one.name for one in parameters_of(forward) or []]
+        names += [f"x{at}" for at in range(len(names), len(given))]
+        needed = names_of(layer, forward)[len(given):]    # such as training
+        yield names[:len(given)] + needed, given + values_for(needed, given[0], ROWS, 0), None
         return
-    held = places(layer)
+    held, names = places(layer), names_of(layer, forward)
     told = [place.value for place in held if isinstance(place.value, int) and plain(str(place.key)) in SIZES_IN]
     arrays = sorted((place.value for place in held if isinstance(place.value, np.ndarray)), key=lambda one: -one.ndim)
     likely = [size for size in (*told, *(n for array in arrays for n in array.shape)) if 0 < size <= LARGEST_WIDTH]
-    yield from inputs_for(forward, list(dict.fromkeys(likely))[:6])
+    yield from inputs_for(names, list(dict.fromkeys(likely))[:6], isinstance(layer, Whole))

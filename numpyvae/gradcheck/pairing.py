@@ -106,7 +106,7 @@ def _by_shape(trial: Trial, found: list[Gradient], free: dict[Path, Array]) -> l
         return []
     trial.forward()
     doubled = trial.backward_pass([2 * dy for dy in trial.dy])
-    likely = {path: array for path, array in free.items() if path[0] != RETURNED and array.any()
+    likely = {path: array for path, array in free.items() if path[0] != RETURNED
               and same(doubled.get(path), 2 * array)}
     made = []
     for weight in alone:
@@ -114,7 +114,8 @@ def _by_shape(trial: Trial, found: list[Gradient], free: dict[Path, Array]) -> l
         same_key = [path for path in fitting if any(path[-1] == other[-1] and len(other) > 1 for other in weight.paths)]
         nameless = [path for path in fitting if ((), True) in readings(path)]
         is_only = sum(other.value.shape == weight.value.shape for other in trial.weights) == 1
-        only = fitting if weight.value.ndim > 1 and len(fitting) == 1 and not is_velocity(fitting[0]) else []
+        only = fitting if weight.value.ndim > 1 and len(fitting) == 1 and free[fitting[0]].any() and (
+            not is_velocity(fitting[0])) else []
         chosen = same_key or (nameless or only if is_only else [])
         if len(chosen) == 1:
             made.append(Gradient(f"d{weight.name}", weight, chosen[0]))
@@ -147,7 +148,7 @@ def _say_what_is_alone(trial: Trial, found: list[Gradient], before: dict[Path, A
 
 def names_gradient(path: Path, of: Sequence[Path]) -> bool:
     """Is it the path of the gradient of what has one of the other paths?"""
-    return any(belongs(path[1:] if path[0] == RETURNED else path, one) for one in of)
+    return any(belongs(("grads", *path[1:]) if path[0] == RETURNED else path, one) for one in of)
 
 
 def overlap(a: Variable, b: Variable) -> bool:

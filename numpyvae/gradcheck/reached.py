@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
+from .making import call
+
 QUIET = ("raise", "assert", "pass", "else", "try", "continue", "print", "warnings.")    # nothing is computed there
 
 
@@ -17,7 +19,7 @@ class Reached:
 
     def __init__(self, *functions: Callable[..., Any]):
         codes = [getattr(inspect.unwrap(one), "__code__", None) for one in functions]
-        self.files = {code.co_filename for code in codes if code is not None}
+        self.files = {code.co_filename for code in codes if code is not None} - {call.__code__.co_filename}    # not ours
         self.lines: dict[CodeType, set[int]] = {}
 
     @contextlib.contextmanager

@@ -95,10 +95,10 @@ class Trial:
         returned = self.caller.backward_pass(dy)
         whole = numbers(returned)
         if self.way.of == "slope":
-            if whole is None or len(dy) > 1 or np.broadcast_shapes(whole.shape, dy[0].shape) != whole.shape:
+            if whole is None or len(dy) > 1 or dy[0].shape not in ((), whole.shape):
                 raise Refused("backward returns no derivative of the shape of x")
             whole = whole * dy[0]
-        if whole is not None and (not isinstance(returned, list) or whole.shape == np.shape(self.caller.inputs[0])):
+        if whole is not None and (not isinstance(returned, list) or whole.shape == np.shape(self.caller.inputs[self.caller.x])):
             found[RETURNED, 0] = whole
             returned = None
         for place in [*walk({RETURNED: returned}), *places(self.layer)]:
