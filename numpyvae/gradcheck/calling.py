@@ -41,7 +41,8 @@ def ways_to_call(layer: Any, names: list[str]) -> list[Way]:
         return [Way("", "mean"), Way("", "sum"), Way("", "slope")]
     words, inputs, is_loss = [plain(one) for one in needed], [plain(one) for one in names], any(are_labels(names))
     losses = [Way(given, of) for given in "xy" for of in ("mean", "sum")]
-    if words and set(words) <= {*inputs, *OUTPUTS, "x", "s"} and plain(str(getattr(backward, "__name__", ""))).endswith(SLOPES):
+    is_slope = plain(str(getattr(backward, "__name__", ""))).endswith(SLOPES)
+    if words and is_slope and set(words) <= {*inputs, *OUTPUTS, "x", "s"}:
         return [*losses[:2 * is_loss], Way("x", "slope"), Way("y", "slope")]
     if is_loss and len(words) > 1 and set(words) <= {*inputs, *LABELS}:
         return losses
@@ -108,6 +109,10 @@ class Caller:
         return upstream, others, upstream[0] not in must
 
     @property
+    def shape_of_x(self) -> tuple[int, ...]:
+        return np.shape(self.inputs[self.x])
+
+    @property
     def has_step(self) -> bool:
         """Does backward take a learning rate, and so the step itself?"""
         return any(plain(name) in STEPS for name in self.others)
@@ -150,8 +155,7 @@ class Caller:
         if self.way.given == "x":
             given = [self.passed[self.x]]
         elif self.way.given == "y":    # the loss may keep the probabilities in self.output
-            same = np.shape(self.outputs[0]) == np.shape(self.passed[self.x])
-            given = [self.outputs[0] if same else self._kept_output()]
+            given = [self.outputs[0] if self.outputs[0].shape == self.shape_of_x else self._kept_output()]
         if self.dy_names == ["*"]:
             return call("backward", self.backward_method, *given)
         arguments: dict[str, Any] = dict(zip(self.dy_names, given))

@@ -93,9 +93,10 @@ class Derivative:
             doubtful = (relative_errors(found, expected) > tolerance) & ~self.settled & np.isfinite(found)
             if not doubtful.any():
                 break
-            for at in np.flatnonzero(doubtful):
+            for at in map(int, np.flatnonzero(doubtful)):
                 self.settle(at, found[at], tolerance)
-        return (found, expected) if self.is_summed else (found.reshape(gradient.shape), expected.reshape(gradient.shape))
+        shape = (self.size,) if self.is_summed else gradient.shape
+        return found.reshape(shape), expected.reshape(shape)
 
 
 def power_of_two(step: float) -> float:
@@ -123,7 +124,8 @@ class Comparison:
         trial.state.is_noisy = trial.is_random()
         if trial.state.is_noisy:
             self.notes.append("forward draws random numbers: they were held fixed")
-        rounding = max((rounding_of(trial, one) for one in [*trial.inputs, *trial.weights] if one.value.ndim), default=0.0)
+        arrays = [one for one in [*trial.inputs, *trial.weights] if one.value.ndim]
+        rounding = max((rounding_of(trial, one) for one in arrays), default=0.0)
         self.is_coarse = rounding > ROUNDING
         if rounding > MOST_ROUNDING:
             self.unchecked = ["forward computes with three digits, as in float16, which tell no derivative; expected "
@@ -164,9 +166,10 @@ class Comparison:
         """What is wrong with a gradient; its errors are kept."""
         derivative = self.derivative(one.of)
         rounding, zero = np.array((1e-4, 1e-6) if self.is_coarse else (TINY, ZERO)) * (1 + abs(derivative.here))
-        if gradient.shape == derivative.kept.shape and max(abs(gradient).max(), abs(derivative.numeric).max()) < rounding:
-            if abs(gradient).max() > zero:
-                self.unchecked.append(f"{one.name}: it is too small to be told from rounding, {abs(gradient).max():.1e}")
+        largest = abs(gradient).max()
+        if gradient.shape == derivative.kept.shape and max(largest, abs(derivative.numeric).max()) < rounding:
+            if largest > zero:
+                self.unchecked.append(f"{one.name}: it is too small to be told from rounding, {largest:.1e}")
             else:    # such as of a bias that a normalisation takes away
                 self.errors[one.name] = np.zeros(gradient.shape or 1)
             return None
@@ -174,8 +177,8 @@ class Comparison:
         label, parts = one.name, ("entry", "entries")
         if derivative.is_summed and gradient.shape == derivative.kept.shape:
             label, parts = f"{one.name} in sums", ("sum of its entries", "sums of its entries")
-            self.notes.append(f"{one.name} was checked in {derivative.size} sums of its {derivative.kept.size} entries, "
-                              "with random signs")
+            self.notes.append(f"{one.name} was checked in {derivative.size} sums of its {derivative.kept.size} "
+                              "entries, with random signs")
         self.errors[label] = np.atleast_1d(relative_errors(found, expected))
         n_unknown = int(derivative.unknown.sum())
         self.n_unknown += n_unknown
@@ -194,8 +197,8 @@ class Comparison:
         factor = np.vdot(value, added) / (np.vdot(value, value) or 1.0)
         if factor and near(added, factor * value) and near(doubled, 2 * found - added):
             rest = diagnose("it", *derivative.compare(found - added, self.tolerance), self.batch, self.tolerance)
-            return (f"{one.name} has {factor:.6g} {one.of.name} added, as for weight decay, of which forward knows nothing; "
-                    f"but for that {rest or 'it is right'}")
+            return (f"{one.name} has {factor:.6g} {one.of.name} added, as for weight decay, of which forward knows "
+                    f"nothing; but for that {rest or 'it is right'}")
         if near(flipped, -found) and not near(doubled, 2 * found) and not derivative.is_summed:
             expected, limit = derivative.compare(found, self.tolerance)[1], abs(found).max()
             length = np.sqrt(np.vdot(found, found))
@@ -264,8 +267,8 @@ class Comparison:
                 self.unchecked.append(f"{label}: the output depends on {weight.name}, and no gradient of it was found; "
                                       f"expected it as {label} or in grads; if it is a constant, nothing is missing")
         self.unchecked += [f"{called(path)} by backward: no array was found of which it could be the gradient; "
-                           "expected the weight to be kept by the layer"
-                           for path, array in others.items() if path[0] == RETURNED and array.ndim and path not in taken]
+                           "expected the weight to be kept by the layer" for path, array in others.items()
+                           if path[0] == RETURNED and array.ndim and path not in taken]
 
     def _say_what_was_left(self) -> None:
         trial = self.trial
@@ -284,8 +287,8 @@ class Comparison:
 
 def rounding_of(trial: Trial, variable: Variable) -> float:
     """The rounding of forward, relative to the outputs: what is left of their fourth differences over tiny steps, in
-    which a smooth function of double precision shows nothing.  The least of several steps and of two directions, as some
-    are too long or cross a kink; steps too short for the layer's precision change nothing, and do not count.
+    which a smooth function of double precision shows nothing.  The least of several steps and of two directions, as
+    some are too long or cross a kink; steps too short for the layer's precision change nothing, and do not count.
     [More & Wild 2011, Estimating computational noise]"""
     kept, roundings = variable.value.copy(), []
     direction = np.random.default_rng(0).uniform(0.5, 1, kept.shape) * (float(abs(kept).max()) or 1.0)
@@ -303,8 +306,8 @@ def rounding_of(trial: Trial, variable: Variable) -> float:
 
 
 def has_kink(trial: Trial, is_coarse: bool) -> bool:
-    """Has forward a kink at x, in some direction?  Then no gradient is right there.  Over ever shorter steps the two sides
-    differ in proportion to the step at a kink, and to its square elsewhere."""
+    """Has forward a kink at x, in some direction?  Then no gradient is right there.  Over ever shorter steps the two
+    sides differ in proportion to the step at a kink, and to its square elsewhere."""
     for one in trial.inputs:
         kept, here, sides = one.value.copy(), trial.loss(one), []
         direction = np.random.default_rng(1).standard_normal(kept.shape) * (float(abs(kept).max()) or 1.0)

@@ -26,7 +26,8 @@ def upstream_fault(found: Array, flipped: Array, doubled: Array, again: Array) -
 
 
 def diagnose(name: str, found: Array, expected: Array, batch: int,
-             tolerance: float = TOLERANCE["central-differences"], parts: tuple[str, str] = ("entry", "entries")) -> str | None:
+             tolerance: float = TOLERANCE["central-differences"],
+             parts: tuple[str, str] = ("entry", "entries")) -> str | None:
     """What is wrong with a gradient, from the pattern of its error; None if nothing is.
 
     found, expected : the analytic and the numeric gradient; batch : the number of rows of the input; parts : what one

@@ -1,6 +1,7 @@
 """From a class, a function or "FILE.py:NAME" to objects and inputs on which a backward pass can be tried.
 
-What a parameter is, its name tells (names.py); how arrays lie, which form labels have and where x lies is tried in turn.
+What a parameter is, its name tells (names.py); how arrays lie, which form labels have and how large x is, is tried in
+turn.
 """
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..time_limit import TimeUp
-from .names import (BIASES, CACHES, FLAGS, FUNCTIONS, KNOWN, LABELS, MATRICES, NOISE, PREDICTIONS, RATES, SIZES_IN, SMALL,
-                    SQUARES, STATES, STEPS, VECTORS, plain)
+from .names import (BIASES, CACHES, FLAGS, FUNCTIONS, KNOWN, LABELS, MATRICES, NOISE, PREDICTIONS, RATES, SIZES_IN,
+                    SMALL, SQUARES, STATES, STEPS, VECTORS, plain)
 from .parts import Array, LayerError
 
 BATCH, N_IN, N_OUT = 4, 7, 5    # all different, so that no transpose goes unnoticed
@@ -26,7 +27,7 @@ IMAGES, TIMES, WINDOW = (8, 6), 3, SMALL["k"]
 
 
 class Convention(NamedTuple):
-    """Examples in rows, x (B, I) and W (I, O); in columns, x (I, B) and W (O, I); or images, x (B, I, height, width)."""
+    """Examples in rows, x (B, I) and W (I, O); in columns, x (I, B) and W (O, I); images, x (B, I, height, width)."""
 
     layout: str = "rows"
     labels: str = "classes"           # 0, 1, 2; "one-hot", or "numbers", as many as x has
@@ -95,7 +96,8 @@ def value_for(name: str, at: int, way: Convention, width: int, x: Array | None =
         return {"mode": "train", "p": 0.5, "seed": 1, "stride": 1, "pad": 1, "pool_height": 2, "pool_width": 2}
     if word in LABELS or word == "y":
         if way.labels == "numbers":    # as large as x, but other ones
-            return random_values(x.shape[::-1]).T if not way.probabilities else (random_values(x.shape) > 0).astype(float)
+            numbers = random_values(x.shape[::-1]).T
+            return (numbers > 0).astype(float) if way.probabilities else numbers
         labels = np.random.default_rng(1).integers(min(width, N_OUT), size=batch)
         return labels if way.labels == "classes" else np.eye(width)[labels].T if columns else np.eye(width)[labels]
     if word in STATES:
@@ -125,8 +127,9 @@ def place_of_x(names: list[str]) -> int:
     """Which parameter holds the data, and no weights or labels: the second of (y_true, y_pred)."""
     words = [plain(name) for name in names]
     unknown = [word for word in words if word not in KNOWN | {"y"}]
-    likely = [word for word in words if word in PREDICTIONS] or unknown or [word for word in words if word in ("p", "y")]
-    return words.index(likely[-1] if likely[:1] == ["y"] else likely[0]) if likely else 0
+    predictions = [word for word in words if word in PREDICTIONS]
+    likely = predictions or unknown or [word for word in ("p", "y") if word in words]
+    return words.index(likely[0]) if likely else 0
 
 
 def are_labels(names: list[str]) -> list[bool]:
@@ -136,7 +139,7 @@ def are_labels(names: list[str]) -> list[bool]:
 
 
 def ways_to_make(cls: type, x: Array | None) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Arguments for a constructor, in the order in which they are tried; x : what it will be tried on, if that is known."""
+    """Arguments for a constructor, in the order in which they are tried; x : what it will be tried on, if known."""
     names = required(cls) or []
     ways: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), {})]
     widths = {way: N_IN if x is None or not x.ndim else x.shape[_axis_of_features(x, way)]
@@ -157,8 +160,9 @@ def ways_to_make(cls: type, x: Array | None) -> Iterator[tuple[tuple[Any, ...], 
 def names_of(layer: Any, forward: Callable[..., Any]) -> list[str]:
     """Of what forward needs; a network's loss(X, y=None) needs its labels too."""
     parameters = parameters_of(forward) or []
-    return [one.name for one in parameters if one.default is one.empty or (
-        isinstance(layer, Whole) and plain(one.name) in LABELS | {"y"})] or [one.name for one in parameters[:1]] or ["x"]
+    needed = [one.name for one in parameters if one.default is one.empty or (
+        isinstance(layer, Whole) and plain(one.name) in LABELS | {"y"})]
+    return needed or [one.name for one in parameters[:1]] or ["x"]
 
 
 def inputs_for(names: list[str], widths: list[int], is_loss: bool) -> Iterator[tuple[list[str], list[Any], Convention]]:
@@ -184,7 +188,7 @@ def inputs_for(names: list[str], widths: list[int], is_loss: bool) -> Iterator[t
         yield names, values_for(names, x, ROWS), ROWS
 
 
-def values_for(names: list[str], x: Array, way: Convention, place: int | None = None) -> list[Any]:
+def values_for(names: list[str], x: Array, way: Convention) -> list[Any]:
     width = N_IN if not x.ndim or x.dtype.kind == "i" else x.shape[_axis_of_features(x, way)]
     return [x if at == place_of_x(names) else value_for(name, at, way, width, x) for at, name in enumerate(names)]
 

@@ -27,10 +27,11 @@ OUTPUTS = {"y", "out", "output", "outputs", "a", "z"}
 NOISE, FUNCTIONS = {"rng", "generator", "randomstate"}, {"activation", "act", "nonlinearity"}
 SMALL = {"stride": 1, "pad": 1, "padding": 1, "kernelsize": 3, "filtersize": 3, "k": 3, "poolh": 2, "poolw": 2,
          "poolsize": 2, "seed": 0}
-KNOWN = SIZES_IN.union(MATRICES, SQUARES, BIASES, VECTORS, STATES, FLAGS, RATES, LABELS, STEPS, NOISE, FUNCTIONS, SMALL, CACHES)
+KNOWN = SIZES_IN.union(MATRICES, SQUARES, BIASES, VECTORS, STATES, FLAGS, RATES, LABELS, STEPS, CACHES, NOISE,
+                       FUNCTIONS, SMALL)
 
-# Where weights and gradients stand.  A gradient is marked by one of MARKS before or after the weight's name (dW, grad_W,
-# W_grad), or by a holder (grads["W"], weight.grad); the two names that are left have to be the same.
+# Where weights and gradients stand.  A gradient is marked by one of MARKS before or after the weight's name (dW,
+# grad_W, W_grad), or by a holder (grads["W"], weight.grad); the two names that are left have to be the same.
 MARKS = ("gradients", "gradient", "grads", "grad", "derivative", "delta", "nabla", "dlossd", "dld", "d", "g")
 HOLDERS = {"self", "params", "parameters", "param", "weights", "variables", "data", "value", "val", "v", "w", "p"}
 GRADIENT_HOLDERS = {"gradients", "gradient", "grads", "grad", "g", "dparams", "deltas"}

@@ -3,13 +3,13 @@
     numpyvae gradcheck my_layer.py:MyLayer
 
 A layer is a class or an object with forward(x) and backward(dy); weights and gradients may be kept in any of the usual
-ways (names.py has the words).  A pair is a function f beside its f_backward(dy, cache), f_backward(dy, x, W) or f_prime(x);
-a function that returns (loss, gradient) needs no other.  What was not checked is said, and then the verdict is not "all
-right".
+ways (names.py has the words).  A pair is a function f beside its f_backward(dy, cache), f_backward(dy, x, W) or
+f_prime(x); a function that returns (loss, gradient) needs no other.  What was not checked is said, and then the verdict
+is not "all right".
 
-To read in order: making.py, layers and inputs; calling.py, forward and backward; parts.py, what a layer holds; trial.py,
-one layer with one input; pairing.py, which gradient belongs to what; comparing.py, the derivatives; reached.py, what was
-not tried.
+To read in order: making.py, layers and inputs; calling.py, forward and backward; parts.py, what a layer holds;
+trial.py, one layer with one input; pairing.py, which gradient belongs to what; comparing.py, the derivatives;
+reached.py, what was not tried.
 """
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ from ..arguments import Kind, checked, shown
 from ..time_limit import TimeUp, time_limit
 from .calling import Way, method_of, ways_to_call
 from .comparing import METHOD, MOST_SUMS, Comparison, has_kink
-from .making import (BATCH, FUNCTION_NAMES, N_IN, N_OUT, ROWS, TIMES, Convention, Pair, Refused, Whole, are_labels, call, inputs_for,
-                     load, names_of, parameters_of, partner, place_of_x, random_input, said, values_for, ways_to_make)
+from .making import (BATCH, FUNCTION_NAMES, N_IN, N_OUT, ROWS, TIMES, Convention, Pair, Refused, Whole, are_labels,
+                     call, inputs_for, load, names_of, parameters_of, partner, place_of_x, random_input, said, values_for,
+                     ways_to_make)
 from .names import BACKWARD, FORWARD, FRAMEWORKS, FUNCTIONS, SIZES_IN, plain
 from .numeric import Array
 from .parts import LayerError, State, places
@@ -107,7 +108,7 @@ def check(layer: Any, x: Array | tuple[Array, ...] | None = None) -> OwnReport:
         if not file or not name:
             raise LayerError(f"layer is {shown(layer)}; expected FILE.py:NAME, such as my_layer.py:MyLayer")
         if not os.path.isfile(file):
-            raise FileNotFoundError(f"{shown(file)[1:-1]} does not exist; expected the file that the layer {name} is in")
+            raise FileNotFoundError(f"{file} does not exist; expected the file that the layer {name} is in")
     noise = State(None)
     try:
         with (time_limit(SECONDS), warnings.catch_warnings(), np.errstate(all="ignore"),
@@ -357,7 +358,7 @@ def _inputs(layer: Any, given: list[Any] | None) -> Iterator[tuple[list[str], li
         names = [one.name for one in parameters_of(forward) or []]
         names += [f"x{at}" for at in range(len(names), len(given))]
         needed = names_of(layer, forward)[len(given):]    # such as training
-        yield names[:len(given)] + needed, given + values_for(needed, given[0], ROWS, 0), None
+        yield names[:len(given)] + needed, given + values_for(["x", *needed], given[0], ROWS)[1:], None
         return
     held, names = places(layer), names_of(layer, forward)
     told = [place.value for place in held if isinstance(place.value, int) and plain(str(place.key)) in SIZES_IN]

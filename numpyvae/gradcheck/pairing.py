@@ -33,7 +33,8 @@ def pair(trial: Trial) -> list[Gradient]:
     after = trial.first_pass()
     weights = {path for weight in trial.weights for path in weight.paths}
     free = {path: array for path, array in after.items() if path not in weights}
-    returned = [path for path in free if path[0] == RETURNED and len(path) == 2 and isinstance(path[1], int)]
+    returned: list[Path] = [path for path in free if path[0] == RETURNED and len(path) == 2
+                            and isinstance(path[1], int)]
     found = _of_inputs(trial, free, returned)
     for weight in trial.weights:
         named = [path for path in free if names_gradient(path, weight.paths)]
@@ -87,7 +88,7 @@ def _of_inputs(trial: Trial, free: dict[Path, Array], returned: list[Path]) -> l
 
 
 def _step(trial: Trial, weight: Variable) -> list[Gradient]:
-    """A weight that is another one after backward: the step has the length that backward is given, or the layer holds."""
+    """A weight that is another one after backward: the step's length is given to backward, or the layer holds it."""
     rates = [float(place.value) for place in places(trial.layer)
              if isinstance(place.value, (int, *NUMBERS)) and plain(str(place.key)) in STEPS and place.value > 0]
     if trial.caller.has_step or len(set(rates)) == 1:
@@ -128,7 +129,8 @@ def is_velocity(path: Path) -> bool:
     return any(plain(str(part)).startswith(("v", "m", "update", "step", "last", "prev")) for part in path)
 
 
-def _say_what_is_alone(trial: Trial, found: list[Gradient], before: dict[Path, Array], after: dict[Path, Array]) -> None:
+def _say_what_is_alone(trial: Trial, found: list[Gradient], before: dict[Path, Array],
+                       after: dict[Path, Array]) -> None:
     """Gradients of weights that no small step can change, or that the layer does not keep."""
     known = [path for weight in trial.weights for path in weight.paths]
     kept = [path for path, array in before.items() if same(after.get(path), array) and path not in known]

@@ -19,7 +19,8 @@ class Reached:
 
     def __init__(self, *functions: Callable[..., Any]):
         codes = [getattr(inspect.unwrap(one), "__code__", None) for one in functions]
-        self.files = {code.co_filename for code in codes if code is not None} - {call.__code__.co_filename}    # not ours
+        ours = call.__code__.co_filename
+        self.files = {code.co_filename for code in codes if code is not None} - {ours}
         self.lines: dict[CodeType, set[int]] = {}
 
     @contextlib.contextmanager

@@ -13,7 +13,7 @@ from .calling import Caller, Way, numbers
 from .making import Refused, are_labels
 from .names import LABELS, plain
 from .numeric import Array
-from .pairing import RETURNED, Gradient, pair, same
+from .pairing import RETURNED, Gradient, pair
 from .parts import NUMBERS, Path, Place, State, called, places, walk
 
 
@@ -98,7 +98,7 @@ class Trial:
             if whole is None or len(dy) > 1 or dy[0].shape not in ((), whole.shape):
                 raise Refused("backward returns no derivative of the shape of x")
             whole = whole * dy[0]
-        if whole is not None and (not isinstance(returned, list) or whole.shape == np.shape(self.caller.inputs[self.caller.x])):
+        if whole is not None and (not isinstance(returned, list) or whole.shape == self.caller.shape_of_x):
             found[RETURNED, 0] = whole
             returned = None
         for place in [*walk({RETURNED: returned}), *places(self.layer)]:
