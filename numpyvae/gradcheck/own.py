@@ -32,8 +32,8 @@ from ..time_limit import TimeUp, time_limit
 from .calling import Way, method_of, ways_to_call
 from .comparing import METHOD, MOST_SUMS, Comparison, has_kink
 from .making import (BATCH, FUNCTION_NAMES, N_IN, N_OUT, ROWS, TIMES, Convention, Pair, Refused, Whole, are_labels,
-                     call, inputs_for, load, names_of, parameters_of, partner, place_of_x, random_input, said, values_for,
-                     ways_to_make)
+                     call, inputs_for, load, names_of, parameters_of, partner, place_of_x, random_input, said,
+                     values_for, ways_to_make)
 from .names import BACKWARD, FORWARD, FRAMEWORKS, FUNCTIONS, SIZES_IN, plain
 from .numeric import Array
 from .parts import LayerError, State, places
