@@ -222,9 +222,7 @@ class Whole:
             self.gradients = found[1:]
             return found[0]
         self.forward = forward
-
-    def backward(self) -> Any:
-        return self.gradients[0] if len(self.gradients) == 1 else self.gradients
+        self.backward = lambda: self.gradients[0] if len(self.gradients) == 1 else self.gradients
 
 
 def partner(name: str, names: Any) -> str | None:
