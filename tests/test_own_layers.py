@@ -14,6 +14,7 @@ import pytest
 
 import numpyvae as nv
 from layer_styles import STYLES, weights
+from strangers import STRANGERS
 from numpyvae.cli import main
 from numpyvae.gradcheck import own
 
@@ -56,6 +57,22 @@ def test_each_wrong_gradient_is_found(name, fault):
         assert "all right" not in str(report), f"{place}: {report}"
         no_step = fault == "zero" and "learning_rate" in name    # an array that stays may be a constant
         assert report.verdict == ("not all checked" if no_step else "WRONG"), f"{place}: {report}"
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_what_strangers_bring_is_judged_rightly(name):
+    """Right it is all right; with a fault in the first or the second gradient, if there is one, it is not."""
+    used = []
+    report = check(STRANGERS[name](right, lambda gradient: used.append(1) or gradient))
+    assert report.verdict == "all right", str(report)
+    for fault, spoil in FAULTS.items():
+        for hooks in [(spoil, right), *[(right, spoil)][:len(used)]]:
+            report = check(STRANGERS[name](*hooks))
+            assert report.verdict == "WRONG" or (fault == "zero" and report.verdict == "not all checked"), str(report)
+
+
+def test_the_strangers_are_many():
+    assert len(STRANGERS) >= 45
 
 
 # What is neither plainly right nor plainly wrong: the verdict, and words of the report.
@@ -352,7 +369,7 @@ OTHERS = [
     (Slope, "all right", "29 entries"), (SlopeDoubled, "WRONG", "dalpha is off by the constant factor 2"),
     (Lists, "not all checked", "a batch"), (ListsDoubled, "WRONG", "dw is off by the constant factor 2"),
     (Large, "all right", "dW was checked in 120 sums of its 20000 entries"),
-    (LargeButForOneEntry, "WRONG", "dW, in sums of its entries, is wrong in 1 of 120"),
+    (LargeButForOneEntry, "WRONG", "dW is wrong in 1 of 120 sums of its entries"),
 ]
 
 
@@ -372,6 +389,235 @@ def test_an_input_can_be_given(rng):
     for x in ([[1.0]], np.array(["a"]), (), (1.0,), np.array([np.nan])):
         with pytest.raises(TypeError, match="check: x is .*; expected an array of finite real numbers"):
             check(Product, x)
+
+
+class Relu:
+    factor = 1
+
+    def forward(self, x):
+        self.mask = x > 0
+        return x * self.mask
+
+    def backward(self, dy):
+        return self.factor * dy * self.mask
+
+
+class DenseRelu(Relu):
+    def forward(self, x):
+        self.h = x @ weights()[0]
+        return np.maximum(self.h, 0)
+
+    def backward(self, dy):
+        return self.factor * (dy * (self.h >= 0)) @ weights()[0].T
+
+
+class Largest(Relu):
+    """All entries that share the maximum get its gradient."""
+
+    def forward(self, x):
+        self.mask = x == x.max(axis=1, keepdims=True)
+        return x.max(axis=1)
+
+    def backward(self, dy):
+        return self.factor * dy[:, None] * self.mask
+
+
+class Sine(Relu):
+    def forward(self, x):
+        self.mask = np.cos(x)
+        return np.sin(x)
+
+
+AT_KINKS = np.where(np.arange(28).reshape(4, 7) % 3, 0.0, 1.0)
+AT_KINKS[1] = 0
+
+
+@pytest.mark.parametrize("x", [AT_KINKS, np.zeros((4, 7))], ids=["many", "all"])
+@pytest.mark.parametrize("layer", [Relu, DenseRelu, Largest])
+def test_a_kink_at_x_accuses_nobody(layer, x):
+    report = check(layer, x)
+    assert report.ok and "checked beside it" in str(report), str(report)
+    assert check(type("Doubled", (layer,), {"factor": 2}), x).verdict == "WRONG"
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-6, 1e-3, 255, 1e6])
+@pytest.mark.parametrize("layer", [Relu, DenseRelu, Largest, Sine])
+def test_the_step_scales_with_x(layer, size, rng):
+    x = size * rng.normal(size=(4, 7))
+    report = check(layer, x)
+    assert report.ok, str(report)
+    report = check(type("Doubled", (layer,), {"factor": 2}), x)
+    assert report.findings == ["dx is off by the constant factor 2: a 1/2 is missing, or there is a 2 too many"]
+
+
+class Affine(WeightOutside):
+    """Right but for what is done to the gradient before a step."""
+
+    def __init__(self, change):
+        self.W, self.change = weights()[0], change
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dy):
+        self.dW = self.change(self.x.T @ dy, self.W)
+        return dy @ self.W.T
+
+
+DECAY = "dW has 0.1 W added, as for weight decay, of which forward knows nothing; but for that"
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda dW, W: dW + 0.1 * W, f"{DECAY} it is right"),
+    (lambda dW, W: 2 * dW + 0.1 * W, f"{DECAY} it is off by the constant factor 2"),
+    (lambda dW, W: np.clip(dW, -1, 1), "dW is right but for being clipped at 1"),
+    (lambda dW, W: dW / max(1, np.linalg.norm(dW)), "dW is right but for its length, which is cut to 1"),
+    (lambda dW, W: dW + 0.1, "dW is too large by 0.1 everywhere: a term is added that does not belong there; and a "
+                             "part of it does not depend on the upstream gradient")])
+def test_what_is_done_to_a_gradient_before_a_step_is_named(change, words):
+    (finding,) = check(Affine(change)).findings
+    assert finding.startswith(words), finding
+
+
+class Huber:
+    def __init__(self, far=5):
+        self.far = far
+
+    def forward(self, x, t):
+        self.d = x - t
+        return np.where(abs(self.d) < 5, self.d ** 2 / 2, 5 * abs(self.d) - 12.5).sum()
+
+    def backward(self):
+        return np.where(abs(self.d) < 5, self.d, self.far * np.sign(self.d))
+
+
+class ClipAtSix(Elementwise):
+    def __init__(self, limit=6):
+        self.limit = limit
+
+    def forward(self, x):
+        self.x = x
+        return np.clip(x, 0, 6)
+
+    def backward(self, dy):
+        return dy * ((self.x > 0) & (self.x < self.limit))
+
+
+class Shrink(ClipAtSix):
+    """A kink near zero."""
+
+    def forward(self, x):
+        self.x = x
+        return np.where(abs(x) < 0.05, 2 * x, x)
+
+    def backward(self, dy):
+        return dy * np.where(abs(self.x) < 0.05, self.limit / 3, 1)
+
+
+class ByDimension(Elementwise):
+    def __init__(self, factor=3):
+        self.factor = factor
+
+    def forward(self, x):
+        self.in_time = x.ndim == 3
+        if self.in_time:
+            return 3 * x
+        return 2 * x
+
+    def backward(self, dy):
+        if self.in_time:
+            return self.factor * dy
+        return 2 * dy
+
+
+class OneHot:
+    def __init__(self, factor=1):
+        self.factor = factor
+
+    def forward(self, x, t):
+        self.y, self.t = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True), t
+        if t.ndim == 1:
+            self.t = np.eye(x.shape[1])[t]
+        return -(self.t * np.log(self.y)).sum()
+
+    def backward(self):
+        if np.allclose(self.t, 0.0):
+            return self.t
+        return self.y - self.t
+
+
+class OneHotWrong(OneHot):
+    def forward(self, x, t):
+        self.is_one_hot = t.ndim == 2
+        return super().forward(x, t)
+
+    def backward(self):
+        if self.is_one_hot:
+            return self.y
+        return super().backward()
+
+
+@pytest.mark.parametrize("right_one, wrong_one, words", [
+    (Huber(), Huber(2), "for 10 times this x, dx is wrong"), (ClipAtSix(), ClipAtSix(1e9), "for 10 times this x, dx"),
+    (Shrink(), Shrink(3), "for 0.03 times this x, dx"),
+    (ByDimension(), ByDimension(2), "for x of shape (4, 3, 7), dx is"),
+    (OneHot(), OneHotWrong(), "for x of shape (4, 7), labels as one-hot, dx is wrong")])
+def test_what_a_usual_x_does_not_reach_is_tried_too(right_one, wrong_one, words):
+    report = check(right_one)
+    assert report.ok, str(report)
+    report = check(wrong_one)
+    assert report.verdict == "WRONG" and words in report.findings[0], str(report)
+
+
+def test_lines_that_no_x_reached_are_named():
+    report = check(OneHot())
+    assert "not tried, because no x reached it: line" in str(report) and "of backward, return self.t" in str(report)
+    report = check(ByDimension(), np.ones((4, 7)))    # a given x is all that is tried
+    assert report.ok and "return self.factor * dy" in str(report) and "return 3 * x" in str(report)
+    assert "not tried" not in str(check(ByDimension()))
+
+
+def test_a_class_is_made_for_the_given_x(rng):
+    report = check(STYLES["dinputs_in_an_attribute"](right, right), rng.normal(size=(2, 3)))
+    assert report.ok and report.rows[0].entries == 2 * 3 + 3 * 5 + 5
+
+
+def test_what_a_layer_prints_is_not_shown(capsys):
+    assert check(STRANGERS["it_prints"](right, right)).ok
+    assert capsys.readouterr().out == ""
+
+
+def test_half_precision_tells_no_derivative():
+    class Half(Elementwise):
+        def forward(self, x):
+            return x.astype(np.float16) * np.float16(2)
+
+        def backward(self, dy):
+            return 2 * dy
+
+    report = check(Half)
+    assert report.verdict == "not all checked" and "three digits, as in float16" in str(report)
+
+
+def test_a_gradient_too_small_to_be_told_from_rounding_is_not_all_right(rng):
+    class Tiny(Elementwise):
+        def forward(self, x):
+            return 1 + 1e-10 * x
+
+        def backward(self, dy):
+            return 3e-10 * dy
+
+    report = check(Tiny)
+    assert report.verdict == "not all checked" and "too small to be told from rounding" in str(report)
+
+
+def test_what_has_no_backward_is_refused_with_what_it_lacks():
+    def lonely(x):
+        return x
+
+    with pytest.raises(ValueError, match="layer lonely: no lonely_backward stands beside it, and it does not return"):
+        check(lonely)
 
 
 def test_old_gradients_do_no_harm(rng):

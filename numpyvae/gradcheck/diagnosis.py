@@ -17,6 +17,8 @@ def upstream_fault(found: Array, flipped: Array, doubled: Array, again: Array) -
         return "; and it does not depend on the upstream gradient's sign" if not near(doubled, found) else (
             "; and it does not depend on the upstream gradient: multiply by dy")
     if not near(flipped, -found):
+        if near(doubled, (3 * found - flipped) / 2):
+            return "; and a part of it does not depend on the upstream gradient"
         return "; and it depends on the upstream gradient's sign: a comparison uses dy"
     if not near(doubled, 2 * found):
         return "; and it is not proportional to the upstream gradient: dy enters more than once"
@@ -24,14 +26,16 @@ def upstream_fault(found: Array, flipped: Array, doubled: Array, again: Array) -
 
 
 def diagnose(name: str, found: Array, expected: Array, batch: int,
-             tolerance: float = TOLERANCE["central-differences"]) -> str | None:
+             tolerance: float = TOLERANCE["central-differences"],
+             parts: tuple[str, str] = ("entry", "entries")) -> str | None:
     """What is wrong with a gradient, from the pattern of its error; None if nothing is.
 
-    found, expected : the analytic and the numeric gradient; batch : the number of rows of the input
+    found, expected : the analytic and the numeric gradient; batch : the number of rows of the input; parts : what one
+    and several of their numbers are called
     """
     if found.shape != expected.shape:
         if found.ndim == 2 and found.T.shape == expected.shape:
-            rest = diagnose("that transpose", found.T, expected, batch, tolerance)
+            rest = diagnose("that transpose", found.T, expected, batch, tolerance, parts)
             return f"{name} is the transpose of what it should be{'; and ' + rest if rest else ''}"
         return f"{name} has shape {found.shape}; expected {expected.shape}, the shape of the array whose gradient it is"
     if relative_errors(found, expected).max(initial=0) <= tolerance:
@@ -50,7 +54,7 @@ def diagnose(name: str, found: Array, expected: Array, batch: int,
     offset = np.mean(found - expected)
     if near(found - expected, np.full(found.shape, offset), close):
         return f"{name} is too large by {offset:.6g} everywhere: a term is added that does not belong there"
-    return f"{name} {_where(found, expected, tolerance)}"
+    return f"{name} {_where(found, expected, tolerance, parts)}"
 
 
 def _why(factor: float, batch: int) -> str:
@@ -67,7 +71,7 @@ def _why(factor: float, batch: int) -> str:
     return ""
 
 
-def _where(found: Array, expected: Array, tolerance: float) -> str:
+def _where(found: Array, expected: Array, tolerance: float, parts: tuple[str, str]) -> str:
     wrong = relative_errors(found, expected) > tolerance
     example = (f"; at {_first(wrong)} it is {found[_first(wrong)]:.6g}, expected {expected[_first(wrong)]:.6g}")
     for axis, word in ((0, "row"), (1, "column"))[:found.ndim if found.ndim > 1 else 0]:
@@ -77,7 +81,7 @@ def _where(found: Array, expected: Array, tolerance: float) -> str:
             only = f"the last {word} only" if list(which) == [found.shape[axis] - 1] else (
                 f"{word} {which[0]} only" if len(which) == 1 else f"the {word}s {', '.join(map(str, which))} only")
             return f"is right for {only}{example}"
-    return f"is wrong in {wrong.sum()} of {counted(wrong.size, 'entry', 'entries')}{example}"
+    return f"is wrong in {wrong.sum()} of {counted(wrong.size, *parts)}{example}"
 
 
 def _first(mask: Array) -> tuple[int, ...]:

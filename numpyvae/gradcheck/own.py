@@ -3,14 +3,24 @@
     numpyvae gradcheck my_layer.py:MyLayer
 
 A layer is a class or an object with forward(x) and backward(dy); weights and gradients may be kept in any of the usual
-ways (parts.py has the table of names).  A pair is a function f beside its f_backward(dy, cache), f_backward(dy, x, W).
-What was not checked is said, and then the verdict is not "all right".
+ways (names.py has the words).  A pair is a function f beside its f_backward(dy, cache), f_backward(dy, x, W) or
+f_prime(x); a function that returns (loss, gradient) needs no other.  What was not checked is said, and then the verdict
+is not "all right".
+
+To read in order: making.py, layers and inputs; calling.py, forward and backward; parts.py, what a layer holds;
+trial.py, one layer with one input; pairing.py, which gradient belongs to what; comparing.py, the derivatives;
+reached.py, what was not tried.
 """
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
+import io
+import itertools
+import os
 import random
+import types
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -19,16 +29,22 @@ import numpy as np
 
 from ..arguments import Kind, checked, shown
 from ..time_limit import TimeUp, time_limit
-from .calling import method_of
-from .making import (BACKWARD, FORWARD, FRAMEWORKS, N_IN, N_OUT, SIZES_IN, Pair, Refused, call, inputs_for, load,
-                     parameters_of, plain, said, ways_to_make)
+from .calling import Way, method_of, ways_to_call
+from .comparing import METHOD, MOST_SUMS, Comparison, has_kink
+from .making import (BATCH, FUNCTION_NAMES, N_IN, N_OUT, ROWS, TIMES, Convention, Pair, Refused, Whole, are_labels,
+                     call, inputs_for, load, names_of, parameters_of, partner, place_of_x, random_input, said,
+                     values_for, ways_to_make)
+from .names import BACKWARD, FORWARD, FRAMEWORKS, FUNCTIONS, SIZES_IN, plain
 from .numeric import Array
-from .parts import State, places
+from .parts import LayerError, State, places
+from .reached import Reached
 from .report import Report, Row
-from .trial import COARSE_TOLERANCE, METHOD, Trial
+from .trial import Trial
 
 LARGEST_WIDTH = 10_000
 SECONDS = 60    # for all of it; a layer that takes longer is too large, or never ends
+FACTORS = (0.03, 10.0)    # of x: kinks such as a clip at 6 lie far out, others near zero
+FEW_SUMS = 12             # are enough for an x that is tried besides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,33 +90,40 @@ LAYER = Kind(lambda layer: True, "a layer", convert=lambda layer: layer)    # no
 def check(layer: Any, x: Array | tuple[Array, ...] | None = None) -> OwnReport:
     """Compare a layer's own backward pass with numerical derivatives; the layer is left as it was.
 
-    layer : an object with forward(x) and backward(dy), a class of such objects, a pair (f, f_backward), or either of
-            these in a file, as "FILE.py:NAME".  A class is constructed with what its parameters' names suggest
+    layer : an object with forward(x) and backward(dy), a class of such objects, a function with its f_backward beside
+            it, a pair (f, f_backward), or any of these in a file, as "FILE.py:NAME".  A class is constructed with what
+            its parameters' names suggest
     x     : the input to try it on, with the batch first; a tuple if forward takes several; if None, likely shapes are
-            tried at random values
+            tried at random values, and the one that fits at 0.03 and 10 times its size too
 
     Weights are what the output depends on, wherever they stand; each is compared with the gradient that its name leads
-    to.  The noise of a random layer is held fixed.
+    to.  The noise of a random layer is held fixed, what a layer prints is not shown, and lines that no x reached are
+    named.
 
-    Raises FileNotFoundError, ValueError or TypeError, in one sentence, if there is nothing to check, if the layer
-    cannot be run, or if it takes longer than a minute.
+    Raises FileNotFoundError, or LayerError (a ValueError and a TypeError), in one sentence, if there is nothing to
+    check, if the layer cannot be run, or if it takes longer than a minute.
     """
+    if type(layer) is str:    # isinstance would ask the layer
+        file, _, name = layer.rpartition(":")
+        if not file or not name:
+            raise LayerError(f"layer is {shown(layer)}; expected FILE.py:NAME, such as my_layer.py:MyLayer")
+        if not os.path.isfile(file):
+            raise FileNotFoundError(f"{file} does not exist; expected the file that the layer {name} is in")
     noise = State(None)
     try:
-        with time_limit(SECONDS), warnings.catch_warnings(), np.errstate(all="ignore"):
+        with (time_limit(SECONDS), warnings.catch_warnings(), np.errstate(all="ignore"),
+              contextlib.redirect_stdout(io.StringIO())):
             warnings.simplefilter("ignore")
             np.random.seed(0)    # what a constructor draws is the same each time
             random.seed(0)
-            return _check(load(layer) if isinstance(layer, str) else layer, x)
+            return _check(load(file, name) if type(layer) is str else layer, x)
     except TimeUp:
-        raise ValueError(f"layer takes longer than {SECONDS:g} s; expected a small layer and a small x, and no loop "
+        raise LayerError(f"layer takes longer than {SECONDS:g} s; expected a small layer and a small x, and no loop "
                          "without an end") from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, LayerError):
         raise
     except BaseException as error:
-        if "layer" in str(error) and "; expected" in str(error):    # it is ours
-            raise
-        raise ValueError(f"layer cannot be looked into: {said(error)}; expected an object with forward(x) and "
+        raise LayerError(f"layer cannot be looked into: {said(error)}; expected an object with forward(x) and "
                          "backward(dy)") from error
     finally:
         noise.restore_noise()
@@ -113,50 +136,160 @@ def _check(component: Any, x: Any) -> OwnReport:
     given = None if x is None else [np.array(one, float) if one.dtype.kind == "f" else one
                                     for one in (x if isinstance(x, tuple) else (x,))]
     refused: list[str] = []
-    first_misfit: tuple[Any, list[str], list[Any]] | None = None
+    first_misfit: Attempt | None = None
     trouble = None
-    for layer in _layers(component, name):
+    for layer in _layers(component, name, given[0] if given else None):
         state = State(layer)
         try:
-            for names, inputs in _inputs(layer, given):
-                state.restore()
-                try:
-                    trial = Trial(layer, names, inputs)
-                    misfit = trial.misfit
-                    if misfit is None:
-                        return _report(name, trial, trouble if _is_one_example(inputs[0]) else None)
-                    first_misfit = first_misfit or (layer, names, inputs)
-                except Refused as error:
-                    misfit = str(error)
-                    refused.append(f"{misfit} for {names[0]} of shape {np.shape(inputs[0])}")
-                    if not misfit.startswith("backward"):
-                        continue
-                trouble = trouble or f"a batch: for {names[0]} of shape {np.shape(inputs[0])} {misfit}"
+            for names, inputs, convention in _inputs(layer, given):
+                reports = []
+                for way in ways_to_call(layer, names):
+                    attempt = Attempt(name, layer, state, names, inputs, convention, way)
+                    try:
+                        misfit = attempt.trial().misfit
+                        if misfit is None:
+                            reports.append(attempt.report(trouble if _is_one_example(attempt.x) else None, x is None))
+                            if not reports[-1].findings:
+                                break
+                            continue
+                        first_misfit = first_misfit or attempt
+                    except Refused as error:
+                        misfit = str(error)
+                        refused.append(f"{misfit} for {attempt.called}")
+                        if not misfit.startswith("backward"):
+                            continue
+                    trouble = trouble or f"a batch: for {attempt.called} {misfit}"
+                if reports:
+                    return min(reports, key=lambda one: (bool(one.findings), max((row.worst[1] for row in one.rows),
+                                                                                 default=0.0)))
         finally:
             state.restore()
     if first_misfit is not None:
-        layer, names, inputs = first_misfit
-        state = State(layer)
         try:
-            return _report(name, Trial(layer, names, inputs), None)
+            return first_misfit.report(None, False)
         finally:
-            state.restore()
+            first_misfit.state.restore()
     why = next((one for one in refused if one.startswith("backward")), refused[0])
-    raise ValueError(f"layer {name}: {why}; expected forward(x) and backward(dy) on NumPy arrays: if another shape of "
+    raise LayerError(f"layer {name}: {why}; expected forward(x) and backward(dy) on NumPy arrays: if another shape of "
                      "x is needed, call nv.gradcheck.check(layer, x)")
 
 
-def _report(name: str, trial: Trial, trouble: str | None) -> OwnReport:
-    try:
-        errors, findings = trial.compare()
-    except Refused as error:
-        raise ValueError(f"layer {name}: {error}, though at other numbers it does not; expected forward and backward "
-                         "to work whenever they are called") from None
-    rows = [Row(name, "its own", METHOD, errors, COARSE_TOLERANCE if trial.is_coarse else None)] if errors else []
-    unchecked = trial.unchecked + ([trouble] if trouble else [])
-    if not errors and not unchecked:
-        unchecked = ["anything: neither the input nor a weight has a gradient"]
-    return OwnReport(rows, findings, unchecked, trial.notes)
+@dataclasses.dataclass
+class Attempt:
+    """A layer, as it was in `state`, with one input and one way to call it."""
+
+    name: str
+    layer: Any
+    state: State
+    names: list[str]
+    inputs: list[Any]
+    convention: Convention | None    # by which the inputs were made; None if they were given
+    way: Way
+
+    @property
+    def x(self) -> Array:
+        return self.inputs[place_of_x(self.names)]
+
+    @property
+    def called(self) -> str:
+        return f"{self.names[place_of_x(self.names)]} of shape {np.shape(self.x)}"
+
+    def trial(self, inputs: list[Any] | None = None) -> Trial:
+        """Raises Refused if it cannot be tried on the inputs."""
+        self.state.restore()
+        trial = Trial(self.layer, self.names, inputs or self.inputs, self.way)
+        if self.convention and not self.convention.probabilities and any(are_labels(self.names)) and (
+                trial.clips_to_probabilities):
+            raise Refused("forward clips x to between 0 and 1")
+        return trial
+
+    def compared(self, inputs: list[Any], most: int = MOST_SUMS) -> tuple[Comparison, Reached]:
+        trial = self.trial(inputs)
+        reached = Reached(trial.caller.forward_method, trial.caller.backward_method)
+        with reached.watching():
+            trial.run(trial.dy)
+        return Comparison(trial, most), reached
+
+    def report(self, trouble: str | None, is_free: bool) -> OwnReport:
+        """is_free : may other inputs be tried besides?"""
+        try:
+            found, reached = self.compared(self.inputs)
+            if (found.findings or found.n_unknown) and has_kink(found.trial, found.is_coarse):
+                found, reached = self.compared(self._beside(found.trial))
+                found.notes.append("forward has a kink at x, where there is no gradient: checked beside it, at x moved "
+                                   "by a thousandth")
+        except Refused as error:
+            raise LayerError(f"layer {self.name}: {error}, though at other numbers it does not; expected forward and "
+                             "backward to work whenever they are called") from None
+        if is_free and not found.findings and not found.is_unheld:
+            self._try_sizes(found, reached)
+            self._try_forms(found, reached)
+        missed = reached.missed
+        if missed:
+            found.notes.append(f"not tried, because no x reached it: {'; '.join(missed[:3])}" + (
+                f"; and {len(missed) - 3} lines more" if len(missed) > 3 else ""))
+        tolerance = found.tolerance if found.is_coarse else None
+        rows = [Row(self.name, "its own", METHOD, found.errors, tolerance)] if found.errors else []
+        unchecked = found.unchecked + ([trouble] if trouble else [])
+        if not found.errors and not unchecked:
+            unchecked = ["anything: neither the input nor a weight has a gradient"]
+        return OwnReport(rows, found.findings, unchecked, list(dict.fromkeys(found.notes)))
+
+    def _beside(self, trial: Trial) -> list[Any]:
+        rng, free = np.random.default_rng(2), [one.name for one in trial.inputs]
+        return [one + 1e-3 * (float(abs(one).max()) or 1.0) * rng.standard_normal(one.shape) if name in free else one
+                for name, one in zip(self.names, self.inputs)]
+
+    def _try_sizes(self, found: Comparison, reached: Reached) -> None:
+        """The same x, smaller and larger.  Where forward keeps the argument of a logarithm away from zero, backward
+        need not know it, so that a difference far out is no fault."""
+        at = place_of_x(self.names)
+        if self.inputs[at].dtype.kind != "f" or not self.convention or self.convention.probabilities:
+            return
+        tried = []
+        for factor in FACTORS:
+            inputs = [factor * one if place == at else one for place, one in enumerate(self.inputs)]
+            text = f"for {factor:g} times this {self.names[at]}"
+            try:
+                other, also = self.compared(inputs, FEW_SUMS)
+            except Refused as error:
+                found.notes.append(f"not tried {text}: {error}")
+                continue
+            reached.add(also)
+            words = [f"{text}, {words}" for words in other.findings]
+            if words and reached.has_logarithm:
+                found.notes.append(f"{words[0]}; a logarithm that is kept away from zero does that")
+            else:
+                found.findings += words
+                tried.append(f"{factor:g}")
+        if tried:
+            found.notes.append(f"tried on {self.names[at]} up to {abs(self.inputs[at]).max():.2g} in size, and on "
+                               f"{' and '.join(tried)} times as much")
+
+    def _try_forms(self, found: Comparison, reached: Reached) -> None:
+        """Other shapes of x and labels, as long as there are lines that none has reached, and those alone that reach
+        one."""
+        x, convention = self.x, self.convention or ROWS
+        shapes = [x.shape]
+        if x.ndim == 2 and convention.layout == "rows":
+            shapes += [(BATCH, TIMES, x.shape[1]), (x.shape[1],)]
+        labels = ["classes", "one-hot"] if any(are_labels(self.names)) else [convention.labels]
+        functions = FUNCTION_NAMES if any(plain(name) in FUNCTIONS for name in self.names) else FUNCTION_NAMES[:1]
+        for shape, form, function in itertools.product(shapes, labels, functions):
+            if not reached.missed or found.findings:
+                return
+            other = convention._replace(labels=form, function=function)
+            inputs = values_for(self.names, random_input(shape, other), other)
+            try:
+                if self.trial(inputs).misfit is not None:
+                    continue
+                compared, also = self.compared(inputs, FEW_SUMS)
+            except Refused:
+                continue
+            if reached.add(also):
+                what = ", ".join([f"x of shape {shape}", *[f"labels as {form}"][:len(labels) - 1],
+                                  *[f"{function}"][:len(functions) - 1]])
+                found.findings += [f"for {what}, {words}" for words in compared.findings]
 
 
 def _is_one_example(x: Array) -> bool:
@@ -166,7 +299,8 @@ def _is_one_example(x: Array) -> bool:
 def _name_of(component: Any) -> str:
     if isinstance(component, tuple):
         return getattr(component[0], "__name__", "f") if component else "()"
-    return component.__name__ if inspect.isclass(component) else type(component).__name__
+    is_named = inspect.isclass(component) or isinstance(component, types.FunctionType)
+    return component.__name__ if is_named else type(component).__name__
 
 
 def _refuse_frameworks(component: Any) -> None:
@@ -174,47 +308,60 @@ def _refuse_frameworks(component: Any) -> None:
     for cls in classes:
         framework = FRAMEWORKS.get(str(cls.__module__).split(".")[0])
         if framework is not None:
-            raise TypeError(f"layer is made of {framework}'s {cls.__name__}, which {framework} differentiates by "
-                            "itself; expected a layer with a backward pass written by hand, on NumPy arrays")
+            raise LayerError(f"layer is made of {framework}'s {cls.__name__}, which {framework} differentiates by "
+                             "itself; expected a layer with a backward pass written by hand, on NumPy arrays")
 
 
-def _layers(component: Any, name: str) -> Iterator[Any]:
+def _layers(component: Any, name: str, x: Array | None) -> Iterator[Any]:
     """The objects on which it can be tried."""
     if isinstance(component, tuple):
         if len(component) != 2 or not all(map(callable, component)):
-            raise TypeError(f"layer is {shown(component)}; expected a pair of functions, (f, f_backward)")
+            raise LayerError(f"layer is {shown(component)}; expected a pair of functions, (f, f_backward)")
         yield Pair(*component)
+    elif isinstance(component, types.FunctionType):
+        backward = partner(name, component.__globals__)
+        yield Whole(component) if backward is None else Pair(component, component.__globals__[backward])
     elif not inspect.isclass(component):
-        for names in (FORWARD, BACKWARD):
-            method_of(component, names)
-        yield component
+        yield usable(component)
     else:
         failure, made = "its parameters cannot be guessed", False
-        for arguments, options in ways_to_make(component):
+        for arguments, options in ways_to_make(component, x):
             try:
                 layer = call("its constructor", component, *arguments, **options)
             except Refused as error:
                 failure = str(error)
                 continue
-            for names in (FORWARD, BACKWARD):
-                method_of(layer, names)
             made = True
-            yield layer
+            yield usable(layer)
         if not made:
-            raise TypeError(f"layer: {name} cannot be constructed ({failure}); expected {name}(), {name}({N_IN}, "
-                            f"{N_OUT}) or {name}({N_IN}, {N_OUT}, rng=rng) to work, or an object: make one in the file "
-                            "and name it, as FILE.py:layer")
+            raise LayerError(f"layer: {name} cannot be constructed ({failure}); expected {name}(), {name}({N_IN}, "
+                             f"{N_OUT}) or {name}({N_IN}, {N_OUT}, rng=rng) to work, or an object: make one in the "
+                             "file and name it, as FILE.py:layer")
 
 
-def _inputs(layer: Any, given: list[Any] | None) -> Iterator[tuple[list[str], list[Any]]]:
+def usable(layer: Any) -> Any:
+    """A layer with a forward and a backward pass; a network whose loss(x, y) returns the gradients becomes one."""
+    forward = method_of(layer, FORWARD)
+    try:
+        method_of(layer, BACKWARD)
+    except LayerError:
+        if getattr(forward, "__name__", "") != "loss":
+            raise
+        return Whole(forward)
+    return layer
+
+
+def _inputs(layer: Any, given: list[Any] | None) -> Iterator[tuple[list[str], list[Any], Convention | None]]:
     """The names and values of what forward takes."""
     forward = method_of(layer, FORWARD)
     if given is not None:
-        names = [one.name for one in parameters_of(forward) or []][:len(given)]
-        yield names + [f"x{at}" for at in range(len(names), len(given))], given
+        names = [one.name for one in parameters_of(forward) or []]
+        names += [f"x{at}" for at in range(len(names), len(given))]
+        needed = names_of(layer, forward)[len(given):]    # such as training
+        yield names[:len(given)] + needed, given + values_for(["x", *needed], given[0], ROWS)[1:], None
         return
-    held = places(layer)
+    held, names = places(layer), names_of(layer, forward)
     told = [place.value for place in held if isinstance(place.value, int) and plain(str(place.key)) in SIZES_IN]
     arrays = sorted((place.value for place in held if isinstance(place.value, np.ndarray)), key=lambda one: -one.ndim)
     likely = [size for size in (*told, *(n for array in arrays for n in array.shape)) if 0 < size <= LARGEST_WIDTH]
-    yield from inputs_for(forward, list(dict.fromkeys(likely))[:6])
+    yield from inputs_for(names, list(dict.fromkeys(likely))[:6], isinstance(layer, Whole))

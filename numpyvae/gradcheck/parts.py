@@ -10,30 +10,26 @@ import functools
 import itertools
 import random
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from .names import ACCESSORS, GRADIENT_HOLDERS, HOLDERS, MARKS, SAME, plain
 
 Array = np.ndarray
 Path = tuple[str | int, ...]
 
 MOST_PARTS, DEEPEST, MOST_BYTES = 20_000, 7, 2 * 10**8    # of what is walked: a layer, not a program
 
-# The words of a path.  A gradient is marked by one of MARKS before or after the weight's name (dW, grad_W, W_grad), or
-# by a holder (grads["W"], weight.grad); the two names that are left have to be the same.
-MARKS = ("gradients", "gradient", "grads", "grad", "derivative", "delta", "nabla", "dlossd", "dld", "d", "g")
-HOLDERS = {"self", "params", "parameters", "param", "weights", "variables", "data", "value", "val", "v", "w"}
-GRADIENT_HOLDERS = {"gradients", "gradient", "grads", "grad", "g", "dparams", "deltas"}
-SAME = {"weights": "w", "weight": "w", "kernel": "w", "biases": "b", "bias": "b", "input": "x", "inputs": "x",
-        "in": "x"}
-ACCESSORS = ("params", "parameters", "weights", "get_params", "get_parameters", "get_weights",
-             "grads", "gradients", "get_grads", "get_gradients")    # methods and properties that hand out lists of them
-
 NUMBERS = (float, np.floating)
 LEAVES = (np.ndarray, np.generic, str, bytes, int, float, complex, type, types.ModuleType, types.FunctionType,
           types.BuiltinFunctionType, types.GeneratorType, type(None))
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+
+
+class LayerError(TypeError, ValueError):
+    """What check raises: one sentence about the layer that was handed over."""
 
 
 class Place(NamedTuple):
@@ -78,16 +74,8 @@ def attributes_of(thing: Any) -> dict[str, Any]:
 
 
 def slots_of(thing: Any) -> dict[str, Any]:
-    found = {}
-    for cls in type(thing).__mro__:
-        if "__slots__" in vars(cls):
-            for name, slot in vars(cls).items():
-                if isinstance(slot, types.MemberDescriptorType):
-                    try:
-                        found[name] = slot.__get__(thing)
-                    except AttributeError:    # not written yet
-                        pass
-    return found
+    state = object.__getstate__(thing)    # (__dict__, slots) where there are slots with values
+    return state[1] if isinstance(state, tuple) else {}
 
 
 SHARED = (np.ndarray, list, dict)
@@ -125,7 +113,7 @@ def taken_from_outside(function: types.FunctionType) -> dict[str, Any]:
 def walk(root: Any, start: Path = ()) -> Iterator[Place]:
     """Every place that can be reached from root; each container is entered once.
 
-    Raises ValueError for what is too large for a layer.
+    Raises LayerError for what is too large for a layer.
     """
     todo, seen, size, count = [(start, root)], {id(root)}, 0, 0
     for path, owner in todo:
@@ -137,7 +125,7 @@ def walk(root: Any, start: Path = ()) -> Iterator[Place]:
                 continue
             size += value.nbytes if isinstance(value, np.ndarray) else 0
             if count > MOST_PARTS or size > MOST_BYTES:
-                raise ValueError(f"the layer holds more than {MOST_PARTS} parts or {MOST_BYTES} bytes; expected a "
+                raise LayerError(f"the layer holds more than {MOST_PARTS} parts or {MOST_BYTES} bytes; expected a "
                                  "small one, whose every gradient can be checked")
             yield Place((*path, key), owner, key, value)
             if id(value) not in seen and len(path) < DEEPEST and contents(value):
@@ -168,7 +156,7 @@ def readings(path: Path) -> set[Reading]:
     """What a path can mean: ("grads", "dW1") is the gradient of ("w1",)."""
     ways = []
     for part in path:
-        word = str(part).lower().replace("_", "")
+        word = plain(str(part))
         options: list[tuple[str | None, bool]] = [(SAME.get(word, word), False)]
         options += [(None, False)] * (word in HOLDERS) + [(None, True)] * (word in GRADIENT_HOLDERS)
         for mark in MARKS:
@@ -202,10 +190,11 @@ class State:
                   if isinstance(value, GENERATORS)]
         things = {id(thing): thing for _, thing in found}.values()
         self.is_noisy = True    # as far as is known; putting noise back takes longer than all the rest
-        self._containers: list[tuple[Any, dict[Any, Any]]] = []
+        self._containers: list[tuple[Any, dict[Any, Any], list[str]]] = []
         for thing in things:
             if not isinstance(thing, (*LEAVES, *GENERATORS, types.MethodType)):
-                self._containers.append((thing, dict(contents(thing))))
+                in_slots = [] if isinstance(thing, (dict, list, tuple)) else list(slots_of(thing))
+                self._containers.append((thing, dict(contents(thing)), in_slots))
         self._arrays = [(array, array.copy()) for array in things
                         if isinstance(array, np.ndarray) and array.flags.writeable and array.dtype != object]
         self._noise: list[tuple[Callable[[Any], None], Any]] = [
@@ -225,8 +214,8 @@ class State:
             self.restore_noise()
 
     def restore_all_but_noise(self) -> None:
-        for thing, held in self._containers:
-            put_back(thing, held)
+        for thing, held, in_slots in self._containers:
+            put_back(thing, held, in_slots)
         for array, kept in self._arrays:
             array[...] = kept
 
@@ -235,7 +224,7 @@ class State:
             put(state)
 
 
-def put_back(thing: Any, held: dict[Any, Any]) -> None:
+def put_back(thing: Any, held: dict[Any, Any], in_slots: Iterable[str]) -> None:
     if isinstance(thing, dict):
         dict.clear(thing)
         dict.update(thing, held)
@@ -244,9 +233,9 @@ def put_back(thing: Any, held: dict[Any, Any]) -> None:
     elif not isinstance(thing, tuple):
         own, slots = attributes_of(thing), slots_of(thing)
         own.clear()
-        own.update({name: value for name, value in held.items() if name not in slots or name in own})
+        own.update({name: value for name, value in held.items() if name not in in_slots})
         for name in slots:
-            if name in held:
-                object.__setattr__(thing, name, held[name])
-            else:
+            if name not in held:
                 object.__delattr__(thing, name)
+        for name in in_slots:
+            object.__setattr__(thing, name, held[name])
