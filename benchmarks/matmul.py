@@ -81,7 +81,7 @@ def measure(shapes: list[Shape], rng: np.random.Generator) -> tuple[list[list[st
     for name, (M, K, N), transposed in shapes:
         a, b = matrix(rng, M, K, transposed == "a"), matrix(rng, K, N, transposed == "b")
         out, multiply = np.empty((M, N), np.float32), loop_for_operands(transposed, M)
-        times = interleave({"BLAS": lambda: np.matmul(a, b, out=out), "ours": lambda: multiply(a, b, out)}, rounds=30)
+        times = interleave({"BLAS": lambda: np.matmul(a, b, out=out), "ours": lambda: multiply(a, b, out)}, rounds=10)
         low, middle, high = np.quantile(times["BLAS"] / times["ours"], [0.25, 0.5, 0.75])
         speeds = [f"{2e-9 * M * K * N / np.median(times[who]):.0f}" for who in ("BLAS", "ours")]
         rows.append([name, f"{M} x {K} x {N}", *speeds, f"{middle:.2f} ({low:.2f} - {high:.2f})"])

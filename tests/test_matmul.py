@@ -19,6 +19,7 @@ affine = importlib.import_module("numpyvae.functional.affine")    # numpyvae.fun
 needs_kernels = pytest.mark.skipif(not kernels_are_on(), reason="kernels are off")
 TILED = {"matmul_tiled": (6, 16), "matmul_8x48": (8, 16), "matmul_tiled_transposed": (6, 16),
          "matmul_8x48_transposed": (8, 16), "matmul_rows": (3, 2)}    # the least rows and columns of out
+AVX2, AVX512 = "+avx2,+fma", "+avx2,+fma,+avx512f"
 TAKE_B_TRANSPOSED = {"matmul_tiled_transposed", "matmul_8x48_transposed", "matmul_rows"}
 
 
@@ -171,6 +172,16 @@ def test_nothing_is_read_or_written_past_the_ends():
 
 # Who multiplies
 
+@needs_kernels
+@pytest.mark.parametrize("multiplier, expected", [("blas", "by BLAS: NUMPYVAE_MATMUL is blas"),
+                                                  ("numba", "by our tiles of 6 x 16")])
+def test_info_says_who_multiplies(multiplier, expected):
+    done = subprocess.run([sys.executable, "-m", "numpyvae", "info"], capture_output=True, text=True,
+                          env={**os.environ, "NUMPYVAE_MATMUL": multiplier, "NUMBA_CPU_FEATURES": AVX2})
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.splitlines()[-1].startswith(f"products:    {expected}")
+
+
 def run(program, **environment):
     return subprocess.run([sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True,
                           text=True, timeout=300)
@@ -181,7 +192,6 @@ from numpyvae.kernels import processor
 tile, every_size, why = processor.decide()
 print(tile and tile.name, every_size, why, sep='|')
 """
-AVX2, AVX512 = "+avx2,+fma", "+avx2,+fma,+avx512f"
 LACKS = "None|False|our tiles are made for AVX-512 or AVX2 with FMA, which this processor lacks"
 
 

@@ -61,7 +61,7 @@ def decide() -> Decision:
     threads = blas_threads()
     if threads == 1:
         return Decision(tile, True, f"{has}, and BLAS one thread")
-    return Decision(tile, False, f"{has}; BLAS has {threads} threads, which only pays for many rows")
+    return Decision(tile, False, f"{has}, but BLAS has {threads} threads, which are faster but for few rows")
 
 
 def instructions() -> set[str]:
