@@ -48,5 +48,5 @@ def who_multiplies() -> str:
     tile, every_size, why = decide()
     if tile is None:
         return f"by BLAS: {why}"
-    ours = f"by our tiles of {tile.name}, in float64 by BLAS" if every_size else "by BLAS, dy W^T of few rows by our loop"
+    ours = f"by our tiles of {tile.name}, float64 by BLAS" if every_size else "by BLAS, dy W^T of few rows by our loop"
     return f"{ours}: {why}"
