@@ -1,4 +1,4 @@
-"""The matrix product, three ways in numba and once in NumPy's BLAS, on one thread and as the project calls it.
+"""The matrix product: ours against NumPy's BLAS, each on one thread, for every product of the models and 40 others.
 
     python -m benchmarks.matmul
 """
@@ -11,52 +11,100 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from numpyvae.kernels import matmul
 from numpyvae.kernels.jit import jit
+from numpyvae.kernels.processor import decide
 
-from .interleave import interleave, ratio
+from .interleave import interleave
 from .results import table, write_section
 
-# name, (M, K, N), which of a and b is a transposed view: the products of layers 784 -> 400 and back, and small batches
-SHAPES = [("x W", (128, 784, 400), ""), ("x^T dy", (784, 128, 400), "a"), ("dy W^T", (128, 400, 784), "b"),
-          ("x W, batch 20", (20, 784, 400), ""), ("x W, batch 20, 200 wide", (20, 784, 200), ""),
-          ("dy W^T, batch 20", (20, 784, 400), "b"), ("dy W^T, batch 20, 200 wide", (20, 784, 200), "b")]
-BLAS = ["BLAS, one thread", "BLAS, both threads"]
-KERNELS = {"three loops": matmul.matmul_three_loops, "reordered": matmul.matmul_reordered, "tiled": matmul.matmul_tiled}
+ON_PAPER = {"three loops": matmul.matmul_three_loops, "reordered": matmul.matmul_reordered}
+Shape = tuple[str, tuple[int, int, int], str]    # name, (M, K, N), which of a and b is a transposed view
+
+
+def dense(batch: int, n_in: int, n_out: int) -> list[Shape]:
+    """The three products of a dense layer."""
+    return [(f"x W, batch {batch}", (batch, n_in, n_out), ""), (f"x^T dy, batch {batch}", (n_in, batch, n_out), "a"),
+            (f"dy W^T, batch {batch}", (batch, n_out, n_in), "b")]
+
+
+def convolution(batch: int, side: int, n_in: int, n_out: int) -> list[Shape]:
+    """Those of a convolution with windows of 3 x 3 and stride 2, for images of side x side channels."""
+    places, numbers = batch * (side // 2)**2, 9 * n_in
+    return [(f"windows W, {n_in} -> {n_out}", (places, numbers, n_out), ""),
+            (f"dy W^T, {n_in} -> {n_out}", (places, n_out, numbers), "b")]
+
+
+SHAPES = [shape for batch in (20, 128, 1024) for sizes in ((784, 400), (400, 784), (400, 20), (20, 400))
+          for shape in dense(batch, *sizes)] + convolution(128, 28, 1, 32) + convolution(128, 14, 32, 64)
+
+
+def random_shapes(rng: np.random.Generator) -> list[Shape]:
+    """40 of them, each side between 8 and 1,024 and as often small as large."""
+    sides = np.exp(rng.uniform(np.log(8), np.log(1024), (40, 3))).astype(int)
+    return [("random", (int(M), int(K), max(16, int(N))), ("", "a", "b")[i % 3]) for i, (M, K, N) in enumerate(sides)]
+
+
+def loop_for_operands(transposed: str, rows: int) -> Callable[..., np.ndarray]:
+    """Ours, as numpyvae.functional.affine chooses it where BLAS has one thread."""
+    tile = decide().tile
+    if tile is None:
+        raise SystemExit(f"BLAS multiplies here: {decide().why}")
+    if transposed != "b":
+        return jit(tile.loop)
+    loop = jit(matmul.matmul_rows if rows <= 32 else tile.transposed)
+    return lambda a, b, out: loop(a, b.T, out)
 
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    rows = []
-    for name, (M, K, N), transposed in SHAPES:
-        a = matrix(rng, M, K, transposed == "a")
-        b = matrix(rng, K, N, transposed == "b")
-        copy, out = np.ascontiguousarray(b), np.empty((M, N), np.float32)
-        work: dict[str, Callable[[], object]] = {
-            label: (lambda kernel=jit(kernel): kernel(a, copy, out)) for label, kernel in KERNELS.items()}
-        if transposed == "b":
-            by_rows = jit(matmul.matmul_rows)
-            work["tiled"] = lambda: by_rows(a, b.T, out)
-        work[BLAS[1]] = lambda: np.matmul(a, b, out=out)
-        times = interleave(work, rounds=10)
-        with threadpool_limits(1):
-            times |= {BLAS[0]: interleave({"": work[BLAS[1]]}, rounds=10)[""]}
-            times |= {"tiled again": interleave({"": work["tiled"]}, rounds=10)[""]}
-        speed = {label: f"{2e-9 * M * K * N / np.median(seconds):.1f}" for label, seconds in times.items()}
-        rows.append([name, f"{M} x {K} x {N}", *(speed[label] for label in (*KERNELS, *BLAS)),
-                     f"{ratio(times, BLAS[0], 'tiled again')[0]:.2f}", f"{ratio(times, BLAS[1], 'tiled')[0]:.2f}"])
+    with threadpool_limits(1):
+        rows, ratios = measure(SHAPES, rng)
+        random_rows, random_ratios = measure(random_shapes(rng), rng)
+        paper = on_paper(rng)
     blas = next(info for info in threadpool_info()    # SciPy, which numba loads, has a BLAS of its own
                 if info["user_api"] == "blas" and "numpy" in info["filepath"])
-    head = ["product", "M x K x N", *KERNELS, *BLAS, "tiled / BLAS on one", "tiled / BLAS on both"]
-    title = f"The matrix product, BLAS for {blas['architecture']}"
-    write_section(title, "python -m benchmarks.matmul", f"""
-GFLOP/s in float32, medians; ours run on one thread.  BLAS is {blas['internal_api']} {blas['version']} with its
-routines for {blas['architecture']}; `OPENBLAS_CORETYPE` chooses others.  "Tiled" is `matmul_tiled`, for dy W^T
-`matmul_rows`; the other loops are given a copy of W^T.
+    head = ["product", "M x K x N", "BLAS", "ours", "ours / BLAS (quartiles)"]
+    write_section(f"The matrix product, BLAS for {blas['architecture']}", "python -m benchmarks.matmul", f"""
+GFLOP/s in float32 on one thread, in turns, medians.  BLAS is {blas['internal_api']} {blas['version']} with its routines
+for {blas['architecture']}; `OPENBLAS_CORETYPE` chooses others.  Ours: {decide().why}.  {paper}
 
 {table(head, rows)}
+
+The models' products: {summary(ratios)}.  Forty random ones: {summary(random_ratios)}.
+
+{table(head, random_rows)}
 """)
 
 
-def matrix(rng: np.random.Generator, rows: int, columns: int, transposed: bool) -> np.ndarray:
+def measure(shapes: list[Shape], rng: np.random.Generator) -> tuple[list[list[str]], list[float]]:
+    """A row of the table for each shape, and ours over BLAS."""
+    rows, ratios = [], []
+    for name, (M, K, N), transposed in shapes:
+        a, b = matrix(rng, M, K, transposed == "a"), matrix(rng, K, N, transposed == "b")
+        out, multiply = np.empty((M, N), np.float32), loop_for_operands(transposed, M)
+        times = interleave({"BLAS": lambda: np.matmul(a, b, out=out), "ours": lambda: multiply(a, b, out)}, rounds=10)
+        low, middle, high = np.quantile(times["BLAS"] / times["ours"], [0.25, 0.5, 0.75])
+        speeds = [f"{2e-9 * M * K * N / np.median(times[who]):.0f}" for who in ("BLAS", "ours")]
+        rows.append([name, f"{M} x {K} x {N}", *speeds, f"{middle:.2f} ({low:.2f} - {high:.2f})"])
+        ratios.append(middle)
+    return rows, ratios
+
+
+def on_paper(rng: np.random.Generator) -> str:
+    """A sentence on the loops that come before the tile."""
+    a, b, out = matrix(rng, 128, 784), matrix(rng, 784, 400), np.empty((128, 400), np.float32)
+    work = {name: (lambda kernel=jit(kernel): kernel(a, b, out)) for name, kernel in ON_PAPER.items()}
+    times = interleave(work, rounds=10)
+    speeds = " and ".join(f"{name} {2e-9 * 128 * 784 * 400 / np.median(times[name]):.1f}" for name in ON_PAPER)
+    return f"The loops on paper, 128 x 784 x 400: {speeds}."
+
+
+def summary(ratios: list[float]) -> str:
+    below = sum(ratio < 1 for ratio in ratios)
+    return (f"ours / BLAS {min(ratios):.2f} to {max(ratios):.2f}, in the median {np.median(ratios):.2f}, "
+            f"below 1 in {below} of {len(ratios)}")
+
+
+def matrix(rng: np.random.Generator, rows: int, columns: int, transposed: bool = False) -> np.ndarray:
     if transposed:
         return rng.standard_normal((columns, rows), dtype=np.float32).T
     return rng.standard_normal((rows, columns), dtype=np.float32)

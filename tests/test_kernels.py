@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae.kernels import matmul
 from numpyvae.kernels.exponential import exp, expm1, log, log1p
 from numpyvae.kernels.jit import _fingerprint, jit
 from numpyvae.functional.activations import ACTIVATIONS
-from numpyvae.functional.affine import FEW_ROWS, LONG_ROW, SMALL_PRODUCT, add_transposed_matmul, matmul_transposed
 from numpyvae.functional.dense import new_array
 from numpyvae.functional.gaussian import gaussian_kl, reparameterize
 from numpyvae.functional.likelihoods import bernoulli_nll, gaussian_nll
@@ -199,53 +197,6 @@ def test_a_complex_array_is_refused_where_its_result_goes_to_a_real_one(mode, na
     made[array] = made[array].astype(complex)
     with mode(), pytest.raises(TypeError, match=f"{f.name}: {array} has dtype complex128, which .* cannot hold"):
         f(**made)
-
-
-# The matrix product
-
-@needs_kernels
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("name", ["matmul_three_loops", "matmul_reordered", "matmul_tiled"])
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (4, 8, 16), (5, 9, 17), (3, 7, 2), (8, 16, 600), (13, 30, 513)], ids=str)
-@pytest.mark.parametrize("transposed", [False, True])
-def test_matrix_products_agree_with_blas(name, dtype, sizes, transposed, rng):
-    M, K, N = sizes
-    a = rng.standard_normal((K, M)).astype(dtype).T if transposed else rng.standard_normal((M, K)).astype(dtype)
-    b, out = rng.standard_normal((K, N)).astype(dtype), np.full((M, N), np.nan, dtype)
-    assert jit(getattr(matmul, name))(a, b, out) is not None
-    assert error(out, a.astype(float) @ b) <= TOLERANCE[dtype]
-
-
-@pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1])
-@pytest.mark.parametrize("width", [LONG_ROW - 1, LONG_ROW])
-def test_a_transposed_product_is_the_same_by_rows_and_by_blas(rows, width, rng):
-    a, b, out = rng.standard_normal((rows, width)), rng.standard_normal((7, width)), np.full((rows, 7), np.nan)
-    assert matmul_transposed(a, b, out) is out
-    assert error(out, a @ b.T) <= TOLERANCE[np.float64]
-
-
-@pytest.mark.parametrize("sizes", [(9, 32), (9, 4), (40, 30)], ids=str)
-@pytest.mark.parametrize("pieces", [0.001, 1, 2.5])
-def test_a_sum_over_many_rows_is_the_same_in_pieces(sizes, pieces, rng):
-    rows = 1 + int(pieces * SMALL_PRODUCT / np.prod(sizes))
-    a, b = (rng.standard_normal((rows, n)) for n in sizes)
-    total, scratch = np.ones(sizes), np.full(sizes, np.nan)
-    add_transposed_matmul(a, b, total, scratch)
-    assert error(total, 1 + a.T @ b) <= TOLERANCE[np.float64]
-
-
-@needs_kernels
-def test_a_vae_trains_with_our_own_matrix_product():
-    program = """
-import numpy as np, numpyvae as nv
-rng = np.random.default_rng(0)
-vae = nv.VAE.dense(9, (7,), 3, rng=rng)
-x, eps = rng.random((5, 9), np.float32), rng.standard_normal((5, 3), np.float32)
-print(vae.loss_and_grad(x, eps).loss, float(np.abs(vae.parameters.grads).sum()))
-"""
-    ours, blas = (run(program, NUMPYVAE_MATMUL=name) for name in ("numba", ""))
-    assert ours.returncode == 0, ours.stderr
-    np.testing.assert_allclose([float(n) for n in ours.stdout.split()], [float(n) for n in blas.stdout.split()], 1e-5)
 
 
 # The polynomials

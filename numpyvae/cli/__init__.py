@@ -17,6 +17,7 @@ import numpyvae as nv
 from ..arguments import did_you_mean
 from .common import not_enough_memory, say
 from .evaluate import add_evaluate
+from .info import add_info
 from .outputs import speak_any_code_page
 from .parser import Parser
 from .pictures import add_encode, add_reconstruct, add_sample
@@ -63,7 +64,7 @@ def make_parser() -> Parser:
                         help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog=parser.prog)
     for add in (add_train, add_evaluate, add_sample, add_reconstruct, add_encode, add_gradcheck, add_bench,
-                add_lessons):
+                add_lessons, add_info):
         add(commands)
     parser.commands = list(commands.choices)
     return parser

@@ -1,16 +1,16 @@
 """x W + b, and the matrix product itself."""
 from __future__ import annotations
 
-import os
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .. import kernels
-from ..twin import MaybeArray, twin
-
-# NumPy's BLAS uses two threads and is faster; NUMPYVAE_MATMUL=numba, read at import, selects our own tiled product.
-NUMBA_MULTIPLIES = os.environ.get("NUMPYVAE_MATMUL") == "numba"
+from ..kernels.jit import jit
+from ..kernels.processor import decide
+from ..twin import MaybeArray, kernels_are_on, layout, twin
 
 
 @twin(None, x="B I", W="I O", b="O")
@@ -41,33 +41,52 @@ def affine_backward(dy: np.ndarray, x: np.ndarray, W: np.ndarray, need_dx: bool 
     return dx, np.matmul(x.T, dy, out=dW), np.sum(dy, axis=0, out=db)
 
 
-@twin(kernels.matmul.matmul_tiled, writes=("out",), wrt=(), a="B I", b="I O", out="B O")
-def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """a @ b, written to out: a (B, I), b (I, O), out (B, O)."""
-    return np.matmul(a, b, out=out)
+def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """a @ b, written to out, by BLAS or by a loop of kernels/matmul.py: a (M, K), b (K, N), out (M, N).
+
+    What the processor, the shapes and the layouts are decides who multiplies, so the same product has the same bits
+    each time; see kernels/processor.py.
+    """
+    if not kernels_are_on():
+        return np.matmul(a, b, out)
+    arrays = layout(a), layout(b), layout(out)
+    try:
+        multiply = _multipliers[arrays]
+    except KeyError:
+        if len(_multipliers) > 1000:    # a caller who never repeats a shape must not fill the memory
+            _multipliers.clear()
+        multiply = _multipliers[arrays] = _multiplier(a, b, out)
+    return multiply(a, b, out)
 
 
-@twin(kernels.matmul.matmul_rows, writes=("out",), wrt=(), a="B I", b="O I", out="B O")
-def product_of_rows(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """a @ b.T, written to out: a (B, I), b (O, I), out (B, O)."""
-    return np.matmul(a, b.T, out=out)
+_multipliers: dict[tuple[Any, ...], Callable[..., np.ndarray]] = {}    # by the layouts of a, b and out
+
+LEAST_ROWS, LEAST_COLUMNS = 8, 16    # of out: a tile has to fit
+FEW_ROWS, LONG_ROW = 32, 128    # where dy W^T by rows beats BLAS on two threads; see RESULTS.md, "The matrix product"
 
 
-def _product_of_copies(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """As `product`, also for transposed views a or b, which the kernel does not take."""
-    return product(np.ascontiguousarray(a), np.ascontiguousarray(b), out)
+def _multiplier(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[..., np.ndarray]:
+    """What multiplies arrays of these layouts; compiled code checks no bounds, so their shapes are checked here."""
+    M, K, N = *a.shape, b.shape[1]
+    if (b.shape[0] != K or out.shape != (M, N) or {a.dtype, b.dtype, out.dtype} != {np.dtype(np.float32)}
+            or not out.flags.c_contiguous or M < LEAST_ROWS or N < LEAST_COLUMNS):
+        return np.matmul
+    tile, every_size, _ = decide()
+    if tile is None:
+        return np.matmul
+    if b.T.flags.c_contiguous and not b.flags.c_contiguous:
+        if M <= FEW_ROWS and K >= LONG_ROW and a.flags.c_contiguous:
+            by_rows = _compiled(kernels.matmul.matmul_rows)
+            return lambda a, b, out: by_rows(a, b.T, out)
+        if every_size and (a.flags.c_contiguous or a.T.flags.c_contiguous):
+            transposed = _compiled(tile.transposed)
+            return lambda a, b, out: transposed(a, b.T, out)
+    elif every_size and b.flags.c_contiguous and (a.flags.c_contiguous or a.T.flags.c_contiguous):
+        return _compiled(tile.loop)
+    return np.matmul
 
 
-matmul: Callable[..., np.ndarray] = _product_of_copies if NUMBA_MULTIPLIES else np.matmul    # what layers call
-
-FEW_ROWS, LONG_ROW = 32, 128    # where our loop on one thread beats BLAS on two (RESULTS.md, "The matrix product")
-
-
-def matmul_transposed(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """a @ b.T, written to out, by whichever is faster: a (B, I), b (O, I), out (B, O)."""
-    if NUMBA_MULTIPLIES or (len(a) <= FEW_ROWS and a.shape[1] >= LONG_ROW):
-        return product_of_rows(a, b, out)
-    return matmul(a, b.T, out=out)
+_compiled = functools.cache(jit)
 
 
 # OpenBLAS does not copy the operands of a product of at most this many multiplications.  Where a sum over many rows
@@ -79,4 +98,4 @@ def add_transposed_matmul(a: np.ndarray, b: np.ndarray, total: np.ndarray, scrat
     """total += a.T @ b, in pieces where that is faster: a (B, I), b (B, O), total and scratch (I, O)."""
     rows = SMALL_PRODUCT // total.size if total.size <= FEW_NUMBERS else len(a)
     for i in range(0, len(a), rows):
-        total += matmul(a[i:i + rows].T, b[i:i + rows], out=scratch)
+        total += matmul(a[i:i + rows].T, b[i:i + rows], scratch)

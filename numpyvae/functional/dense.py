@@ -11,7 +11,7 @@ import numpy as np
 
 from ..twin import MaybeArray, twin
 from .activations import ACTIVATIONS, Buffers
-from .affine import affine, affine_backward, matmul, matmul_transposed
+from .affine import affine, affine_backward, matmul
 
 Array = np.ndarray
 
@@ -41,7 +41,7 @@ def _dense_backward(dy: Array, x: Array, W: Array, kept: Array, activation: str,
                     buffers: Buffers) -> tuple[MaybeArray, Array, Array]:
     da = ACTIVATIONS[activation].backward_bias(dy, kept, db, buffers)
     matmul(x.T, da, out=dW)
-    dx = matmul_transposed(da, W, buffers("dx", x.shape, x.dtype)) if need_dx else None
+    dx = matmul(da, W.T, buffers("dx", x.shape, x.dtype)) if need_dx else None
     return dx, dW, db
 
 

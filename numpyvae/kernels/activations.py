@@ -6,9 +6,8 @@ place on one array: where an input and an output might overlap, the compiler can
 
 `type(a)` keeps the array's precision: a literal 1 would promote float32 to float64.
 """
-import types
-
 from .exponential import exp, expm1, log1p
+from .loop_for import loop_for
 
 
 def add_bias(y, b):
@@ -123,18 +122,6 @@ def gelu_slope(a):
 
 def gelu_u(a):
     return type(a)(ROOT_2_PI) * (a + type(a)(CUBIC) * a * a * a)
-
-
-def loop_for(name, loop, **scalars):
-    """A copy of the loop under the given name, with the given functions as its `f` and `slope`.
-
-    It is a plain function, which numba compiles as if it had been written out and finds again in its cache.  If the
-    scalar function were an argument or a closure variable, the loop would be compiled anew in every process (0.5 s
-    or 0.1 s), and an argument would make each call 4 microseconds slower.
-    """
-    made = types.FunctionType(loop.__code__.replace(co_name=name), {**loop.__globals__, **scalars}, name)
-    made.__doc__, made.__module__, made.__qualname__ = loop.__doc__, loop.__module__, name
-    return made
 
 
 LOOPS = {f.__name__: (loop_for(f"add_bias_{f.__name__}", forward, f=f),

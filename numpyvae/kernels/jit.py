@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from . import exponential
+from . import exponential, vectors
 
 # Sums may be reordered and a*b + c fused, so that loops vectorise; NaN and infinity keep their meaning.
 # (Full fastmath would make isnan() false.)
@@ -34,6 +34,7 @@ def jit(kernel: Callable[..., Any]) -> Callable[..., Any]:
     import numba
 
     _teach_numba_our_exponentials()
+    vectors.teach_numba()
     _make_callable_from_kernels(kernel)
     try:
         compiled = numba.njit(cache=True, **OPTIONS)(kernel)
@@ -83,7 +84,8 @@ def _make_callable_from_kernels(function: Callable[..., Any]) -> None:
     polynomials = [plain for plain, _, _ in exponential.POLYNOMIALS]
     for name in function.__code__.co_names:
         helper = function.__globals__.get(name)
-        if isinstance(helper, types.FunctionType) and helper not in polynomials:
+        if (isinstance(helper, types.FunctionType) and helper not in polynomials
+                and helper.__module__ != vectors.__name__):    # its words have instructions of their own
             exact = helper.__module__ == exponential.__name__
             numba.extending.register_jitable(**(EXACT_ORDER if exact else OPTIONS))(helper)
             _make_callable_from_kernels(helper)

@@ -1,14 +1,12 @@
-"""The matrix product in three ways: as written on paper, in memory order, and in tiles.
+"""The matrix product, from the loops on paper to one that keeps its sums in registers.
 
-Each computes out = a @ b for a : (M, K), b : (K, N), out : (M, N); a may be a transposed view, the rows of b and of out
-are contiguous.  The sum is the same, only the order of the work differs.  A fourth, rows times rows, is for a product
-with a transposed matrix.  Speeds: "The matrix product" in benchmarks/RESULTS.md.
+Each computes out = a @ b for a : (M, K), b : (K, N), out : (M, N).  The sums are the same; only the order of the work
+differs.  To be read from top to bottom.  Speeds: "The matrix product" in benchmarks/RESULTS.md.
 """
 import numpy as np
 
-ROWS, DEPTH = 4, 8      # a tile of a: its 32 numbers stay in registers
-COLUMNS = 512           # columns of out at a time: 4 rows of sums take 8 KB and stay in the first-level cache
-STRIDE = COLUMNS + 16   # from one row of sums to the next: at exactly 2048 bytes they would compete for cache lines
+from .loop_for import loop_for
+from .vectors import LANES, fma, load, spread, store, sum_up, zeros
 
 
 def matmul_three_loops(a, b, out):
@@ -39,91 +37,146 @@ def matmul_reordered(a, b, out):
     return out
 
 
-def matmul_tiled(a, b, out):
-    """In tiles of 4 x 8: each number of b that is fetched serves four rows, each sum that is fetched eight products.
+# A *tile* is a block of out whose sums stay in registers from k = 0 to K - 1.  For each k it fetches a piece of b's row
+# k and one number from each of its rows of a, and multiplies each with each: 6 rows times 16 columns are 192 operations
+# for 22 numbers fetched, and nothing is stored before the end.  The number of registers limits the size of a tile.
+#
+# Each tile below computes out[i:i + ROWS, j:j + COLUMNS] from a[i:i + ROWS] and b[:, column:column + COLUMNS].
 
-    For 64 operations the inner loop fetches 12 numbers and stores 4; the sums stay in the first-level cache,
-    and b is read row after row, which the processor prefetches.  What the tiles leave over (M not a multiple of 4, K
-    not of 8) is done as in matmul_reordered.
+def tile_6x16(a, b, out, i, column, j):
+    """For AVX2, which has 16 registers of 8 numbers: 12 hold the sums, 2 a piece of b, 1 a number of a."""
+    s0 = s1 = s2 = s3 = s4 = s5 = zeros()
+    for k in range(a.shape[1]):
+        b_k = load(b, k, column)
+        s0 = fma(spread(a, i, k), b_k, s0)
+        s1 = fma(spread(a, i + 1, k), b_k, s1)
+        s2 = fma(spread(a, i + 2, k), b_k, s2)
+        s3 = fma(spread(a, i + 3, k), b_k, s3)
+        s4 = fma(spread(a, i + 4, k), b_k, s4)
+        s5 = fma(spread(a, i + 5, k), b_k, s5)
+    store(s0, out, i, j)
+    store(s1, out, i + 1, j)
+    store(s2, out, i + 2, j)
+    store(s3, out, i + 3, j)
+    store(s4, out, i + 4, j)
+    store(s5, out, i + 5, j)
+
+
+def tile_8x48(a, b, out, i, column, j):
+    """For AVX-512, which has 32 registers of 16 numbers: 24 hold the sums, 3 a piece of b, the rest numbers of a."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = (zeros(), zeros(), zeros())
+    for k in range(a.shape[1]):
+        b_k = load(b, k, column), load(b, k, column + 16), load(b, k, column + 32)
+        s0 = fma_48(spread(a, i, k), b_k, s0)
+        s1 = fma_48(spread(a, i + 1, k), b_k, s1)
+        s2 = fma_48(spread(a, i + 2, k), b_k, s2)
+        s3 = fma_48(spread(a, i + 3, k), b_k, s3)
+        s4 = fma_48(spread(a, i + 4, k), b_k, s4)
+        s5 = fma_48(spread(a, i + 5, k), b_k, s5)
+        s6 = fma_48(spread(a, i + 6, k), b_k, s6)
+        s7 = fma_48(spread(a, i + 7, k), b_k, s7)
+    store_48(s0, out, i, j)
+    store_48(s1, out, i + 1, j)
+    store_48(s2, out, i + 2, j)
+    store_48(s3, out, i + 3, j)
+    store_48(s4, out, i + 4, j)
+    store_48(s5, out, i + 5, j)
+    store_48(s6, out, i + 6, j)
+    store_48(s7, out, i + 7, j)
+
+
+def fma_48(x, y, s):
+    """x y + s for three vectors y and s."""
+    return fma(x, y[0], s[0]), fma(x, y[1], s[1]), fma(x, y[2], s[2])
+
+
+def store_48(v, out, i, j):
+    """out[i, j:j + 48] = three vectors v."""
+    store(v[0], out, i, j)
+    store(v[1], out, i, j + 16)
+    store(v[2], out, i, j + 32)
+
+
+tile, ROWS, COLUMNS = tile_6x16, 6, 16    # names in the loops below, which `loop_for` gives other values
+
+
+def matmul_tiled(a, b, out):
+    """Tile by tile, down the columns: a panel of b, COLUMNS wide, is fetched from memory once and then from the cache.
+
+    At an edge the last tile moves back until it fits, and computes some numbers a second time: the same sum in the
+    same order, so the same bits.  Expects M >= 6 (8 for tile_8x48), N >= 16, and b's and out's rows contiguous; a may
+    be a transposed view.
     """
-    M, K, N = a.shape[0], a.shape[1], b.shape[1]
-    tiled_rows, tiled_depth = M - M % ROWS, K - K % DEPTH
-    sums = np.empty(ROWS * STRIDE, out.dtype)    # one array: four might overlap, for all the compiler knows
-    R1, R2, R3 = STRIDE, 2 * STRIDE, 3 * STRIDE
-    for j in range(0, N, COLUMNS):
-        n = min(COLUMNS, N - j)
-        for i in range(0, tiled_rows, ROWS):
-            sums[:] = 0
-            for k in range(0, tiled_depth, DEPTH):
-                p0, p1, p2, p3, p4, p5, p6, p7 = (
-                    a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3],
-                    a[i, k + 4], a[i, k + 5], a[i, k + 6], a[i, k + 7])
-                q0, q1, q2, q3, q4, q5, q6, q7 = (
-                    a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3],
-                    a[i + 1, k + 4], a[i + 1, k + 5], a[i + 1, k + 6], a[i + 1, k + 7])
-                u0, u1, u2, u3, u4, u5, u6, u7 = (
-                    a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3],
-                    a[i + 2, k + 4], a[i + 2, k + 5], a[i + 2, k + 6], a[i + 2, k + 7])
-                v0, v1, v2, v3, v4, v5, v6, v7 = (
-                    a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3],
-                    a[i + 3, k + 4], a[i + 3, k + 5], a[i + 3, k + 6], a[i + 3, k + 7])
-                b0, b1, b2, b3, b4, b5, b6, b7 = (
-                    b[k, j:j + n], b[k + 1, j:j + n], b[k + 2, j:j + n], b[k + 3, j:j + n],
-                    b[k + 4, j:j + n], b[k + 5, j:j + n], b[k + 6, j:j + n], b[k + 7, j:j + n])
-                for t in range(n):
-                    w0, w1, w2, w3, w4, w5, w6, w7 = b0[t], b1[t], b2[t], b3[t], b4[t], b5[t], b6[t], b7[t]
-                    sums[t] += p0 * w0 + p1 * w1 + p2 * w2 + p3 * w3 + p4 * w4 + p5 * w5 + p6 * w6 + p7 * w7
-                    sums[R1 + t] += q0 * w0 + q1 * w1 + q2 * w2 + q3 * w3 + q4 * w4 + q5 * w5 + q6 * w6 + q7 * w7
-                    sums[R2 + t] += u0 * w0 + u1 * w1 + u2 * w2 + u3 * w3 + u4 * w4 + u5 * w5 + u6 * w6 + u7 * w7
-                    sums[R3 + t] += v0 * w0 + v1 * w1 + v2 * w2 + v3 * w3 + v4 * w4 + v5 * w5 + v6 * w6 + v7 * w7
-            for row in range(ROWS):
-                for t in range(n):
-                    out[i + row, j + t] = sums[row * STRIDE + t]
-    for i in range(M):
-        first = tiled_depth
-        if i >= tiled_rows:
-            out[i] = 0
-            first = 0
-        for k in range(first, K):
-            a_ik = a[i, k]
-            for j in range(N):
-                out[i, j] += a_ik * b[k, j]
+    M, N = out.shape
+    whole = N - N % COLUMNS
+    for j in range(0, whole, COLUMNS):
+        for i in range(0, M, ROWS):
+            tile(a, b, out, min(i, M - ROWS), j, j)
+    for j in range(whole, N, LANES):    # narrower than a tile
+        for i in range(0, M, 6):
+            tile_6x16(a, b, out, min(i, M - 6), min(j, N - LANES), min(j, N - LANES))
     return out
+
+
+def matmul_tiled_transposed(a, b, out):
+    """out = a @ b.T for b : (N, K).  A vector needs neighbours, so each panel of b.T is first copied row by row.
+
+    The copy costs K N steps, the product M K N: from some tens of rows on it hardly counts.
+    """
+    M, N = out.shape
+    panel = np.empty((b.shape[1], COLUMNS), b.dtype)
+    whole = N - N % COLUMNS
+    for j in range(0, whole, COLUMNS):
+        transpose(b, j, panel)
+        for i in range(0, M, ROWS):
+            tile(a, panel, out, min(i, M - ROWS), 0, j)
+    narrow = np.empty((b.shape[1], LANES), b.dtype)
+    for j in range(whole, N, LANES):
+        transpose(b, min(j, N - LANES), narrow)
+        for i in range(0, M, 6):
+            tile_6x16(a, narrow, out, min(i, M - 6), 0, min(j, N - LANES))
+    return out
+
+
+def transpose(b, j, panel):
+    """panel = b[j:j + panel.shape[1]].T"""
+    for k in range(panel.shape[0]):
+        for t in range(panel.shape[1]):
+            panel[k, t] = b[j + t, k]
 
 
 def matmul_rows(a, b, out):
-    """out = a @ b.T: each number of out is a row of a times a row of b.
+    """out = a @ b.T for b : (N, K), each number a row of a times a row of b, with nothing copied: for few rows of a.
 
-    Both rows are contiguous, so the inner loop runs along them, and its sums never leave the registers: for 4 rows of a
-    and 4 rows of b, 8 numbers are fetched for 32 operations and none is stored.  What is left over (M or N not a
-    multiple of 4) is done row by row.
+    Both rows are contiguous, so vectors run along them: for 3 rows of a and 2 of b, 5 vectors are fetched for 96
+    multiplications, and the 16 parts of each sum are added up at the end.  Expects M >= 3, N >= 2, and a's rows
+    contiguous, too.
     """
-    M, K, N = a.shape[0], a.shape[1], b.shape[0]
-    tiled_rows, tiled_columns = M - M % 4, N - N % 4
-    zero = out.dtype.type(0)
-    for j in range(0, tiled_columns, 4):
-        b0, b1, b2, b3 = b[j], b[j + 1], b[j + 2], b[j + 3]
-        for i in range(0, tiled_rows, 4):
-            a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
-            s00, s01, s02, s03 = zero, zero, zero, zero
-            s10, s11, s12, s13 = zero, zero, zero, zero
-            s20, s21, s22, s23 = zero, zero, zero, zero
-            s30, s31, s32, s33 = zero, zero, zero, zero
-            for k in range(K):
-                w0, w1, w2, w3 = b0[k], b1[k], b2[k], b3[k]
-                p, q, u, v = a0[k], a1[k], a2[k], a3[k]
-                s00, s01, s02, s03 = s00 + p * w0, s01 + p * w1, s02 + p * w2, s03 + p * w3
-                s10, s11, s12, s13 = s10 + q * w0, s11 + q * w1, s12 + q * w2, s13 + q * w3
-                s20, s21, s22, s23 = s20 + u * w0, s21 + u * w1, s22 + u * w2, s23 + u * w3
-                s30, s31, s32, s33 = s30 + v * w0, s31 + v * w1, s32 + v * w2, s33 + v * w3
-            out[i, j], out[i, j + 1], out[i, j + 2], out[i, j + 3] = s00, s01, s02, s03
-            out[i + 1, j], out[i + 1, j + 1], out[i + 1, j + 2], out[i + 1, j + 3] = s10, s11, s12, s13
-            out[i + 2, j], out[i + 2, j + 1], out[i + 2, j + 2], out[i + 2, j + 3] = s20, s21, s22, s23
-            out[i + 3, j], out[i + 3, j + 1], out[i + 3, j + 2], out[i + 3, j + 3] = s30, s31, s32, s33
-    for i in range(M):
-        for j in range(tiled_columns if i < tiled_rows else 0, N):
-            total = zero
-            for k in range(K):
-                total += a[i, k] * b[j, k]
-            out[i, j] = total
+    M, N = out.shape
+    for j in range(0, N, 2):
+        for i in range(0, M, 3):
+            tile_of_rows(a, b, out, min(i, M - 3), min(j, N - 2))
     return out
+
+
+def tile_of_rows(a, b, out, i, j):
+    """out[i:i + 3, j:j + 2] = a[i:i + 3] @ b[j:j + 2].T"""
+    s00 = s01 = s10 = s11 = s20 = s21 = zeros()
+    K = a.shape[1]
+    whole = K - K % LANES
+    for k in range(0, whole, LANES):
+        a0, a1, a2, b0, b1 = load(a, i, k), load(a, i + 1, k), load(a, i + 2, k), load(b, j, k), load(b, j + 1, k)
+        s00, s01 = fma(a0, b0, s00), fma(a0, b1, s01)
+        s10, s11 = fma(a1, b0, s10), fma(a1, b1, s11)
+        s20, s21 = fma(a2, b0, s20), fma(a2, b1, s21)
+    out[i, j], out[i, j + 1] = sum_up(s00), sum_up(s01)
+    out[i + 1, j], out[i + 1, j + 1] = sum_up(s10), sum_up(s11)
+    out[i + 2, j], out[i + 2, j + 1] = sum_up(s20), sum_up(s21)
+    for k in range(whole, K):    # fewer than 16 are left
+        for row in range(i, i + 3):
+            out[row, j] += a[row, k] * b[j, k]
+            out[row, j + 1] += a[row, k] * b[j + 1, k]
+
+
+matmul_8x48, matmul_8x48_transposed = (loop_for(name, loop, tile=tile_8x48, ROWS=8, COLUMNS=48) for name, loop in (
+    ("matmul_8x48", matmul_tiled), ("matmul_8x48_transposed", matmul_tiled_transposed)))

@@ -1,0 +1,52 @@
+"""numpyvae info"""
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+import numpy as np
+
+import numpyvae as nv
+
+from ..kernels.processor import blas_threads, decide
+from ..twin import kernels_are_on
+
+
+def add_info(commands: Any) -> None:
+    info = commands.add_parser(
+        "info", help="what runs here: versions, the processor, who multiplies", example="numpyvae info",
+        description="Print what the speed and the last bits of a result depend on; worth adding to a report of a "
+                    "fault.")
+    info.set_defaults(run=run_info)
+
+
+def run_info(options: argparse.Namespace) -> int:
+    """numpyvae info"""
+    for name, what in facts().items():
+        print(f"{name + ':':<12} {what}")
+    return 0
+
+
+def facts() -> dict[str, str]:
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    off = "NUMPYVAE_KERNELS is 0" if os.environ.get("NUMPYVAE_KERNELS") == "0" else "numba is not installed"
+    kernels = f"on, compiled by numba {importlib.metadata.version('numba')}" if kernels_are_on() else f"off: {off}"
+    return {
+        "numpyvae": nv.__version__,
+        "Python": f"{platform.python_version()} on {platform.system()}, {platform.machine()}",
+        "NumPy": f"{np.__version__}, with {blas['name']} {blas.get('version', '')}".rstrip(),
+        "cores": f"{os.cpu_count()}, of which BLAS may use {blas_threads()}",
+        "kernels": kernels,
+        "products": who_multiplies() if kernels_are_on() else "by BLAS: kernels are off"}
+
+
+def who_multiplies() -> str:
+    """A sentence on the matrix products."""
+    tile, every_size, why = decide()
+    if tile is None:
+        return f"by BLAS: {why}"
+    ours = f"by our tiles of {tile.name}, float64 by BLAS" if every_size else "by BLAS, dy W^T of few rows by our loop"
+    return f"{ours}: {why}"

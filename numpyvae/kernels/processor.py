@@ -1,0 +1,82 @@
+"""Who multiplies matrices on this machine, NumPy's BLAS or our own loops, and why.
+
+What the processor is decides it: its registers and instructions, as LLVM names them, and how many threads BLAS has for
+a product.  A stopwatch would decide better, but not always alike, and a seed would not give the same bits each time.
+"""
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from . import matmul
+
+VARIABLE = "NUMPYVAE_MATMUL"
+
+
+class Tile(NamedTuple):
+    """A tile of kernels/matmul.py, and the instructions that it is made for."""
+
+    name: str
+    instructions: tuple[str, ...]    # as LLVM names them
+    rows: int
+    loop: Callable[..., Any]
+    transposed: Callable[..., Any]    # the same for b.T
+
+
+TILES = (Tile("8 x 48", ("avx512f",), 8, matmul.matmul_8x48, matmul.matmul_8x48_transposed),
+         Tile("6 x 16", ("avx2", "fma"), 6, matmul.matmul_tiled, matmul.matmul_tiled_transposed))
+
+
+class Decision(NamedTuple):
+    """tile : ours, or None where BLAS multiplies everything; every_size : whether ours does all that it can do."""
+
+    tile: Tile | None
+    every_size: bool
+    why: str
+
+
+@functools.cache
+def decide() -> Decision:
+    """Who multiplies in this process.
+
+    Raises ValueError if NUMPYVAE_MATMUL is neither blas nor numba.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if asked not in ("", "blas", "numba"):
+        raise ValueError(f"the environment's {VARIABLE} is {asked!r}; expected blas or numba, or leave it out")
+    if asked == "blas":
+        return Decision(None, False, f"{VARIABLE} is blas")
+    if importlib.util.find_spec("numba") is None:
+        return Decision(None, False, "numba is not installed")
+    known = instructions()
+    tile = next((tile for tile in TILES if known.issuperset(tile.instructions)), None)
+    if tile is None:
+        return Decision(None, False, "our tiles are made for AVX-512 or AVX2 with FMA, which this processor lacks")
+    has = f"the processor has {' and '.join(tile.instructions)}"
+    if asked:
+        return Decision(tile, True, f"{has}; {VARIABLE} is numba")
+    threads = blas_threads()
+    if threads == 1:
+        return Decision(tile, True, f"{has}, and BLAS one thread")
+    return Decision(tile, False, f"{has}, but BLAS has {threads} threads, which are faster but for few rows")
+
+
+def instructions() -> set[str]:
+    """What numba compiles for: what the processor can do, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say."""
+    from numba.core.registry import cpu_target
+
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()    # such as "+avx2,+fma,-avx512f"
+    return {word[1:] for word in features.split(",") if word.startswith("+")}
+
+
+def blas_threads() -> int:
+    """How many threads BLAS may use: what the environment says, else the number of cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        asked = os.environ.get(variable, "")
+        if asked.isdecimal() and int(asked) > 0:
+            return min(cores, int(asked))
+    return cores

@@ -1,0 +1,284 @@
+"""The matrix product: the words for vectors, the tiles, their edges, and who multiplies."""
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from numpyvae.functional.affine import SMALL_PRODUCT, add_transposed_matmul
+from numpyvae.kernels import matmul, processor, vectors
+from numpyvae.kernels.jit import jit
+from numpyvae.kernels.loop_for import loop_for
+from numpyvae.kernels.vectors import LANES
+from numpyvae.twin import kernels_are_on
+
+affine = importlib.import_module("numpyvae.functional.affine")    # numpyvae.functional.affine is the function
+needs_kernels = pytest.mark.skipif(not kernels_are_on(), reason="kernels are off")
+TILED = {"matmul_tiled": (6, 16), "matmul_8x48": (8, 16), "matmul_tiled_transposed": (6, 16),
+         "matmul_8x48_transposed": (8, 16), "matmul_rows": (3, 2)}    # the least rows and columns of out
+AVX2, AVX512 = "+avx2,+fma", "+avx2,+fma,+avx512f"
+TAKE_B_TRANSPOSED = {"matmul_tiled_transposed", "matmul_8x48_transposed", "matmul_rows"}
+
+
+def operands(name, sizes, rng, a_transposed=False):
+    M, K, N = sizes
+    a = rng.standard_normal((K, M), np.float32).T if a_transposed else rng.standard_normal((M, K), np.float32)
+    b = rng.standard_normal((N, K) if name in TAKE_B_TRANSPOSED else (K, N), np.float32)
+    return a, b, np.full((M, N), np.nan, np.float32)
+
+
+def worst_error(name, a, b, out):
+    """The largest error of a number, relative to the norms of the row and the column that it is the product of."""
+    a, b = a.astype(float), b.astype(float)
+    b = b.T if name in TAKE_B_TRANSPOSED else b
+    return (np.abs(out - a @ b) / np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=0))).max()
+
+
+def words(a, b, out):
+    """Every word, and what it is given: a (2, 16), b (3, 19), out (3, 20)."""
+    x, y = vectors.load(b, 1, 3), vectors.load(b, 2, 2)
+    vectors.store(vectors.fma(x, y, vectors.zeros()), out, 0, 1)
+    vectors.store(vectors.fma(vectors.spread(a, 1, 5), y, x), out, 1, 0)
+    out[2, 7] = vectors.sum_up(x)
+    return out
+
+
+@needs_kernels
+def test_each_word_compiled_means_what_its_body_says(rng):
+    a, b = rng.standard_normal((2, 16), np.float32), rng.standard_normal((3, 19), np.float32)
+    expected = np.full((3, 20), 7, np.float32)
+    expected[0, 1:17] = b[1, 3:] * b[2, 2:18]
+    expected[1, :16] = a[1, 5] * b[2, 2:18] + b[1, 3:]
+    expected[2, 7] = b[1, 3:].sum()
+    for run in words, jit(words):
+        np.testing.assert_allclose(run(a, b, np.full((3, 20), 7, np.float32)), expected, rtol=1e-6, atol=1e-6)
+
+
+@needs_kernels
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("name", ["matmul_three_loops", "matmul_reordered"])
+def test_the_loops_on_paper_agree_with_blas(name, transposed, rng):
+    for sizes in [(1, 1, 1), (5, 9, 17), (13, 30, 513)]:
+        a, b, out = operands(name, sizes, rng, transposed)
+        assert worst_error(name, a, b, jit(getattr(matmul, name))(a, b, out)) < 1e-5
+        assert worst_error(name, a, b, getattr(matmul, name)(a, b, np.full_like(out, np.nan))) < 1e-5
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", TILED)
+def test_a_tiled_product_of_any_shape_agrees_with_float64(name, rng):
+    least_rows, least_columns = TILED[name]
+    compiled = jit(getattr(matmul, name))
+    shapes = [(least_rows, 1, least_columns), (least_rows + 1, 0, least_columns + 1), (8, 16, 48), (9, 15, 49),
+              (16, 17, 97), (7 * least_rows - 1, 33, 47), (2048, 3, 50), (20, 2048, 50), (20, 3, 2048)]
+    shapes += [(least_rows + m, 1 + k, least_columns + n) for m, k, n in rng.integers(0, 200, (20, 3))]
+    for sizes in shapes:
+        for transposed in (False, True)[:1 if name == "matmul_rows" else 2]:
+            a, b, out = operands(name, sizes, rng, transposed)
+            compiled(a, b, out)
+            assert sizes[1] == 0 and (out == 0).all() or worst_error(name, a, b, out) < 1e-5, sizes
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", set(TILED) - TAKE_B_TRANSPOSED)
+def test_the_product_of_some_rows_has_the_bits_of_the_whole(name, rng):
+    """Every number is one sum in one order, in whichever tile it lies; so an edge may be computed twice."""
+    a, b, out = operands(name, (29, 50, 113), rng)
+    compiled = jit(getattr(matmul, name))
+    compiled(a, b, out)
+    some = np.empty((11, 70), np.float32)
+    compiled(a[3:14], np.ascontiguousarray(b[:, 20:90]), some)
+    np.testing.assert_array_equal(some, out[3:14, 20:90])
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_not_compiled_a_product_is_readable_python_that_does_the_same(name, rng):
+    a, b, out = operands(name, (10, 20, 70), rng)
+    assert worst_error(name, a, b, getattr(matmul, name)(a, b, out)) < 1e-5
+
+
+WRONG_TILES = [    # of tile_6x16: a register lost, two exchanged, a row or a column missed, sums that start anywhere
+    ("s3 = fma(spread(a, i + 3, k), b_k, s3)", "s3 = fma(spread(a, i + 3, k), b_k, s2)"),
+    ("s5 = fma(spread(a, i + 5, k), b_k, s5)", "s5 = s5"), ("store(s2, out, i + 2, j)", "store(s1, out, i + 2, j)"),
+    ("store(s4, out, i + 4, j)", "store(s5, out, i + 4, j)"), ("store(s0, out, i, j)", "store(s0, out, i, column)"),
+    ("spread(a, i + 1, k)", "spread(a, i + 2, k)"),
+    ("range(a.shape[1])", "range(1, a.shape[1])"), ("= zeros()", "= fma(zeros(), zeros(), load(b, 0, column))")]
+
+
+@pytest.mark.parametrize("right, wrong", WRONG_TILES)
+def test_a_wrong_tile_is_seen(right, wrong, rng):
+    source = inspect.getsource(matmul.tile_6x16)
+    assert source.count(right) == 1
+    names = dict(vars(matmul))
+    exec(source.replace(right, wrong), names)
+    tile, errors = names["tile_6x16"], []
+    for name in "matmul_tiled", "matmul_tiled_transposed":
+        a, b, out = operands(name, (12, 9, 32), rng)
+        loop = loop_for(name, getattr(matmul, name), tile=tile, tile_6x16=tile)
+        errors.append(worst_error(name, a, b, loop(a, b, out)))
+    assert not max(errors) < 1e-3 or np.isnan(errors).any()
+
+
+ON_THE_LAST_PAGE = """
+import ctypes, mmap, sys
+import numpy as np
+from numpyvae.kernels import matmul
+from numpyvae.kernels.jit import jit
+
+PAGE = mmap.PAGESIZE
+protect = ctypes.CDLL(None, use_errno=True).mprotect
+protect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+kept = []
+
+def fenced(rows, columns, rng):    # an array with a page at each end that nobody may touch
+    size = 4 * rows * columns
+    whole = -(-size // PAGE) * PAGE
+    memory = mmap.mmap(-1, whole + 2 * PAGE)
+    kept.append(memory)
+    first = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for page in (first, first + PAGE + whole):
+        assert protect(page, PAGE, 0) == 0
+    start = PAGE + (whole - size if rng.random() < 0.5 else 0)
+    array = np.frombuffer(memory, np.float32, rows * columns, start).reshape(rows, columns)
+    array[:] = rng.standard_normal((rows, columns))
+    return array
+
+rng = np.random.default_rng(int(sys.argv[1]))
+loops = {name: jit(getattr(matmul, name)) for name in sys.argv[2:]}
+for trial in range(40):
+    M, K, N = (int(n) for n in rng.integers((8, 1, 16), (60, 60, 120)))
+    for name, loop in loops.items():
+        for_b_transposed = name == "matmul_rows" or name.endswith("transposed")
+        transposed = name != "matmul_rows" and rng.random() < 0.5
+        a = fenced(K, M, rng).T if transposed else fenced(M, K, rng)
+        b = fenced(N, K, rng) if for_b_transposed else fenced(K, N, rng)
+        out = fenced(M, N, rng)
+        loop(a, b, out)
+        assert np.allclose(out, a @ (b.T if for_b_transposed else b), atol=1e-3), (name, M, K, N)
+print("nothing beside them was touched")
+"""
+
+
+@needs_kernels
+@pytest.mark.skipif(sys.platform == "win32", reason="mprotect is of POSIX")
+def test_nothing_is_read_or_written_past_the_ends():
+    done = subprocess.run([sys.executable, "-c", ON_THE_LAST_PAGE, "1", *TILED], capture_output=True, text=True,
+                          timeout=600)
+    assert done.returncode == 0 and done.stdout == "nothing beside them was touched\n", done.stderr
+
+
+# Who multiplies
+
+@needs_kernels
+@pytest.mark.parametrize("multiplier, expected", [("blas", "by BLAS: NUMPYVAE_MATMUL is blas"),
+                                                  ("numba", "by our tiles of 6 x 16")])
+def test_info_says_who_multiplies(multiplier, expected):
+    done = subprocess.run([sys.executable, "-m", "numpyvae", "info"], capture_output=True, text=True,
+                          env={**os.environ, "NUMPYVAE_MATMUL": multiplier, "NUMBA_CPU_FEATURES": AVX2})
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.splitlines()[-1].startswith(f"products:    {expected}")
+
+
+def run(program, **environment):
+    return subprocess.run([sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True,
+                          text=True, timeout=300)
+
+
+WHO = """
+from numpyvae.kernels import processor
+tile, every_size, why = processor.decide()
+print(tile and tile.name, every_size, why, sep='|')
+"""
+LACKS = "None|False|our tiles are made for AVX-512 or AVX2 with FMA, which this processor lacks"
+
+
+@needs_kernels
+@pytest.mark.parametrize("environment, expected", [
+    (dict(NUMPYVAE_MATMUL="blas"), "None|False|NUMPYVAE_MATMUL is blas"),
+    (dict(NUMBA_CPU_FEATURES="+sse2"), LACKS),
+    (dict(NUMBA_CPU_FEATURES="+avx2,-fma"), LACKS),
+    (dict(NUMBA_CPU_FEATURES=AVX2, OPENBLAS_NUM_THREADS="1"),
+     "6 x 16|True|the processor has avx2 and fma, and BLAS one thread"),
+    (dict(NUMBA_CPU_FEATURES=AVX512, OMP_NUM_THREADS="1"),
+     "8 x 48|True|the processor has avx512f, and BLAS one thread"),
+    (dict(NUMBA_CPU_FEATURES=AVX512, NUMPYVAE_MATMUL="numba"),
+     "8 x 48|True|the processor has avx512f; NUMPYVAE_MATMUL is numba")])
+def test_the_processor_decides_who_multiplies(environment, expected):
+    clean = dict.fromkeys(["OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMPYVAE_MATMUL"], "")
+    done = run(WHO, **clean | environment)
+    assert done.stdout.strip() == expected, done.stderr
+
+
+def test_an_unknown_multiplier_is_refused_in_a_line(monkeypatch):
+    monkeypatch.setenv("NUMPYVAE_MATMUL", "mkl")
+    expected = "^the environment's NUMPYVAE_MATMUL is 'mkl'; expected blas or numba, or leave it out$"
+    with pytest.raises(ValueError, match=expected):
+        processor.decide.__wrapped__()
+
+
+@pytest.mark.parametrize("asked, expected", [("1", 1), ("0", None), ("many", None), ("10000", None)])
+def test_blas_has_as_many_threads_as_the_environment_says_and_cores_there_are(asked, expected, monkeypatch):
+    for variable in "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS":
+        monkeypatch.delenv(variable, raising=False)
+    cores = processor.blas_threads()
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", asked)
+    assert processor.blas_threads() == (expected or cores)
+
+
+@pytest.mark.parametrize("every_size", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_product_is_right_whoever_multiplies(every_size, dtype, rng, monkeypatch):
+    tile = processor.TILES[1] if kernels_are_on() else None
+    monkeypatch.setattr(affine, "decide", lambda: processor.Decision(tile, every_size, "this test says so"))
+    monkeypatch.setattr(affine, "_multipliers", {})
+    multipliers = set()
+    for M, K, N in [(1, 1, 1), (20, 130, 17), (33, 128, LANES), (7, 40, 30), (40, 5, 15), (64, 10, 50)]:
+        for a, b in [(rng.standard_normal((M, K)), rng.standard_normal((K, N))),
+                     (rng.standard_normal((K, M)).T, rng.standard_normal((K, N))),
+                     (rng.standard_normal((M, K)), rng.standard_normal((N, K)).T),
+                     (rng.standard_normal((K, M)).T, rng.standard_normal((N, K)).T),
+                     (rng.standard_normal((2 * M, K))[::2], rng.standard_normal((K, 2 * N))[:, ::2])]:
+            a, b, out = a.astype(dtype, order="K"), b.astype(dtype, order="K"), np.full((M, N), np.nan, dtype)
+            assert affine.matmul(a, b, out) is out
+            np.testing.assert_allclose(out, a.astype(float) @ b, rtol=0, atol=1e-4)
+    multipliers = {getattr(multiply, "__name__", "") for multiply in affine._multipliers.values()}
+    ours = dtype == np.float32 and kernels_are_on()
+    assert ("matmul_tiled" in multipliers) == (every_size and ours) and ("<lambda>" in multipliers) == ours
+
+
+def test_arrays_that_do_not_fit_are_refused_whoever_multiplies():
+    for a, b, out in [((20, 30), (31, 20), (20, 20)), ((20, 30), (30, 20), (21, 20)), ((20, 30), (30, 20), (20, 19))]:
+        with pytest.raises(ValueError):
+            affine.matmul(*(np.ones(shape, np.float32) for shape in (a, b, out)))
+
+
+@pytest.mark.parametrize("sizes", [(9, 32), (9, 4), (40, 30)], ids=str)
+@pytest.mark.parametrize("pieces", [0.001, 1, 2.5])
+def test_a_sum_over_many_rows_is_the_same_in_pieces(sizes, pieces, rng):
+    rows = 1 + int(pieces * SMALL_PRODUCT / np.prod(sizes))
+    a, b = (rng.standard_normal((rows, n)) for n in sizes)
+    total, scratch = np.ones(sizes), np.full(sizes, np.nan)
+    add_transposed_matmul(a, b, total, scratch)
+    np.testing.assert_allclose(total, 1 + a.T @ b, rtol=0, atol=1e-9)
+
+
+TRAIN = """
+import numpy as np, numpyvae as nv
+rng = np.random.default_rng(0)
+vae = nv.VAE.dense(50, (30,), 20, rng=rng)
+x = rng.random((40, 50), np.float32)
+eps = rng.standard_normal((40, 20), np.float32)
+print(vae.loss_and_grad(x, eps).loss, *vae.parameters.grads)
+"""
+
+
+@needs_kernels
+def test_a_vae_trains_with_our_own_product():
+    ours, blas = (run(TRAIN, NUMPYVAE_MATMUL=name) for name in ("numba", "blas"))
+    assert ours.returncode == 0, ours.stderr
+    ours, blas = (np.array(done.stdout.split(), float) for done in (ours, blas))
+    assert not (ours == blas).all()    # another order of sums: so both have run
+    np.testing.assert_allclose(ours, blas, rtol=1e-4, atol=1e-5)
