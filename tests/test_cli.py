@@ -125,7 +125,7 @@ def test_data_that_is_not_there_is_named(capsys):
 
 
 def test_a_batch_larger_than_the_data_is_all_of_them_and_said(images, capsys):
-    assert main(["train", "--data", images, "--hidden", "8", "--epochs", "1", "--batch-size", "37", "--out", "run"]) == 0
+    assert main(["train", "--data", images, *SMALL, "--batch-size", "37", "--out", "run"]) == 0
     assert "note: --batch-size is 37, more than the 36 images to train on: every step takes" in capsys.readouterr().err
     assert json.loads(open("run/metrics.json").read())["configuration"]["batch_size"] == 36
 

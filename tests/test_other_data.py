@@ -188,7 +188,8 @@ def test_two_sets_of_the_same_name_are_measured_apart(many, capsys):
     run(capsys, "evaluate", "run", "--samples", 3, "--data", "a/x.npy", "--seed", 5)    # again: in place of the first
     assert json.load(open("run/evaluation-x.npy.json"))["read"] == first["read"]
     assert json.load(open("run/evaluation-x.npy.json"))["elbo"] != first["elbo"]
-    assert json.load(open("run/evaluation-x.npy-2.json")) == second and not os.path.exists("run/evaluation-x.npy-3.json")
+    assert json.load(open("run/evaluation-x.npy-2.json")) == second
+    assert not os.path.exists("run/evaluation-x.npy-3.json")
 
 
 # Places

@@ -70,7 +70,8 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     command = next((word for word in arguments if word in known), None)
     if first not in ("-h", "--help", "--version") and first != command and not did_you_mean(first, known):
         if command is None and first[:1] in ("", "-"):
-            parser.error(f"there is no command; expected one of {', '.join(known)}")
+            parser.error(f"there is no command; expected one of {', '.join(known)}"
+                         f"{did_you_mean(first, ['--version', '--help'])}")
         if command is not None:
             parser.error(f"{first!r} stands before the command; expected it after: numpyvae {command} {first} ...")
     return parser.parse_args(arguments)

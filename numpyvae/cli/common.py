@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import json
 import math
 import os
@@ -14,9 +15,10 @@ import numpy as np
 
 import numpyvae as nv
 
-from ..arguments import COUNT, NOT_NEGATIVE, POSITIVE, SEED, WHOLE, extent, shown, too_large
+from ..arguments import COUNT, NOT_NEGATIVE, POSITIVE, SEED, WHOLE, Kind, did_you_mean_file, extent, shown, too_large
 from ..datasets.contents import OPTIONS
 from ..files.regular import written_whole
+from ..report.summary import as_typed
 
 READING = ("test", *OPTIONS)    # the options that say how data are read
 SIZES = ("n", "samples", "batch_size", "hidden", "channels", "latent", "size")    # memory grows with these
@@ -59,10 +61,26 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def load_run(model: str) -> tuple[nv.VAE, str]:
     """The VAE of a run, and the run's folder."""
+    if not os.path.isfile(model) and not os.path.isfile(os.path.join(model, "model.npz")):
+        raise _no_run(model)
     vae = nv.load(model)
     if not isinstance(vae, nv.VAE):
         raise ValueError(f"{model} holds a model of type {type(vae).__name__}; expected a VAE, as numpyvae train saves")
     return vae, model if os.path.isdir(model) else os.path.dirname(model)
+
+
+def _no_run(model: str) -> FileNotFoundError:
+    """The error for a RUN without a model, with where there may be one."""
+    if os.path.exists(os.path.join(model, "checkpoint.npz")):
+        return FileNotFoundError(f"RUN is {model!r}, without a model yet; expected a run that has finished an epoch: "
+                                 f"go on with it, numpyvae train --resume {as_typed(model)}")
+    folder = model if os.path.isdir(model) else os.path.dirname(model)
+    found = (path for place in {folder, "runs"} for path in glob.glob(os.path.join(glob.escape(place), "*")))
+    known = sorted(path for path in found if os.path.exists(os.path.join(path, "model.npz")))
+    meant = did_you_mean_file(model, known) or (f": there is {known[-1]}" if known else
+                                                ": train one first, numpyvae train")
+    what = "a folder without a model.npz" if os.path.isdir(model) else f"but {model} does not exist"
+    return FileNotFoundError(f"RUN is {model!r}, {what}; expected the folder of a run, or its model.npz{meant}")
 
 
 def not_enough_memory(options: argparse.Namespace, error: MemoryError) -> str:
@@ -84,27 +102,27 @@ def say(line: str) -> None:
 
 def whole(text: str) -> int:
     """A whole number of at least 1, for argparse."""
-    return _parse(text, int, WHOLE.fits, "a whole number of at least 1 (and below 2^31)")
+    return _parse(text, int, WHOLE)
 
 
 def count(text: str) -> int:
     """A whole number of at least 0, for argparse."""
-    return _parse(text, int, COUNT.fits, "a whole number of at least 0 (and below 2^31)")
+    return _parse(text, int, COUNT)
 
 
 def seed(text: str) -> int:
     """The same without an end, for argparse."""
-    return _parse(text, int, SEED.fits, "a whole number of at least 0")
+    return _parse(text, int, SEED)
 
 
 def positive(text: str) -> float:
     """A number above 0, for argparse."""
-    return _parse(text, float, POSITIVE.fits, "a number above 0 (from 1e-150 to 1e150)")
+    return _parse(text, float, POSITIVE)
 
 
 def not_negative(text: str) -> float:
     """A number of at least 0, for argparse."""
-    return _parse(text, float, NOT_NEGATIVE.fits, "a number of at least 0 (and below 1e150)")
+    return _parse(text, float, NOT_NEGATIVE)
 
 
 def width_and_height(text: str) -> list[int]:
@@ -116,11 +134,14 @@ def width_and_height(text: str) -> list[int]:
     return [int(sides[0]), int(sides[-1])]
 
 
-def _parse(text: str, kind: Callable[[str], Any], good: Callable[[Any], bool], expected: str) -> Any:
+def _parse(text: str, read: Callable[[str], Any], kind: Kind) -> Any:
     try:
-        number = kind(text)
+        number = read(text)
     except ValueError:
         number = None
-    if number is None or not good(number):
+    if number is None or not kind.fits(number):
+        expected, bracket, ends = kind.expected.partition(" (")    # the ends concern only who comes near them
+        if number is not None and number > 0:
+            expected += bracket + ends
         raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
     return number

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -109,8 +110,6 @@ def run_train(options: argparse.Namespace) -> int:
     _refuse_without_effect(options)
     data = load_data(options)
     _refuse_unlikely(options, data)
-    for note in _notes(options, data):
-        say(f"note: {note}")
     if options.resume is None:
         options.checksum, options.shape, options.columns = checksum(data), data.train.shape[1:], data.columns
         options.classes = data.classes    # the names that sample --label takes
@@ -119,7 +118,7 @@ def run_train(options: argparse.Namespace) -> int:
         raise has_changed(options.data, is_named="data" in options.typed)
     elif hasattr(options, "commands"):    # runs from before they were kept have none
         options.commands = [*options.commands, options.command]
-    out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
+    out = options.out or _new_folder(data.name)
     if options.resume is None:
         refuse_inside_data(out, options)
     remember_paths(options)
@@ -135,6 +134,13 @@ def _refuse_without_effect(options: argparse.Namespace) -> None:
                              f"{expected} too")
 
 
+def _new_folder(name: str) -> str:
+    """One in runs/ that nobody has: two runs may begin in the same second."""
+    folder = os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + name)
+    others = (f"{folder}-{number}" for number in itertools.count(2))
+    return next(path for path in itertools.chain([folder], others) if not os.path.exists(path))
+
+
 def _refuse_unlikely(options: argparse.Namespace, data: DataSet) -> None:
     """Raises ValueError for a table whose numbers the likelihood cannot take: they are no pixels to be scaled."""
     support, low, high = LIKELIHOODS[options.likelihood].support, float(data.train.min()), float(data.train.max())
@@ -144,32 +150,27 @@ def _refuse_unlikely(options: argparse.Namespace, data: DataSet) -> None:
     default = "" if "likelihood" in options.typed else ", as none was given"
     first = " and standardise the columns first" * bool(_scales(data))
     raise ValueError(f"--likelihood is {options.likelihood!r}{default}, which is for numbers from {support[0]:g} to "
-                     f"{support[1]:g}, but {data.name} holds {low:g} to {high:g}; expected --likelihood gaussian for a "
-                     f"table of measurements{first}")
+                     f"{support[1]:g}, but {data.name} holds {low:g} to {high:g}; expected such numbers: for "
+                     f"measurements take the likelihood gaussian, --likelihood gaussian{first}")
 
 
 def _scales(data: DataSet) -> str:
     """What is large or unlike in scale in a table, so that a model hardly sees the rest; "" for nothing."""
-    rows = data.train.reshape(len(data.train), -1)
     if data.train.dtype == np.uint8:
         return ""
-    rows = rows.astype(float)
-    reach, spread = np.abs(rows).max(axis=0), rows.std(axis=0)
-    names = list(data.columns or map(str, range(rows.shape[1])))
-    largest = int(reach.argmax())
-    varying = np.flatnonzero(spread > 0)
-    if data.columns is None or len(varying) < 2:
-        unlike = False
-    else:
-        small, large = varying[spread[varying].argmin()], varying[spread[varying].argmax()]
-        unlike = spread[large] > UNLIKE * spread[small]
-    if unlike:
-        return (f"the columns differ in scale: {names[large]!r} has a standard deviation of {spread[large]:.3g}, and "
-                f"{names[small]!r} one of {spread[small]:.3g}")
-    if reach[largest] > LARGE:
-        column = f"column {names[largest]!r} reaches" if data.columns else "the numbers reach"
-        return f"{column} {reach[largest]:.4g}"
-    return ""
+    rows = data.train.reshape(len(data.train), -1)
+    reach = np.maximum(rows.max(axis=0), -rows.min(axis=0))
+    if data.columns is not None:
+        spread = rows.std(axis=0, dtype=np.float64)
+        varying = np.flatnonzero(spread)[np.argsort(spread[spread > 0])]
+        if len(varying) > 1 and spread[varying[-1]] > UNLIKE * spread[varying[0]]:
+            large, small = (f"{data.columns[i]!r} has a standard deviation of {spread[i]:.3g}"
+                            for i in varying[[-1, 0]])
+            return f"the columns differ in scale: {large}, {small}"
+    if reach.max() <= LARGE:
+        return ""
+    return f"the {data.thing}s reach {reach.max():.4g}" if data.columns is None else (
+        f"column {data.columns[int(reach.argmax())]!r} reaches {reach.max():.4g}")
 
 
 def _notes(options: argparse.Namespace, data: DataSet) -> list[str]:
@@ -187,6 +188,9 @@ def _train(options: argparse.Namespace, data: DataSet, folder: Folder) -> int:
     sizes = _sizes(options, data)
     vae = _make_vae(options, sizes, rng)
     _fit_the_batch(options, len(train.images), data.thing)
+    of_data = _notes(options, data)
+    for note in of_data:
+        say(f"note: {note}")
     interrupt = Interrupt()
     run = _begin(options, vae, train, validation, rng, folder, interrupt)
     say(f"training on {data.name}: {counted(len(train.images), data.thing)}, {counted(len(vae.parameters), 'weight')}")
@@ -198,9 +202,11 @@ def _train(options: argparse.Namespace, data: DataSet, folder: Folder) -> int:
         say(_kept_line(records, options.patience))
     metrics = {**_result(options, vae, records, test), "configuration": _configuration(options, sizes, data),
                "date": time.strftime("%Y-%m-%d %H:%M"), "commands": getattr(options, "commands", [])}
-    metrics["remarks"] = [*_notes(options, data), *evaluation.remarks(
-        vae, data.test, metrics["test_nll"], labels=test.labels, epochs=len(records),
-        rng=np.random.default_rng(options.seed))]
+    of_model = evaluation.remarks(vae, data.test, metrics["test_nll"], labels=test.labels, epochs=len(records),
+                                  rng=np.random.default_rng(options.seed))
+    for remark in of_model:
+        say(f"note: {remark}")
+    metrics["remarks"] = [*of_data, *of_model]
     _show(options, vae, records, data, metrics, folder.out)
     return 0
 
@@ -259,8 +265,6 @@ def _records(options: argparse.Namespace, vae: nv.VAE, run: nv.training.fit.Epoc
 def _show(options: argparse.Namespace, vae: nv.VAE, records: list[nv.Record], data: DataSet, metrics: dict[str, Any],
           out: str) -> None:
     """Write the metrics and the report, and say in short what they hold."""
-    for remark in metrics["remarks"]:
-        say(f"note: {remark}")
     write_json(os.path.join(out, "metrics.json"), metrics)
     report = write_run_report(out, vae, records, data, metrics)
     if options.json:

@@ -110,8 +110,8 @@ def _refuse_false_names(path: pathlib.Path, start: bytes) -> None:
     """A damaged file is not a table, whose advice would mislead.  Raises ValueError."""
     kind = CALLED.get(path.suffix.lower()) or ("picture" if is_picture(path.name) else None)
     if kind is not None:
-        raise ValueError(f"{path} is called {path.suffix}, but begins with {start[:4]!r}, as no {kind} does; expected the "
-                         "file as it was saved: get it or save it again, or give a table the ending .csv")
+        raise ValueError(f"{path} is called {path.suffix}, but begins with {start[:4]!r}, as no {kind} does; expected "
+                         "the file as it was saved: get it or save it again, or give a table the ending .csv")
 
 
 def _read_zip(path: pathlib.Path, how: Reading, like: Part | None) -> list[Part]:
