@@ -140,7 +140,8 @@ def test_patience_cannot_be_added_later(capsys):
 
 def test_patience_takes_two_images(capsys):
     np.save("two.npy", np.load("mine.npy")[:2])
-    refused(capsys, "--patience is 2, but there is only 1 image to train on; expected", "--data", "two.npy", "--patience", 2, "--out", "two")
+    refused(capsys, "--patience is 2, but there is only 1 image to train on; expected", "--data", "two.npy",
+            "--patience", 2, "--out", "two")
 
 
 # log.csv
