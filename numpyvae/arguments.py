@@ -294,6 +294,20 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f": did you mean {names[close[0]]!r}?" if close else ""
 
 
+def did_you_mean_file(path: str, known: Iterable[str]) -> str:
+    """The same for a path: by the file's own name without its ending, as the folder and the ending are alike anyway."""
+    def stem(one: str) -> str:
+        return os.path.splitext(os.path.basename(os.path.normpath(one)))[0]
+    by_stem: dict[str, list[str]] = {}
+    for one in known:
+        by_stem.setdefault(stem(one).lower(), []).append(one)
+    close = difflib.get_close_matches(stem(path)[:100].lower(), by_stem, n=1)
+    if not close:
+        return ""
+    ending = os.path.splitext(path)[1]
+    return f": did you mean {max(by_stem[close[0]], key=lambda one: os.path.splitext(one)[1] == ending)!r}?"
+
+
 def shown(value: Any) -> str:
     """An argument in a message: short, and on one line."""
     if isinstance(value, np.ndarray) and value.ndim:

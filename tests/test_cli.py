@@ -124,9 +124,10 @@ def test_data_that_is_not_there_is_named(capsys):
     assert "'nowhere.npy', which is neither a file nor a folder" in failure(["train", "--data", "nowhere.npy"], capsys)
 
 
-def test_a_batch_larger_than_the_data_is_named(images, capsys):
-    assert "batch_size is 37, more than the 36 images" in failure(
-        ["train", "--data", images, "--batch-size", "37", "--out", "run"], capsys)
+def test_a_batch_larger_than_the_data_is_all_of_them_and_said(images, capsys):
+    assert main(["train", "--data", images, *SMALL, "--batch-size", "37", "--out", "run"]) == 0
+    assert "note: --batch-size is 37, more than the 36 images to train on: every step takes" in capsys.readouterr().err
+    assert json.loads(open("run/metrics.json").read())["configuration"]["batch_size"] == 36
 
 
 def test_a_small_set_is_one_batch(images, capsys):

@@ -75,8 +75,9 @@ def test_codes(data):
         assert np.load("codes.npy").shape == (n, 3) and min(Image.open("codes.png").size) > 100
         lines = open("codes.csv").read().splitlines()
         labelled = data == "conditional"
-        assert lines[0] == "mu0,mu1,mu2,logvar0,logvar1,logvar2" + ",label" * labelled and len(lines) == n + 1
-        first = [float(cell) for cell in lines[1].split(",")[:3]]
+        assert lines[0].split(",", 1)[1] == "mu0,mu1,mu2,logvar0,logvar1,logvar2" + ",label" * labelled
+        assert len(lines) == n + 1 and lines[0].split(",")[0] == ("row" if data in ("series", "table") else "image")
+        first = [float(cell) for cell in lines[1].split(",")[1:4]]
         np.testing.assert_allclose(first, np.load("codes.npy")[0], rtol=1e-6)
 
 

@@ -140,7 +140,8 @@ def test_patience_cannot_be_added_later(capsys):
 
 def test_patience_takes_two_images(capsys):
     np.save("two.npy", np.load("mine.npy")[:2])
-    refused(capsys, "n is 1; expected", "--data", "two.npy", "--patience", 2, "--out", "two")
+    refused(capsys, "--patience is 2, but there is only 1 image to train on; expected", "--data", "two.npy",
+            "--patience", 2, "--out", "two")
 
 
 # log.csv
@@ -201,9 +202,9 @@ def test_a_log_that_is_open_in_a_spreadsheet_stops_nothing(monkeypatch, capsys):
 
 @pytest.mark.parametrize("options, words", [
     (["--lr", "1e30"], "expected a finite loss"), (["--data", "none.npy"], "neither a file nor a folder"),
-    (["--batch-size", "100"], "batch_size is 100"), (["--checkpoint-every", "never"], "checkpoint_every"),
+    (["--lr-end", "1"], "--lr-end is 1"), (["--checkpoint-every", "never"], "--checkpoint-every is 'never'"),
     (["--conditional"], "--conditional needs labels"), (["--hidden", "1000000000"], "not enough memory"),
-    (["--warmup", "50"], "warmup is 50")])
+    (["--warmup", "50"], "--warmup is 50")])
 def test_an_overwrite_that_fails_to_start_brings_the_old_run_back(options, words, capsys):
     train()
     main(["evaluate", "run", "--samples", "2", "--images", "2"])
@@ -314,7 +315,7 @@ def test_options_without_effect_are_refused(options, words, capsys):
 
 def test_a_bound_of_one_sample_is_told(capsys):
     train("--objective", "iwae")
-    assert "note: samples is 1, with which iwae is no more than the ELBO; give more\n" in capsys.readouterr().err
+    assert "note: --samples is 1, with which iwae is no more than the ELBO; give more\n" in capsys.readouterr().err
 
 
 # One of a thing

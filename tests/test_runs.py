@@ -106,7 +106,7 @@ def test_options_without_effect_are_refused(name, value, capsys):
 
 
 def test_overwrite_without_out_is_refused(capsys):
-    refused(capsys, "--overwrite is True, which has no effect here; expected none, or --out too", "train",
+    refused(capsys, "--overwrite is given, which has no effect here; expected none, or --out too", "train",
             "--overwrite")
 
 
@@ -128,7 +128,7 @@ def test_a_run_is_not_overwritten_unasked(capsys):
 
 @pytest.mark.parametrize("options", [
     ["--network", "conv", "--conditional"], ["--binarize", "dynamic", "--data", "floats.npy"], ["--lr", "1e30"],
-    ["--conditional"], ["--batch-size", "100"], ["--checkpoint-every", "never"], ["--data", "none.npy"]])
+    ["--conditional"], ["--checkpoint-every", "never"], ["--data", "none.npy"]])
 def test_a_failed_start_leaves_no_folder(options, capsys):
     np.save("floats.npy", np.random.default_rng(0).random((40, 5, 5)))
     before = sorted(os.listdir())

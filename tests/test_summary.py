@@ -21,7 +21,8 @@ def test_every_model_is_described_in_a_line_and_in_a_table(name):
     line, (title, _, *rows) = repr(model), str(model).splitlines()
     assert "\n" not in line and line.startswith(type(model).__name__)
     assert f"{model.n_data} -> {model.n_latent}" in line and f"{len(model.parameters):,} weights of float64" in line
-    assert title == f"{type(model).__name__} of {model.n_data} numbers, with {model.n_latent} latent dimensions"
+    kind = "conditional VAE" if model.n_classes is not None else type(model).__name__
+    assert title == f"{kind} of {model.n_data} numbers, with {model.n_latent} latent dimensions"
     layers = dict(model.named_layers())
     table = {row.split()[0]: row for row in rows}
     for layer in layers:

@@ -10,12 +10,11 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpyvae as nv
 
 from ..arguments import did_you_mean
-from .common import not_enough_memory, say
+from .common import in_options, not_enough_memory, say
 from .evaluate import add_evaluate
 from .info import add_info
 from .outputs import speak_any_code_page
@@ -32,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parsed(typed)
     options.command = shlex.join(["numpyvae", *typed])
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _as_note
+        with warnings.catch_warnings():    # the line of code that gives one means nothing to who typed a command
+            warnings.showwarning = lambda message, *_, **__: say(f"note: {in_options(str(message), options)}")
             return options.run(options)
     except KeyboardInterrupt:
         print("numpyvae: interrupted", file=sys.stderr)
@@ -45,14 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"numpyvae: {not_enough_memory(options, error)}", file=sys.stderr)
         return 1
     except (ValueError, TypeError, OSError, ArithmeticError) as error:
-        print(f"numpyvae: {error}", file=sys.stderr)
+        print(f"numpyvae: {in_options(str(error), options)}", file=sys.stderr)
         return 1
-
-
-def _as_note(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None,
-             line: str | None = None) -> None:
-    """A warning is for somebody who has typed a command: the line of code that gives it means nothing to them."""
-    say(f"note: {message}")
 
 
 def make_parser() -> Parser:
@@ -78,7 +71,8 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     command = next((word for word in arguments if word in known), None)
     if first not in ("-h", "--help", "--version") and first != command and not did_you_mean(first, known):
         if command is None and first[:1] in ("", "-"):
-            parser.error(f"there is no command; expected one of {', '.join(known)}")
+            parser.error(f"there is no command; expected one of {', '.join(known)}"
+                         f"{did_you_mean(first, ['--version', '--help'])}")
         if command is not None:
             parser.error(f"{first!r} stands before the command; expected it after: numpyvae {command} {first} ...")
     return parser.parse_args(arguments)

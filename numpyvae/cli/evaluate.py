@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -13,11 +14,13 @@ import numpy as np
 import numpyvae as nv
 
 from .. import evaluation
+from ..arguments import counted
 from ..datasets import DataSet
 from ..report import summary
 from ..training.batches import drawn_once
-from .common import add_common, add_data, load_data_of_run, load_run, whole, write_json
-from .pictures import check_size
+from .common import READING, add_common, load_run, say, whole, write_json
+from .data import add_data, known_of_run, load_data_of_run, paths_of
+from .runs import read_json, read_metrics
 from .train import write_run_report
 
 
@@ -40,14 +43,17 @@ def run_evaluate(options: argparse.Namespace) -> int:
     vae, folder = load_run(options.model)
     metrics = _metrics_of(folder, options.model)
     configuration = metrics["configuration"]
-    data = load_data_of_run(options, folder)
-    check_size(vae, data)
+    data, is_own = load_data_of_run(options, folder, vae, known_of_run(folder))
+    if "images" in options.typed and options.images > len(data.test):
+        say(f"note: --images is {options.images:,}, more than the {counted(len(data.test), f'test {data.thing}')}: all "
+            "of them are measured")
     result = measure(vae, data, options.samples, options.images, configuration["binarize"], options.seed)
     file = "evaluation.json"
-    if "data" in options.typed:
+    if not is_own:
         result["data"] = data.name
-        of = re.sub(r"[^\w.-]+", "-", data.name)[:80]
-        file = f"evaluation-{of}.json"
+        paths = {name: os.path.abspath(path) for name, path in paths_of(options)}
+        result["read"] = {name: getattr(options, name) for name in options.typed & {"data", *READING}} | paths
+        file = _file_for(folder, data.name, result["read"])
     write_json(os.path.join(folder, file), result)
     records = [nv.Record.from_json(record) for record in metrics["records"]]
     report = write_run_report(folder, vae, records, data, metrics, result)
@@ -85,7 +91,7 @@ def measure(vae: nv.VAE, data: DataSet, samples: int, n_images: int, binarize: s
         "active_units": int(evaluation.active_units(mu).sum()), "n_latent": vae.n_latent,
         "kl_per_dimension": evaluation.kl_per_dimension(mu, logvar).tolist(),
         "aggregate_mean": mean.tolist(), "aggregate_variance": np.diag(covariance).tolist()}
-    if data.train_labels is not None and data.test_labels is not None:
+    if data.train_labels is not None and data.test_labels is not None and len(data.train):
         train_mu, _ = evaluation.encode_all(vae, data.train, rng=np.random.default_rng(seed), binarize=binarize,
                                             labels=train_given)
         result["nearest_neighbour_accuracy"] = evaluation.nearest_neighbour_accuracy(
@@ -99,14 +105,28 @@ def measure(vae: nv.VAE, data: DataSet, samples: int, n_images: int, binarize: s
     return result
 
 
+def _file_for(folder: str, name: str, read: dict[str, Any]) -> str:
+    """evaluation-NAME.json, or with a number where one of that name measured other data."""
+    of = re.sub(r"[^\w.-]+", "-", name)[:80]
+    for number in itertools.count(1):
+        file = f"evaluation-{of}.json" if number == 1 else f"evaluation-{of}-{number}.json"
+        try:
+            if read_json(os.path.join(folder, file), lambda found: found["read"]) == read:
+                return file
+        except FileNotFoundError:
+            return file
+        except ValueError:    # damaged, or of a version that did not say what it had read
+            continue
+    raise AssertionError
+
+
 def _metrics_of(folder: str, model: str) -> dict[str, Any]:
-    path = os.path.join(folder, "metrics.json")
     try:
-        with open(path, encoding="utf-8") as file:
-            metrics = json.load(file)
-        return metrics | {"configuration": metrics["configuration"] | {}, "records": list(metrics["records"])}
+        return read_metrics(folder)
     except FileNotFoundError:
-        raise FileNotFoundError(f"RUN is {model!r}, but it has no metrics.json; expected the folder of a run that "
-                                "numpyvae train has finished") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read ({error!r}); expected the file that numpyvae train wrote") from error
+        pass
+    if os.path.exists(os.path.join(folder, "run.json")):
+        raise FileNotFoundError(f"RUN is {model!r}, a run that has not finished; expected one that has: go on with it, "
+                                f"numpyvae train --resume {summary.as_typed(folder)}")
+    raise FileNotFoundError(f"RUN is {model!r}, but it has no metrics.json; expected the folder of a run that "
+                            "numpyvae train has finished")

@@ -64,39 +64,46 @@ def output_path(out: str | None, default: str, folder: str, read: Iterable[str |
 
 
 def write_result(options: argparse.Namespace, path: str, array: np.ndarray, names: Sequence[str] | None,
-                 draw: Callable[..., Any], labels: Sequence[Any] | None = None) -> int:
+                 draw: Callable[..., Any]) -> int:
     """Write an array to a file, whole or not at all: .npy, .csv, or a picture that `draw(ax)` draws.
 
-    array  : (N, ...); as .csv each of the N is a line
-    names  : of the columns of the .csv, or None for x0, x1, ...
-    labels : a last column of the .csv, numbers or names
+    array : (N, ...); as .csv each of the N is a line
+    names : of the columns of the .csv, or None for x0, x1, ...
 
     Raises ValueError where the file cannot be written.
     """
     suffix = os.path.splitext(path)[1].lower()
+    if suffix == ".csv":
+        rows = array.reshape(len(array), -1)
+        return write_table(options, path, dict(zip(names or [f"x{i}" for i in range(rows.shape[1])], rows.T)))
+    write = (lambda file: np.save(file, array)) if suffix == ".npy" else (
+        lambda file: _write_picture(file, suffix, draw))
+    return _written(options, path, len(array), write)
+
+
+def write_table(options: argparse.Namespace, path: str, columns: dict[str, np.ndarray]) -> int:
+    """Write columns of the same length as .csv, whole or not at all.  Raises ValueError where they cannot be."""
+    return _written(options, path, len(next(iter(columns.values()))), lambda file: _write_csv(file, columns))
+
+
+def _written(options: argparse.Namespace, path: str, n: int, write: Callable[[BinaryIO], None]) -> int:
+    """Let `write` fill a file about n images, and print where it is."""
     try:
         with written_whole(path) as file:
-            if suffix == ".npy":
-                np.save(file, array)
-            elif suffix == ".csv":
-                _write_csv(file, array.reshape(len(array), -1), names, labels)
-            else:
-                _write_picture(file, suffix, draw)
+            write(file)
     except (OSError, ValueError) as error:
         raise ValueError(f"--out is {path!r}, which cannot be written ({getattr(error, 'strerror', None) or error}); "
                          "expected a file in a folder that you can write to") from error
-    kind = "file" if suffix in (".npy", ".csv") else "picture"
-    print(json.dumps({kind: path, "images": len(array)}) if options.json else path)
+    kind = "file" if path.lower().endswith((".npy", ".csv")) else "picture"
+    print(json.dumps({kind: path, "images": n}) if options.json else path)
     return 0
 
 
-def _write_csv(file: BinaryIO, rows: np.ndarray, names: Sequence[str] | None, labels: Sequence[Any] | None) -> None:
+def _write_csv(file: BinaryIO, columns: dict[str, np.ndarray]) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
-    more = [] if labels is None else ["label"]
-    writer.writerow([*(names or [f"x{i}" for i in range(rows.shape[1])]), *more])
-    lines = rows.tolist()
-    writer.writerows(lines if labels is None else ([*line, label] for line, label in zip(lines, labels)))
+    writer.writerow(columns)
+    writer.writerows(zip(*(column.tolist() for column in columns.values())))
     text.detach()
 
 

@@ -91,7 +91,8 @@ class Parser(argparse.ArgumentParser):
         """The closest option; for a word that is none, the option that it may belong to."""
         known = [name for action in self._actions for name in action.option_strings]
         if word.startswith("-") or "--data" not in known:
-            return did_you_mean(word.split("=")[0], known)
+            bare = [name[2:] for name in known if name.startswith("--")]    # all are alike in their dashes
+            return did_you_mean(word.split("=")[0].lstrip("-"), bare).replace("mean '", "mean '--")
         return f": did you mean '--data {word}'?"
 
     def _refuse_one_dash(self, args: Sequence[str]) -> None:

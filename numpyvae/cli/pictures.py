@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-import numpyvae as nv
-
 from .. import evaluation
-from ..arguments import did_you_mean, shown
-from ..datasets import DataSet
+from ..arguments import counted, did_you_mean, shown
+from ..datasets import BUILT_IN
 from ..datasets.contents import listed
-from .common import add_common, add_data, add_run, load_data_of_run, load_run, options_of_run, whole
-from .outputs import output_path, write_result
+from .common import add_common, add_run, load_run, say, whole
+from .data import add_data, known_of_run, load_data_of_run
+from .outputs import output_path, write_result, write_table
 
 FILE = "a .npy or .csv file, a picture (.png, .svg, .pdf, ...), or a folder for"
 
@@ -53,8 +52,8 @@ def add_encode(commands: Any) -> None:
     encode = commands.add_parser(
         "encode", help="write the latent codes of images",
         description="Write what the encoder makes of each image: as .npy the means of q(z|x), (N, latent); as .csv "
-                    "means, log variances, and the names or numbers of classes where there are some; as a picture a "
-                    "map of the means.",
+                    "the image's place in its file or folder, counted from 0, means, log variances, and the names or "
+                    "numbers of classes where there are some; as a picture a map of the means.",
         example="numpyvae encode RUN --part all\nnumpyvae encode RUN --data photos --out codes.csv")
     encode.set_defaults(run=run_encode)
     add_run(encode)
@@ -74,13 +73,13 @@ def _add_out(parser: argparse.ArgumentParser, default: str) -> None:
 def _path(options: argparse.Namespace, default: str, folder: str, known: dict[str, Any]) -> str:
     """Where the result goes; raises ValueError where it cannot, before any work is done."""
     read = [known.get("data"), known.get("test"), getattr(options, "data", None), getattr(options, "test", None)]
-    return output_path(options.out, default, folder, [name for name in read if name not in ("strokes", "mnist")])
+    return output_path(options.out, default, folder, [name for name in read if name not in BUILT_IN])
 
 
 def run_sample(options: argparse.Namespace) -> int:
     """numpyvae sample"""
     vae, folder = load_run(options.model)
-    known = options_of_run(folder) or {}
+    known = known_of_run(folder)
     path = _path(options, "samples.png", folder, known)
     labels: Any = None
     if vae.n_classes is not None:
@@ -117,12 +116,15 @@ def _class(asked: str, n_classes: int, names: Sequence[str] | None) -> int:
 def run_reconstruct(options: argparse.Namespace) -> int:
     """numpyvae reconstruct"""
     vae, folder = load_run(options.model)
-    path = _path(options, "reconstructions.png", folder, options_of_run(folder) or {})
-    options.hold_out = False    # of the images that --data names, where they have no test set, the first are shown
-    data = load_data_of_run(options, folder)
-    check_size(vae, data)
-    images, labels = data.test[:options.n], _labels_for(vae, data.test_labels, data.name)
-    labels = None if labels is None else labels[:options.n]
+    known = known_of_run(folder)
+    path = _path(options, "reconstructions.png", folder, known)
+    data, _ = load_data_of_run(options, folder, vae, known)
+    # Of the images that --data names, where they have no test set, the first are shown.
+    images, labels = data.whole() if "data" in options.typed and data.rows is not None else (
+        data.test, data.test_labels)
+    if options.n > len(images) and "n" in options.typed:
+        say(f"note: --n is {options.n:,}, more than the {counted(len(images), data.thing)}: all of them are shown")
+    images, labels = images[:options.n], None if vae.n_classes is None or labels is None else labels[:options.n]
     from ..report import plots, rows
     rebuilt = vae.reconstruct(images, **plots.given(labels))
 
@@ -137,39 +139,26 @@ def run_reconstruct(options: argparse.Namespace) -> int:
 def run_encode(options: argparse.Namespace) -> int:
     """numpyvae encode"""
     vae, folder = load_run(options.model)
-    path = _path(options, "codes.csv", folder, options_of_run(folder) or {})
+    known = known_of_run(folder)
+    path = _path(options, "codes.csv", folder, known)
     part = options.part or ("all" if "data" in options.typed else "test")
-    options.hold_out = part != "all"
-    data = load_data_of_run(options, folder)
-    check_size(vae, data)
-    images, labels = {"test": lambda: (data.test, data.test_labels), "train": lambda: (data.train, data.train_labels),
-                      "all": data.whole}[part]()
+    data, _ = load_data_of_run(options, folder, vae, known)
+    if part != "all" and not len(data.train):
+        data = data.split(options.seed)
+    images, labels, places = {"test": lambda: (data.test, data.test_labels, data.rows and data.rows[1]),
+                              "train": lambda: (data.train, data.train_labels, data.rows and data.rows[0]),
+                              "all": lambda: (*data.whole(), None)}[part]()
     mu, logvar = evaluation.encode_all(vae, images, rng=np.random.default_rng(options.seed),
-                                       labels=_labels_for(vae, labels, data.name))
+                                       labels=None if vae.n_classes is None else labels)
     from ..report import plots
 
     def draw(ax: Any) -> None:
         plots.latent_map(mu, labels, "class", ax)
     if not path.lower().endswith(".csv"):
         return write_result(options, path, mu, None, draw)
-    names = [f"{name}{i}" for name in ("mu", "logvar") for i in range(vae.n_latent)]
-    known = None if labels is None else [data.classes[i] for i in labels] if data.classes else labels.tolist()
-    return write_result(options, path, np.column_stack([mu, logvar]), names, draw, known)
-
-
-def check_size(vae: nv.VAE, data: DataSet) -> None:
-    """Raises ValueError where the data are not of the size that the model was trained on."""
-    shape = data.test.shape[1:]
-    if np.prod(shape) != vae.n_data:
-        raise ValueError(f"--data is {data.name!r}, with {' x '.join(map(str, shape))} numbers for each {data.thing}, "
-                         f"but the model takes {vae.n_data}; expected {data.thing}s of the size that it was trained "
-                         "on: see --size and --colour")
-
-
-def _labels_for(vae: nv.VAE, labels: np.ndarray | None, name: str) -> np.ndarray | None:
-    """What the model has to be told."""
-    if vae.n_classes is None:
-        return None
-    if labels is None:
-        raise ValueError(f"the model was trained with labels, but {name} has none; expected data with labels")
-    return labels
+    table = {data.thing: np.arange(len(mu)) if places is None else places}
+    table |= {f"{name}{i}": column for name, part_of_q in (("mu", mu), ("logvar", logvar))
+              for i, column in enumerate(part_of_q.T)}
+    if labels is not None:
+        table["label"] = np.array(data.classes)[labels] if data.classes else labels
+    return write_table(options, path, table)

@@ -6,22 +6,23 @@ import contextlib
 import csv
 import dataclasses
 import glob
+import io
 import json
 import os
-import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import filelock
 
 import numpyvae as nv
 
-from ..arguments import counted, shown
-from ..report.summary import more_options
-from .common import READING, flag, say, write_json
+from ..arguments import counted
+from ..files.regular import one_line, written_whole
+from ..report.summary import as_typed, more_options
+from .common import READING, flag, given, say, with_or_without, write_json
 
 SAVED = ("model.npz", "checkpoint.npz")    # the first files that training writes: with one of them it has got somewhere
 # All that belong to a run; the star stands for other data that it was evaluated on.
@@ -112,7 +113,7 @@ class Folder:
             raise ValueError(f"--out is {self.out!r}, which holds a file {found[0]} that the run would replace; "
                              "expected another folder, or --overwrite to replace it")
         finished = "metrics.json" in found
-        again = "" if finished else f", --resume {shlex.quote(self.out)} to go on with that one"
+        again = "" if finished else f", --resume {as_typed(self.out)} to go on with that one"
         raise ValueError(f"--out is {self.out!r}, which holds a run{'' if finished else ' that has not finished'}; "
                          f"expected another folder{again}, or --overwrite to replace it")
 
@@ -165,29 +166,61 @@ def refuse_inside_data(out: str, options: argparse.Namespace) -> None:
                              "pictures would be read as data the next time; expected a folder outside of it")
 
 
+def read_json(path: str, take: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """What a file of a run holds, as `take` makes it of the file's content.
+
+    Raises FileNotFoundError or another OSError where there is none, ValueError where it is not what train wrote.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            return take(json.load(file))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read ({one_line(repr(error))}); expected the file that numpyvae train "
+                         "wrote") from error
+
+
+def read_run(folder: str) -> dict[str, Any]:
+    """run.json: the options that a run was started with.  Raises as read_json does."""
+    def take(saved: Any) -> dict[str, Any]:
+        os.fspath(saved["data"])
+        return {"seed": 0, "patience": None, "data_dir": None, **saved, "epochs": int(saved["epochs"]),
+                "lr_end": saved["lr_end"]}    # older runs had no patience
+    return read_json(os.path.join(folder, "run.json"), take)
+
+
+def read_metrics(folder: str) -> dict[str, Any]:
+    """metrics.json: what a run wrote at its end.  Raises as read_json does."""
+    def take(metrics: Any) -> dict[str, Any]:
+        return {**metrics, "configuration": {**metrics["configuration"]}, "records": list(metrics["records"]),
+                "epochs": int(metrics["epochs"])}
+    return read_json(os.path.join(folder, "metrics.json"), take)
+
+
+def options_of_run(folder: str) -> dict[str, Any] | None:
+    """What the run in a folder was started with, or None where nothing tells.  Raises ValueError as read_json does."""
+    for read in (read_run, lambda folder: read_metrics(folder)["configuration"]):
+        with contextlib.suppress(FileNotFoundError):
+            return read(folder)
+    return None
+
+
 def options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
     """The options that the run in the folder `out` was started with, and those that may differ in going on with it.
 
     Raises ValueError for any other that was typed and differs.
     """
-    path = os.path.join(out, "run.json")
     try:
-        with open(path, encoding="utf-8") as file:
-            saved = json.load(file)
-        saved = {"patience": None, **saved}    # older runs had none
-        then = argparse.Namespace(**{**vars(now), **dict.fromkeys(READING), **saved, "out": out,
-                                     "data_dir": now.data_dir or saved["data_dir"]})
-        then.epochs, _ = int(saved["epochs"]), saved["lr_end"]
+        saved = read_run(out)
     except OSError as error:
         raise type(error)(f"--resume is {out!r}, but its run.json cannot be read ({error.strerror}); expected the "
                           "folder of a run that numpyvae train started") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path!r} cannot be read ({error}); expected the file that numpyvae train wrote") from error
+    then = argparse.Namespace(**{**vars(now), **dict.fromkeys(READING), **saved, "out": out,
+                                 "data_dir": now.data_dir or saved["data_dir"]})
     for name in sorted(now.typed & set(saved) - GOES_ON_WITH):
         if getattr(now, name) != saved[name]:
-            raise ValueError(f"{flag(name)} is {shown(getattr(now, name))}, but the run in {out} was "
-                             f"started with {shown(saved[name])}; expected the same, or none: --resume goes on with "
-                             "what was begun")
+            raise ValueError(f"{given(name, getattr(now, name))}, but the run in {out} was "
+                             f"started {with_or_without(saved[name])}; expected the same, or none: --resume goes on "
+                             "with what was begun")
     if now.overwrite:
         raise ValueError("--overwrite and --resume were given together; expected one of them: the first replaces a "
                          "run, the second goes on with it")
@@ -218,11 +251,10 @@ def _refuse_less(name: str, asked: int, saved: dict[str, Any], out: str) -> None
 def _say_that_it_has_finished(then: argparse.Namespace) -> None:
     """Where no more is asked for than the run has done, by what it wrote at its end."""
     try:
-        with open(os.path.join(then.out, "metrics.json"), encoding="utf-8") as file:
-            metrics = json.load(file)
-        done, best = int(metrics["epochs"]), metrics.get("best_epoch")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):    # it has not ended
+        metrics = read_metrics(then.out)
+    except (OSError, ValueError):    # it has not ended
         return
+    done, best = metrics["epochs"], metrics.get("best_epoch")
     more = more_options(done, then.epochs, then.patience, best)
     if more:
         ended = "finished its" if "--epochs" in more else "run out of patience after"
@@ -243,12 +275,13 @@ def write_log(out: str, records: Sequence[nv.Record]) -> None:
     names = ["epoch", "loss", "nll", "kl", "validation_loss", "validation_nll", "validation_kl", "seconds",
              "images_per_second", *(["best_epoch"] if records[-1].best_epoch is not None else [])]
     path = os.path.join(out, "log.csv")
-    with open(path + ".part", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(lines)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(lines)
     try:
-        os.replace(path + ".part", path)
+        with written_whole(path) as file:
+            file.write(text.getvalue().encode())
     except PermissionError:    # on Windows, while a spreadsheet shows it
         say(f"note: {path} is open in another program; close it, and the next epoch's line comes with this one's")
 

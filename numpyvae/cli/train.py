@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
 import pathlib
-import shlex
 import sys
 import time
 import webbrowser
@@ -18,7 +18,7 @@ import numpy as np
 import numpyvae as nv
 
 from .. import evaluation
-from ..arguments import counted, shown
+from ..arguments import counted
 from ..datasets import DataSet, split_rows
 from ..functional.activations import ACTIVATIONS
 from ..models.likelihoods import LIKELIHOODS, WITH_SIGMA
@@ -27,15 +27,18 @@ from ..report import summary
 from ..report.plots import picture_shape
 from ..training import objectives
 from ..training.batches import BINARIZE, drawn_once
+from ..training.fit import LARGE
 from ..training.optimizers import OPTIMIZERS
-from .common import (READING, add_common, add_data, checksum, count, flag, has_changed, load_data, not_negative,
-                     positive, refuse_if_gone, remember_paths, say, whole, write_json)
+from .common import READING, add_common, count, given, not_negative, positive, say, whole, write_json
+from .data import add_data, checksum, has_changed, load_data, refuse_if_gone, remember_paths
 from .runs import Folder, Interrupt, options_of, refuse_inside_data, write_log
 
 MODEL = ("likelihood", "activation", "beta", "init", "sigma")
 RECORDED = (*MODEL, "objective", "samples", "lr", "lr_end", "warmup", "patience", "batch_size", "epochs", "binarize",
             "seed")
 BATCH_SIZE = 128
+CHECKPOINT = "checkpoint.npz"
+UNLIKE = 10    # times the standard deviation of another column, beside which that one hardly counts
 # Options that have an effect only beside another: when they have, and what is to be given.
 EFFECT: list[tuple[str, Callable[[argparse.Namespace], bool], str]] = [
     ("sigma", lambda options: options.likelihood in WITH_SIGMA, f"--likelihood {' or '.join(WITH_SIGMA)}"),
@@ -106,6 +109,7 @@ def run_train(options: argparse.Namespace) -> int:
         refuse_if_gone(options)
     _refuse_without_effect(options)
     data = load_data(options)
+    _refuse_unlikely(options, data)
     if options.resume is None:
         options.checksum, options.shape, options.columns = checksum(data), data.train.shape[1:], data.columns
         options.classes = data.classes    # the names that sample --label takes
@@ -114,7 +118,7 @@ def run_train(options: argparse.Namespace) -> int:
         raise has_changed(options.data, is_named="data" in options.typed)
     elif hasattr(options, "commands"):    # runs from before they were kept have none
         options.commands = [*options.commands, options.command]
-    out = options.out or os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + data.name)
+    out = options.out or _new_folder(data.name)
     if options.resume is None:
         refuse_inside_data(out, options)
     remember_paths(options)
@@ -126,11 +130,56 @@ def _refuse_without_effect(options: argparse.Namespace) -> None:
     """Raises ValueError for an option that was typed and would change nothing, or not what it says."""
     for name, has_effect, expected in EFFECT:
         if name in options.typed and not has_effect(options):
-            raise ValueError(f"{flag(name)} is {shown(getattr(options, name))}, which has no effect here; "
-                             f"expected none, or {expected} too")
-    if "lr_end" in options.typed and options.lr_end > options.lr:
-        raise ValueError(f"--lr-end is {options.lr_end:g}, above the learning rate at the start, {options.lr:g}; "
-                         "expected less, for it to fall to, or a larger --lr")
+            raise ValueError(f"{given(name, getattr(options, name))}, which has no effect here; expected none, or "
+                             f"{expected} too")
+
+
+def _new_folder(name: str) -> str:
+    """One in runs/ that nobody has: two runs may begin in the same second."""
+    folder = os.path.join("runs", time.strftime("%Y-%m-%d-%H%M%S-") + name)
+    others = (f"{folder}-{number}" for number in itertools.count(2))
+    return next(path for path in itertools.chain([folder], others) if not os.path.exists(path))
+
+
+def _refuse_unlikely(options: argparse.Namespace, data: DataSet) -> None:
+    """Raises ValueError for a table whose numbers the likelihood cannot take: they are no pixels to be scaled."""
+    support, low, high = LIKELIHOODS[options.likelihood].support, float(data.train.min()), float(data.train.max())
+    if data.thing == "image" or support is None or data.train.dtype == np.uint8 or (
+            support[0] <= low and high <= support[1]):
+        return
+    default = "" if "likelihood" in options.typed else ", as none was given"
+    first = " and standardise the columns first" * bool(_scales(data))
+    raise ValueError(f"--likelihood is {options.likelihood!r}{default}, which is for numbers from {support[0]:g} to "
+                     f"{support[1]:g}, but {data.name} holds {low:g} to {high:g}; expected such numbers: for "
+                     f"measurements take the likelihood gaussian, --likelihood gaussian{first}")
+
+
+def _scales(data: DataSet) -> str:
+    """What is large or unlike in scale in a table, so that a model hardly sees the rest; "" for nothing."""
+    if data.train.dtype == np.uint8:
+        return ""
+    rows = data.train.reshape(len(data.train), -1)
+    reach = np.maximum(rows.max(axis=0), -rows.min(axis=0))
+    if data.columns is not None:
+        spread = rows.std(axis=0, dtype=np.float64)
+        varying = np.flatnonzero(spread)[np.argsort(spread[spread > 0])]
+        if len(varying) > 1 and spread[varying[-1]] > UNLIKE * spread[varying[0]]:
+            large, small = (f"{data.columns[i]!r} has a standard deviation of {spread[i]:.3g}"
+                            for i in varying[[-1, 0]])
+            return f"the columns differ in scale: {large}, {small}"
+    if reach.max() <= LARGE:
+        return ""
+    return f"the {data.thing}s reach {reach.max():.4g}" if data.columns is None else (
+        f"column {data.columns[int(reach.argmax())]!r} reaches {reach.max():.4g}")
+
+
+def _notes(options: argparse.Namespace, data: DataSet) -> list[str]:
+    """What is odd about the data, before any time is lost on them."""
+    said = _scales(data)
+    if not said or LIKELIHOODS[options.likelihood].support is not None:
+        return []
+    return [f"{said}; the loss hears the largest numbers alone, and may grow beyond all bounds: standardise each "
+            "column, x = (x - x.mean(axis=0)) / x.std(axis=0), and save it again"]
 
 
 def _train(options: argparse.Namespace, data: DataSet, folder: Folder) -> int:
@@ -138,10 +187,43 @@ def _train(options: argparse.Namespace, data: DataSet, folder: Folder) -> int:
     train, validation, test = _sets(options, data)
     sizes = _sizes(options, data)
     vae = _make_vae(options, sizes, rng)
-    options.batch_size = options.batch_size or min(BATCH_SIZE, len(train.images))
-    model_path, checkpoint = (os.path.join(folder.out, name) for name in ("model.npz", "checkpoint.npz"))
-    resume = checkpoint if options.resume is not None and os.path.exists(checkpoint) else None
+    _fit_the_batch(options, len(train.images), data.thing)
+    of_data = _notes(options, data)
+    for note in of_data:
+        say(f"note: {note}")
     interrupt = Interrupt()
+    run = _begin(options, vae, train, validation, rng, folder, interrupt)
+    say(f"training on {data.name}: {counted(len(train.images), data.thing)}, {counted(len(vae.parameters), 'weight')}")
+    if options.patience is not None:
+        say(f"validation: {counted(len(validation.images), data.thing)} more, set aside to choose the best epoch by; "
+            "the test set is left for the end")
+    records = _records(options, vae, run, folder.out, interrupt)
+    if options.patience is not None:
+        say(_kept_line(records, options.patience))
+    metrics = {**_result(options, vae, records, test), "configuration": _configuration(options, sizes, data),
+               "date": time.strftime("%Y-%m-%d %H:%M"), "commands": getattr(options, "commands", [])}
+    of_model = evaluation.remarks(vae, data.test, metrics["test_nll"], labels=test.labels, epochs=len(records),
+                                  rng=np.random.default_rng(options.seed))
+    for remark in of_model:
+        say(f"note: {remark}")
+    metrics["remarks"] = [*of_data, *of_model]
+    _show(options, vae, records, data, metrics, folder.out)
+    return 0
+
+
+def _fit_the_batch(options: argparse.Namespace, n: int, thing: str) -> None:
+    """A batch holds no more than there are."""
+    if "batch_size" in options.typed and options.batch_size > n:
+        say(f"note: --batch-size is {options.batch_size:,}, more than the {counted(n, thing)} to train on: every step "
+            "takes all of them")
+    options.batch_size = min(options.batch_size or BATCH_SIZE, n)
+
+
+def _begin(options: argparse.Namespace, vae: nv.VAE, train: Images, validation: Images, rng: np.random.Generator,
+           folder: Folder, interrupt: Interrupt) -> nv.training.fit.Epochs:
+    """The run, from its beginning or from its checkpoint; its folder says from now on what it does."""
+    checkpoint = os.path.join(folder.out, CHECKPOINT)
+    resume = checkpoint if options.resume is not None and os.path.exists(checkpoint) else None
     run = nv.fit(vae, train.images, optimizer=OPTIMIZERS[options.optimizer](lr=options.lr), epochs=options.epochs,
                  batch_size=options.batch_size, rng=rng, labels=train.labels, validation=validation.images,
                  validation_labels=validation.labels, binarize=options.binarize, objective=_objective(options),
@@ -151,10 +233,13 @@ def _train(options: argparse.Namespace, data: DataSet, folder: Folder) -> int:
     folder.begin(options)
     if options.resume is not None and resume is None:
         say(f"{folder.out} holds no checkpoint yet: starting the run from the beginning")
-    say(f"training on {data.name}: {counted(len(train.images), data.thing)}, {counted(len(vae.parameters), 'weight')}")
-    if options.patience is not None:
-        say(f"validation: {counted(len(validation.images), data.thing)} more, set aside to choose the best epoch by; "
-            "the test set is left for the end")
+    return run
+
+
+def _records(options: argparse.Namespace, vae: nv.VAE, run: nv.training.fit.Epochs, out: str,
+             interrupt: Interrupt) -> list[nv.Record]:
+    """Train, and tell and save each epoch as it ends."""
+    model_path = os.path.join(out, "model.npz")
     records: list[nv.Record] = []
     saved = None    # the epoch whose model we saved
     try:
@@ -165,36 +250,33 @@ def _train(options: argparse.Namespace, data: DataSet, folder: Folder) -> int:
                     vae.save(model_path)
                     saved = record.epoch
                 if record.epoch >= run.restored:
-                    write_log(folder.out, records)
+                    write_log(out, records)
                 say(_epoch_line(record, options))
             vae.save(model_path)
     except (KeyboardInterrupt, FloatingPointError):
         if saved is not None:
             say(f"numpyvae: the model after epoch {saved} is in {model_path}")
-        if os.path.exists(checkpoint):
-            say(f"numpyvae: resume with  numpyvae train --resume {shlex.quote(folder.out)}")
+        if os.path.exists(os.path.join(out, CHECKPOINT)):
+            say(f"numpyvae: resume with  numpyvae train --resume {summary.as_typed(out)}")
         raise
-    if options.patience is not None:
-        say(_kept_line(records, options.patience))
-    metrics = {**_result(options, vae, records, test), "configuration": _configuration(options, sizes, data)}
-    metrics |= {"date": time.strftime("%Y-%m-%d %H:%M"), "commands": getattr(options, "commands", [])}
-    metrics["remarks"] = evaluation.remarks(vae, data.test, metrics["test_nll"], labels=test.labels,
-                                            epochs=len(records), rng=np.random.default_rng(options.seed))
-    for remark in metrics["remarks"]:
-        say(f"note: {remark}")
-    write_json(os.path.join(folder.out, "metrics.json"), metrics)
-    report = write_run_report(folder.out, vae, records, data, metrics)
+    return records
+
+
+def _show(options: argparse.Namespace, vae: nv.VAE, records: list[nv.Record], data: DataSet, metrics: dict[str, Any],
+          out: str) -> None:
+    """Write the metrics and the report, and say in short what they hold."""
+    write_json(os.path.join(out, "metrics.json"), metrics)
+    report = write_run_report(out, vae, records, data, metrics)
     if options.json:
         print(json.dumps({**metrics, "report": report}))
     else:
-        print(f"test loss {metrics['test_loss']:.2f} nats per {data.thing} "
-              f"= reconstruction {metrics['test_nll']:.2f} + {vae.beta:g} x KL {metrics['test_kl']:.2f}")
-        if longer := summary.train_longer(folder.out, metrics, metrics["configuration"]):
+        loss, nll, kl = (summary.nats(metrics[f"test_{term}"]) for term in ("loss", "nll", "kl"))
+        print(f"test loss {loss} nats per {data.thing} = reconstruction {nll} + {vae.beta:g} x KL {kl}")
+        if longer := summary.train_longer(out, metrics, metrics["configuration"]):
             print(f"longer    {longer}")
         print(f"report    {report}")
     if options.open:
         _open(report)
-    return 0
 
 
 def _open(report: str) -> None:
@@ -231,6 +313,9 @@ def _sets(options: argparse.Namespace, data: DataSet) -> tuple[Images, Images, I
                          "mnist, a folder with a subfolder for each class, or labels beside the images (--label-array)")
     if options.patience is None:
         return train, test, test
+    if len(data.train) < 2:
+        raise ValueError(f"--patience is {options.patience}, but there is only {counted(len(data.train), data.thing)} "
+                         "to train on; expected at least 2, as one in ten is set aside to choose the epoch by")
     rows, aside = split_rows(len(data.train), options.seed)
     options.set_aside = len(aside)
     return train.some(rows), train.some(aside), test
@@ -316,9 +401,10 @@ def write_run_report(out: str, vae: nv.VAE, records: list[nv.Record], data: Data
 def _epoch_line(record: nv.Record, options: argparse.Namespace) -> str:
     assert record.validation is not None    # run_train always validates
     weight = "" if options.beta == 1 else f"{options.beta:g} x "
-    return (f"epoch {record.epoch:{len(str(options.epochs))}}/{options.epochs}  loss {record.loss:8.2f}  "
-            f"{'test' if options.patience is None else 'validation'} {record.validation.loss:8.2f} "
-            f"= {record.validation.nll:.2f} + {weight}KL {record.validation.kl:.2f}  {record.seconds:.1f} s")
+    loss, held_out, nll, kl = map(summary.nats, (record.loss, *record.validation))
+    return (f"epoch {record.epoch:{len(str(options.epochs))}}/{options.epochs}  loss {loss:>8}  "
+            f"{'test' if options.patience is None else 'validation'} {held_out:>8} "
+            f"= {nll} + {weight}KL {kl}  {record.seconds:.1f} s")
 
 
 def _kept_line(records: list[nv.Record], patience: int) -> str:
@@ -328,4 +414,5 @@ def _kept_line(records: list[nv.Record], patience: int) -> str:
     lowest = records[best - 1].validation
     assert lowest is not None
     ended = f"stopped after epoch {last}: no lower validation loss in {counted(patience, 'epoch')}; "
-    return f"{ended * (last - best >= patience)}kept epoch {best}, with the lowest validation loss, {lowest.loss:.2f}"
+    return (f"{ended * (last - best >= patience)}kept epoch {best}, with the lowest validation loss, "
+            f"{summary.nats(lowest.loss)}")

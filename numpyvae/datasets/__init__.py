@@ -4,11 +4,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import numpy as np
 
-from ..arguments import AT_LEAST_2, PICTURE_SIZE, SEED, TEXT, checked, did_you_mean, shown
-from .contents import Contents, Reading, looks_like_pictures, readable
+from ..arguments import AT_LEAST_2, PICTURE_SIZE, SEED, TEXT, TEXTS, checked, counted, did_you_mean_file, shown
+from .contents import Reading, listed, looks_like_pictures, readable
 from .files import load_images, read
 from .idx import read_idx
 from .mnist import mnist, name_of_files
@@ -23,7 +25,8 @@ HELD_OUT = 10    # of a user's own images, one in ten is kept for testing
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """Images to train on and to test on, (N, ...), with what is known about them.
+    """Images to train on and to test on, (N, ...), with what is known about them; train is empty where all are for
+    testing.
 
     classes : the names of labels 0, 1, ..., where they have some
     columns : the names of a table's columns; None for images
@@ -53,6 +56,45 @@ class DataSet:
             images, labels = images[order], None if labels is None else labels[order]
         return images, labels
 
+    def split(self, seed: int) -> Self:
+        """One in ten of the test images, chosen by the seed, stays the test set, and the others are to train on.
+
+        Raises ValueError where there are fewer than two.
+        """
+        n = len(self.test)
+        if n < 2:
+            raise ValueError(f"{self.name} holds {counted(n, self.thing)}; expected at least 2, one to train on and "
+                             f"one to test on ({self.said})")
+        rows = split_rows(n, seed)
+        train, test = (self.test[part] for part in rows)
+        train_labels, test_labels = (None if self.test_labels is None else self.test_labels[part] for part in rows)
+        return dataclasses.replace(self, train=train, test=test, train_labels=train_labels, test_labels=test_labels,
+                                   said=f"{self.said}; {len(test)} of them held out to test on", rows=rows)
+
+    def labelled_as(self, classes: Sequence[str]) -> Self:
+        """The same with the labels that these classes have: 0 for the first of the names, ...
+
+        Raises ValueError for a class that is none of them.
+        """
+        if self.test_labels is None:
+            return self
+        known = [labels for labels in (self.train_labels, self.test_labels) if labels is not None]
+        there = np.unique(np.concatenate(known)).tolist()
+        names = {i: self.classes[i] if self.classes else str(i) for i in there}
+        unknown = [name for name in names.values() if name not in classes]
+        if unknown:
+            raise ValueError(f"{self.name} holds {'the class' if len(unknown) == 1 else 'the classes'} "
+                             f"{listed(unknown)}, which the model does not know; expected only {listed(classes)}: "
+                             "rename or leave out the others")
+        numbers = np.zeros(max(there) + 1, np.int64)
+        numbers[there] = [list(classes).index(name) for name in names.values()]
+        if all(numbers[i] == i for i in there):    # they stay of their dtype, by which their checksum is known
+            numbers = numbers.astype(self.test_labels.dtype)
+        are_numbers = list(classes) == [str(i) for i in range(len(classes))]
+        return dataclasses.replace(self, train_labels=None if self.train_labels is None else numbers[self.train_labels],
+                                   test_labels=numbers[self.test_labels],
+                                   classes=None if are_numbers else tuple(classes))
+
     @property
     def n_classes(self) -> int:
         """How many classes the labels, which must be there, tell apart."""
@@ -66,11 +108,27 @@ class DataSet:
         return "image" if self.columns is None and looks_like_pictures(images) else "row"
 
 
-@checked(seed=SEED, size=PICTURE_SIZE, array=TEXT, label_array=TEXT)
+def _strokes(data_dir: str | os.PathLike[str] | None) -> DataSet:
+    (train, train_factors), (held_out, factors) = load_strokes("train"), load_strokes("test")
+    return DataSet("strokes", train, held_out, train_factors["label"], factors["label"], factors)
+
+
+def _mnist(data_dir: str | os.PathLike[str] | None) -> DataSet:
+    (train, train_labels), (held_out, labels) = mnist("train", data_dir), mnist("test", data_dir)
+    name, said = name_of_files(data_dir)
+    return DataSet(name, train, held_out, train_labels, labels, said=said)
+
+
+# The data sets that have a name; any other is a path.
+BUILT_IN: dict[str, Callable[[str | os.PathLike[str] | None], DataSet]] = {"strokes": _strokes, "mnist": _mnist}
+
+
+@checked(seed=SEED, size=PICTURE_SIZE, array=TEXT, label_array=TEXT, classes=TEXTS, passed_over=TEXTS)
 def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None, seed: int = 0,
                  test: str | os.PathLike[str] | None = None, colour: bool = False,
                  size: int | tuple[int, int] | None = None, array: str | None = None, label_array: str | None = None,
-                 transpose: bool = False, hold_out: bool = True) -> DataSet:
+                 transpose: bool = False, hold_out: bool = True,
+                 classes: Sequence[str] | None = None, passed_over: Sequence[str] | None = None) -> DataSet:
     """The data set called "strokes" or "mnist", or the images in a file or folder.
 
     data_dir : where MNIST's files are (default: NUMPYVAE_DATA, then data/)
@@ -79,52 +137,38 @@ def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] 
     colour, size, array, label_array, transpose : how your own files are read, as in load_images
     hold_out : False leaves your own images together: where there is no test set, all of them are test images, and none
                is for training
+    classes  : the names of labels 0, 1, ..., where they are known, as those that a model was trained on: labels are
+               counted by them, a folder of one class has a label too, and a class that is none of them is refused
+    passed_over : the names of options, of colour, size, array, label_array and transpose, that are passed over where
+               they have no effect, as they are those of other data
 
     Raises FileNotFoundError, OSError or ValueError, saying what is wrong with the data and what to do.
     """
     data = os.fspath(data)
-    how = Reading(colour, size, array, label_array, transpose)
-    if data in ("strokes", "mnist"):
+    how = Reading(colour, size, array, label_array, transpose, classes=tuple(classes or ()),
+                  passed_over=tuple(passed_over or ()))
+    if data in BUILT_IN:
         how.refuse_others(f"--data {data}")
         if test is not None:
             raise ValueError(f"test (--test) is {shown(test)}, but {data} has a test set of its own; expected none")
-    if data == "strokes":
-        (train, train_factors), (held_out, factors) = load_strokes("train"), load_strokes("test")
-        return DataSet(data, train, held_out, train_factors["label"], factors["label"], factors)
-    if data == "mnist":
-        (train, train_labels), (held_out, labels) = mnist("train", data_dir), mnist("test", data_dir)
-        name, said = name_of_files(data_dir)
-        return DataSet(name, train, held_out, train_labels, labels, said=said)
-    if not os.path.exists(data):
+        found = BUILT_IN[data](data_dir)
+    elif not os.path.exists(data):
         raise _not_there(data)
+    else:
+        found = _own(data, how, test)
+    if classes is not None:
+        found = found.labelled_as(classes)
+    return found.split(seed) if hold_out and not len(found.train) else found
+
+
+def _own(data: str, how: Reading, test: str | os.PathLike[str] | None) -> DataSet:
+    """The images in a user's file or folder; all of them are test images where it has no test set."""
     contents = read(data, how, test)
-    said = f"{readable(data)}: {contents.described()}"
-    rows = None
-    if contents.test is None and not hold_out:
-        none = None if contents.labels is None else contents.labels[:0]
-        contents = dataclasses.replace(contents, images=contents.images[:0], labels=none, test=contents)
-    elif contents.test is None:
-        contents, rows = _split(contents, data, seed)
-        said += f"; {len(rows[1])} of them held out to test on"
-    own = contents.test
-    assert own is not None
-    name = readable(pathlib.Path(os.path.abspath(data)).name)
-    return DataSet(name, contents.images, own.images, contents.labels, own.labels,
-                   classes=contents.classes, columns=contents.columns, said=said, rows=rows)
-
-
-def _split(contents: Contents, data: str, seed: int) -> tuple[Contents, tuple[np.ndarray, np.ndarray]]:
-    """One image in ten, chosen by the seed, becomes the test set."""
-    n = len(contents.images)
-    if n < 2:
-        notes = f" ({'; '.join(contents.notes)})" * bool(contents.notes)
-        raise ValueError(f"{data} holds {n} {'image' if contents.columns is None else 'row'}{notes}; expected at least "
-                         "2, one to train on and one to test on")
-    parts = split_rows(n, seed)
-    train, test = (dataclasses.replace(contents, images=contents.images[rows],
-                                       labels=None if contents.labels is None else contents.labels[rows])
-                   for rows in parts)
-    return dataclasses.replace(train, test=test), parts
+    held_out = contents if contents.test is None else contents.test
+    n = 0 if held_out is contents else None    # images to train on; None for all
+    return DataSet(readable(pathlib.Path(os.path.abspath(data)).name), contents.images[:n], held_out.images,
+                   None if contents.labels is None else contents.labels[:n], held_out.labels, classes=contents.classes,
+                   columns=contents.columns, said=f"{readable(data)}: {contents.described()}")
 
 
 @checked(n=AT_LEAST_2, seed=SEED)
@@ -145,6 +189,7 @@ def _not_there(data: str) -> FileNotFoundError:
         known = [os.path.join(folder, name) for name in os.listdir(folder or ".")]
     except (OSError, ValueError):
         known = []
-    return FileNotFoundError(f"--data is {shown(data)}, which is neither a file nor a folder; expected 'strokes', "
-                             "'mnist', or the path of a .npy, .npz, IDX or .csv file or of a folder of images"
-                             f"{did_you_mean(data, ['strokes', 'mnist'] * (not folder) + known)}")
+    names = ", ".join(map(repr, BUILT_IN))
+    return FileNotFoundError(f"--data is {shown(data)}, which is neither a file nor a folder; expected {names}, or the "
+                             "path of a .npy, .npz, IDX or .csv file or of a folder of images"
+                             f"{did_you_mean_file(data, [*BUILT_IN] * (not folder) + known)}")

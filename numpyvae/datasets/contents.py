@@ -17,6 +17,7 @@ EXPECTED = "expected a .npy, .npz, IDX or .csv file, or a folder or a zip file o
 SMALLEST_SQUARE = 49    # numbers in a row that may be a picture, and not a table's: 7 x 7
 SMALLEST_OF_BYTES = 16
 MOST_SHOWN = 40         # letters of a name in a sentence
+OPTIONS = ("colour", "size", "array", "label_array", "transpose")    # how data are read
 
 
 def called(option: str) -> str:
@@ -34,15 +35,23 @@ class Reading:
     label_array: str | None = None
     transpose: bool = False
     of_test: bool = False    # a test set, whose training set the options are for: one without effect is passed over
+    classes: tuple[str, ...] = ()        # that a model knows; () where none are known yet
+    passed_over: tuple[str, ...] = ()    # the options that may be without effect, as they are those of other data
 
     def refuse_others(self, kind: str, *taken: str) -> None:
         """Raises ValueError for an option that has no effect on data of this kind."""
         if self.of_test:
             return
-        for field in dataclasses.fields(self):
-            if field.name not in taken and getattr(self, field.name) != field.default:
-                raise ValueError(f"{called(field.name)} is {shown(getattr(self, field.name))}, which has no effect on "
-                                 f"{kind}; expected none")
+        for name in OPTIONS:
+            if name not in (*taken, *self.passed_over) and getattr(self, name):
+                raise ValueError(f"{called(name)} is {shown(getattr(self, name))}, which has no effect on {kind}; "
+                                 "expected none")
+
+    def among(self, names: Sequence[str]) -> Reading:
+        """The same without those names of other data's arrays or columns that these data do not have."""
+        array, label_array = (None if name in self.passed_over and getattr(self, name) not in names else
+                              getattr(self, name) for name in ("array", "label_array"))
+        return dataclasses.replace(self, array=array, label_array=label_array)
 
 
 class Roles(NamedTuple):

@@ -37,6 +37,7 @@ def as_contents(parts: list[Part], how: Reading) -> Contents:
         sets.append(Contents(images, columns=part.columns, notes=[*part.notes, *notes]))
     if len(sets) == 2:
         _refuse_other_scale(parts, sets)
+        sets[1].notes += _seen_in_training(*(one.images for one in sets))
         sets[0].test = sets[1]
     _add_labels(parts, sets, how)
     return sets[0]
@@ -73,6 +74,16 @@ def _refuse_other_scale(parts: list[Part], sets: list[Contents]) -> None:
     if kinds[0] != kinds[1] or (apart and sets[0].images.dtype != np.uint8 and sets[0].columns is None):
         said = [f"{part.name} holds {part.images.dtype} {numbers(part.images)}" for part in parts]
         raise ValueError(f"{' and '.join(said)}; expected training and test images on one scale, of one kind")
+
+
+def _seen_in_training(train: Array, test: Array) -> list[str]:
+    """A word where many of the test images are training images too: their loss tells nothing about new ones."""
+    known = {hash(row.tobytes()) for row in train}
+    n = sum(hash(row.tobytes()) in known for row in test)
+    if 10 * n < len(test):
+        return []
+    return [f"{'all' if n == len(test) else f'{n:,}'} of them are among those to train on, so the test loss says less "
+            "about new ones"]
 
 
 def _transposed(images: Array) -> Array:

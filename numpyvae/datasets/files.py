@@ -31,6 +31,7 @@ TEST_IMAGES, TEST_LABELS = ("xtest", "testx", "testimages"), ("ytest", "testy", 
 CHECK_THE_PATH = "check the path of the images, or save them again"
 # As MNIST's own page has them, and as some unpack them.
 IDX_IMAGES, IDX_LABELS = ("images-idx3-ubyte", "images.idx3-ubyte"), ("labels-idx1-ubyte", "labels.idx1-ubyte")
+CALLED = {".npy": ".npy file", ".npz": ".npz file", ".zip": "zip file", ".gz": "gzip file"}
 START = 512    # bytes that tell a file's format
 
 
@@ -101,7 +102,16 @@ def _read(path: str | os.PathLike[str], how: Reading, argument: str, like: Part 
     if start[:2] in (b"\0\0", GZIP_MAGIC):
         how.refuse_others("an IDX file", "transpose")
         return [_read_idx_file(path, how, start)]
+    _refuse_false_names(path, start)
     return read_table(path, how, like)
+
+
+def _refuse_false_names(path: pathlib.Path, start: bytes) -> None:
+    """A damaged file is not a table, whose advice would mislead.  Raises ValueError."""
+    kind = CALLED.get(path.suffix.lower()) or ("picture" if is_picture(path.name) else None)
+    if kind is not None:
+        raise ValueError(f"{path} is called {path.suffix}, but begins with {start[:4]!r}, as no {kind} does; expected "
+                         "the file as it was saved: get it or save it again, or give a table the ending .csv")
 
 
 def _read_zip(path: pathlib.Path, how: Reading, like: Part | None) -> list[Part]:
@@ -153,6 +163,7 @@ def _choose(path: pathlib.Path, names: list[str], how: Reading) -> list[tuple[st
         images, labels = one_of_many(names, TEST_IMAGES), one_of_many(names, TEST_LABELS)
         how = Reading(array=how.array if how.array in names else images,
                       label_array=how.label_array if how.label_array in names else labels)
+    how = how.among(names)
     for option, asked in (("array", how.array), ("label_array", how.label_array)):
         if asked is not None and asked not in names:
             raise not_there(option, asked, path, "the arrays", names)

@@ -9,7 +9,7 @@ import pathlib
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,7 +126,8 @@ def _read(name: str, listing: Listing, how: Reading, like: Part | None) -> list[
     empty = _without_pictures(listing.folders, pictures)
     if empty:
         notes.append(f"no pictures in {listed(empty)}")
-    sets, of_sets = _sets(name, pictures, set() if like is None or like.labels is None else set(like.labels.tolist()))
+    classes = set(how.classes) if like is None or like.labels is None else set(like.labels.tolist())
+    sets, of_sets = _sets(name, pictures, classes, is_one=like is not None and like.labels is not None)
     deep = {entry.parts[0] for part in sets for entry in part if len(entry.parts) > 2}
     if deep:
         notes.append(f"the folders within {listed(sorted(deep))} are not told apart")
@@ -134,7 +135,8 @@ def _read(name: str, listing: Listing, how: Reading, like: Part | None) -> list[
         _refuse_no_classes(name, sets)
     images, said, ground = read_pictures(name, [entry for part in sets for entry in part], how)
     ends = np.cumsum([len(part) for part in sets])
-    found_sets = [Part(name, images[end - len(part):end], _classes(name, part), "the folders' names", ground=ground)
+    found_sets = [Part(name, images[end - len(part):end], _classes(name, part, how.classes), "the folders' names",
+                       ground=ground)
                   for part, end in zip(sets, ends)]
     found_sets[0].notes = said + notes
     for part, note in zip(found_sets[::-1], of_sets[::-1]):
@@ -170,14 +172,18 @@ def _without_pictures(folders: list[tuple[str, ...]], pictures: list[Entry]) -> 
             if folder not in full and folder[:-1] in full and not _is_hidden(folder)]
 
 
-def _sets(name: str, pictures: list[Entry], classes: set[str]) -> tuple[list[list[Entry]], list[str]]:
+def _sets(name: str, pictures: list[Entry], classes: set[str],
+          is_one: bool) -> tuple[list[list[Entry]], list[str]]:
     """The training set, and the test set if there are folders of these names; and what is said about them.
 
-    classes : names of folders that are no shelves: the classes of the training set, in reading its test set
+    classes : names of folders that are no shelves: the classes that a model knows, or those of the training set, in
+              reading its test set
+    is_one  : whether it is such a test set, and holds no others
     """
     pictures = _without_shared_folders(pictures, classes)
     folders = sorted({entry.parts[0] for entry in pictures if len(entry.parts) > 1})
-    kinds = [SPLITS[match[1].lower()] for folder in folders if (match := SET.fullmatch(folder)) and not classes]
+    kinds = [SPLITS[match[1].lower()] for folder in folders if (match := SET.fullmatch(folder))
+             and not is_one and folder not in classes]
     if not kinds:
         return [pictures], []
     at_top = any(len(entry.parts) == 1 for entry in pictures)
@@ -220,12 +226,15 @@ def _refuse_no_classes(name: str, sets: list[list[Entry]]) -> None:
                          "expected a folder for each class: name the folder of the pictures to learn from")
 
 
-def _classes(name: str, pictures: list[Entry]) -> Array | None:
-    """The outermost subfolders are the classes."""
+def _classes(name: str, pictures: list[Entry], known: Sequence[str]) -> Array | None:
+    """The outermost subfolders are the classes; without any, the folder itself where it is called like a known one."""
     top = sum(len(entry.parts) == 1 for entry in pictures)
     if 0 < top < len(pictures):
         folder = next(entry.parts[0] for entry in pictures if len(entry.parts) > 1)
         raise ValueError(f"{name} holds {counted(top, 'picture')}, and {len(pictures) - top:,} more in "
                          f"subfolders such as {one_line(folder)}; expected pictures in one of the two: move the others "
                          "away")
-    return None if top else np.array([entry.parts[0] for entry in pictures])
+    own = os.path.basename(os.path.abspath(name))
+    if top:
+        return np.array([own] * top) if own in known else None
+    return np.array([entry.parts[0] for entry in pictures])

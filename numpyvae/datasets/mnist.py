@@ -15,6 +15,7 @@ import zlib
 import numpy as np
 
 from ..arguments import checked, one_of
+from ..files.regular import written_whole
 from .idx import GZIP_MAGIC, read_idx
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
@@ -93,9 +94,8 @@ def _download(name: str, folder: pathlib.Path) -> pathlib.Path:
             packed = _fetch(f"{mirror}{name}.gz")
             _check(name, packed)
             folder.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-            temporary.write_bytes(packed)
-            os.replace(temporary, path)
+            with written_whole(path) as file:
+                file.write(packed)
             return path
         except http.client.HTTPException as error:    # its text is whatever the mirror sent
             failures.append(f"{mirror.split('/')[2]}: {type(error).__name__}")

@@ -235,6 +235,7 @@ def _label_column(path: pathlib.Path, names: list[str], has_names: bool, how: Re
                   like: Part | None) -> int | None:
     if like is not None and like.roles is not None:
         return names.index(like.roles.label) if like.roles.label in names else None
+    how = how.among(names)
     if how.label_array is not None:
         if how.label_array not in names:
             raise not_there("label_array", how.label_array, path, "the columns", names)

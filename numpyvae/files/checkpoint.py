@@ -1,7 +1,7 @@
 """Arrays and a header in one .npz file.  The header is JSON, and nothing in a file is ever executed."""
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import os
 from typing import Any
@@ -9,57 +9,47 @@ from typing import Any
 import numpy as np
 
 from .npz import open_npz
-from .regular import one_line
+from .regular import one_line, written_whole
 
 FORMAT = 2    # 1, up to numpyvae 0.1.0: a model as its constructor's name and arguments
 NAMES = ("header", "values", "best", "order", "sums")    # and "optimizer. ...": anything else in a file is ignored
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)    # what happens to a disk while it is written
 ADVICE = "give the path of a run's model.npz, or train a model first"
 
 
 def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Write a file so that `path` holds either its old content or all of the new, never a part.
 
-    The new content is written to a file beside it and flushed to disk; only then is that file renamed, in one step,
-    and the folder flushed too: a crash or a power cut at any moment leaves a complete file.
+    A crash or a power cut at any moment leaves a complete file: see written_whole.
 
     Raises OSError if it cannot be written, or the disk is full.
     """
     text = json.dumps({"format": FORMAT, **header})
-    temporary = f"{os.fspath(path)}.{os.getpid()}.part"
     try:
-        with open(temporary, "wb") as file:
+        with written_whole(path, flush=True) as file:
             np.savez(file, allow_pickle=False, header=np.frombuffer(text.encode(), np.uint8), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _flush_folder(os.path.dirname(os.path.abspath(path)))
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise OSError(f"{path} cannot be written ({error.strerror or error}); its old content is intact: free some "
-                          "space, or choose another folder") from error
-        if isinstance(error, ValueError) and isinstance(error.__context__, KeyboardInterrupt):
+    except FileNotFoundError as error:
+        folder = os.path.dirname(os.fspath(path))
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {folder!r}; make it first, "
+                                f"os.makedirs({folder!r}), or choose another") from error
+    except OSError as error:
+        advice = ("its old content is intact: free some space, or choose another folder" if error.errno in FULL else
+                  "give the name of a file in a folder that you can write to")
+        raise OSError(f"{path} cannot be written ({error.strerror or error}); {advice}") from error
+    except ValueError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from error    # zipfile complains that an array is half written, and drops Ctrl-C
         raise
 
 
-def _flush_folder(path: str) -> None:
-    """The renaming is stored in the folder.  Windows cannot open folders, and flushes them by itself."""
-    if os.name == "posix":
-        folder = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read(path: str | os.PathLike[str], advice: str = ADVICE) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header and the arrays of a file that `write` made.
+
+    advice : what to do about a file that is none, for the messages
 
     Raises FileNotFoundError or another OSError, or ValueError if the file is something else.
     """
-    with open_npz(path, ADVICE) as (names, read_array):
+    with open_npz(path, advice) as (names, read_array):
         arrays = {name: read_array(name) for name in names if name in NAMES or name.startswith("optimizer.")}
     try:
         if "header" not in arrays:
@@ -72,7 +62,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
         if type(number) is not int or number < 1:
             raise ValueError(f"its format is {one_line(repr(number))}")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a file that numpyvae saved ({one_line(error)}); {ADVICE}") from error
+        raise ValueError(f"{path} is not a file that numpyvae saved ({one_line(error)}); {advice}") from error
     if number > FORMAT:
         raise ValueError(f"{path} has format {number}, but this numpyvae reads only up to {FORMAT}; upgrade numpyvae: "
                          "a newer version wrote it")

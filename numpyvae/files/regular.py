@@ -29,17 +29,35 @@ def open_file(path: str | os.PathLike[str], advice: str) -> BinaryIO:
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of the one at this path once it is complete."""
+def written_whole(path: str | os.PathLike[str], flush: bool = False) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of the one at this path once it is complete.
+
+    flush : also to disk, and the folder after the renaming: a power cut at any moment leaves a complete file
+    """
     part = f"{os.fspath(path)}.{os.getpid()}.part"
     try:
         with open(part, "wb") as file:
             yield file
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(part, path)
+        if flush:
+            _flush_folder(os.path.dirname(os.path.abspath(path)))
     except BaseException:
         with contextlib.suppress(OSError, ValueError):    # ValueError: a null byte in the name
             os.unlink(part)
         raise
+
+
+def _flush_folder(path: str) -> None:
+    """The renaming is stored in the folder.  Windows cannot open folders, and flushes them by itself."""
+    if os.name == "posix":
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def one_line(error: BaseException | str) -> str:

@@ -30,11 +30,14 @@ PARTS: tuple[type, ...] = (
 def load(path: str | os.PathLike[str], parts: Sequence[type] = ()) -> Any:
     """The model that `save` wrote to a file.
 
+    path  : of the file, or of the folder of a run, which holds a model.npz
     parts : your own classes that occur in it, such as [MyLayer]: a file holds only their names, and nothing in it is
             ever run
 
     Raises FileNotFoundError or another OSError, or ValueError where the file is not a model saved by numpyvae.
     """
+    if os.path.isfile(inner := os.path.join(path, "model.npz")):
+        path = inner
     header, arrays = checkpoint.read(path)
     try:
         header, arrays = in_todays_format(header, arrays)

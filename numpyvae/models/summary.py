@@ -36,7 +36,8 @@ def table(model: Any) -> str:
         others += [("total", _weights(model))]
         width = max(len(row[0]) for row in (*rows, *others))
         widths = [max(len(row[i]) for row in rows) for i in (1, 2, 3)]
-        lines = [f"{type(model).__name__} of {model.n_data} numbers, with {model.n_latent} latent dimensions"]
+        kind = ("conditional " if model.n_classes is not None else "") + type(model).__name__
+        lines = [f"{kind} of {model.n_data} numbers, with {model.n_latent} latent dimensions"]
         lines += [f"{name:{width}}  {layer:{widths[0]}}  {shape:{widths[1]}}  {n:>{widths[2]}}"
                   for name, layer, shape, n in rows]
         return "\n".join([*lines, *(f"{name:{width}}  {words}" for name, words in others)])

@@ -68,6 +68,12 @@ class Parameters:
                                      "does not reach them; expected a forward that reads self.params")
         _living.add(self)
 
+    def __repr__(self) -> str:
+        """A line for each array: its name and its shape."""
+        width = max(map(len, self.names))
+        lines = [f"{name:{width}}  {shape}" for name, (_, shape) in self._place.items()]
+        return "\n".join([f"{self.values.size:,} weights of {self.values.dtype}", *lines])
+
     @staticmethod
     def holds(layer: Layer) -> bool:
         """Whether a layer's weights lie in the vector of some living Parameters."""

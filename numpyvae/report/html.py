@@ -10,7 +10,6 @@ import math
 import os
 import re
 import statistics
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -22,11 +21,12 @@ import numpy as np
 from ..arguments import counted
 from ..datasets.contents import looks_like_pictures
 from ..evaluation.latents import kl_per_dimension
+from ..files.regular import written_whole
 from ..models.vae import VAE
 from ..version import __version__
 from . import alt, interactive, plots
 from . import rows as figures
-from .summary import lines, next_steps, parts_of, settings
+from .summary import lines, nats, next_steps, parts_of, settings
 
 Array = np.ndarray
 
@@ -34,12 +34,12 @@ N_MAPPED = 5000         # points that a map can still show separately
 CANVAS = 320            # pixels across a grid of pictures: keeps the file small
 # The headline: a key of metrics, its name on the page, its unit, how it is written.  A thing is an image, or a row.
 HEADLINES: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
-    ("test_loss", "test loss", "nats per {thing}", "{:,.2f}".format),
-    ("test_nll", "reconstruction part", "nats per {thing}", "{:,.2f}".format),
-    ("test_kl", "KL part", "nats per {thing}", "{:,.2f}".format),
+    ("test_loss", "test loss", "nats per {thing}", nats),
+    ("test_nll", "reconstruction part", "nats per {thing}", nats),
+    ("test_kl", "KL part", "nats per {thing}", nats),
     ("epochs", "epochs", "through all {thing}s", "{:,d}".format),
     ("best_epoch", "epoch kept", "with the lowest validation loss", "{:,d}".format),
-    ("validation_loss", "validation loss", "nats per {thing}, of that epoch", "{:,.2f}".format),
+    ("validation_loss", "validation loss", "nats per {thing}, of that epoch", nats),
     ("seconds_per_epoch", "seconds per epoch", "the median", alt.number),
     ("images_per_second", "{thing}s per second", "in training", alt.number))
 
@@ -157,7 +157,7 @@ def _one_epoch(record: Any, caption: str, thing: str, held_out: str) -> str:
     parts = [("in training", record)] + [(alt.place(held_out), record.validation)] * (record.validation is not None)
     head = "".join(f'<th scope="col">{name}</th>' for name in ("", "loss", "reconstruction", "KL"))
     body = "".join(f'<tr><th scope="row">{name}</th>' + "".join(
-        f"<td>{getattr(terms, term):,.2f}</td>" for term in plots.TERMS) + "</tr>" for name, terms in parts)
+        f"<td>{nats(getattr(terms, term))}</td>" for term in plots.TERMS) + "</tr>" for name, terms in parts)
     return (f'<figure class="wide"><h3>The loss and its parts after one epoch, in nats per {thing}</h3>'
             f"<table><tr>{head}</tr>{body}</table><figcaption>{html.escape(caption)}</figcaption></figure>")
 
@@ -257,7 +257,7 @@ def _latent(vae: VAE, mu: Array, logvar: Array, images: Array, labels: Array | N
                              size=_size(images, steps, len(shown))))
     if vae.n_latent > 1:
         panels.append(_panel("What each dimension says", "Each latent dimension's own KL to N(0, 1), "
-                             f"{kl.sum():.2f} nats in all. A bar near 0 is a dimension that the model leaves unused.",
+                             f"{nats(kl.sum())} nats in all. A bar near 0 is a dimension that the model leaves unused.",
                              lambda ax: _speak_of(thing, plots.kl_per_dimension(mu, logvar, ax)),
                              alt.kl_per_dimension(kl)))
     return _section("The latent space", "", *panels)
@@ -381,15 +381,9 @@ def _svg(draw: Callable[[Any], Any], title: str, text: str, size: tuple[float, f
 
 def _write(path: str | os.PathLike[str], text: str) -> None:
     path = os.path.abspath(path)
-    temporary = None
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".saving-", suffix=".html")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)    # mkstemp's files are private to their owner; a report is to be shared
-        os.replace(temporary, path)
+        with written_whole(path) as file:
+            file.write(text.encode())
     except OSError as error:
-        if temporary is not None:
-            os.unlink(temporary)
         raise OSError(f"the report cannot be written to {path} ({error.strerror}); "
                       "choose a folder that you can write to") from error

@@ -54,6 +54,16 @@ def settings(configuration: Mapping[str, Any], thing: str = "image") -> dict[str
     return found
 
 
+def nats(value: float) -> str:
+    """Two decimals, or six digits of what is too large for them."""
+    return f"{value:.2f}" if abs(value) < 1e4 else f"{value:.6g}"
+
+
+def as_typed(path: str) -> str:
+    """A path in a command that can be copied: quoted, and never taken for an option."""
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)
+
+
 def more_options(done: int, epochs: int, patience: int | None = None, best_epoch: int | None = None) -> str:
     """What to give beside --resume for a run that has ended to train on; "" for one that is not at its end."""
     finished = done >= epochs
@@ -67,13 +77,13 @@ def train_longer(run: str, metrics: Mapping[str, Any], configuration: Mapping[st
     more = more_options(done, configuration.get("epochs", done), configuration.get("patience"),
                         metrics.get("best_epoch"))
     falls = configuration.get("lr_end") is not None and "--epochs" in more
-    return "" if falls or not more else f"numpyvae train --resume {shlex.quote(run)}{more}"
+    return "" if falls or not more else f"numpyvae train --resume {as_typed(run)}{more}"
 
 
 def next_steps(run: str, metrics: Mapping[str, Any], configuration: Mapping[str, Any], n_classes: int | None = None,
                thing: str = "image") -> list[tuple[str, str]]:
     """(what one may do with the run in a folder, the command that does it)"""
-    place, label = shlex.quote(run), " --label 0" if n_classes is not None else ""
+    place, label = as_typed(run), " --label 0" if n_classes is not None else ""
     return [
         ("Train for longer:", train_longer(run, metrics, configuration)),
         ("Measure how good it is, and add that to this report:", f"numpyvae evaluate {place}"),
@@ -104,20 +114,20 @@ def lines(result: dict[str, Any], thing: str = "image") -> list[tuple[str, str, 
     found = [("data", result["data"], "measured on these, and not on the run's own")] if "data" in result else []
     error, caveat = result["standard_error"], result.get("caveat")
     found += [
-        ("log p(x)", f"{result['log_likelihood']:.2f}" + ("" if error is None else f" ± {error:.2f}") + " nats",
+        ("log p(x)", nats(result["log_likelihood"]) + ("" if error is None else f" ± {nats(error)}") + " nats",
          f"mean of {counted(result['images'], f'test {thing}')}, "
          f"{counted(result['samples'], 'importance sample')} each"
          + (f"; {caveat}" if caveat else "")),
         ("effective samples", f"{result['effective_sample_size']:.0f}",
          f"of {result['samples']:,}, for the median {thing}; if few, log p(x) is underestimated"),
-        ("ELBO", f"{result['elbo']:.2f} nats", "a lower bound on log p(x): -(rate + distortion)"),
-        ("rate", f"{result['rate']:.2f} nats", f"the KL term: what the code tells about the {thing}"),
-        ("distortion", f"{result['distortion']:.2f} nats", f"the NLL: what the code does not tell about the {thing}"),
+        ("ELBO", f"{nats(result['elbo'])} nats", "a lower bound on log p(x): -(rate + distortion)"),
+        ("rate", f"{nats(result['rate'])} nats", f"the KL term: what the code tells about the {thing}"),
+        ("distortion", f"{nats(result['distortion'])} nats", f"the NLL: what the code does not tell about the {thing}"),
         ("active units", f"{result['active_units']} of {result['n_latent']}",
          f"latent dimensions whose mean varies by more than 0.01 from {thing} to {thing}"),
-        ("aggregate mean", f"{max(map(abs, result['aggregate_mean'])):.2f}",
+        ("aggregate mean", nats(max(map(abs, result["aggregate_mean"]))),
          "the largest |mean| of a dimension over all codes; the prior has 0"),
-        ("aggregate variance", f"{min(result['aggregate_variance']):.2f} – {max(result['aggregate_variance']):.2f}",
+        ("aggregate variance", f"{nats(min(result['aggregate_variance']))} – {nats(max(result['aggregate_variance']))}",
          "the smallest and the largest of a dimension; the prior has 1")]
     if "nearest_neighbour_accuracy" in result:
         found.append(("nearest neighbours", f"{result['nearest_neighbour_accuracy']:.1%}",

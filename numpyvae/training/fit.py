@@ -21,6 +21,7 @@ from .resume import Interval, Record, TrainingState
 
 VALIDATION_BATCH = 500
 LARGE = 100    # numbers beyond this make a Gaussian's loss overflow, or hide the columns that are smaller
+USELESS = 1e12    # nats per number of an image, from which no step of float32 leads back
 
 
 @checked(images="numbers: ...", epochs=WHOLE, batch_size=WHOLE, labels="any: ...", validation="numbers: ...",
@@ -117,14 +118,28 @@ class Epochs(Iterator[Record]):
     """
 
     def __init__(self, records: Iterator[Record], restored: int, sizes: dict[str, int]):
-        self.records, self.restored, self.sizes, self.begun = records, restored, sizes, False
+        self.records, self.restored, self.sizes = records, restored, sizes
+        self.done, self.begun, self.ended = 0, False, False
 
     def __next__(self) -> Record:
+        if self.ended:
+            warnings.warn("these epochs have been gone through, so there are no more records; keep them in a list, "
+                          "records = list(nv.fit(...)), or train on with a new nv.fit(...)", stacklevel=2)
         self.begun = True
         try:
-            return next(self.records)
+            record = next(self.records)
         except MemoryError as error:
             raise NotEnoughMemory(f"fit: {too_large(self.sizes, error)}") from None
+        except StopIteration:
+            self.ended = True
+            raise
+        self.done += 1
+        return record
+
+    def __repr__(self) -> str:
+        """Whether it has trained: what fit returns does so only as its records are asked for."""
+        state = "ended" if self.ended else "not yet begun" if not self.begun else "under way"
+        return f"<fit, {state}: {counted(self.done, 'record')} so far>"
 
     def __del__(self) -> None:
         if not self.begun:
@@ -161,12 +176,9 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
                 schedule.set((epoch - 1) * steps + position // batch_size)
                 x, given = train.batch(rows)
                 terms = loss_and_grad(x, *draw(len(rows), rng), **given)
-                if not math.isfinite(terms.loss):
-                    culprit = first_not_finite(model, x, **given)
-                    raise FloatingPointError(
-                        f"the loss is {terms.loss} in epoch {epoch}, step {position // batch_size + 1}, and the first "
-                        f"array that is not finite is {culprit}; expected a finite loss: "
-                        f"{_advice(x, culprit, first=epoch == 1 and position == 0)}")
+                if not abs(terms.loss) < USELESS * x.shape[1]:    # a NaN is not either
+                    raise _diverged(model, terms.loss, x, given, getattr(optimizer, "lr", None), epoch,
+                                    position // batch_size + 1)
                 if state.position == 0 and isinstance(model, Model):    # does every layer write where it should?
                     model.check_views()
                 optimizer.step(model.parameters)
@@ -180,8 +192,9 @@ def _epochs(state: TrainingState, train: Pixels, held_out: Pixels | None, schedu
                     raise KeyboardInterrupt
         validation = None if held_out is None else mean_loss(model, held_out, state.validation_noise(held_out.rng))
         if validation is not None and not math.isfinite(validation.loss):
-            raise FloatingPointError(f"the loss of the validation images is {validation.loss} after epoch {epoch}; "
-                                     "expected a finite loss: try a smaller lr, or look at the data for outliers")
+            raise FloatingPointError(f"after epoch {epoch} the loss of the images held out is {validation.loss}; "
+                                     f"expected a finite loss: {_smaller(getattr(optimizer, 'lr', None))}, or look at "
+                                     "the data for outliers")
         record = state.end_epoch(len(train), validation)
         if checkpoint is not None and state.is_over:
             state.save(checkpoint)
@@ -195,6 +208,9 @@ def _check_schedules(model: Model, optimizer: Any, epochs: int, objective: Any, 
     beta = getattr(model, "beta", None)
     if lr_end is not None and not hasattr(optimizer, "lr"):
         raise ValueError(f"lr_end is {lr_end:g}, but {type(optimizer).__name__} has no lr; expected None")
+    if lr_end is not None and lr_end > optimizer.lr:
+        raise ValueError(f"lr_end is {lr_end:g}, above the learning rate at the start, {optimizer.lr:g}; expected "
+                         "less, for it to fall to, or a larger one there")
     if getattr(objective, "func", objective) in BOUNDS_ON_LOG_P and (warmup or beta not in (None, 1)):
         what = f"warmup is {warmup}" if warmup else f"the model's beta is {beta:g}"
         raise ValueError(f"{what}; expected {0 if warmup else 1} with the objective {name_of(objective)}: a bound on "
@@ -226,14 +242,30 @@ def _check_samples(objective: Any, samples: int) -> None:
                       stacklevel=4)
 
 
-def _advice(x: np.ndarray, culprit: str, first: bool) -> str:
+def _diverged(model: Model, loss: float, x: np.ndarray, given: dict[str, np.ndarray], lr: Any, epoch: int,
+              step: int) -> FloatingPointError:
+    """The error for a step whose loss leads nowhere, with what to do about it."""
+    said, culprit = f"the loss is {loss:.3g} in epoch {epoch}, step {step}", ""
+    if math.isfinite(loss):
+        said += ", too large to learn from; expected less"
+    else:
+        culprit = first_not_finite(model, x, **given)
+        said += f", and the first array that is not finite is {culprit}; expected a finite loss"
+    return FloatingPointError(f"{said}: {_advice(x, culprit, lr, first=epoch == step == 1)}")
+
+
+def _smaller(lr: Any) -> str:
+    return "try a smaller lr" + (f" than {lr:g}" if isinstance(lr, (int, float)) else "")
+
+
+def _advice(x: np.ndarray, culprit: str, lr: Any, first: bool) -> str:
     """What to do about a loss that is not finite: before the first step it is not the learning rate's fault."""
     largest = np.abs(x).max()
     if largest > LARGE:
         return f"the data reach {largest:.3g}, so standardise the columns, (x - x.mean(axis=0)) / x.std(axis=0)"
     if first:
         return "make a new model" if culprit.startswith("the weight") else "look at the data for outliers"
-    return "try a smaller lr, or look at the data for outliers"
+    return f"{_smaller(lr)}, or look at the data for outliers"
 
 
 class Schedule:

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from .. import kernels
-from ..arguments import PARAMETERS, FRACTION, POSITIVE, checked
+from ..arguments import PARAMETERS, FRACTION, POSITIVE, checked, counted
 from ..nn.parameters import Parameters
 from ..twin import twin
 
@@ -23,6 +23,9 @@ class SGD:
     @checked(lr=POSITIVE)
     def __init__(self, lr: float = 1e-2):
         self.lr = float(lr)
+
+    def __repr__(self) -> str:
+        return f"SGD(lr={self.lr:g})"
 
     def step(self, parameters: Parameters) -> None:
         """Update parameters.values by parameters.grads."""
@@ -41,6 +44,9 @@ class Momentum:
         self.lr = float(lr)
         self.momentum = float(momentum)
         self.velocity: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        return f"Momentum(lr={self.lr:g}, momentum={self.momentum:g})"
 
     def step(self, parameters: Parameters) -> None:
         """Update parameters.values by parameters.grads."""
@@ -74,6 +80,10 @@ class Adam:
         self.t = 0
         self.mean: np.ndarray | None = None
         self.square: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        return (f"Adam(lr={self.lr:g}, beta1={self.beta1:g}, beta2={self.beta2:g}, eps={self.eps:g}, "
+                f"{counted(self.t, 'step')} taken)")
 
     def step(self, parameters: Parameters) -> None:
         """Update parameters.values by parameters.grads."""

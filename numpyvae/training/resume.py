@@ -27,6 +27,9 @@ from ..models.model import LossTerms, Model
 from ..models.tree import checked_tree_of
 
 
+ADVICE = "expected the checkpoint.npz of a run: start the run again"
+
+
 @dataclasses.dataclass(frozen=True)
 class Record:
     """The results of an epoch: means over its images, in nats per image, taken while the weights were changing.
@@ -182,7 +185,7 @@ class TrainingState:
         Raises FileNotFoundError or another OSError, or ValueError where the file is not a checkpoint, or not one
         of this run.
         """
-        header, arrays = checkpoint.read(path)
+        header, arrays = checkpoint.read(path, ADVICE)
         try:
             saved = header["training"]
             records = [Record.from_json(record) for record in saved["records"]]
@@ -210,7 +213,7 @@ class TrainingState:
             self.rng.bit_generator.state = self.first_rng = saved["first_rng"]
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"{path} is not a checkpoint of a training run ({one_line(repr(error))}); "
-                             "start the run again") from error
+                             f"{ADVICE}") from error
         except ValueError as error:
             raise ValueError(f"{path} cannot be resumed: {one_line(error)}") from error
         self.model.parameters.values[:] = values
