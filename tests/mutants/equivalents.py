@@ -128,7 +128,21 @@ ROWS = [
 
 
 # Those of `python -m tests.mutants.computing`.
-COMPUTING_ROWS: list[Row] = []
+COMPUTING_ROWS: list[Row] = [
+    Row(".*", r"^operands swapped: .* [&|] ", "and and or have no order"),
+    Row(".*", r"^sign: (\w+)  ->  -\1 .*\b\1 \*\* 2", "only its square is read"),
+
+    Row("training.optimizers.Momentum.step", r"^accumulation: .* = (self.velocity \*|parameters.values -) ",
+        "the same numbers in a new array"),
+    Row("training.optimizers.Adam.step", r"^comparison: self.mean is None or self.square is None",
+        "the two are None together"),
+    Row("training.optimizers.Adam.step", r"^results swapped: \(self.mean", "two arrays of one shape that hold zeros"),
+    Row("training.optimizers.BLOCK", "->  3276[79]$", "blocks of another size give the same numbers"),
+    Row("training.optimizers.adam", r"^order: negligible .* before  s \+=", "of s only the dtype is read"),
+    Row("training.optimizers.adam", r"^order: values.* before  s\[", "where s vanishes m is 0, and so is the step"),
+    Row("training.optimizers.adam", r"^wrong variable: values  ->  grads .*values.size", "there are as many of both"),
+    Row("training.optimizers.adam", r"^accumulation: values\[some\] .* = values\[some\] - ", "the same numbers"),
+]
 
 
 def reason_of(target: str, mutant: str, rows: list[Row] | None = None) -> str | None:
