@@ -161,8 +161,8 @@ def test_a_pixel_is_on_a_level_or_a_thousandth_of_the_way_to_the_next():
 
 
 @pytest.mark.parametrize("pixels, advice", [
-    ([0, 255.0], "divide bytes by 255"), ([0, 32.0], "divide bytes by 255"), ([0, 31.0], "take the likelihood gaussian"),
-    ([-1, 255.0], "take the likelihood gaussian"), ([0, 256.0], "take the likelihood gaussian"), ([0, np.nan], "replace")])
+    ([0, 255.0], "divide bytes by 255"), ([0, 32.0], "divide bytes by 255"), ([0, 31.0], "the likelihood gaussian"),
+    ([-1, 255.0], "the likelihood gaussian"), ([0, 256.0], "the likelihood gaussian"), ([0, np.nan], "replace NaN")])
 def test_pixels_outside_are_told_what_to_do(pixels, advice):
     with pytest.raises(ValueError, match=advice):
         make_likelihood("bernoulli", 1.0).check(np.array([pixels]))

@@ -95,7 +95,8 @@ def test_adam_works_in_place_on_every_block_of_weights(kernels, rng):
     assert returned is values
     np.testing.assert_allclose(mean, 0.2 * grads, rtol=1e-12)
     np.testing.assert_allclose(square, 0.3 * grads**2, rtol=1e-12)
-    np.testing.assert_allclose(values, right - 0.1 * mean / 0.4 / (np.sqrt(square / 0.5) + 1e-3), rtol=1e-12, atol=1e-14)
+    expected = right - 0.1 * mean / 0.4 / (np.sqrt(square / 0.5) + 1e-3)
+    np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -20,6 +20,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -44,7 +45,6 @@ from .operators import LAMBDA, Source
 from .targets import package_modules, swapped_globals, targets
 
 
-
 class Room(NamedTuple):
     """A part of the package that computes numbers or picks data.
 
@@ -60,18 +60,18 @@ class Room(NamedTuple):
 # test_contracts.py and test_parts.py try with thousands of examples.
 ROOMS = {
     "training.optimizers": Room("optimizers by_hand"),
-    "training.batches": Room("draws by_hand training conditional data"),
-    "training.fit": Room("by_hand training patience honest_numbers objectives draws"),
-    "training.objectives": Room("objectives formulas posteriors"),
-    "models.posteriors": Room("draws posteriors full_covariance formulas parts"),
-    "models.likelihoods": Room("draws likelihoods formulas parts"),
-    "models.priors": Room("draws posteriors formulas parts"),
-    "models.vae": Room("by_hand draws model formulas parts conditional"),
-    "models.autoencoder": Room("model training by_hand parts honest_numbers"),
-    "models.variants": Room("conditional full_covariance draws"),
+    "training.batches": Room("training draws conditional"),
+    "training.fit": Room("fit_steps by_hand training patience draws"),
+    "training.objectives": Room("objectives conditional"),
+    "models.posteriors": Room("posteriors draws full_covariance"),
+    "models.likelihoods": Room("draws likelihoods"),
+    "models.priors": Room("draws posteriors"),
+    "models.vae": Room("objectives conditional model draws"),
+    "models.autoencoder": Room("model"),
+    "models.variants": Room("model conditional full_covariance"),
     "evaluation": Room("evaluation by_hand honest_numbers remarks memory_and_cores"),
     "exact": Room("exact pca formulas evaluation"),
-    "datasets.toy": Room("data strokes"),
+    "datasets.toy": Room("draws"),
     "datasets.strokes": Room("strokes data by_hand"),
     "datasets.digits": Room("data strokes"),
     "functional": Room("formulas extremes likelihoods layers convolution draws kernels"),
@@ -85,6 +85,7 @@ FAST = 1.0     # a slower test judges nothing, with tens of thousands of mutants
 LIMIT = 5.0    # what a test may take longer with a mutant: beyond, the mutant is caught in an endless loop
 LISTED = 2.0   # what the judges of a mutant that is listed as equivalent may take in all, to prove the list wrong
 
+Wanted = Callable[[str], bool]    # whether a mutant with this text is to run
 Change = tuple[str, str, contextlib.AbstractContextManager[None]]    # kind, text, and what puts it into the package
 
 
@@ -95,10 +96,13 @@ class Function(NamedTuple):
     room: str
     function: types.FunctionType
     places: set[Place]
+    up_to: str | None    # the comment that begins its backward half, which `python -m tests.mutants` mutates
 
-    def mutants(self) -> Iterator[Change]:
-        source = Source(self.function, statistics=True)
+    def mutants(self, wanted: Wanted = lambda text: True) -> Iterator[Change]:
+        source = Source(self.function, self.up_to, statistics=True)
         for mutant in source.mutants():
+            if not wanted(str(mutant)):
+                continue
             try:
                 function = source.compile(mutant)
             except Exception:    # no Python, or a default that cannot be worked out
@@ -115,12 +119,13 @@ class Constant(NamedTuple):
     holders: list[dict[str, Any]]    # the names of each module that has it
     places: set[Place]
 
-    def mutants(self) -> Iterator[Change]:
+    def mutants(self, wanted: Wanted = lambda text: True) -> Iterator[Change]:
         name = self.name.rpartition(".")[2]
         for value in (1.05 * self.value, 0 * self.value) if isinstance(self.value, float) else (
                 self.value + 1, self.value - 1, 0):
             text = f"constant of a module: {name} = {self.value!r}  ->  {value!r}"
-            yield "constant of a module", text, swapped_globals([(names, name) for names in self.holders], value)
+            if wanted(text):
+                yield "constant of a module", text, swapped_globals([(names, name) for names in self.holders], value)
 
 
 class Judged(NamedTuple):
@@ -138,15 +143,16 @@ class EndlessLoop(BaseException):
 
 def functions() -> list[Function]:
     """The functions and methods of ROOMS, but for the backward passes, which `python -m tests.mutants` mutates."""
-    done = {place_of(target.function.__code__) for target in targets() if target.after_comment is None}
+    backward = {place_of(target.function.__code__): target.after_comment for target in targets()}
     found = {}
     for module in package_modules():
         name, room = module.__name__.removeprefix("numpyvae."), room_of(module)
         if room is not None:
             for function in bodies(vars(module), module.__name__):
                 place = place_of(function.__code__)
-                if place not in done and function.__name__ not in LEFT_OUT:
-                    found[place] = Function(f"{name}.{function.__qualname__}", room, function, {place})
+                if backward.get(place, "") is not None and function.__name__ not in LEFT_OUT:
+                    found[place] = Function(f"{name}.{function.__qualname__}", room, function, {place},
+                                            backward.get(place))
     return list(found.values())
 
 
@@ -191,8 +197,9 @@ def bodies(names: Any, module: str) -> Iterator[types.FunctionType]:
 class Rig:
     """A plugin of pytest that runs, in place of each test once, every mutant's judges."""
 
-    def __init__(self, options: argparse.Namespace, chosen: Sequence[Function | Constant], say: Callable[[str], None]):
-        self.options, self.chosen, self.say = options, chosen, say
+    def __init__(self, options: argparse.Namespace, chosen: Sequence[Function | Constant], survivors: set[str] | None,
+                 say: Callable[[str], None]):
+        self.options, self.chosen, self.survivors, self.say = options, chosen, survivors, say
         self.results: list[Result] = []
         self.failed: list[str] = []
 
@@ -227,7 +234,7 @@ class Rig:
         started = time.process_time()
         sys.settrace(lambda frame, event, argument: seen.add(frame.f_code))
         try:
-            passed = self.passes(i, 2 * FAST)
+            passed = self.passes(i, 60)
         finally:
             sys.settrace(None)
         places = {place_of(code) for code in seen if f"{os.sep}numpyvae{os.sep}" in code.co_filename}
@@ -247,17 +254,21 @@ class Rig:
         return not any(report.failed for report in reports)
 
     def examine(self, n: int) -> list[Result]:
-        """Every mutant of a target, or a share of them, and what became of it."""
+        """Every mutant of a target, or those that the options ask for, and what became of it."""
         chosen = self.chosen[n]
         files = files_of([chosen.room])
         judges = [one for one in self.judges if chosen.places & one.places and self.items[one.item].path.name in files]
         draw = random.Random(f"{self.options.commit} {chosen.name}")
+
+        def wanted(text: str) -> bool:
+            return draw.random() < self.options.share and (
+                self.survivors is None or f"computing {chosen.name}: {text}" in self.survivors)
+
         results = []
-        for kind, text, mutated in chosen.mutants():
-            if draw.random() < self.options.share:
-                with mutated, warnings.catch_warnings():
-                    verdict, by = self.judge(chosen.name, text, judges)
-                results.append(Result(chosen.name, "computing", text, kind, verdict, by))
+        for kind, text, mutated in chosen.mutants(wanted):
+            with mutated, warnings.catch_warnings():
+                verdict, by = self.judge(chosen.name, text, judges)
+            results.append(Result(chosen.name, "computing", text, kind, verdict, by))
         return results
 
     def judge(self, name: str, mutant: str, judges: list[Judged]) -> tuple[str, str]:
@@ -316,15 +327,22 @@ def files_of(rooms: Iterable[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants.computing", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", metavar="NAME", help="only functions whose name holds NAME")
+    parser.add_argument("--target", metavar="NAME",
+                        help="only functions whose name holds NAME, a regular expression")
+    parser.add_argument("--again", metavar="FILE", help="only the mutants that survived, by an earlier run's --json")
     parser.add_argument("--share", type=float, default=1.0, help="the share of the mutants to run")
     parser.add_argument("--json", metavar="FILE", help="write the counts to FILE")
     options = parser.parse_args(arguments)
     options.commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     started = time.perf_counter()
+    survivors = None
+    if options.again:
+        with open(options.again, encoding="utf-8") as file:
+            survivors = {line.partition(" ")[2] for line in json.load(file)["failures"]}
     chosen = [one for one in [*functions(), *constants()]
-              if (options.target in one.name if options.target else ROOMS[one.room].stands)]
-    rig = Rig(options, chosen, functools.partial(print, file=os.fdopen(os.dup(2), "w"), flush=True))
+              if (re.search(options.target, one.name) if options.target else ROOMS[one.room].stands or survivors)
+              and (survivors is None or any(line.startswith(f"computing {one.name}: ") for line in survivors))]
+    rig = Rig(options, chosen, survivors, functools.partial(print, file=os.fdopen(os.dup(2), "w"), flush=True))
     judges = [f"tests/{name}" for name in files_of({one.room for one in chosen})]
     with contextlib.redirect_stdout(io.StringIO()) as said, kernels_off(), threadpoolctl.threadpool_limits(1):
         pytest.main([*judges, "-q", "--capture=sys", "--tb=no", "--assert=plain", "-p", "no:xdist",
@@ -336,7 +354,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table("function", results, [result.target for result in results]), end="\n\n")
     print(table("mutation", results, [result.kind for result in results]), end="\n\n")
     failures = [result for result in results if result.verdict in FAILURES]
-    unfinished = [] if options.target else [name for name, room in ROOMS.items() if not room.stands]
+    unfinished = [] if options.target or options.again else [name for name, room in ROOMS.items() if not room.stands]
     not_yet = [f"left out, as mutants still survive there: {', '.join(unfinished)}"] if unfinished else []
     print(*failures, *not_yet, f"{len(results)} mutants in {seconds:.0f} s, {len(failures)} survived", sep="\n")
     if options.json:

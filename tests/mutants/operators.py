@@ -22,7 +22,8 @@ FUNCTIONS = {"exp": ["expm1", "tanh"], "expm1": ["exp", "tanh"], "log": ["log1p"
              "tanh": ["exp"], "sigmoid": ["tanh", "softplus"], "sqrt": ["square"], "abs": ["negative"],
              "max": ["min"], "min": ["max"], "maximum": ["minimum"],
              "zeros": ["ones"], "zeros_like": ["ones_like"]}
-CONVERSIONS = {"float", "int", "bool", "asarray", "ascontiguousarray", "tuple", "list"}    # of one number or array, in other words
+# Of one number or array, in other words or to another place in memory.
+CONVERSIONS = {"float", "int", "bool", "asarray", "ascontiguousarray", "tuple", "list"}
 DRAWS = {"standard_normal", "random", "uniform", "integers", "logistic", "standard_t", "permutation"}
 MISTAKEN_DRAWS = {"draw shared by rows": "draw[:1] + 0 * draw", "draw shared by columns": "draw[..., :1] + 0 * draw",
                   "another density": "draw * abs(draw) ** 0.1"}
@@ -115,7 +116,8 @@ class Source:
 
     def mutants(self) -> Iterator[Mutant]:
         """Every mutant of all statements; or, where a comment begins the backward half, of those after it
-        and of those that assign a gradient, a name that starts with d.
+        and of those that assign a gradient, a name that starts with d.  Mutants of statistics are those of the forward
+        half.
 
         What an error says is left alone: a message is judged by its readers.  So is, among the mutants of statistics,
         what is worked out for a message alone, and a check that an argument is of its Kind, which
@@ -123,9 +125,13 @@ class Source:
         """
         names = Names(self.definition, self.parameters, self.arrays, self.statistics)
         body = self.definition.body
-        chosen = [i for i, statement in enumerate(body)
-                  if statement.lineno > self.first_line
-                  or any(name.startswith("d") for name in written(statement))]
+        if self.statistics:
+            chosen = [i for i, statement in enumerate(body)
+                      if not self.first_line or statement.lineno < self.first_line]
+        else:
+            chosen = [i for i, statement in enumerate(body)
+                      if statement.lineno > self.first_line
+                      or any(name.startswith("d") for name in written(statement))]
         for i in chosen:
             yield from mutate(body[i], Site(self.definition, "body", i), names, "value", body[i])
         yield from reordered(self.definition, Site(self.module, "body", 0), chosen)
