@@ -168,6 +168,65 @@ def test_pixels_outside_are_told_what_to_do(pixels, advice):
         make_likelihood("bernoulli", 1.0).check(np.array([pixels]))
 
 
+def mean_by_hand(name, theta):
+    """E[x|z] of each pixel: theta (B, n) -> (B, D), row by row and pixel by pixel."""
+    theta = theta.reshape(len(theta), -1, 3)
+    if name in ("gaussian", "student-t", "gaussian-learned"):
+        return theta[:, 0]
+    likelihood = make_likelihood(name, SIGMA)
+    return np.array([[Marginal(likelihood, pixel).mean(lambda v: v) for pixel in row.T] for row in theta])
+
+
+@pytest.mark.parametrize("name", THETAS)
+def test_each_row_has_its_own_mean(name):
+    theta = np.array(THETAS[name]) + np.array([[0.0], [0.4]])
+    likelihood = make_likelihood(name, SIGMA)
+    unrounded = 0.5 / 255 if name == "discretized-logistic" else 1e-6
+    np.testing.assert_allclose(likelihood.mean(theta), mean_by_hand(name, theta), atol=unrounded)
+    np.testing.assert_array_equal(likelihood.mean(theta)[1:], likelihood.mean(theta[1:]))
+
+
+DRAWN = {    # from theta and the generator, as NumPy would
+    "bernoulli": lambda theta, rng: rng.random(theta.shape) < 1 / (1 + np.exp(-theta)),
+    "gaussian": lambda theta, rng: theta + SIGMA * rng.standard_normal(theta.shape),
+    "student-t": lambda theta, rng: theta + SIGMA * rng.standard_t(4, theta.shape),
+    "gaussian-learned": lambda theta, rng: (
+        theta[:, :3] + np.exp(theta[:, 3:] / 2) * rng.standard_normal((len(theta), 3))),
+    "discretized-logistic": lambda theta, rng: np.rint(255 * np.clip(
+        theta[:, :3] + np.exp(theta[:, 3:]) * rng.logistic(size=(len(theta), 3)), 0, 1)) / 255}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_same_generator_draws_the_same_pixels(name):
+    theta = np.tile(THETAS[name], (50, 1))
+    drawn = make_likelihood(name, SIGMA).sample(theta, np.random.default_rng(3))
+    np.testing.assert_allclose(drawn, DRAWN[name](theta, np.random.default_rng(3)), rtol=1e-12)
+
+
+class Lowest:
+    """A generator whose every draw is the lowest that there is."""
+
+    random = staticmethod(np.zeros)
+
+
+def test_a_pixel_of_probability_0_is_never_drawn():
+    assert not make_likelihood("bernoulli", 1.0).sample(np.full((2, 3), -1e4), Lowest()).any()
+
+
+def test_rounding_draws_no_grey_below_black_or_above_white():
+    drawn = make_likelihood("continuous-bernoulli", 1.0).sample(np.linspace(-60, 60, 100_000)[None], Lowest())
+    assert 0 <= drawn.min() and drawn.max() <= 1
+
+
+@pytest.mark.parametrize("posterior", [DiagonalGaussian, FullGaussian])
+def test_noise_and_codes_are_the_generator_s_normal_draws(posterior):
+    expected = np.random.default_rng(0).standard_normal((5, 3), np.float32)
+    q = posterior(2, 3, rng=np.random.default_rng(1))
+    for drawn in (q.noise(5, np.random.default_rng(0), np.dtype("f4")),
+                  StandardNormal(3).sample(5, np.random.default_rng(0), np.dtype("f4"))):
+        np.testing.assert_array_equal(drawn, expected)
+
+
 @pytest.mark.parametrize("name", THETAS)
 def test_means_and_draws_are_new_arrays(name):
     likelihood, theta = make_likelihood(name, SIGMA), np.array([THETAS[name]])
@@ -254,6 +313,9 @@ def test_two_gaussians_are_drawn_as_they_are_described(sigma):
     for its, mean in ((0, -1), (1, 1)):
         assert normal(x[part == its], np.array([mean]), np.eye(1) * (0.25 if sigma is None else sigma)**2)
     assert uncorrelated(np.column_stack([part, x[:, 0] - (2 * part - 1)]))
+    rng = np.random.default_rng(9)
+    np.testing.assert_array_equal(part, rng.integers(0, 2, N))
+    np.testing.assert_allclose(x[:, 0], 2 * part - 1 + (sigma or 0.25) * rng.standard_normal(N), rtol=1e-9)
 
 
 # First weights

@@ -321,6 +321,11 @@ def test_rows_repeat_sample_by_sample_and_their_gradients_add_up(rng):
     again = repeated(q, 4)
     np.testing.assert_array_equal(again.mu[2:4], q.mu)
     np.testing.assert_allclose(summed(again, 4).log_scale, 4 * q.log_scale)
+    full = FullGaussian(4, 3, rng=rng, dtype=np.float64).forward(rng.standard_normal((2, 4)))
+    for part, one in zip(repeated(full, 4), full):
+        np.testing.assert_array_equal(part, np.concatenate([one] * 4))
+    for part, one in zip(summed(repeated(full, 4), 4), full):
+        np.testing.assert_allclose(part, 4 * one)
 
 
 @pytest.mark.parametrize("kind, sizes", [(DiagonalGaussian, {"mu_head": 3, "logvar_head": 3}),
@@ -334,6 +339,9 @@ def test_each_head_computes_its_own_parameters(kind, sizes, rng):
     assert heads["mu_head"].params["W"].dtype == np.float32
     for part, head in zip(posterior.forward(h), heads.values(), strict=True):
         np.testing.assert_allclose(part.reshape(4, -1), h @ head.params["W"] + head.params["b"], rtol=1e-5, atol=1e-6)
+    again = np.random.default_rng(7)    # the heads are drawn one after the other
+    for head in dict(kind(5, 3, rng=np.random.default_rng(7)).named_heads()).values():
+        np.testing.assert_array_equal(head.params["W"], nv.Dense(5, head.n_out, rng=again).params["W"])
     other = kind(5, 3, "he", rng=rng, dtype=np.float64)
     assert all(head.init == "he" and head.params["W"].dtype == np.float64 for _, head in other.named_heads())
 
@@ -369,10 +377,17 @@ def test_the_kl_of_each_dimension_is_that_of_its_formula(kind, rng):
     np.testing.assert_allclose(posterior.kl(q, StandardNormal(3)), expected.sum(axis=1), rtol=1e-12)
 
 
+class Shifted(StandardNormal):
+    """N(1, I), which is not even."""
+
+    def log_density(self, z):
+        return super().log_density(z - 1)
+
+
 @pytest.mark.parametrize("kind", [DiagonalGaussian, FullGaussian])
 def test_a_draw_is_kept_for_the_way_back_and_the_kl_of_one_sample_is_of_it(kind, rng):
     posterior = kind(4, 3, rng=rng, dtype=np.float64)
-    q, eps, prior = posterior.forward(rng.standard_normal((2, 4))), rng.standard_normal((2, 3)), LaplacePrior(3)
+    q, eps, prior = posterior.forward(rng.standard_normal((2, 4))), rng.standard_normal((2, 3)), Shifted(3)
     z = posterior.reparameterize(q, eps)
     assert posterior.z is z and posterior.q is q and posterior.eps is eps
     np.testing.assert_allclose(posterior.kl(q, prior), posterior.log_density(q, z) - prior.log_density(z), rtol=1e-12)

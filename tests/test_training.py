@@ -116,6 +116,23 @@ def test_static_pixels_are_drawn_once(images, vae, rng):
     np.testing.assert_array_equal(pixels.batch(np.arange(50))[0], first)
 
 
+def test_binary_pixels_are_those_of_the_generator_s_bytes(rng):
+    """A pixel is white where a whole number from 0 to 254 lies below it; static ones are drawn all at once."""
+    images = rng.integers(0, 256, (2005, 2), np.uint8)
+    vae = nv.VAE.dense(2, (6,), 2, rng=rng)
+    drawn = np.random.default_rng(3).integers(0, 255, images.shape, np.uint8) < images
+    with np.errstate(all="raise"):
+        for binarize in ("static", "dynamic"):
+            pixels = Pixels("images", images, vae, binarize, np.random.default_rng(3))
+            np.testing.assert_array_equal(pixels.batch(np.arange(2005))[0], drawn)
+
+
+def test_pictures_for_convolutions_have_their_axes_in_order(rng):
+    vae = nv.VAE.conv((6, 4, 3), (2,), 4, 2, rng=rng)
+    with pytest.raises(ValueError, match="its channels come first"):
+        Pixels("images", rng.integers(0, 256, (5, 3, 6, 4), np.uint8), vae, "none", rng)
+
+
 def test_pixels_are_read_as_fractions(images, vae, rng):
     pixels = Pixels("images", images, vae, "none", rng)
     np.testing.assert_allclose(pixels.batch(np.array([3, 7]))[0], images[[3, 7]].reshape(2, -1) / 255, rtol=1e-6)

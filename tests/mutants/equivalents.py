@@ -130,6 +130,10 @@ ROWS = [
 # Those of `python -m tests.mutants.computing`.
 COMPUTING_ROWS: list[Row] = [
     Row(".*", r"^operands swapped: .* [&|] ", "and and or have no order"),
+    Row(".*", r"^arguments swapped: (np\.)?(max|min)(imum)?\(", "the larger and the smaller of two have no order"),
+    Row(".*", r"^arguments swapped: np.clip\((.*), 0, 1\)  ->  np.clip\(0, \1, 1\)", "min(max(0, x), 1), either way"),
+    Row(".*", r"^(sign|x 1.05): .* in: .*np.isfinite\(", "of a number only whether it is finite is read"),
+    Row(".*", r"^(sign|operands swapped): .* in: .*np.abs\(", "only the absolute value is read"),
     Row(".*", r"^sign: (\w+)  ->  -\1 .*\b\1 \*\* 2", "only its square is read"),
 
     Row("training.optimizers.Momentum.step", r"^accumulation: .* = (self.velocity \*|parameters.values -) ",
@@ -142,6 +146,35 @@ COMPUTING_ROWS: list[Row] = [
     Row("training.optimizers.adam", r"^order: values.* before  s\[", "where s vanishes m is 0, and so is the step"),
     Row("training.optimizers.adam", r"^wrong variable: values  ->  grads .*values.size", "there are as many of both"),
     Row("training.optimizers.adam", r"^accumulation: values\[some\] .* = values\[some\] - ", "the same numbers"),
+
+    Row("datasets.toy.two_gaussians", r"^another density: rng.integers\(0, 2", "0 and 1 to any power are 0 and 1"),
+
+    Row("models.likelihoods.(Gaussian|StudentT).nll", "^arguments swapped: ", "(x - m)^2 = (m - x)^2"),
+    Row("models.likelihoods.(GaussianLearned|DiscretizedLogistic).sample",
+        "^wrong variable: mean  ->  log.* in: .*mean.shape", "the other half of theta has the same shape"),
+    Row("models.likelihoods.ContinuousBernoulli.sample", r"^x 1.05: theta .* in: .*theta < 0", "only the sign is read"),
+    Row("models.likelihoods.Likelihood.check", r"^(x 1.05|sign): (x.real.min\(\)|low|self.support\[0\])",
+        "every support begins at 0: only the sign of the lowest pixel is read"),
+    Row("models.likelihoods.Likelihood.check", r"^comparison: .* < 0.001 / self.levels  ->  .* <= ",
+        "a pixel is on a level up to rounding or far from it, and the bound lies between"),
+    Row(r"models.posteriors.\w+.(closed_form_kl|kl_of_dimensions)", "^sign: q.mu", "only its square is read"),
+    Row("models.posteriors.DiagonalGaussian.log_density", r"^arguments swapped: gaussian_log_density\(z, q.mu",
+        "(z - mu)^2 = (mu - z)^2"),
+    Row("models.posteriors.FullGaussian.(kl_of_dimensions|moments)", r"^sign: (np.tril\(q.lower, -1\)|q.lower)",
+        "only the squares of its entries are read"),
+    Row("models.posteriors.FullGaussian.__init__", r"^x 1.05: n_latent .* in: if n_latent < 2",
+        "a whole number stays on its side of 2"),
+    Row("models.priors.StandardNormal.log_density", "^(sign|x 1.05): zero  ->", "zero times a number is zero"),
+    Row("models.priors.StandardNormal.log_density", r"^(sign: z|arguments swapped: gaussian_log_density\(z, zero)",
+        "the density of N(0, 1) is even, and (z - 0)^2 = (0 - z)^2"),
+    Row("training.batches.Pixels.__init__", r"^order: if binarize == 'static':  before  if images.dtype",
+        "numbers that are no bytes are refused either way"),
+    Row("training.batches.Pixels.batches", r"^dropped argument: .*, dtype=np.int64\)  ->",
+        "int64 is what NumPy takes by itself on 64 bits; tests/test_training.py plays a platform of 32"),
+    Row("training.batches._binarized", "^constant: 1000  ->  2000 ",
+        "the generator makes four bytes at a time: blocks of a multiple of four get the same ones"),
+    Row("training.batches.Pixels.(into|__init__)", r"^constant: 1  ->  0 .*np.empty\(\(0, ",
+        "an array without rows is replaced at the first batch"),
 ]
 
 

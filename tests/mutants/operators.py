@@ -120,7 +120,7 @@ class Source:
         half.
 
         What an error says is left alone: a message is judged by its readers.  So is, among the mutants of statistics,
-        what is worked out for a message alone, and a check that an argument is of its Kind, which
+        what a warning says, what is worked out for a message alone, and a check that an argument is of its Kind, which
         tests/test_arguments.py tries for every function.
         """
         names = Names(self.definition, self.parameters, self.arrays, self.statistics)
@@ -224,7 +224,9 @@ def mutate(node: ast.AST, site: Site, names: Names, role: str, statement: ast.st
             yield Mutant(kind, site, node, after, f"{old}  ->  {new}    in: {line}")
     if isinstance(node, (ast.For, ast.If)):
         yield from reordered(node, site, range(len(node.body)))
-    for field, value in ast.iter_fields(node) if not isinstance(node, (ast.Raise, ast.JoinedStr)) else ():
+    if isinstance(node, (ast.Raise, ast.JoinedStr)) or names.statistics and is_warning(node):
+        return
+    for field, value in ast.iter_fields(node):
         if field == "annotation":
             continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
@@ -240,6 +242,13 @@ def is_check_of_kind(node: ast.stmt) -> bool:
     match node:
         case ast.Expr(ast.Call(ast.Attribute(ast.Name(kind), "check"), [ast.Constant(), ast.Constant(), _])):
             return kind.isupper()
+    return False
+
+
+def is_warning(node: ast.AST) -> bool:
+    match node:
+        case ast.Expr(ast.Call(ast.Attribute(ast.Name("warnings"), "warn"))):
+            return True
     return False
 
 
@@ -286,7 +295,10 @@ def changes(node: ast.AST, site: Site, names: Names, role: str) -> Iterator[tupl
 
 
 def is_number(node: ast.expr, site: Site, names: Names) -> bool:
-    """Whether an expression stands for a number or an array of them, as a whole."""
+    """Whether an expression stands for a number or an array of them, as a whole; what is true or false has no size."""
+    if names.statistics and (site.field == "test" or isinstance(site.parent, ast.BoolOp)
+                             or isinstance(site.parent, ast.UnaryOp) and isinstance(site.parent.op, ast.Not)):
+        return False
     if (isinstance(site.parent, ast.Compare) and isinstance(site.parent.ops[0], (ast.Is, ast.IsNot))):
         return False
     if isinstance(site.parent, (ast.Attribute, ast.Expr)) or (isinstance(site.parent, ast.Subscript)
