@@ -171,8 +171,6 @@ COMPUTING_ROWS: list[Row] = [
         "numbers that are no bytes are refused either way"),
     Row("training.batches.Pixels.batches", r"^dropped argument: .*, dtype=np.int64\)  ->",
         "int64 is what NumPy takes by itself on 64 bits; tests/test_training.py plays a platform of 32"),
-    Row("training.batches._binarized", "^constant: 1000  ->  2000 ",
-        "the generator makes four bytes at a time: blocks of a multiple of four get the same ones"),
     Row("training.batches.Pixels.(into|__init__)", r"^constant: 1  ->  0 .*np.empty\(\(0, ",
         "an array without rows is replaced at the first batch"),
 ]
