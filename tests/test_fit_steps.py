@@ -153,6 +153,22 @@ def test_the_noise_of_validation_is_the_same_after_every_epoch(vae, images, rng)
     changed.records.close()
 
 
+@pytest.mark.parametrize("samples", [1, 5])
+def test_the_noise_of_a_step_is_the_generator_s(samples, vae, images):
+    """After the order of the epoch, K draws for each image of the batch."""
+    seen = []
+
+    def objective(model, x, eps):
+        seen.append(eps)
+        return nv.LossTerms(1.0, 1.0, 0.0)
+    list(begin(vae, images, np.random.default_rng(4), objective=objective, samples=samples, epochs=1))
+    rng = np.random.default_rng(4)
+    rng.permutation(45)
+    for eps, n in zip(seen, [8] * 5 + [5], strict=True):
+        expected = rng.standard_normal((samples, n, 2), np.float32)
+        np.testing.assert_array_equal(eps, expected[0] if samples == 1 else expected)
+
+
 def test_the_sizes_that_memory_depends_on_are_named(vae, images, rng, monkeypatch):
     def too_large(*given):
         raise MemoryError

@@ -61,14 +61,14 @@ class Room(NamedTuple):
 ROOMS = {
     "training.optimizers": Room("optimizers by_hand"),
     "training.batches": Room("training draws conditional"),
-    "training.fit": Room("fit_steps by_hand training patience draws"),
-    "training.objectives": Room("objectives conditional"),
+    "training.fit": Room("fit_steps by_hand training patience"),
+    "training.objectives": Room("losses"),
     "models.posteriors": Room("posteriors draws full_covariance"),
     "models.likelihoods": Room("draws likelihoods"),
     "models.priors": Room("draws posteriors"),
-    "models.vae": Room("objectives conditional model draws"),
+    "models.vae": Room("losses conditional model"),
     "models.autoencoder": Room("model"),
-    "models.variants": Room("model conditional full_covariance"),
+    "models.variants": Room("model"),
     "evaluation": Room("evaluation by_hand honest_numbers remarks memory_and_cores"),
     "exact": Room("exact pca formulas evaluation"),
     "datasets.toy": Room("draws"),
@@ -234,7 +234,7 @@ class Rig:
         started = time.process_time()
         sys.settrace(lambda frame, event, argument: seen.add(frame.f_code))
         try:
-            passed = self.passes(i, 60)
+            passed = self.passes(i, 8 * FAST)
         finally:
             sys.settrace(None)
         places = {place_of(code) for code in seen if f"{os.sep}numpyvae{os.sep}" in code.co_filename}

@@ -1,0 +1,82 @@
+"""Each loss by hand, in plain NumPy, for several images, samples and classes."""
+import numpy as np
+import pytest
+
+import numpyvae as nv
+from numpyvae.training import objectives
+
+
+def log_normal(z, mu, logvar):
+    return -0.5 * np.sum(np.log(2 * np.pi) + logvar + (z - mu)**2 / np.exp(logvar), axis=-1)
+
+
+def by_hand(w, x, eps, c=None):
+    """nll, log p(z), log q(z|x) and the KL of each dimension, in plain NumPy; all (K, B), but for the KL, (B, Z)."""
+    def joined(a):
+        return a if c is None else np.concatenate([a, np.broadcast_to(c, (*a.shape[:-1], c.shape[-1]))], axis=-1)
+    h = np.tanh(joined(x) @ w["encoder.0.W"] + w["encoder.0.b"])
+    mu, logvar = (h @ w[f"{head}_head.W"] + w[f"{head}_head.b"] for head in ("mu", "logvar"))
+    z = mu + np.exp(logvar / 2) * eps
+    k = np.tanh(joined(z) @ w["decoder.0.W"] + w["decoder.0.b"])
+    a = k @ w["decoder.1.W"] + w["decoder.1.b"]
+    nll = np.sum(np.logaddexp(0, a) - x * a, axis=-1)
+    kl = 0.5 * (np.exp(logvar) + mu**2 - 1 - logvar)
+    return nll, log_normal(z, 0, np.zeros_like(z)), log_normal(z, mu, logvar), kl
+
+
+@pytest.fixture(params=[None, 3])
+def several(request, rng):
+    """A model with or without classes, its weights, five images, their labels and the labels one-hot."""
+    sizes = dict(n_data=4, hidden=(6,), n_latent=2, activation="tanh", rng=rng, dtype=np.float64)
+    vae = nv.VAE.dense(**sizes) if request.param is None else nv.ConditionalVAE.dense(**sizes, n_classes=3)
+    vae.parameters.values[:] = rng.normal(0, 0.7, len(vae.parameters))
+    labels = None if request.param is None else np.array([2, 0, 1, 1, 0])
+    w = {name: vae.parameters[name] for name in vae.parameters.names}
+    return vae, w, rng.random((5, 4)), labels, None if labels is None else np.eye(3)[labels]
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+@pytest.mark.parametrize("objective", [objectives.iwae, objectives.dreg])
+def test_a_bound_s_loss_is_its_formula(objective, samples, several, rng):
+    vae, w, x, labels, c = several
+    eps = rng.standard_normal((samples, 5, 2))
+    nll, log_p, log_q, _ = by_hand(w, x, eps, c)
+    weights = np.exp(log_p - log_q - nll)
+    loss = -np.log(weights.mean(axis=0)).mean()
+    part = np.sum(weights / weights.sum(axis=0) * nll, axis=0).mean()
+    assert objective(vae, x, eps, labels) == pytest.approx((loss, part, loss - part), rel=1e-12)
+    if samples == 1:
+        assert objective(vae, x, eps[0], labels) == pytest.approx((loss, part, loss - part), rel=1e-12)
+        assert objectives.sticking_the_landing(vae, x, eps[0], labels) == pytest.approx((loss, part, loss - part))
+
+
+@pytest.mark.parametrize("beta", [1.0, 2.5])
+def test_the_other_losses_are_their_formulas(beta, several, rng):
+    vae, w, x, labels, c = several
+    vae.beta, eps = beta, rng.standard_normal((5, 2))
+    nll, _, _, kl = by_hand(w, x, eps, c)
+    expected = nll.mean() + beta * kl.sum(axis=1).mean(), nll.mean(), kl.sum(axis=1).mean()
+    for found in (vae.loss_terms(x, eps, labels), vae.loss_and_grad(x, eps, labels),
+                  objectives.score_function(vae, x, eps, labels=labels),
+                  objectives.score_function(vae, x, eps, np.arange(5.0), labels=labels)):
+        assert found == pytest.approx(expected, rel=1e-12)
+    between = kl.mean(axis=0).mean()    # one dimension counts, and the other's minimum
+    for minimum, given in ((0.1, {}), *((m, {"minimum": m}) for m in (0.0, between, 100.0))):
+        counted = np.maximum(minimum, kl.mean(axis=0)).sum()
+        assert objectives.free_bits(vae, x, eps, **given, labels=labels) == pytest.approx(
+            (nll.mean() + beta * counted, nll.mean(), counted), rel=1e-12)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda vae, x: objectives.score_function(vae, x, np.zeros((5, 2)), np.zeros(4)), r"\(4,\); expected a number"),
+    (lambda vae, x: objectives.iwae(vae, x, np.zeros((0, 5, 2))), r"eps has shape \(0, 5, 2\)"),
+    (lambda vae, x: objectives.iwae(vae, x, np.zeros((3, 5, 1))), r"eps has shape \(3, 5, 1\)"),
+    (lambda vae, x: objectives.iwae(vae, x, np.zeros((3, 4, 2))), r"eps has shape \(3, 4, 2\)"),
+    (lambda vae, x: objectives.dreg(vae, x, np.zeros((1, 1, 5, 2))), r"eps has shape \(1, 1, 5, 2\)"),
+    (lambda vae, x: objectives.dreg(vae, x, np.full((2, 5, 2), np.nan)), "eps holds NaN"),
+    (lambda vae, x: objectives.sticking_the_landing(vae, x, np.zeros((2, 5, 2))), "eps has 2 samples"),
+])
+def test_noise_that_does_not_fit_several_images_is_named(call, words, rng):
+    vae = nv.VAE.dense(4, (6,), 2, rng=rng, dtype=np.float64)
+    with pytest.raises(ValueError, match=words):
+        call(vae, rng.random((5, 4)))
