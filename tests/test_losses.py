@@ -67,6 +67,67 @@ def test_the_other_losses_are_their_formulas(beta, several, rng):
             (nll.mean() + beta * counted, nll.mean(), counted), rel=1e-12)
 
 
+def encoded(w, x, c):
+    h = np.tanh((x if c is None else np.hstack([x, c])) @ w["encoder.0.W"] + w["encoder.0.b"])
+    return [h @ w[f"{head}_head.W"] + w[f"{head}_head.b"] for head in ("mu", "logvar")]
+
+
+def decoded(w, z, c):
+    h = np.tanh((z if c is None else np.hstack([z, c])) @ w["decoder.0.W"] + w["decoder.0.b"])
+    return 1 / (1 + np.exp(-(h @ w["decoder.1.W"] + w["decoder.1.b"])))
+
+
+def test_what_a_model_makes_of_images_and_codes_by_hand(several, rng):
+    vae, w, x, labels, c = several
+    z = rng.standard_normal((5, 2))
+    for found, expected in zip(vae.encode(x, labels), encoded(w, x, c)):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(vae.decode(z, labels), decoded(w, z, c), rtol=1e-12)
+    np.testing.assert_allclose(vae.decode(z.tolist(), labels), decoded(w, z, c), rtol=1e-12)
+    np.testing.assert_allclose(vae.reconstruct(x, labels), decoded(w, encoded(w, x, c)[0], c), rtol=1e-12)
+    with pytest.raises(ValueError, match="z has shape"):
+        vae.decode(z[:, :1], labels)
+    assert vae.loss(x, z, labels) == vae.loss_terms(x, z, labels).loss
+    (eps,) = vae.noise(5, np.random.default_rng(0))
+    np.testing.assert_array_equal(eps, np.random.default_rng(0).standard_normal((5, 2)))
+    for noisy in (False, True):
+        generator = np.random.default_rng(0)
+        p = decoded(w, generator.standard_normal((5, 2)), c)
+        drawn = vae.sample(5, np.random.default_rng(0), noisy, labels)
+        np.testing.assert_allclose(drawn, generator.random((5, 4)) < p if noisy else p, rtol=1e-12)
+    np.testing.assert_array_equal(vae.sample(5, np.random.default_rng(0), labels=labels),
+                                  vae.sample(5, np.random.default_rng(0), False, labels))
+
+
+def test_bytes_and_lists_are_taken_as_numbers_and_nonsense_is_named(several, rng):
+    vae, w, _, labels, c = several
+    images, eps = rng.integers(0, 256, (5, 4), np.uint8), rng.standard_normal((5, 2))
+    nll, _, _, kl = by_hand(w, images / 255, eps, c)
+    for found in (vae.loss(images, eps.tolist(), labels), vae.loss_and_grad(images, eps.tolist(), labels).loss):
+        assert found == pytest.approx(nll.mean() + kl.sum(axis=1).mean(), rel=1e-12)
+    for x, noise, words in ((np.full((5, 4), 2.0), eps, "x has pixels from 2 to 2"), (3.0, eps, "x has shape"),
+                            (images, 3.0, "eps has shape"), (images, eps[:4], "eps has 4 rows; expected 5")):
+        with pytest.raises(ValueError, match=words):
+            vae.loss(x, noise, labels)
+
+
+def test_encode_gives_marginal_moments_not_parameters(rng):
+    vae = nv.FullCovarianceVAE.dense(5, (4,), 3, rng=rng, dtype=np.float64)
+    assert len(vae.encode(rng.random((2, 5)))) == 2
+
+
+def test_forward_is_from_an_image_to_its_picture(several, rng):
+    vae, w, x, labels, c = several
+    eps = rng.standard_normal((5, 2))
+    q, z, theta = vae.forward(x, eps, c)
+    mu, logvar = vae.encode(x, labels)
+    np.testing.assert_allclose(z, mu + np.exp(logvar / 2) * eps, rtol=1e-12)
+    np.testing.assert_allclose(q.mu, mu, rtol=1e-12)
+    np.testing.assert_allclose(vae.decode(z, labels), 1 / (1 + np.exp(-theta)), rtol=1e-12)
+    nll, log_p, log_q, _ = by_hand(w, x, eps, c)
+    np.testing.assert_allclose(vae.log_weight(q, z, nll), log_p - log_q - nll, rtol=1e-12)
+
+
 @pytest.mark.parametrize("call, words", [
     (lambda vae, x: objectives.score_function(vae, x, np.zeros((5, 2)), np.zeros(4)), r"\(4,\); expected a number"),
     (lambda vae, x: objectives.iwae(vae, x, np.zeros((0, 5, 2))), r"eps has shape \(0, 5, 2\)"),

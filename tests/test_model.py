@@ -232,6 +232,7 @@ def test_an_autoencoder_s_loss_is_its_formula(rng):
     np.testing.assert_allclose(model.reconstruct(x), theta, rtol=1e-12)
     complex_loss = model.astype(complex).loss_terms(x)
     assert complex_loss.loss == complex_loss.nll == pytest.approx(nll, rel=1e-12) and np.iscomplexobj(complex_loss.loss)
+    assert complex_loss.kl == 0
     kept = model.encode(x)
     model.encode(0 * x)
     np.testing.assert_allclose(kept, z, rtol=1e-12)
@@ -242,6 +243,59 @@ def test_an_autoencoder_s_loss_is_its_formula(rng):
         model.noise(3, 0)
     with pytest.raises(ValueError, match="z has shape"):
         model.decode(np.zeros((2, 3)))
+
+
+def test_an_autoencoder_of_black_and_white_decodes_to_probabilities(rng):
+    model = nv.Autoencoder.dense(5, (4,), 2, activation="tanh", rng=rng, dtype=np.float64)
+    x, w = rng.integers(0, 256, (6, 5), np.uint8), model.parameters
+    z = np.tanh(x / 255 @ w["encoder.0.W"] + w["encoder.0.b"]) @ w["encoder.1.W"] + w["encoder.1.b"]
+    theta = np.tanh(z @ w["decoder.0.W"] + w["decoder.0.b"]) @ w["decoder.1.W"] + w["decoder.1.b"]
+    nll = np.sum(np.logaddexp(0, theta) - x / 255 * theta, axis=1).mean()
+    assert model.loss_terms(x) == pytest.approx((nll, nll, 0)) == model.loss_and_grad(x)
+    np.testing.assert_allclose(model.decode(z), 1 / (1 + np.exp(-theta)), rtol=1e-12)
+    for call in (model.loss, model.loss_terms, model.loss_and_grad, model.encode):
+        with pytest.raises(ValueError, match="x has pixels from 2 to 2"):
+            call(np.full((6, 5), 2.0))
+
+
+@pytest.mark.parametrize("kind", [nv.VAE, nv.Autoencoder])
+def test_parts_that_do_not_fit_are_named(kind, rng):
+    def stack(*sizes):
+        return nv.Sequential([nv.Dense(n_in, n_out, rng=rng) for n_in, n_out in zip(sizes, sizes[1:])])
+
+    def make(encoder, decoder, likelihood=nv.likelihoods.Bernoulli(), **options):
+        if kind is nv.Autoencoder:
+            return kind(encoder, decoder, likelihood)
+        return kind(encoder, nv.posteriors.DiagonalGaussian(4, 4, rng=rng), decoder, likelihood, **options)
+    assert make(stack(7, 4), stack(4, 7)).n_data == 7
+    assert make(stack(7, 4), stack(4, 14), nv.likelihoods.GaussianLearned()).n_data == 7
+    other = stack(7, 5), stack(5, 7)
+    whose = "decoder takes 4" if kind is nv.Autoencoder else "posterior takes 4"
+    with pytest.raises(ValueError, match=f"{whose} numbers per row; expected 5, to fit the other parts"):
+        make(other[0], stack(4, 7))
+    with pytest.raises(ValueError, match="decoder takes 5 numbers per row; expected 4, to fit the other parts"):
+        make(stack(7, 4), other[1])
+    with pytest.raises(ValueError, match="decoder outputs 8 numbers per row; expected 7, to fit the other parts"):
+        make(stack(7, 4), stack(4, 8))
+    with pytest.raises(ValueError, match="decoder outputs 7 numbers per row; expected 14"):
+        make(stack(7, 4), stack(4, 7), nv.likelihoods.GaussianLearned())
+    if kind is nv.VAE:
+        with pytest.raises(ValueError, match="prior has 3 numbers per row; expected 4"):
+            make(stack(7, 4), stack(4, 7), prior=nv.priors.StandardNormal(3))
+        with pytest.raises(ValueError, match="decoder takes 4 .*; expected 6, to fit n_latent = 4 and n_classes = 2"):
+            make(stack(9, 4), stack(4, 7), n_classes=2)
+        assert make(stack(9, 4), stack(6, 7), n_classes=2).n_data == 7
+
+
+def test_activations_stand_between_layers_and_not_after_the_last(rng):
+    def activations(network):
+        return [layer.activation for layer in network.layers if layer.params]
+    model = nv.Autoencoder.conv((6, 4, 2), (3, 2), 5, 3, activation="tanh", rng=rng)
+    assert activations(model.encoder) == ["tanh", "tanh", "tanh", "identity"] == activations(model.decoder)
+    vae = nv.VAE.conv((6, 4, 2), (3, 2), 5, 3, activation="tanh", rng=rng)
+    assert activations(vae.encoder) == ["tanh"] * 3 and activations(vae.decoder) == ["tanh"] * 3 + ["identity"]
+    dense = nv.VAE.dense(7, (6, 5), 3, activation="tanh", rng=rng)
+    assert activations(dense.encoder) == ["tanh"] * 2 and activations(dense.decoder) == ["tanh"] * 2 + ["identity"]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])

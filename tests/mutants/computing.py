@@ -342,6 +342,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [one for one in [*functions(), *constants()]
               if (re.search(options.target, one.name) if options.target else ROOMS[one.room].stands or survivors)
               and (survivors is None or any(line.startswith(f"computing {one.name}: ") for line in survivors))]
+    # The longest first, so that the processes end together.
+    chosen.sort(key=lambda one: len(one.function.__code__.co_code) if isinstance(one, Function) else 0, reverse=True)
     rig = Rig(options, chosen, survivors, functools.partial(print, file=os.fdopen(os.dup(2), "w"), flush=True))
     judges = [f"tests/{name}" for name in files_of({one.room for one in chosen})]
     with contextlib.redirect_stdout(io.StringIO()) as said, kernels_off(), threadpoolctl.threadpool_limits(1):

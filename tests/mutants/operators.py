@@ -116,8 +116,7 @@ class Source:
 
     def mutants(self) -> Iterator[Mutant]:
         """Every mutant of all statements; or, where a comment begins the backward half, of those after it
-        and of those that assign a gradient, a name that starts with d.  Mutants of statistics are those of the forward
-        half.
+        and of those that assign a gradient, a name that starts with d.  Mutants of statistics are those of the rest.
 
         What an error says is left alone: a message is judged by its readers.  So is, among the mutants of statistics,
         what a warning says, what is worked out for a message alone, and a check that an argument is of its Kind, which
@@ -127,7 +126,8 @@ class Source:
         body = self.definition.body
         if self.statistics:
             chosen = [i for i, statement in enumerate(body)
-                      if not self.first_line or statement.lineno < self.first_line]
+                      if not self.first_line or (statement.lineno < self.first_line and not any(
+                          name.startswith("d") for name in written(statement)))]
         else:
             chosen = [i for i, statement in enumerate(body)
                       if statement.lineno > self.first_line
