@@ -59,7 +59,10 @@ def test_the_other_losses_are_their_formulas(beta, several, rng):
     for found in (vae.loss_terms(x, eps, labels), vae.loss_and_grad(x, eps, labels),
                   objectives.score_function(vae, x, eps, labels=labels),
                   objectives.score_function(vae, x, eps, np.arange(5.0), labels=labels)):
-        assert found == pytest.approx(expected, rel=1e-12)
+        assert found == pytest.approx(expected, rel=1e-12) and {type(term) for term in found} == {float}
+    in_complex_numbers = vae.astype(complex).loss_terms(x, eps, labels)
+    assert in_complex_numbers == pytest.approx(expected, rel=1e-12)
+    assert all(np.iscomplexobj(term) for term in in_complex_numbers)
     between = kl.mean(axis=0).mean()    # one dimension counts, and the other's minimum
     for minimum, given in ((0.1, {}), *((m, {"minimum": m}) for m in (0.0, between, 100.0))):
         counted = np.maximum(minimum, kl.mean(axis=0)).sum()
@@ -109,6 +112,14 @@ def test_bytes_and_lists_are_taken_as_numbers_and_nonsense_is_named(several, rng
                             (images, 3.0, "eps has shape"), (images, eps[:4], "eps has 4 rows; expected 5")):
         with pytest.raises(ValueError, match=words):
             vae.loss(x, noise, labels)
+
+
+def test_labels_are_from_0_to_one_below_the_number_of_classes(rng):
+    vae, z = nv.ConditionalVAE.dense(4, (6,), 2, n_classes=30, rng=rng), np.zeros((2, 2))
+    assert vae.decode(z, [29, 0]).shape == (2, 4)
+    for labels, words in (([-1, 29], "from -1 to 29"), ([0, 30], "from 0 to 30")):
+        with pytest.raises(ValueError, match=words):
+            vae.decode(z, labels)
 
 
 def test_encode_gives_marginal_moments_not_parameters(rng):

@@ -174,6 +174,8 @@ COMPUTING_ROWS: list[Row] = [
     Row("models.vae.VAE.check_batch", "^wrong variable: x  ->  eps .*one_hot", "there are as many rows of both"),
     Row("models.vae.VAE.one_hot", "^(comparison: known is None or|wrong variable: known  ->  labels)",
         "the labels, the classes and n_classes are None together"),
+    Row("models.vae.VAE.check_labels", r"^results swapped: \(\(n,\), \(1,\)\)", "one of two shapes, in any order"),
+    Row("models.vae.VAE.check_labels", r"^x 1.05: labels.min\(\) .*labels.min\(\) < 0", "only its sign is read"),
     Row("models.vae.VAE.log_weight", "^sign: z ", "the density of N(0, I) is even"),
     Row("training.batches.Pixels.__init__", r"^order: if binarize == 'static':  before  if images.dtype",
         "numbers that are no bytes are refused either way"),
