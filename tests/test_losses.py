@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
+from numpyvae.models.priors import StandardNormal
 from numpyvae.training import objectives
+from test_posteriors import make
 
 
 def log_normal(z, mu, logvar):
@@ -68,6 +70,73 @@ def test_the_other_losses_are_their_formulas(beta, several, rng):
         counted = np.maximum(minimum, kl.mean(axis=0)).sum()
         assert objectives.free_bits(vae, x, eps, **given, labels=labels) == pytest.approx(
             (nll.mean() + beta * counted, nll.mean(), counted), rel=1e-12)
+
+
+def test_a_bound_s_gradient_is_the_slope_of_its_loss(several, rng):
+    """In a direction drawn at random, by central differences."""
+    vae, _, x, labels, _ = several
+    eps, way = rng.standard_normal((4, 5, 2)), rng.standard_normal(len(vae.parameters))
+    objectives.iwae(vae, x, eps, labels)
+    slope, ends = vae.parameters.grads @ way, []
+    for step in (1e-5, -2e-5):
+        vae.parameters.values[:] += step * way
+        ends.append(objectives.iwae(vae, x, eps, labels).loss)
+    assert slope == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-7)
+
+
+def test_a_bound_has_the_weight_1(rng):
+    vae = nv.VAE.dense(4, (6,), 2, beta=1.5, rng=rng)
+    with pytest.raises(ValueError, match="the model's beta is 1.5; expected 1"):
+        objectives.iwae(vae, rng.random((5, 4)), np.zeros((3, 5, 2)))
+
+
+def test_a_closed_form_of_the_kl_need_not_be_one_of_each_dimension(rng):
+    vae, x, eps = make("Laplace"), rng.random((4, 6)), np.zeros((4, 2))
+    assert np.isfinite(objectives.score_function(vae, x, eps).loss)
+    with pytest.raises(ValueError, match="whose KL of single dimensions has no closed form"):
+        objectives.free_bits(vae, x, eps)
+
+
+def test_free_bits_count_a_dimension_from_a_tenth_of_a_nat_on(rng):
+    """Codes of N(mu, 1), whose KL is mu^2 / 2: 0.097 nats in one dimension, 0.103 in the other."""
+    vae = nv.VAE.dense(4, (6,), 2, rng=rng, dtype=np.float64)
+    for name in ("mu_head.W", "logvar_head.W", "logvar_head.b"):
+        vae.parameters[name][:] = 0
+    vae.parameters["mu_head.b"][:] = np.sqrt([2 * 0.097, 2 * 0.103])
+    assert objectives.free_bits(vae, rng.random((5, 4)), np.zeros((5, 2))).kl == pytest.approx(0.1 + 0.103, rel=1e-12)
+
+
+def test_without_a_baseline_it_is_0(several, rng):
+    vae, _, x, labels, _ = several
+    eps, grads = rng.standard_normal((5, 2)), []
+    for given in ({}, {"baseline": 0.0}, {"baseline": np.zeros(5)}, {"baseline": 1.0}):
+        objectives.score_function(vae, x, eps, **given, labels=labels)
+        grads.append(vae.parameters.grads.copy())
+    np.testing.assert_array_equal(grads[0], grads[1])
+    np.testing.assert_array_equal(grads[0], grads[2])
+    assert np.abs(grads[0] - grads[3]).max() > 1e-3
+
+
+class Other(StandardNormal):
+    """To which no KL is known in closed form."""
+
+
+@pytest.mark.parametrize("objective", [objectives.free_bits, objectives.score_function])
+def test_an_objective_that_needs_a_closed_form_says_so(objective, rng):
+    vae = nv.VAE.dense(4, (6,), 2, rng=rng, dtype=np.float64)
+    vae.prior = Other(2)
+    with pytest.raises(ValueError, match="vae has a DiagonalGaussian and an Other, whose KL .*has no closed form"):
+        objective(vae, rng.random((5, 4)), np.zeros((5, 2)))
+
+
+@pytest.mark.parametrize("objective", [objectives.free_bits, objectives.score_function, objectives.iwae])
+def test_an_objective_takes_what_the_model_takes(objective, rng):
+    vae, images = nv.VAE.dense(4, (6,), 2, rng=rng, dtype=np.float64), rng.integers(0, 256, (5, 4), np.uint8)
+    eps = rng.standard_normal((5, 2))
+    assert objective(vae, images, eps.tolist()) == pytest.approx(objective(vae, images / 255, eps), rel=1e-12)
+    for x, words in ((3.0, "x has shape"), (np.full((5, 4), 2.0), "x has pixels from 2 to 2")):
+        with pytest.raises(ValueError, match=words):
+            objective(vae, x, eps)
 
 
 def encoded(w, x, c):

@@ -287,6 +287,12 @@ def test_parts_that_do_not_fit_are_named(kind, rng):
         assert make(stack(9, 4), stack(6, 7), n_classes=2).n_data == 7
 
 
+@pytest.mark.parametrize("kind", [nv.ConditionalVAE, nv.FullCovarianceVAE])
+def test_a_constructor_s_name_has_no_objects(kind):
+    with pytest.raises(TypeError, match=f"{kind.__name__} has no objects of its own; expected {kind.__name__}.dense"):
+        kind()
+
+
 def test_activations_stand_between_layers_and_not_after_the_last(rng):
     def activations(network):
         return [layer.activation for layer in network.layers if layer.params]
