@@ -83,7 +83,7 @@ LEFT_OUT = {"__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__",
 # In seconds of the processor, so that a busy machine gives the same verdicts.
 FAST = 1.0     # a slower test judges nothing, with tens of thousands of mutants to come
 LIMIT = 5.0    # what a test may take longer with a mutant: beyond, the mutant is caught in an endless loop
-LISTED = 2.0   # what the judges of a mutant that is listed as equivalent may take in all, to prove the list wrong
+LISTED = 0.5   # what the judges of a mutant that is listed as equivalent may take in all, to prove the list wrong
 
 Wanted = Callable[[str], bool]    # whether a mutant with this text is to run
 Change = tuple[str, str, contextlib.AbstractContextManager[None]]    # kind, text, and what puts it into the package

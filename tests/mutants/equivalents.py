@@ -184,6 +184,8 @@ COMPUTING_ROWS: list[Row] = [
     Row("training.objectives._check_samples",
         r"^(comparison: samples.ndim != 3 .*  ->  samples.shape\[1:\] != |(x 1.05|sign): len\(samples\) .* == 0)",
         "three axes follow from the shape, and an array without entries is refused at the door"),
+    Row("training.objectives._check_samples", "^order: samples = eps .* before  x, eps = ",
+        "`checked` has made an array of eps already"),
     Row("training.objectives.score_function", r"^(x 1.05|sign): baseline .*np.shape\(", "only its shape is read"),
     Row("training.objectives.score_function", r"^results swapped: \(\(\), \(len", "one of two shapes, in any order"),
     Row("training.objectives.score_function", r"^wrong variable: x  ->  eps .*np.shape\(",
