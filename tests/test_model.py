@@ -280,6 +280,7 @@ def test_parts_that_do_not_fit_are_named(kind, rng):
     with pytest.raises(ValueError, match="decoder outputs 7 numbers per row; expected 14"):
         make(stack(7, 4), stack(4, 7), nv.likelihoods.GaussianLearned())
     if kind is nv.VAE:
+        assert make(stack(7, 4), stack(4, 7)).beta == 1 and kind.dense(7, (), 3, rng=rng).n_data == 7
         with pytest.raises(ValueError, match="prior has 3 numbers per row; expected 4"):
             make(stack(7, 4), stack(4, 7), prior=nv.priors.StandardNormal(3))
         with pytest.raises(ValueError, match="decoder takes 4 .*; expected 6, to fit n_latent = 4 and n_classes = 2"):
