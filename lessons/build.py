@@ -44,6 +44,10 @@ def notebook(source: pathlib.Path, kind: str) -> Any:
     import jupytext
     made = jupytext.read(source)
     made.cells = [cell for cell in made.cells if KINDS[kind][0] not in cell.metadata.get("tags", [])]
+    if kind == "solved":    # companions of the lessons, which have no solved notebook, lie one folder higher
+        companions = "|".join(other.stem for other in sources() if not has_exercises(other))
+        for cell in made.cells:
+            cell.source = re.sub(rf"\]\(({companions})\.ipynb", r"](../\1.ipynb", cell.source)
     for i, cell in enumerate(made.cells):
         cell.id = f"cell-{i}"
         if "hide-input" in cell.metadata.get("tags", []):    # books fold by the tag, JupyterLab by this

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 import numpyvae as nv
+from numpyvae.datasets.toy import two_gaussians
 from numpyvae.models.likelihoods import LIKELIHOODS, make_likelihood
 from numpyvae.models.posteriors import Diagonal, DiagonalGaussian, Full, FullGaussian
 from numpyvae.models.priors import StandardNormal
@@ -135,6 +136,106 @@ def test_a_pixel_outside_its_support_is_refused(name):
             likelihood.check(x)
 
 
+@pytest.mark.parametrize("a", [-30.0, -3.0, -0.5, -1e-9, 0.0, 1e-9, 0.5, 3.0, 30.0])
+def test_the_continuous_bernoulli_s_draws_are_the_inverse_of_its_distribution(a):
+    """By hand: P(x <= t) = expm1(a t) / expm1(a), which is t for a = 0; for a < 0 the picture is mirrored."""
+    u = np.random.default_rng(0).random((500, 1))
+    t = np.log1p(u * np.expm1(abs(a))) / abs(a) if abs(a) > 1e-3 else u
+    drawn = make_likelihood("continuous-bernoulli", 1.0).sample(np.full((500, 1), a), np.random.default_rng(0))
+    np.testing.assert_allclose(drawn, 1 - t if a < 0 else t, atol=2e-7)
+    assert ((0 <= drawn) & (drawn <= 1)).all()
+
+
+def test_levels_are_the_nearest_ones(rng):
+    x = rng.random((4, 5))
+    np.testing.assert_array_equal(make_likelihood("discretized-logistic", 1.0).on_levels(x), np.rint(255 * x) / 255)
+    np.testing.assert_array_equal(make_likelihood("gaussian", 1.0).on_levels(x), x)
+
+
+def test_a_pixel_is_on_a_level_or_a_thousandth_of_the_way_to_the_next():
+    likelihood = make_likelihood("discretized-logistic", 1.0)
+    for far in (-0.97e-3, 0.97e-3):
+        likelihood.check(np.array([[128 / 255 + far / 256, 0.0, 1.0]]))
+        with pytest.raises(ValueError, match="between the levels 0, 1/255"):
+            likelihood.check(np.array([[128 / 255 + 1.03 * far / 0.97 / 256, 0.0, 1.0]]))
+
+
+@pytest.mark.parametrize("pixels, advice", [
+    ([0, 255.0], "divide bytes by 255"), ([0, 32.0], "divide bytes by 255"), ([0, 31.0], "the likelihood gaussian"),
+    ([-1, 255.0], "the likelihood gaussian"), ([0, 256.0], "the likelihood gaussian"), ([0, np.nan], "replace NaN")])
+def test_pixels_outside_are_told_what_to_do(pixels, advice):
+    with pytest.raises(ValueError, match=advice):
+        make_likelihood("bernoulli", 1.0).check(np.array([pixels]))
+
+
+def mean_by_hand(name, theta):
+    """E[x|z] of each pixel: theta (B, n) -> (B, D), row by row and pixel by pixel."""
+    theta = theta.reshape(len(theta), -1, 3)
+    if name in ("gaussian", "student-t", "gaussian-learned"):
+        return theta[:, 0]
+    likelihood = make_likelihood(name, SIGMA)
+    return np.array([[Marginal(likelihood, pixel).mean(lambda v: v) for pixel in row.T] for row in theta])
+
+
+@pytest.mark.parametrize("name", THETAS)
+def test_each_row_has_its_own_mean(name):
+    theta = np.array(THETAS[name]) + np.array([[0.0], [0.4]])
+    likelihood = make_likelihood(name, SIGMA)
+    unrounded = 0.5 / 255 if name == "discretized-logistic" else 1e-6
+    np.testing.assert_allclose(likelihood.mean(theta), mean_by_hand(name, theta), atol=unrounded)
+    np.testing.assert_array_equal(likelihood.mean(theta)[1:], likelihood.mean(theta[1:]))
+
+
+DRAWN = {    # from theta and the generator, as NumPy would
+    "bernoulli": lambda theta, rng: rng.random(theta.shape) < 1 / (1 + np.exp(-theta)),
+    "gaussian": lambda theta, rng: theta + SIGMA * rng.standard_normal(theta.shape),
+    "student-t": lambda theta, rng: theta + SIGMA * rng.standard_t(4, theta.shape),
+    "gaussian-learned": lambda theta, rng: (
+        theta[:, :3] + np.exp(theta[:, 3:] / 2) * rng.standard_normal((len(theta), 3))),
+    "discretized-logistic": lambda theta, rng: np.rint(255 * np.clip(
+        theta[:, :3] + np.exp(theta[:, 3:]) * rng.logistic(size=(len(theta), 3)), 0, 1)) / 255}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_same_generator_draws_the_same_pixels(name):
+    theta = np.tile(THETAS[name], (50, 1))
+    drawn = make_likelihood(name, SIGMA).sample(theta, np.random.default_rng(3))
+    np.testing.assert_allclose(drawn, DRAWN[name](theta, np.random.default_rng(3)), rtol=1e-12)
+
+
+class Lowest:
+    """A generator whose every draw is the lowest that there is."""
+
+    random = staticmethod(np.zeros)
+
+
+def test_a_pixel_of_probability_0_is_never_drawn():
+    assert not make_likelihood("bernoulli", 1.0).sample(np.full((2, 3), -1e4), Lowest()).any()
+
+
+def test_rounding_draws_no_grey_below_black_or_above_white():
+    drawn = make_likelihood("continuous-bernoulli", 1.0).sample(np.linspace(-60, 60, 100_000)[None], Lowest())
+    assert 0 <= drawn.min() and drawn.max() <= 1
+
+
+@pytest.mark.parametrize("posterior", [DiagonalGaussian, FullGaussian])
+def test_noise_and_codes_are_the_generator_s_normal_draws(posterior):
+    expected = np.random.default_rng(0).standard_normal((5, 3), np.float32)
+    q = posterior(2, 3, rng=np.random.default_rng(1))
+    for drawn in (q.noise(5, np.random.default_rng(0), np.dtype("f4")),
+                  StandardNormal(3).sample(5, np.random.default_rng(0), np.dtype("f4"))):
+        np.testing.assert_array_equal(drawn, expected)
+
+
+@pytest.mark.parametrize("name", THETAS)
+def test_means_and_draws_are_new_arrays(name):
+    likelihood, theta = make_likelihood(name, SIGMA), np.array([THETAS[name]])
+    kept = theta.copy()
+    for made in (likelihood.mean(theta), likelihood.sample(theta, np.random.default_rng(0))):
+        assert not np.shares_memory(made, theta)
+    np.testing.assert_array_equal(theta, kept)
+
+
 # Codes
 
 def normal(z, mu, covariance):
@@ -200,6 +301,21 @@ def test_reconstructions_are_decoded_from_the_mean(rng):
     mu = np.tanh(x @ w["encoder.0.W"] + w["encoder.0.b"]) @ w["mu_head.W"] + w["mu_head.b"]
     h = np.tanh(mu @ w["decoder.0.W"] + w["decoder.0.b"])
     np.testing.assert_allclose(vae.reconstruct(x), h @ w["decoder.1.W"] + w["decoder.1.b"], rtol=1e-12)
+
+
+# A density whose best loss is known
+
+@pytest.mark.parametrize("sigma", [None, 0.6])
+def test_two_gaussians_are_drawn_as_they_are_described(sigma):
+    x, part = two_gaussians(N, **({} if sigma is None else {"sigma": sigma}), rng=np.random.default_rng(9))
+    assert x.shape == (N, 1) and part.shape == (N,) and set(part) == {0, 1}
+    assert stats.binomtest(int(part.sum()), N).pvalue > ALARM
+    for its, mean in ((0, -1), (1, 1)):
+        assert normal(x[part == its], np.array([mean]), np.eye(1) * (0.25 if sigma is None else sigma)**2)
+    assert uncorrelated(np.column_stack([part, x[:, 0] - (2 * part - 1)]))
+    rng = np.random.default_rng(9)
+    np.testing.assert_array_equal(part, rng.integers(0, 2, N))
+    np.testing.assert_allclose(x[:, 0], 2 * part - 1 + (sigma or 0.25) * rng.standard_normal(N), rtol=1e-9)
 
 
 # First weights

@@ -1,3 +1,4 @@
+import functools
 import os
 import subprocess
 import sys
@@ -156,3 +157,161 @@ def test_kernels_and_numpy_train_alike(rng):
     compiled = train()
     with nv.kernels_off():
         np.testing.assert_allclose(train(), compiled, rtol=1e-9)
+
+
+# What is made where nothing else is said
+
+DENSE = {nv.VAE: {}, nv.ConditionalVAE: {"n_classes": 10}, nv.FullCovarianceVAE: {}, nv.Autoencoder: {}}
+CONVOLUTIONAL = [nv.VAE, nv.FullCovarianceVAE, nv.Autoencoder]
+
+
+@pytest.mark.parametrize("kind", DENSE)
+def test_a_dense_model_has_the_defaults_of_its_documentation(kind, rng):
+    model = kind.dense(7, likelihood="gaussian", rng=rng)
+    classes, heads = model.n_classes or 0, {"mu_head": 20, "logvar_head": 20}
+    if kind is nv.FullCovarianceVAE:
+        heads["lower_head"] = 400
+    shapes = {"encoder.0": (7 + classes, 400), "encoder.1": (400, 20), "decoder.0": (20 + classes, 400),
+              "decoder.1": (400, 7)}
+    if kind is not nv.Autoencoder:
+        del shapes["encoder.1"]
+        shapes |= {name: (400, n) for name, n in heads.items()}
+        assert model.beta == 1 and type(model.beta) is float
+    assert {name[:-2]: model.parameters[name].shape for name in model.parameters.names if name[-1] == "W"} == shapes
+    assert (model.n_data, model.n_latent, model.dtype, model.likelihood.sigma) == (7, 20, np.float32, 1.0)
+    assert model.n_classes == DENSE[kind].get("n_classes")
+    layers = model.encoder.layers[0], *model.decoder.layers
+    assert [layer.activation for layer in layers] == ["relu", "relu", "identity"]
+    assert kind.dense(7, rng=rng).likelihood.name == "bernoulli"
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONAL)
+def test_a_convolutional_model_has_the_defaults_of_its_documentation(kind, rng):
+    model = kind.conv(rng=rng)
+    shapes = {name: model.parameters[name].shape for name in model.parameters.names if name[-1] == "W"}
+    heads = {name: (256, 16) for name in (
+        ["encoder.5.W"] if kind is nv.Autoencoder else ["mu_head.W", "logvar_head.W"])}
+    assert {name: shape for name, shape in shapes.items() if len(shape) == 2 and 256 in shape and 16 in shape
+            and name != "decoder.0.W"} == heads
+    assert shapes["decoder.0.W"] == (16, 256)
+    assert [shape[-1] for name, shape in shapes.items() if len(shape) == 4 and name.startswith("encoder")] == [32, 64]
+    assert (model.n_data, model.n_latent, model.image_shape) == (784, 16, (28, 28, 1))
+    assert model.likelihood.name == "bernoulli"
+    assert getattr(model, "beta", 1) == 1 and model.dtype == np.float32
+    assert kind.conv((8, 8, 1), (2,), 5, 3, "gaussian", rng=rng).likelihood.sigma == 1
+
+
+@pytest.mark.parametrize("make", [
+    *(functools.partial(kind.dense, 7, (6, 5), 3) for kind in DENSE),
+    *(functools.partial(kind.conv, (6, 4, 2), (3, 2), 5, 3) for kind in CONVOLUTIONAL)])
+def test_whatever_is_asked_for_reaches_the_parts(make, rng):
+    model = make(likelihood="student-t", activation="tanh", init="he", sigma=0.3, rng=rng, dtype=np.float64)
+    layers = [layer for _, layer in model.named_layers() if layer.params]
+    assert {layer.init for layer in layers} == {"he"} and all(not layer.params["b"].any() for layer in layers)
+    assert model.dtype == np.float64 and (model.likelihood.name, model.likelihood.sigma) == ("student-t", 0.3)
+    assert {layer.activation for layer in layers[:-1]} == {"tanh", "identity"} and layers[-1].activation == "identity"
+    assert model.n_latent == 3
+    if isinstance(model, nv.VAE):
+        assert make(beta=2.5, rng=rng).beta == 2.5
+        assert {head.activation for _, head in model.posterior.named_heads()} == {"identity"}
+    decoder = make(likelihood="gaussian-learned", rng=rng).decoder
+    assert decoder.forward(np.zeros((1, model.decoder.n_in), np.float32)).shape == (1, 2 * model.n_data)
+
+
+def test_an_autoencoder_s_loss_is_its_formula(rng):
+    model = nv.Autoencoder.dense(5, (4,), 2, "gaussian", "tanh", sigma=0.5, rng=rng, dtype=np.float64)
+    x, w = rng.standard_normal((6, 5)), model.parameters
+    z = np.tanh(x @ w["encoder.0.W"] + w["encoder.0.b"]) @ w["encoder.1.W"] + w["encoder.1.b"]
+    theta = np.tanh(z @ w["decoder.0.W"] + w["decoder.0.b"]) @ w["decoder.1.W"] + w["decoder.1.b"]
+    nll = np.sum(0.5 * ((x - theta) / 0.5)**2 + np.log(0.5) + 0.5 * np.log(2 * np.pi), axis=1).mean()
+    for found in (model.loss_terms(x), model.loss_and_grad(x)):
+        assert found == pytest.approx((nll, nll, 0), rel=1e-12) and {type(one) for one in found} == {float}
+    assert model.loss(x) == pytest.approx(nll, rel=1e-12) and model.noise(6, rng) == ()
+    np.testing.assert_allclose(model.encode(x), z, rtol=1e-12)
+    np.testing.assert_allclose(model.decode(z), theta, rtol=1e-12)
+    np.testing.assert_allclose(model.reconstruct(x), theta, rtol=1e-12)
+    complex_loss = model.astype(complex).loss_terms(x)
+    assert complex_loss.loss == complex_loss.nll == pytest.approx(nll, rel=1e-12) and np.iscomplexobj(complex_loss.loss)
+    assert complex_loss.kl == 0
+    kept = model.encode(x)
+    model.encode(0 * x)
+    np.testing.assert_allclose(kept, z, rtol=1e-12)
+    for bad in (0, 2.0):
+        with pytest.raises(ValueError, match=f"noise: n is {bad}"):
+            model.noise(bad, rng)
+    with pytest.raises(TypeError, match="noise: rng is 0"):
+        model.noise(3, 0)
+    with pytest.raises(ValueError, match="z has shape"):
+        model.decode(np.zeros((2, 3)))
+
+
+def test_an_autoencoder_of_black_and_white_decodes_to_probabilities(rng):
+    model = nv.Autoencoder.dense(5, (4,), 2, activation="tanh", rng=rng, dtype=np.float64)
+    x, w = rng.integers(0, 256, (6, 5), np.uint8), model.parameters
+    z = np.tanh(x / 255 @ w["encoder.0.W"] + w["encoder.0.b"]) @ w["encoder.1.W"] + w["encoder.1.b"]
+    theta = np.tanh(z @ w["decoder.0.W"] + w["decoder.0.b"]) @ w["decoder.1.W"] + w["decoder.1.b"]
+    nll = np.sum(np.logaddexp(0, theta) - x / 255 * theta, axis=1).mean()
+    assert model.loss_terms(x) == pytest.approx((nll, nll, 0)) == model.loss_and_grad(x)
+    np.testing.assert_allclose(model.decode(z), 1 / (1 + np.exp(-theta)), rtol=1e-12)
+    for call in (model.loss, model.loss_terms, model.loss_and_grad, model.encode):
+        with pytest.raises(ValueError, match="x has pixels from 2 to 2"):
+            call(np.full((6, 5), 2.0))
+
+
+@pytest.mark.parametrize("kind", [nv.VAE, nv.Autoencoder])
+def test_parts_that_do_not_fit_are_named(kind, rng):
+    def stack(*sizes):
+        return nv.Sequential([nv.Dense(n_in, n_out, rng=rng) for n_in, n_out in zip(sizes, sizes[1:])])
+
+    def make(encoder, decoder, likelihood=nv.likelihoods.Bernoulli(), **options):
+        if kind is nv.Autoencoder:
+            return kind(encoder, decoder, likelihood)
+        return kind(encoder, nv.posteriors.DiagonalGaussian(4, 4, rng=rng), decoder, likelihood, **options)
+    assert make(stack(7, 4), stack(4, 7)).n_data == 7
+    assert make(stack(7, 4), stack(4, 14), nv.likelihoods.GaussianLearned()).n_data == 7
+    other = stack(7, 5), stack(5, 7)
+    whose = "decoder takes 4" if kind is nv.Autoencoder else "posterior takes 4"
+    with pytest.raises(ValueError, match=f"{whose} numbers per row; expected 5, to fit the other parts"):
+        make(other[0], stack(4, 7))
+    with pytest.raises(ValueError, match="decoder takes 5 numbers per row; expected 4, to fit the other parts"):
+        make(stack(7, 4), other[1])
+    with pytest.raises(ValueError, match="decoder outputs 8 numbers per row; expected 7, to fit the other parts"):
+        make(stack(7, 4), stack(4, 8))
+    with pytest.raises(ValueError, match="decoder outputs 7 numbers per row; expected 14"):
+        make(stack(7, 4), stack(4, 7), nv.likelihoods.GaussianLearned())
+    if kind is nv.VAE:
+        assert make(stack(7, 4), stack(4, 7)).beta == 1 and kind.dense(7, (), 3, rng=rng).n_data == 7
+        with pytest.raises(ValueError, match="prior has 3 numbers per row; expected 4"):
+            make(stack(7, 4), stack(4, 7), prior=nv.priors.StandardNormal(3))
+        with pytest.raises(ValueError, match="decoder takes 4 .*; expected 6, to fit n_latent = 4 and n_classes = 2"):
+            make(stack(9, 4), stack(4, 7), n_classes=2)
+        assert make(stack(9, 4), stack(6, 7), n_classes=2).n_data == 7
+
+
+@pytest.mark.parametrize("kind", [nv.ConditionalVAE, nv.FullCovarianceVAE])
+def test_a_constructor_s_name_has_no_objects(kind):
+    with pytest.raises(TypeError, match=f"{kind.__name__} has no objects of its own; expected {kind.__name__}.dense"):
+        kind()
+
+
+def test_activations_stand_between_layers_and_not_after_the_last(rng):
+    def activations(network):
+        return [layer.activation for layer in network.layers if layer.params]
+    model = nv.Autoencoder.conv((6, 4, 2), (3, 2), 5, 3, activation="tanh", rng=rng)
+    assert activations(model.encoder) == ["tanh", "tanh", "tanh", "identity"] == activations(model.decoder)
+    vae = nv.VAE.conv((6, 4, 2), (3, 2), 5, 3, activation="tanh", rng=rng)
+    assert activations(vae.encoder) == ["tanh"] * 3 and activations(vae.decoder) == ["tanh"] * 3 + ["identity"]
+    dense = nv.VAE.dense(7, (6, 5), 3, activation="tanh", rng=rng)
+    assert activations(dense.encoder) == ["tanh"] * 2 and activations(dense.decoder) == ["tanh"] * 2 + ["identity"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_noise_and_samples_have_the_precision_of_the_weights(dtype, rng):
+    vae = nv.VAE.dense(7, (5,), 3, rng=rng).astype(dtype)
+    (eps,) = vae.noise(6, rng)
+    assert eps.shape == (6, 3) and eps.dtype == np.zeros(0, dtype).real.dtype
+    assert vae.sample(4, rng).dtype == dtype and vae.sample(4, rng).shape == (4, 7)
+    same = [vae.sample(4, np.random.default_rng(0), pixel_noise) for pixel_noise in (False, True)]
+    z = vae.prior.sample(4, np.random.default_rng(0), eps.dtype)
+    np.testing.assert_allclose(same[0], vae.decode(z), rtol=1e-5)
+    assert set(np.unique(same[1].real)) <= {0, 1} and len(np.unique(same[0])) == 28

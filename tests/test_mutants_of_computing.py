@@ -1,4 +1,7 @@
 """The harness of `python -m tests.mutants.computing`: what it changes, that it changes it everywhere, and no trace."""
+import pathlib
+import warnings
+
 import numpy as np
 import pytest
 
@@ -7,11 +10,20 @@ from mutants.operators import Source
 from numpyvae import evaluation
 from numpyvae.evaluation import latents
 from numpyvae.models import likelihoods
+from numpyvae.nn import layers
 
 
 def draw(rng, n, width=0.5):
     """Nothing here is mutated."""
     return width * rng.standard_normal((n, 3))
+
+
+def told(n):
+    """Only the condition and the error itself are mutated."""
+    if n < 0:
+        advice = 2 * n
+        raise ValueError(advice)
+    warnings.warn("n" * n, stacklevel=2)
 
 
 @pytest.mark.parametrize("mutant", [
@@ -38,6 +50,44 @@ def test_samplers_evaluation_schedules_and_data_are_targets():
                      "evaluation.latents.ACTIVE", "training.fit.Schedule.set", "training.optimizers.Adam.step",
                      "training.batches.Pixels.batches", "exact.quadrature.log_joint", "nn.layers.first_weights",
                      "functional.affine.affine", "datasets.strokes.strokes", "report.plots.picture_shape"}, names
+
+
+def test_every_room_is_judged_by_files_that_exist():
+    missing = {room: name for room in computing.ROOMS for name in computing.files_of([room])
+               if not (pathlib.Path(__file__).parent / name).exists()}
+    assert not missing
+
+
+def test_a_lambda_in_a_table_is_a_target():
+    lambdas = [one for one in computing.functions() if one.name == "nn.layers.<lambda>"]
+    assert {one.function for one in lambdas} == set(layers.INITS.values())
+    for one in lambdas:
+        right = one.function(200, 100)
+        seen = {}
+        for _, text, mutated in one.mutants():
+            with mutated:
+                seen[text] = np.shape(one.function(2, 3)) == () and one.function(200, 100)
+        assert one.function(200, 100) == right and len(seen) > 5 and right not in seen.values()
+
+
+def test_what_is_said_to_people_is_not_mutated():
+    texts = [str(one) for one in Source(told, statistics=True).mutants()]
+    assert any(text.startswith("comparison: n < 0  ->") for text in texts)
+    assert any(text.startswith("dropped statement: raise ValueError") for text in texts)
+    assert not [text for text in texts if text.startswith(("constant: 2 ", "operator: 2 * n", "dropped argument"))]
+
+
+def test_of_a_function_with_a_backward_half_only_the_forward_half_is_mutated():
+    (target,) = [one for one in computing.functions() if one.name == "training.objectives.free_bits"]
+    texts = [text for _, text, _ in target.mutants(lambda text: " in: " in text)]
+    assert any("terms = mean_terms" in text for text in texts)
+    assert not [text for text in texts if "concatenate_backward" in text.partition(" in: ")[2]]
+
+
+def test_survivors_alone_can_be_run_again():
+    (target,) = [one for one in computing.functions() if one.name == "evaluation.latents.active_units"]
+    every = [text for _, text, _ in target.mutants()]
+    assert [text for _, text, _ in target.mutants(lambda text: text == every[2])] == [every[2]] * every.count(every[2])
 
 
 def test_a_mutant_is_seen_wherever_the_function_was_imported_to_and_leaves_no_trace():

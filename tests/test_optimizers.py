@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
+from numpyvae.kernels.adam import NEGLIGIBLE
+from numpyvae.training import optimizers
 
 
 class Quadratic:
@@ -73,6 +75,51 @@ def test_adam_forgets_a_gradient_that_is_gone(kernels):
             assert not ((0 < abs(adam.mean[:1])) & (abs(adam.mean[:1]) < np.finfo(np.float32).tiny)).any()
     assert adam.mean[0] == adam.square[0] == 0
     assert adam.square[1:].all()
+
+
+def test_adam_keeps_the_means_of_the_gradient_and_of_its_square():
+    parameters, adam = Quadratic(), nv.Adam(lr=0.01, beta1=0.8, beta2=0.95)
+    assert adam.mean is adam.square is None and adam.t == 0
+    adam.step(parameters)
+    grads = np.array([1.0, -20.0, 0.3])
+    np.testing.assert_allclose(adam.mean, 0.2 * grads, rtol=1e-12)
+    np.testing.assert_allclose(adam.square, 0.05 * grads**2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kernels", [contextlib.nullcontext, nv.kernels_off])
+def test_adam_works_in_place_on_every_block_of_weights(kernels, rng):
+    values, grads = rng.standard_normal((2, 2 * optimizers.BLOCK + 5))
+    right, mean, square = values.copy(), np.zeros_like(values), np.zeros_like(values)
+    with kernels():
+        returned = optimizers.adam(values, grads, mean, square, 0.1, 0.2, 0.3, 0.4, 0.5, 1e-3)
+    assert returned is values
+    np.testing.assert_allclose(mean, 0.2 * grads, rtol=1e-12)
+    np.testing.assert_allclose(square, 0.3 * grads**2, rtol=1e-12)
+    expected = right - 0.1 * mean / 0.4 / (np.sqrt(square / 0.5) + 1e-3)
+    np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kernels", [contextlib.nullcontext, nv.kernels_off])
+@pytest.mark.parametrize("mean, square, grad, left", [    # in units of what is negligible
+    (1.0, 1.0, 0.0, (0, 0)), (-1.0, 1.0, 0.0, (0, 0)), (0.0, 0.3, 0.0, (0, 0)), (0.01, 0.01, 0.0, (0, 0)),
+    (1.02, 1.0, 0.0, (1.02, 1)), (-1.02, 0.3, 0.0, (-1.02, 0.3)), (0.0, 1.02, 0.0, (0, 1.02)),
+    (0.3, 1.02, 0.0, (0, 1.02)), (0.3, 0.3, 0.7, (0.3, 0.3)), (0.3, 1.02, 0.7, (0.3, 1.02))])
+def test_a_mean_vanishes_where_it_is_negligible_and_its_gradient_is_gone(mean, square, grad, left, kernels, dtype):
+    """The mean first, and its square only after it: with rates of 0 the two stay as they are otherwise."""
+    unit = NEGLIGIBLE * np.finfo(dtype).tiny
+    values, means, squares, grads = (np.array([number], dtype) for number in (
+        1.0, mean * unit, square * unit, grad))
+    kept = [dtype(number * unit) for number in left]
+    with kernels():
+        optimizers.adam(values, grads, means, squares, *map(dtype, (0.1, 0, 0, 1, 1, 1e-8)))
+    assert [means[0], squares[0]] == kept
+
+
+@pytest.mark.parametrize("optimizer", [nv.SGD(), nv.Momentum(), nv.Adam()])
+def test_a_step_asks_for_the_parameters_of_a_model(optimizer):
+    with pytest.raises(TypeError, match="step: parameters is .*; expected the parameters of a model"):
+        optimizer.step(np.zeros(3))
 
 
 @pytest.mark.parametrize("make, named", [

@@ -321,3 +321,74 @@ def test_rows_repeat_sample_by_sample_and_their_gradients_add_up(rng):
     again = repeated(q, 4)
     np.testing.assert_array_equal(again.mu[2:4], q.mu)
     np.testing.assert_allclose(summed(again, 4).log_scale, 4 * q.log_scale)
+    full = FullGaussian(4, 3, rng=rng, dtype=np.float64).forward(rng.standard_normal((2, 4)))
+    for part, one in zip(repeated(full, 4), full):
+        np.testing.assert_array_equal(part, np.concatenate([one] * 4))
+    for part, one in zip(summed(repeated(full, 4), 4), full):
+        np.testing.assert_allclose(part, 4 * one)
+
+
+@pytest.mark.parametrize("kind, sizes", [(DiagonalGaussian, {"mu_head": 3, "logvar_head": 3}),
+                                         (FullGaussian, {"mu_head": 3, "logvar_head": 3, "lower_head": 9})])
+def test_each_head_computes_its_own_parameters(kind, sizes, rng):
+    posterior, h = kind(5, 3, rng=rng), rng.standard_normal((4, 5)).astype(np.float32)
+    assert (posterior.n_hidden, posterior.n_latent, posterior.init) == (5, 3, "fan-in")
+    heads = dict(posterior.named_heads())
+    assert {name: (head.n_in, head.n_out, head.init) for name, head in heads.items()} == {
+        name: (5, n, "fan-in") for name, n in sizes.items()}
+    assert heads["mu_head"].params["W"].dtype == np.float32
+    for part, head in zip(posterior.forward(h), heads.values(), strict=True):
+        np.testing.assert_allclose(part.reshape(4, -1), h @ head.params["W"] + head.params["b"], rtol=1e-5, atol=1e-6)
+    again = np.random.default_rng(7)    # the heads are drawn one after the other
+    for head in dict(kind(5, 3, rng=np.random.default_rng(7)).named_heads()).values():
+        np.testing.assert_array_equal(head.params["W"], nv.Dense(5, head.n_out, rng=again).params["W"])
+    other = kind(5, 3, "he", rng=rng, dtype=np.float64)
+    assert all(head.init == "he" and head.params["W"].dtype == np.float64 for _, head in other.named_heads())
+
+
+def test_one_dimension_has_nothing_to_be_correlated_with(rng):
+    with pytest.raises(ValueError, match="n_latent is 1; expected at least 2"):
+        FullGaussian(4, 1, rng=rng)
+    assert FullGaussian(4, 2, rng=rng).n_latent == 2
+
+
+@pytest.mark.parametrize("kind", [DiagonalGaussian, FullGaussian])
+def test_moments_are_copies_of_the_marginal_ones(kind, rng):
+    posterior = kind(4, 3, rng=rng, dtype=np.float64)
+    q = posterior.forward(rng.standard_normal((2, 4)))
+    mean, logvar = posterior.moments(q)
+    L = np.tril(q.lower, -1) if kind is FullGaussian else np.zeros((2, 3, 3))
+    covariance = L @ L.transpose(0, 2, 1) + np.eye(3) * np.exp(q.logvar)[:, None]
+    if kind is FullGaussian:
+        L = L + np.eye(3) * np.exp(q.logvar / 2)[:, None]
+        covariance = L @ L.transpose(0, 2, 1)
+    np.testing.assert_array_equal(mean, q.mu)
+    np.testing.assert_allclose(np.exp(logvar), np.diagonal(covariance, axis1=1, axis2=2), rtol=1e-12)
+    assert not np.shares_memory(mean, q.mu) and not np.shares_memory(logvar, q.logvar)
+
+
+@pytest.mark.parametrize("kind", [DiagonalGaussian, FullGaussian])
+def test_the_kl_of_each_dimension_is_that_of_its_formula(kind, rng):
+    posterior = kind(4, 3, rng=rng, dtype=np.float64)
+    q = posterior.forward(rng.standard_normal((2, 4)))
+    below = np.sum(np.tril(q.lower, -1)**2, axis=2) if kind is FullGaussian else 0
+    expected = 0.5 * (np.exp(q.logvar) + q.mu**2 - 1 - q.logvar + below)
+    np.testing.assert_allclose(posterior.kl_of_dimensions(q), expected, rtol=1e-12)
+    np.testing.assert_allclose(posterior.kl(q, StandardNormal(3)), expected.sum(axis=1), rtol=1e-12)
+
+
+class Shifted(StandardNormal):
+    """N(1, I), which is not even."""
+
+    def log_density(self, z):
+        return super().log_density(z - 1)
+
+
+@pytest.mark.parametrize("kind", [DiagonalGaussian, FullGaussian])
+def test_a_draw_is_kept_for_the_way_back_and_the_kl_of_one_sample_is_of_it(kind, rng):
+    posterior = kind(4, 3, rng=rng, dtype=np.float64)
+    q, eps, prior = posterior.forward(rng.standard_normal((2, 4))), rng.standard_normal((2, 3)), Shifted(3)
+    z = posterior.reparameterize(q, eps)
+    assert posterior.z is z and posterior.q is q and posterior.eps is eps
+    np.testing.assert_allclose(posterior.kl(q, prior), posterior.log_density(q, z) - prior.log_density(z), rtol=1e-12)
+    assert posterior.prior is prior

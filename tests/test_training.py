@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae.training.batches import Pixels
+from numpyvae.training.batches import Pixels, drawn_once
 
 
 @pytest.fixture
@@ -116,10 +116,90 @@ def test_static_pixels_are_drawn_once(images, vae, rng):
     np.testing.assert_array_equal(pixels.batch(np.arange(50))[0], first)
 
 
+def test_binary_pixels_are_those_of_the_generator_s_bytes(rng):
+    """A pixel is white where a whole number from 0 to 254 lies below it; static ones are drawn 1,000 rows at a time."""
+    images = rng.integers(0, 256, (2005, 2), np.uint8)
+    vae = nv.VAE.dense(2, (6,), 2, rng=rng)
+    with np.errstate(all="raise"):
+        for binarize, blocks in (("static", (1000, 1000, 5)), ("dynamic", (2005,))):
+            twin = np.random.default_rng(3)
+            below = np.concatenate([twin.integers(0, 255, (n, 2), np.uint8) for n in blocks])
+            pixels = Pixels("images", images, vae, binarize, np.random.default_rng(3))
+            np.testing.assert_array_equal(pixels.batch(np.arange(2005))[0], below < images)
+
+
+def test_pictures_for_convolutions_have_their_axes_in_order(rng):
+    vae = nv.VAE.conv((6, 4, 3), (2,), 4, 2, rng=rng)
+    with pytest.raises(ValueError, match="its channels come first"):
+        Pixels("images", rng.integers(0, 256, (5, 3, 6, 4), np.uint8), vae, "none", rng)
+
+
 def test_pixels_are_read_as_fractions(images, vae, rng):
     pixels = Pixels("images", images, vae, "none", rng)
     np.testing.assert_allclose(pixels.batch(np.array([3, 7]))[0], images[[3, 7]].reshape(2, -1) / 255, rtol=1e-6)
     assert pixels.batch(np.array([0]))[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("size", [1, 7, 25, 50, 60])
+def test_batches_are_all_the_images_in_order(size, images, vae, rng):
+    pixels = Pixels("images", images, vae, "none", rng)
+    seen = [x.copy() for x, given in pixels.batches(size) if not given]
+    assert [len(x) for x in seen] == [size] * (50 // size) + [50 % size] * (50 % size > 0)
+    np.testing.assert_allclose(np.concatenate(seen), images.reshape(50, -1) / 255, rtol=1e-6)
+    assert len(pixels) == 50
+
+
+def test_a_batch_is_overwritten_by_the_next_which_may_be_longer(images, vae, rng):
+    pixels = Pixels("images", images, vae, "none", rng)
+    first, _ = pixels.batch(np.arange(20))
+    assert np.shares_memory(first, pixels.batch(np.arange(20, 40))[0])
+    assert first.base is pixels._x and pixels.batch(np.arange(5, 10))[0].base is pixels._x
+    np.testing.assert_allclose(first[:5], images[5:10].reshape(5, -1) / 255, rtol=1e-6)
+    assert pixels.batch(np.arange(21))[0].shape == (21, 12)
+    np.testing.assert_allclose(pixels.batch(np.arange(21))[0], pixels.images[:21] / 255, rtol=1e-6)
+
+
+def test_images_for_another_model_are_the_same_and_do_not_share_its_batch(images, vae, rng):
+    pixels = Pixels("images", images, vae, "none", rng)
+    x = pixels.batch(np.arange(4))[0]
+    other = pixels.into(vae.astype(np.float64))
+    y = other.batch(np.array([7, 9]))[0]
+    assert y.dtype == np.float64 and x.dtype == pixels.batch(np.arange(4))[0].dtype == np.float32
+    np.testing.assert_allclose(x, pixels.images[:4] / 255, rtol=1e-6)
+    np.testing.assert_allclose(y, images[[7, 9]].reshape(2, -1) / 255, rtol=1e-14)
+    assert pixels.model is vae and not np.shares_memory(other._x, pixels._x)
+
+
+def test_numbers_stay_what_they_are(vae, rng):
+    numbers = rng.random((30, 12))
+    pixels = Pixels("images", numbers, vae, "none", rng)
+    np.testing.assert_array_equal(pixels.batch(np.array([3, 0]))[0], numbers[[3, 0]].astype(np.float32))
+    with pytest.raises(ValueError, match="binarize is 'static', which needs bytes, but images has dtype float64"):
+        Pixels("images", numbers, vae, "static", rng)
+    with pytest.raises(ValueError, match="x has pixels from"):
+        Pixels("images", numbers + 1, vae, "none", rng)
+
+
+def test_held_out_images_are_drawn_once():
+    assert [drawn_once(binarize) for binarize in ("none", "static", "dynamic")] == ["none", "static", "static"]
+    with pytest.raises(ValueError, match="binarize is 'twice'"):
+        drawn_once("twice")
+
+
+@pytest.mark.parametrize("argument, whose", [("images", "labels"), ("validation", "validation_labels")])
+def test_labels_are_one_for_each_image_and_named_after_them(argument, whose, images, vae, rng):
+    conditional = nv.ConditionalVAE.dense(12, (6,), 2, n_classes=3, rng=rng)
+    labels = rng.integers(0, 3, 50)
+    x, given = Pixels(argument, images, conditional, "none", rng, labels.tolist()).batch(np.array([4, 2, 4]))
+    np.testing.assert_array_equal(given["labels"], labels[[4, 2, 4]])
+    for model, some, words in ((conditional, None, f"^{whose} are missing, but the model has classes"),
+                               (vae, labels, f"^{whose} are given, but the model has no classes"),
+                               (conditional, labels[:49], rf"^{whose} have shape \(49,\); expected \(50,\)"),
+                               (conditional, labels + 1, "to 3; expected")):
+        with pytest.raises(ValueError, match=words):
+            Pixels(argument, images, model, "none", rng, some)
+    with pytest.raises(ValueError, match=f"{argument} has shape"):
+        Pixels(argument, images[:, :3], vae, "none", rng)
 
 
 @pytest.mark.parametrize("options, named", [

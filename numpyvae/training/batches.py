@@ -52,7 +52,7 @@ class Pixels:
     def into(self, model: Model) -> Pixels:
         """The same images for another model of the same shape, such as a copy of this one."""
         other = copy.copy(self)
-        other.model, other._x = model, np.empty_like(self._x)
+        other.model, other._x = model, np.empty((0, self.images.shape[1]), model.dtype)
         return other
 
     def batch(self, rows: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -5,8 +5,9 @@
     python -m tests.mutants.computing --target sample     only those of functions whose name holds "sample"
 
 Pytest collects the judges, fast tests of formulas and statistics, once.  Forked processes then run each of them and
-note which functions it calls; and run, for each mutant, the tests that call its function until one fails.  Kernels are
-off: the mutants are of the bodies that people read, and tests/test_kernels.py holds the kernels to these.
+note which functions it calls; and run, for each mutant, the tests of its room that call its function until one fails.
+Kernels are off: the mutants are of the bodies that people read, and tests/test_kernels.py holds the kernels to these.
+Rooms in which mutants still survive run only with --target; ROOMS says which.
 """
 from __future__ import annotations
 
@@ -18,15 +19,15 @@ import io
 import json
 import multiprocessing
 import os
-import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -40,23 +41,51 @@ from .__main__ import summary, table
 from .checks import Place, place_of
 from .equivalents import COMPUTING_ROWS, reason_of
 from .harness import FAILURES, Result
-from .operators import Source
+from .operators import LAMBDA, Source
 from .targets import package_modules, swapped_globals, targets
 
-JUDGES = [f"tests/test_{room}.py" for room in (
-    "samplers", "schedules", "evaluation", "exact", "pca", "formulas", "likelihoods", "posteriors", "conditional",
-    "full_covariance", "layers", "convolution", "model", "parts", "parameters", "objectives", "optimizers", "training",
-    "strokes", "extremes", "remarks", "plots", "fit_by_hand", "data")]
-# Where numbers are computed or data are picked; not where files are read and written, arguments checked and models put
-# together, which tests/test_files.py, test_contracts.py and test_parts.py try with thousands of examples.
-ROOMS = ("functional", "nn.layers", "nn.convolution", "models.vae", "models.autoencoder", "models.variants",
-         "models.posteriors", "models.likelihoods", "models.priors", "training.fit", "training.batches",
-         "training.objectives", "training.optimizers", "evaluation", "exact", "datasets.digits", "datasets.strokes",
-         "datasets.toy", "report.plots")
-LEFT_OUT = {"__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__", "__del__", "_advice"}    # words, files
-FAST = 1.0     # seconds: a slower test judges nothing, with tens of thousands of mutants to come
-LIMIT = 5.0    # seconds that a test may take longer with a mutant: beyond, the mutant is caught in an endless loop
 
+class Room(NamedTuple):
+    """A part of the package that computes numbers or picks data.
+
+    judges : the files of tests that its mutants have to fail
+    stands : whether no mutant survives; rooms of which that is not true yet are left out unless --target names them
+    """
+
+    judges: str
+    stands: bool = False
+
+
+# Not where files are read and written, arguments checked and models put together, which tests/test_files.py,
+# test_contracts.py and test_parts.py try with thousands of examples.
+ROOMS = {
+    "training.optimizers": Room("optimizers by_hand", stands=True),
+    "training.batches": Room("training draws conditional", stands=True),
+    "training.fit": Room("fit_steps by_hand training patience"),
+    "training.objectives": Room("losses", stands=True),
+    "models.posteriors": Room("posteriors draws full_covariance", stands=True),
+    "models.likelihoods": Room("draws likelihoods", stands=True),
+    "models.priors": Room("draws posteriors", stands=True),
+    "models.vae": Room("losses conditional model posteriors"),
+    "models.autoencoder": Room("model", stands=True),
+    "models.variants": Room("model", stands=True),
+    "evaluation": Room("evaluation by_hand honest_numbers remarks memory_and_cores"),
+    "exact": Room("exact pca formulas evaluation"),
+    "datasets.toy": Room("draws", stands=True),
+    "datasets.strokes": Room("strokes data by_hand"),
+    "datasets.digits": Room("data strokes"),
+    "functional": Room("formulas extremes likelihoods layers convolution draws kernels"),
+    "nn.layers": Room("layers draws parameters parts"),
+    "nn.convolution": Room("convolution layers draws"),
+    "report.plots": Room("plots"),
+}
+LEFT_OUT = {"__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__", "__del__", "_advice"}    # words, files
+# In seconds of the processor, so that a busy machine gives the same verdicts.
+FAST = 1.0     # a slower test judges nothing, with tens of thousands of mutants to come
+LIMIT = 5.0    # what a test may take longer with a mutant: beyond, the mutant is caught in an endless loop
+LISTED = 0.5   # what the judges of a mutant that is listed as equivalent may take in all, to prove the list wrong
+
+Wanted = Callable[[str], bool]    # whether a mutant with this text is to run
 Change = tuple[str, str, contextlib.AbstractContextManager[None]]    # kind, text, and what puts it into the package
 
 
@@ -64,12 +93,16 @@ class Function(NamedTuple):
     """A function of the package that is mutated where it stands: its code object is exchanged."""
 
     name: str
+    room: str
     function: types.FunctionType
     places: set[Place]
+    up_to: str | None    # the comment that begins its backward half, which `python -m tests.mutants` mutates
 
-    def mutants(self) -> Iterator[Change]:
-        source = Source(self.function, statistics=True)
+    def mutants(self, wanted: Wanted = lambda text: True) -> Iterator[Change]:
+        source = Source(self.function, self.up_to, statistics=True)
         for mutant in source.mutants():
+            if not wanted(str(mutant)):
+                continue
             try:
                 function = source.compile(mutant)
             except Exception:    # no Python, or a default that cannot be worked out
@@ -81,16 +114,18 @@ class Constant(NamedTuple):
     """A number that stands at the top of a module, with the places of the functions that read it."""
 
     name: str
+    room: str
     value: float
     holders: list[dict[str, Any]]    # the names of each module that has it
     places: set[Place]
 
-    def mutants(self) -> Iterator[Change]:
+    def mutants(self, wanted: Wanted = lambda text: True) -> Iterator[Change]:
         name = self.name.rpartition(".")[2]
         for value in (1.05 * self.value, 0 * self.value) if isinstance(self.value, float) else (
                 self.value + 1, self.value - 1, 0):
             text = f"constant of a module: {name} = {self.value!r}  ->  {value!r}"
-            yield "constant of a module", text, swapped_globals([(names, name) for names in self.holders], value)
+            if wanted(text):
+                yield "constant of a module", text, swapped_globals([(names, name) for names in self.holders], value)
 
 
 class Judged(NamedTuple):
@@ -108,15 +143,16 @@ class EndlessLoop(BaseException):
 
 def functions() -> list[Function]:
     """The functions and methods of ROOMS, but for the backward passes, which `python -m tests.mutants` mutates."""
-    done = {place_of(target.function.__code__) for target in targets() if target.after_comment is None}
+    backward = {place_of(target.function.__code__): target.after_comment for target in targets()}
     found = {}
     for module in package_modules():
-        if module.__name__.removeprefix("numpyvae.").startswith(ROOMS):
+        name, room = module.__name__.removeprefix("numpyvae."), room_of(module)
+        if room is not None:
             for function in bodies(vars(module), module.__name__):
                 place = place_of(function.__code__)
-                if place not in done and function.__name__ not in LEFT_OUT:
-                    found[place] = Function(f"{module.__name__.removeprefix('numpyvae.')}.{function.__qualname__}",
-                                            function, {place})
+                if backward.get(place, "") is not None and function.__name__ not in LEFT_OUT:
+                    found[place] = Function(f"{name}.{function.__qualname__}", room, function, {place},
+                                            backward.get(place))
     return list(found.values())
 
 
@@ -124,22 +160,31 @@ def constants() -> list[Constant]:
     """The numbers that stand at the top of the modules of ROOMS."""
     found = []
     for module in package_modules():
-        room = module.__name__.removeprefix("numpyvae.")
-        if room.startswith(ROOMS):
+        room = room_of(module)
+        if room is not None:
             for name, value in vars(module).items():
                 if name.isupper() and type(value) in (int, float):
                     holders = [other for other in package_modules() if vars(other).get(name) is value]
                     places = {place_of(body.__code__) for other in holders
                               for body in bodies(vars(other), other.__name__) if name in body.__code__.co_names}
-                    found.append(Constant(f"{room}.{name}", value, [vars(other) for other in holders], places))
+                    found.append(Constant(f"{module.__name__.removeprefix('numpyvae.')}.{name}", room, value,
+                                          [vars(other) for other in holders], places))
     return found
 
 
+def room_of(module: types.ModuleType) -> str | None:
+    name = module.__name__.removeprefix("numpyvae.")
+    return next((room for room in ROOMS if name == room or name.startswith(f"{room}.")), None)
+
+
 def bodies(names: Any, module: str) -> Iterator[types.FunctionType]:
-    """The plain functions behind what a module or a class holds: twins, methods, properties, checked functions."""
+    """The plain functions behind what a module, a class or a table holds: twins, methods, properties, lambdas."""
     for value in list(names.values()):
         if isinstance(value, type) and value.__module__ == module and not getattr(value, "_is_protocol", False):
             yield from bodies(vars(value), module)
+        if isinstance(value, dict) and "__builtins__" not in value:
+            yield from (one for one in value.values() if isinstance(one, types.LambdaType) and one.__name__ == LAMBDA
+                        and one.__module__ == module)
         for attribute in ("reference", "__func__", "fget", "func"):
             value = getattr(value, attribute, value) if not isinstance(value, type) else value
         if callable(value) and not isinstance(value, type):
@@ -152,13 +197,15 @@ def bodies(names: Any, module: str) -> Iterator[types.FunctionType]:
 class Rig:
     """A plugin of pytest that runs, in place of each test once, every mutant's judges."""
 
-    def __init__(self, options: argparse.Namespace, say: Callable[[str], None]):
-        self.options, self.say = options, say
+    def __init__(self, options: argparse.Namespace, chosen: Sequence[Function | Constant], survivors: set[str] | None,
+                 say: Callable[[str], None]):
+        self.options, self.chosen, self.survivors, self.say = options, chosen, survivors, say
         self.results: list[Result] = []
         self.failed: list[str] = []
 
     def pytest_collection(self) -> None:    # a failure is enough: nobody reads the smallest example
-        settings.register_profile("unshrunk", settings.default, phases=(Phase.explicit, Phase.generate))
+        settings.register_profile("unshrunk", settings.default, phases=(Phase.explicit, Phase.generate), deadline=None,
+                                  derandomize=True)
         settings.load_profile("unshrunk")
 
     def pytest_runtestloop(self, session: Any) -> bool:
@@ -168,11 +215,10 @@ class Rig:
         self.items = session.items
         with fork.Pool() as pool:
             judged = pool.map(run_right, range(len(self.items)), chunksize=8)
-        self.failed = [self.items[one.item].nodeid for one in judged if not one.passed]
+        self.failed = [self.items[one.item].nodeid for one in judged if not one.passed and one.seconds < FAST]
         if self.failed:
             return True
         self.judges = sorted((one for one in judged if one.seconds < FAST), key=lambda one: one.seconds)
-        self.chosen = [one for one in [*functions(), *constants()] if (self.options.target or "") in one.name]
         self.say(f"{len(self.judges)} of {len(judged)} tests are fast enough to judge; {len(self.chosen)} targets")
         started = time.perf_counter()
         with fork.Pool() as pool:
@@ -185,48 +231,56 @@ class Rig:
 
     def run_right(self, i: int) -> Judged:
         seen: set[types.CodeType] = set()
-        started = time.perf_counter()
+        started = time.process_time()
         sys.settrace(lambda frame, event, argument: seen.add(frame.f_code))
         try:
-            passed = self.passes(i, 600)
+            passed = self.passes(i, 8 * FAST)
         finally:
             sys.settrace(None)
         places = {place_of(code) for code in seen if f"{os.sep}numpyvae{os.sep}" in code.co_filename}
-        return Judged(i, passed, time.perf_counter() - started, places)
+        return Judged(i, passed, time.process_time() - started, places)
 
     def passes(self, i: int, limit: float) -> bool:
         """Whether a test passes, with its fixtures made anew."""
         def stop(number: int, frame: Any) -> None:
             raise EndlessLoop
 
-        signal.signal(signal.SIGALRM, stop)
-        signal.setitimer(signal.ITIMER_REAL, limit)
+        signal.signal(signal.SIGPROF, stop)
+        signal.setitimer(signal.ITIMER_PROF, limit)
         try:
             reports = runtestprotocol(self.items[i], log=False, nextitem=None)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         return not any(report.failed for report in reports)
 
     def examine(self, n: int) -> list[Result]:
-        """Every mutant of a target, or a share of them, and what became of it."""
+        """Every mutant of a target, or those that the options ask for, and what became of it."""
         chosen = self.chosen[n]
-        judges = [one for one in self.judges if chosen.places & one.places]
+        files = files_of([chosen.room])
+        judges = [one for one in self.judges if chosen.places & one.places and self.items[one.item].path.name in files]
         draw = random.Random(f"{self.options.commit} {chosen.name}")
+
+        def wanted(text: str) -> bool:
+            return draw.random() < self.options.share and (
+                self.survivors is None or f"computing {chosen.name}: {text}" in self.survivors)
+
         results = []
-        for kind, text, mutated in chosen.mutants():
-            if draw.random() < self.options.share:
-                with mutated, warnings.catch_warnings():
-                    verdict, by = self.judge(chosen.name, text, judges)
-                results.append(Result(chosen.name, "computing", text, kind, verdict, by))
+        for kind, text, mutated in chosen.mutants(wanted):
+            with mutated, warnings.catch_warnings():
+                verdict, by = self.judge(chosen.name, text, judges)
+            results.append(Result(chosen.name, "computing", text, kind, verdict, by))
         return results
 
     def judge(self, name: str, mutant: str, judges: list[Judged]) -> tuple[str, str]:
         """The verdict, and the test that gave it, which is asked first about the next mutant."""
+        reason = reason_of(name, mutant, COMPUTING_ROWS)
+        started = time.process_time()
         for i, one in enumerate(judges):
+            if reason and time.process_time() - started > LISTED:
+                break
             if not self.passes(one.item, one.seconds + LIMIT):
                 judges.insert(0, judges.pop(i))
                 return "killed", self.items[one.item].nodeid
-        reason = reason_of(name, mutant, COMPUTING_ROWS)
         return ("equivalent", reason) if reason else ("survived", "")
 
 
@@ -265,19 +319,36 @@ def clear_caches() -> None:
         cache.cache_clear()
 
 
+def files_of(rooms: Iterable[str]) -> list[str]:
+    """The names of the files of tests that judge these rooms; pytest says so where there is none."""
+    return sorted({f"test_{name}.py" for room in rooms for name in ROOMS[room].judges.split()})
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants.computing", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", metavar="NAME", help="only functions whose name holds NAME")
+    parser.add_argument("--target", metavar="NAME",
+                        help="only functions whose name holds NAME, a regular expression")
+    parser.add_argument("--again", metavar="FILE", help="only the mutants that survived, by an earlier run's --json")
     parser.add_argument("--share", type=float, default=1.0, help="the share of the mutants to run")
     parser.add_argument("--json", metavar="FILE", help="write the counts to FILE")
     options = parser.parse_args(arguments)
     options.commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     started = time.perf_counter()
-    rig = Rig(options, functools.partial(print, file=os.fdopen(os.dup(2), "w"), flush=True))
-    judges = [path for path in JUDGES if pathlib.Path(path).exists()]
+    survivors = None
+    if options.again:
+        with open(options.again, encoding="utf-8") as file:
+            survivors = {line.partition(" ")[2] for line in json.load(file)["failures"]}
+    chosen = [one for one in [*functions(), *constants()]
+              if (re.search(options.target, one.name) if options.target else ROOMS[one.room].stands or survivors)
+              and (survivors is None or any(line.startswith(f"computing {one.name}: ") for line in survivors))]
+    # The longest first, so that the processes end together.
+    chosen.sort(key=lambda one: len(one.function.__code__.co_code) if isinstance(one, Function) else 0, reverse=True)
+    rig = Rig(options, chosen, survivors, functools.partial(print, file=os.fdopen(os.dup(2), "w"), flush=True))
+    judges = [f"tests/{name}" for name in files_of({one.room for one in chosen})]
     with contextlib.redirect_stdout(io.StringIO()) as said, kernels_off(), threadpoolctl.threadpool_limits(1):
-        pytest.main([*judges, "-q", "--capture=sys", "-p", "no:xdist", "-p", "no:cacheprovider"], plugins=[rig])
+        pytest.main([*judges, "-q", "--capture=sys", "--tb=no", "--assert=plain", "-p", "no:xdist",
+                     "-p", "no:cacheprovider"], plugins=[rig])
     seconds = time.perf_counter() - started
     if rig.failed or not rig.results:
         parser.exit(1, f"the unmutated package fails {'; '.join(rig.failed) or said.getvalue()}\n")
@@ -285,7 +356,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table("function", results, [result.target for result in results]), end="\n\n")
     print(table("mutation", results, [result.kind for result in results]), end="\n\n")
     failures = [result for result in results if result.verdict in FAILURES]
-    print(*failures, f"{len(results)} mutants in {seconds:.0f} s, {len(failures)} survived", sep="\n")
+    unfinished = [] if options.target or options.again else [name for name, room in ROOMS.items() if not room.stands]
+    not_yet = [f"left out, as mutants still survive there: {', '.join(unfinished)}"] if unfinished else []
+    print(*failures, *not_yet, f"{len(results)} mutants in {seconds:.0f} s, {len(failures)} survived", sep="\n")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(summary(results, seconds), file, indent=1)

@@ -22,7 +22,8 @@ FUNCTIONS = {"exp": ["expm1", "tanh"], "expm1": ["exp", "tanh"], "log": ["log1p"
              "tanh": ["exp"], "sigmoid": ["tanh", "softplus"], "sqrt": ["square"], "abs": ["negative"],
              "max": ["min"], "min": ["max"], "maximum": ["minimum"],
              "zeros": ["ones"], "zeros_like": ["ones_like"]}
-CONVERSIONS = {"float", "int", "bool", "asarray", "tuple", "list"}    # of one number or array, in other words
+# Of one number or array, in other words or to another place in memory.
+CONVERSIONS = {"float", "int", "bool", "asarray", "ascontiguousarray", "tuple", "list"}
 DRAWS = {"standard_normal", "random", "uniform", "integers", "logistic", "standard_t", "permutation"}
 MISTAKEN_DRAWS = {"draw shared by rows": "draw[:1] + 0 * draw", "draw shared by columns": "draw[..., :1] + 0 * draw",
                   "another density": "draw * abs(draw) ** 0.1"}
@@ -30,6 +31,9 @@ COUNTS = {"step", "steps", "epoch", "epochs", "position", "n"}    # names of who
 COUNTING = {"range", "len", "enumerate", "zip", "reversed", "list"}
 # The arguments of these say where numbers are kept, and in which precision, not what they are.
 STORAGE = {"empty", "empty_like", "zeros", "zeros_like", "_buffers", "_outputs", "reshape"}
+
+
+LAMBDA = "<lambda>"
 
 
 class Site(NamedTuple):
@@ -75,7 +79,7 @@ class Source:
         self.function, self.arrays, self.statistics = function, arrays, statistics
         self.closed_over = {name: cell.cell_contents    # __class__ among them, where a method calls super()
                             for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ())}
-        text = textwrap.dedent(inspect.getsource(function))
+        text = textwrap.dedent(inspect.getsource(function)) if function.__name__ != LAMBDA else as_definition(function)
         self.module = ast.parse(text)
         definition = self.module.body[0]
         assert isinstance(definition, ast.FunctionDef)
@@ -112,15 +116,22 @@ class Source:
 
     def mutants(self) -> Iterator[Mutant]:
         """Every mutant of all statements; or, where a comment begins the backward half, of those after it
-        and of those that assign a gradient, a name that starts with d.
+        and of those that assign a gradient, a name that starts with d.  Mutants of statistics are those of the rest.
 
-        What an error says is left alone: a message is judged by its readers.
+        What an error says is left alone: a message is judged by its readers.  So is, among the mutants of statistics,
+        what a warning says, what is worked out for a message alone, and a check that an argument is of its Kind, which
+        tests/test_arguments.py tries for every function.
         """
         names = Names(self.definition, self.parameters, self.arrays, self.statistics)
         body = self.definition.body
-        chosen = [i for i, statement in enumerate(body)
-                  if statement.lineno > self.first_line
-                  or any(name.startswith("d") for name in written(statement))]
+        if self.statistics:
+            chosen = [i for i, statement in enumerate(body)
+                      if not self.first_line or (statement.lineno < self.first_line and not any(
+                          name.startswith("d") for name in written(statement)))]
+        else:
+            chosen = [i for i, statement in enumerate(body)
+                      if statement.lineno > self.first_line
+                      or any(name.startswith("d") for name in written(statement))]
         for i in chosen:
             yield from mutate(body[i], Site(self.definition, "body", i), names, "value", body[i])
         yield from reordered(self.definition, Site(self.module, "body", 0), chosen)
@@ -131,6 +142,15 @@ class Source:
                     head = ast.parse(f"def {self.function.__name__}(): ...").body[0]
                     assert isinstance(head, ast.stmt)
                     yield from mutate(default, Site(arguments, field, i), names, "value", head)
+
+
+def as_definition(function: Callable[..., Any]) -> str:
+    """A lambda, found in its file by where its code stands, as a function with a name."""
+    with open(function.__code__.co_filename, encoding="utf-8") as file:
+        nodes = [node for node in ast.walk(ast.parse(file.read())) if isinstance(node, ast.Lambda)]
+    places = {place[0::2] for place in function.__code__.co_positions() if None not in place}
+    (node,) = (node for node in nodes if (node.body.lineno, node.body.col_offset) in places)
+    return f"def unnamed({ast.unparse(node.args)}):\n    return {ast.unparse(node.body)}"
 
 
 def written(statement: ast.stmt) -> set[str]:
@@ -194,6 +214,8 @@ def mutate(node: ast.AST, site: Site, names: Names, role: str, statement: ast.st
     """
     if isinstance(node, ast.stmt):
         statement = node
+        if names.statistics and is_check_of_kind(node):
+            return
     line = ast.unparse(statement).splitlines()[0]
     for kind, after in changes(node, site, names, role):
         ast.fix_missing_locations(ast.copy_location(after, node))
@@ -202,13 +224,39 @@ def mutate(node: ast.AST, site: Site, names: Names, role: str, statement: ast.st
             yield Mutant(kind, site, node, after, f"{old}  ->  {new}    in: {line}")
     if isinstance(node, (ast.For, ast.If)):
         yield from reordered(node, site, range(len(node.body)))
-    for field, value in ast.iter_fields(node) if not isinstance(node, (ast.Raise, ast.JoinedStr)) else ():
+    if isinstance(node, (ast.Raise, ast.JoinedStr)) or names.statistics and is_warning(node):
+        return
+    for field, value in ast.iter_fields(node):
         if field == "annotation":
             continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if names.statistics and is_for_a_message(node, field, child):
+                continue
             if isinstance(child, ast.AST):
                 child_role = role_of(node, field, role)
                 yield from mutate(child, Site(node, field, index), names, child_role, statement)
+
+
+def is_check_of_kind(node: ast.stmt) -> bool:
+    """Whether a statement is like WHOLE.check("noise", "n", n)."""
+    match node:
+        case ast.Expr(ast.Call(ast.Attribute(ast.Name(kind), "check"), [ast.Constant(), ast.Constant(), _])):
+            return kind.isupper()
+    return False
+
+
+def is_warning(node: ast.AST) -> bool:
+    match node:
+        case ast.Expr(ast.Call(ast.Attribute(ast.Name("warnings"), "warn"))):
+            return True
+    return False
+
+
+def is_for_a_message(block: ast.AST, field: str, statement: Any) -> bool:
+    """Whether a statement stands in a block that ends with an error, before it."""
+    statements = getattr(block, field)
+    return (field in ("body", "orelse") and isinstance(statements, list) and len(statements) > 1
+            and isinstance(statements[-1], ast.Raise) and statement is not statements[-1])
 
 
 def role_of(parent: ast.AST, field: str, role: str) -> str:
@@ -247,7 +295,10 @@ def changes(node: ast.AST, site: Site, names: Names, role: str) -> Iterator[tupl
 
 
 def is_number(node: ast.expr, site: Site, names: Names) -> bool:
-    """Whether an expression stands for a number or an array of them, as a whole."""
+    """Whether an expression stands for a number or an array of them, as a whole; what is true or false has no size."""
+    if names.statistics and (site.field == "test" or isinstance(site.parent, ast.BoolOp)
+                             or isinstance(site.parent, ast.UnaryOp) and isinstance(site.parent.op, ast.Not)):
+        return False
     if (isinstance(site.parent, ast.Compare) and isinstance(site.parent.ops[0], (ast.Is, ast.IsNot))):
         return False
     if isinstance(site.parent, (ast.Attribute, ast.Expr)) or (isinstance(site.parent, ast.Subscript)
