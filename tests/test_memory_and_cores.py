@@ -89,7 +89,7 @@ def test_a_command_names_its_option(command, words, run, capsys):
     ("numpyvae.models.priors.StandardNormal.sample", ["sample", "run", "--n", "300000"], "--n 300000 ("),
     ("numpyvae.models.vae.VAE.encode", ["encode", "run"], "what was asked for ("),
     ("numpyvae.models.vae.VAE.reconstruct", ["reconstruct", "run", "--n", "30000"], "--n 30000 ("),
-    ("numpyvae.datasets.files.read", ["--data", "mine.npy"], "the images of mine.npy; expected fewer of th")])
+    ("numpyvae.datasets.files.read", ["--data", "mine.npy"], "what mine.npy holds; expected less of it")])
 def test_wherever_it_runs_out(place, command, words, run, capsys, monkeypatch):
     monkeypatch.setattr("numpyvae.datasets.read" if place.endswith("files.read") else place, no_memory)
     capsys.readouterr()

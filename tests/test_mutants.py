@@ -78,7 +78,8 @@ def test_every_function_that_computes_a_gradient_is_a_target():
     owners = [*package_modules(), *package_classes()]
     functions = {value for owner in owners for value in vars(owner).values() if inspect.isfunction(value)
                  and (value.__name__ == "backward"
-                      or value.__name__.endswith(("_backward", "_backward_bias", "_and_grad")))}
+                      or value.__name__.endswith(("_backward", "_backward_bias", "_and_grad")))
+                 and value.__name__ != "save_for_backward"}    # which keeps what somebody's own layer gives it
     mutated = {target.function.__code__.co_code for target in targets()}    # for a loop: its copies, one for each name
     missed = {function for function in functions if function.__code__.co_code not in mutated}
     assert not missed

@@ -104,7 +104,7 @@ def test_it_needs_nothing_but_itself(report, images):
 def test_the_headline_is_the_last_validation(report, images):
     text = report(images, metrics={"test_loss": 12345.678, "epochs": 2})
     numbers = dict(zip(re.findall("<dt>(.*?)</dt>", text), re.findall("<dd>(.*?)<small>", text)))
-    assert numbers["test loss"] == "12,345.68"
+    assert numbers["test loss"] == "12345.7"
     assert numbers["epochs"] == "2"
     assert set(numbers) == {"test loss", "reconstruction part", "KL part", "epochs", "seconds per epoch",
                             "images per second"}

@@ -15,7 +15,7 @@ import pytest
 
 import numpyvae as nv
 from benchmarks.kills import command, digest, kill_and_resume, resume, whole_run, write_images
-from numpyvae.files import checkpoint
+from numpyvae.files import checkpoint, regular
 from numpyvae.training import objectives
 from numpyvae.cli import main
 from numpyvae.cli.runs import Interrupt
@@ -240,8 +240,7 @@ def save_with_a_crash(monkeypatch, state, path, at):
         return call
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "open", lambda *a, **k: CrashingFile(builtins.open(*a, **k), is_the_end),
-                      raising=False)
+        patch.setattr(regular, "open", lambda *a, **k: CrashingFile(builtins.open(*a, **k), is_the_end), raising=False)
         patch.setattr(os, "fsync", dying(os.fsync))
         patch.setattr(os, "replace", dying(os.replace, after=at % 2 == 0))
         patch.setattr(os, "unlink", lambda path: None)    # a dead process does not clean up

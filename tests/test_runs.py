@@ -161,9 +161,10 @@ def test_data_that_changed_or_moved_are_noticed(capsys):
         shutil.move("mine.npy", "moved.npy")
         refused(capsys, "are no longer there; name the place where they are now with --data", command, "run")
         assert main([command, "run", "--data", "moved.npy"]) == 0
+        assert "moved.npy holds the run's own data" in capsys.readouterr().err
         shutil.move("moved.npy", "mine.npy")
     report = open("run/report.html").read()
-    assert "moved.npy" in report and "measured on these, and not on the run&#x27;s own" in report
+    assert "not on the run&#x27;s own" not in report
 
 
 @pytest.mark.parametrize("command", ["evaluate", "reconstruct"])

@@ -234,7 +234,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_weights(vae, image
 def test_a_validation_loss_that_is_no_number_stops_the_run_too(vae, images, rng, monkeypatch):
     """The last step's weights may be the ones that are too large: no later step would notice."""
     monkeypatch.setattr(type(vae), "loss_terms", lambda self, x, eps: nv.LossTerms(np.inf, np.inf, 0.0))
-    with pytest.raises(FloatingPointError, match="validation images is inf after epoch 1; expected a finite loss"):
+    named = "after epoch 1 the loss of the images held out is inf; expected a finite loss"
+    with pytest.raises(FloatingPointError, match=named):
         fit(vae, images, rng, validation=images)
 
 

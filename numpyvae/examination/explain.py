@@ -124,9 +124,10 @@ def fit(m: Measurement, nll: str, kl: str, within: bool = False, span: Array | N
         loss, columns = loss - loss.mean(axis=1, keepdims=True), columns - columns.mean(axis=2, keepdims=True)
     loss, size, doubt, columns = loss.ravel(), size.ravel(), doubt.ravel(), columns.reshape(3, -1).T @ span
     scale = np.maximum(np.abs(columns).max(axis=0), TINY)
-    a = 0.0
+    a = b = 0.0
     for _ in range(3):
-        error = m.rounding * np.maximum(size, abs(a) * m.n_terms) + abs(a) * doubt + 1e-300
+        terms = max(abs(a) * m.n_terms[0], abs(b) * m.n_terms[1])
+        error = m.rounding * np.maximum(size, terms) + abs(a) * doubt + 1e-300
         if not m.frozen:
             error = np.hypot(error, np.sqrt((factor + a**2) * variance))
         u, s, vt = np.linalg.svd(columns / scale / error[:, None], full_matrices=False)

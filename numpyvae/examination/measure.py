@@ -39,7 +39,7 @@ class Measurement:
     doubt: dict[str, Array]       # of the NLL by formula, beside rounding: (I, R); a formula that is not here has none
     kl: dict[str, Array]          # by formula: (I, R)
     rounding: float               # relative, of the loss
-    n_terms: int                  # of the NLL's sum: where they cancel, it rounds more than its size suggests
+    n_terms: tuple[int, int]      # of the NLL's and the KL's sums: where they cancel, these round more than their size
 
     @property
     def is_finite(self) -> bool:
@@ -112,7 +112,7 @@ def _measured(subject: Subject, images: Array, n: int, repeats: int, wrong: bool
             elif not start:
                 doubt.fill((i, slice(None)), nll_doubts(subject, theta[:n], x, wrong), 1)
     return Measurement(n, subject.frozen, loss, nll.finite, doubt.finite, kl.finite, ROUNDINGS * subject.rounding,
-                       images.shape[1])
+                       (images.shape[1], subject.n_latent))
 
 
 class _Table(dict[str, Array]):
