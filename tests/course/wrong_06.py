@@ -88,5 +88,5 @@ ALSO_RIGHT = {
     "with_baseline": [leave_one_out, halves, lambda f, score: (f - np.median(f)) * score,
                       lambda f, score: (f - f[0]) * score,
                       lambda f, score: (f - np.sum(f * score**2) / np.sum(score**2)) * score,
-                      lambda f, score: [(one - f.mean()) * s for one, s in zip(f, score)]],
+                      lambda f, score: [(one - mean) * s for mean in [f.mean()] for one, s in zip(f, score)]],
 }
