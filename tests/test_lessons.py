@@ -152,8 +152,10 @@ def test_claims_json_is_what_the_notebooks_print():
 
 @pytest.mark.parametrize("stem", SOURCES)
 def test_claims_json_lists_every_claim_of_a_source(stem):
-    named = re.findall(r'\bclaim\(\s*"(.*?)"', SOURCES[stem].read_text(encoding="utf-8"))
-    assert set(named) == {one["name"] for one in gathered_claims()[stem]}
+    source = SOURCES[stem].read_text(encoding="utf-8")
+    named, claimed = set(re.findall(r'\bclaim\(\s*"(.*?)"', source)), {one["name"] for one in gathered_claims()[stem]}
+    works_names_out = re.search(r'\bclaim\(\s*[^"\s)]', source)    # as for each of a step's gradients
+    assert named < claimed if works_names_out else named == claimed
 
 
 # The notebooks as they are committed

@@ -17,7 +17,7 @@ import numpyvae as nv
 
 from ..arguments import COUNT, NOT_NEGATIVE, POSITIVE, SEED, WHOLE, Kind, did_you_mean_file, extent, shown, too_large
 from ..datasets.contents import OPTIONS
-from ..files.regular import written_whole
+from ..files.regular import one_line, written_whole
 from ..report.summary import as_typed
 
 READING = ("test", *OPTIONS)    # the options that say how data are read
@@ -65,7 +65,8 @@ def load_run(model: str) -> tuple[nv.VAE, str]:
         raise _no_run(model)
     vae = nv.load(model)
     if not isinstance(vae, nv.VAE):
-        raise ValueError(f"{model} holds a model of type {type(vae).__name__}; expected a VAE, as numpyvae train saves")
+        raise ValueError(f"{one_line(model)} holds a model of type {type(vae).__name__}; expected a VAE, as numpyvae "
+                         "train saves")
     return vae, model if os.path.isdir(model) else os.path.dirname(model)
 
 
@@ -77,9 +78,9 @@ def _no_run(model: str) -> FileNotFoundError:
     folder = model if os.path.isdir(model) else os.path.dirname(model)
     found = (path for place in {folder, "runs"} for path in glob.glob(os.path.join(glob.escape(place), "*")))
     known = sorted(path for path in found if os.path.exists(os.path.join(path, "model.npz")))
-    meant = did_you_mean_file(model, known) or (f": there is {known[-1]}" if known else
+    meant = did_you_mean_file(model, known) or (f": there is {one_line(known[-1])}" if known else
                                                 ": train one first, numpyvae train")
-    what = "a folder without a model.npz" if os.path.isdir(model) else f"but {model} does not exist"
+    what = "a folder without a model.npz" if os.path.isdir(model) else f"but {one_line(model)} does not exist"
     return FileNotFoundError(f"RUN is {model!r}, {what}; expected the folder of a run, or its model.npz{meant}")
 
 
