@@ -1,7 +1,7 @@
 """Who multiplies matrices on this machine, NumPy's BLAS or our own loops, and why.
 
-What the processor is decides it: its registers and instructions, as LLVM names them, and how many threads BLAS has for
-a product.  A stopwatch would decide better, but not always alike, and a seed would not give the same bits each time.
+What the processor is decides it: its registers and instructions, as LLVM names them.  A stopwatch would decide better,
+but not always alike, and a seed would not give the same bits each time.
 """
 from __future__ import annotations
 
@@ -58,10 +58,7 @@ def decide() -> Decision:
     has = f"the processor has {' and '.join(tile.instructions)}"
     if asked:
         return Decision(tile, True, f"{has}; {VARIABLE} is numba")
-    threads = blas_threads()
-    if threads == 1:
-        return Decision(tile, True, f"{has}, and BLAS one thread")
-    return Decision(tile, False, f"{has}, but BLAS has {threads} threads, which are faster but for few rows")
+    return Decision(tile, False, f"{has}, and BLAS is faster but for few rows")
 
 
 def instructions() -> set[str]:
