@@ -307,10 +307,10 @@ def train(model, seed, live=False):
     for record in nv.fit(model, pictures, optimizer=nv.Adam(3e-3), epochs=8, batch_size=50,
                          rng=np.random.default_rng(seed)):
         records.append(record)
-        if live:
+        if live and record.epoch % 2 == 0:
             clear_output(wait=True)
             draw_curves(records)
-    return model.astype(np.float64), records
+    return model, records
 
 
 def new_vae(n_latent, seed):
