@@ -4,18 +4,20 @@
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import os
 
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from numpyvae.kernels import matmul
 from numpyvae.kernels.jit import jit
-from numpyvae.kernels.processor import decide
+from numpyvae.kernels.processor import VARIABLE, decide
 
 from .interleave import interleave
 from .results import table, write_section
 
+affine = importlib.import_module("numpyvae.functional.affine")    # numpyvae.functional.affine is the function
 ON_PAPER = {"three loops": matmul.matmul_three_loops, "reordered": matmul.matmul_reordered}
 Shape = tuple[str, tuple[int, int, int], str]    # name, (M, K, N), which of a and b is a transposed view
 
@@ -43,18 +45,10 @@ def random_shapes(rng: np.random.Generator) -> list[Shape]:
     return [("random", (int(M), int(K), max(16, int(N))), ("", "a", "b")[i % 3]) for i, (M, K, N) in enumerate(sides)]
 
 
-def loop_for_operands(transposed: str, rows: int) -> Callable[..., np.ndarray]:
-    """Ours, as numpyvae.functional.affine chooses it where BLAS has one thread."""
-    tile = decide().tile
-    if tile is None:
-        raise SystemExit(f"BLAS multiplies here: {decide().why}")
-    if transposed != "b":
-        return jit(tile.loop)
-    loop = jit(matmul.matmul_rows if rows <= 32 else tile.transposed)
-    return lambda a, b, out: loop(a, b.T, out)
-
-
 def main() -> None:
+    os.environ[VARIABLE] = "numba"    # ours wherever it can: read at the first product
+    if decide().tile is None:
+        raise SystemExit(f"BLAS multiplies here: {decide().why}")
     rng = np.random.default_rng(0)
     with threadpool_limits(1):
         rows, ratios = measure(SHAPES, rng)
@@ -80,8 +74,9 @@ def measure(shapes: list[Shape], rng: np.random.Generator) -> tuple[list[list[st
     rows, ratios = [], []
     for name, (M, K, N), transposed in shapes:
         a, b = matrix(rng, M, K, transposed == "a"), matrix(rng, K, N, transposed == "b")
-        out, multiply = np.empty((M, N), np.float32), loop_for_operands(transposed, M)
-        times = interleave({"BLAS": lambda: np.matmul(a, b, out=out), "ours": lambda: multiply(a, b, out)}, rounds=10)
+        out = np.empty((M, N), np.float32)
+        times = interleave({"BLAS": lambda: np.matmul(a, b, out=out), "ours": lambda: affine.matmul(a, b, out)},
+                           rounds=10)
         low, middle, high = np.quantile(times["BLAS"] / times["ours"], [0.25, 0.5, 0.75])
         speeds = [f"{2e-9 * M * K * N / np.median(times[who]):.0f}" for who in ("BLAS", "ours")]
         rows.append([name, f"{M} x {K} x {N}", *speeds, f"{middle:.2f} ({low:.2f} - {high:.2f})"])

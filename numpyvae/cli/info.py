@@ -11,7 +11,8 @@ import numpy as np
 
 import numpyvae as nv
 
-from ..kernels.processor import blas_threads, decide
+from ..evaluation.cores import blas_threads
+from ..kernels.processor import decide
 from ..twin import kernels_are_on
 
 

@@ -23,14 +23,19 @@ def a_thread_for_each_core() -> Iterator[tuple[Executor, int]]:
     not seen by threadpoolctl: there it is that of the cores, or what VECLIB_MAXIMUM_THREADS says.  When an exception
     such as Ctrl-C ends the block, pieces that have not begun are dropped.
     """
-    blas = ThreadpoolController().select(user_api="blas")
-    cores = max([library["num_threads"] for library in blas.info()], default=_cores_of_an_unseen_blas())
+    blas, cores = ThreadpoolController().select(user_api="blas"), blas_threads()
     threads = ThreadPoolExecutor(cores)
     with blas.limit(limits=1):
         try:
             yield threads, cores
         finally:
             threads.shutdown(cancel_futures=True)
+
+
+def blas_threads() -> int:
+    """How many threads BLAS would use for a product now."""
+    seen = ThreadpoolController().select(user_api="blas").info()
+    return max([library["num_threads"] for library in seen], default=_cores_of_an_unseen_blas())
 
 
 def _cores_of_an_unseen_blas() -> int:

@@ -72,18 +72,15 @@ def _multiplier(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[..., 
             or not out.flags.c_contiguous or M < LEAST_ROWS or N < LEAST_COLUMNS):
         return np.matmul
     tile, every_size, _ = decide()
-    if tile is None:
+    if tile is None or not (a.flags.c_contiguous or a.T.flags.c_contiguous):
         return np.matmul
-    if b.T.flags.c_contiguous and not b.flags.c_contiguous:
-        if M <= FEW_ROWS and K >= LONG_ROW and a.flags.c_contiguous:
-            by_rows = _compiled(kernels.matmul.matmul_rows)
-            return lambda a, b, out: by_rows(a, b.T, out)
-        if every_size and (a.flags.c_contiguous or a.T.flags.c_contiguous):
-            transposed = _compiled(tile.transposed)
-            return lambda a, b, out: transposed(a, b.T, out)
-    elif every_size and b.flags.c_contiguous and (a.flags.c_contiguous or a.T.flags.c_contiguous):
-        return _compiled(tile.loop)
-    return np.matmul
+    if b.flags.c_contiguous:
+        return _compiled(tile.loop) if every_size else np.matmul
+    by_rows = M <= FEW_ROWS and K >= LONG_ROW and a.flags.c_contiguous
+    if not b.T.flags.c_contiguous or not (by_rows or every_size):
+        return np.matmul
+    loop = _compiled(kernels.matmul.matmul_rows if by_rows else tile.transposed)
+    return lambda a, b, out: loop(a, b.T, out)
 
 
 _compiled = functools.cache(jit)

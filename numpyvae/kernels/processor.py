@@ -67,13 +67,3 @@ def instructions() -> set[str]:
 
     _, _, features = cpu_target.target_context.codegen().magic_tuple()    # such as "+avx2,+fma,-avx512f"
     return {word[1:] for word in features.split(",") if word.startswith("+")}
-
-
-def blas_threads() -> int:
-    """How many threads BLAS may use: what the environment says, else the number of cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-        asked = os.environ.get(variable, "")
-        if asked.isdecimal() and int(asked) > 0:
-            return min(cores, int(asked))
-    return cores

@@ -1,4 +1,4 @@
-"""Vectors of 16 numbers: five words that numba lacks, for loops that keep their sums in registers.
+"""Vectors of 16 numbers: six words that numba lacks, for loops that keep their sums in registers.
 
 A *register* is a place inside the processor; what stands there is at hand without any wait.  A processor of today holds
 16 (AVX-512) or 8 (AVX2) numbers of single precision in one register, and multiplies and adds them all with a single
