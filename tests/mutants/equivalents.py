@@ -130,6 +130,7 @@ ROWS = [
 # Those of `python -m tests.mutants.computing`.
 COMPUTING_ROWS: list[Row] = [
     Row(".*", r"^operands swapped: .* [&|] ", "and and or have no order"),
+    Row(".*", r"^results swapped: .* in: .*isinstance\(", "one of several types, in any order"),
     Row(".*", r"^arguments swapped: (np\.)?(max|min)(imum)?\(", "the larger and the smaller of two have no order"),
     Row(".*", r"^arguments swapped: np.clip\((.*), 0, 1\)  ->  np.clip\(0, \1, 1\)", "min(max(0, x), 1), either way"),
     Row(".*", r"^(sign|x 1.05): .* in: .*np.isfinite\(", "of a number only whether it is finite is read"),
@@ -147,6 +148,11 @@ COMPUTING_ROWS: list[Row] = [
     Row("training.optimizers.adam", r"^wrong variable: values  ->  grads .*values.size", "there are as many of both"),
     Row("training.optimizers.adam", r"^accumulation: values\[some\] .* = values\[some\] - ", "the same numbers"),
 
+    Row("datasets.digits._curve", r"^(x 1.05|sign|operands swapped): .* in: spans = ",
+        "of the spans only their shares of the whole are read"),
+    Row("datasets.digits._curve", r"^results swapped: \(starts, ends\)", "two lists that nothing is in yet"),
+    Row("datasets.digits._curve", r"^order: spans = .* before  points = ", "neither reads the other"),
+    Row("datasets.digits._stroke_matrix", r"^constant: 2  ->  [34] .*ring\[:2\]", "the rows that are added are not read"),
     Row("datasets.toy.two_gaussians", r"^another density: rng.integers\(0, 2", "0 and 1 to any power are 0 and 1"),
 
     Row("models.likelihoods.(Gaussian|StudentT).nll", "^arguments swapped: ", "(x - m)^2 = (m - x)^2"),
@@ -177,6 +183,20 @@ COMPUTING_ROWS: list[Row] = [
     Row("models.vae.VAE.check_labels", r"^results swapped: \(\(n,\), \(1,\)\)", "one of two shapes, in any order"),
     Row("models.vae.VAE.check_labels", r"^x 1.05: labels.min\(\) .*labels.min\(\) < 0", "only its sign is read"),
     Row("models.vae.VAE.log_weight", "^sign: z ", "the density of N(0, I) is even"),
+    Row("models.vae.VAE.__init__", r"^(x 1.05|sign): posterior.knows_kl_to", "only true or false is read"),
+    Row("nn.*forward", r"^(x 1.05|sign): x .* in: expect\(", "only its type and its shape are read"),
+    Row("nn.convolution.*forward", r"^(x 1.05|sign): self._is_compiled", "only true or false is read"),
+    Row("nn.convolution.Convolution._add_bias", r"^constant: 2  ->  0 .* in: bias = ",
+        "the biases are repeated for each row of the picture, of which one is read"),
+    Row("nn.layers.Flatten._moved", r"^arguments swapped: .*swapaxes\(", "two axes are exchanged, in any order"),
+    Row("nn.layers.Flatten.forward", r"^(x 1.05|sign): x .* in: self.x = ", "of x backward reads only the shape"),
+    Row("nn.layers.Flatten.forward", r"^sign: .* in: if x.shape\[3\] %", "what is divisible is so with either sign"),
+    Row("nn.layers.Flatten.forward", r"^constant: 1  ->  2 .*_moved",
+        "for NumPy any length below 0 is the one to be found"),
+    Row("nn.layers.(expect|check_upstream)",
+        r"^(dropped statement: (if type|return)|comparison: if type\(.*  ->  if False:)"
+        r"|^(constant: [01]  ->  [01]|wrong variable: (need_dx  ->  y|y  ->  layer)) .* in: if type\(",
+        "the usual case takes the long way, to the same verdict"),
     Row("training.objectives.free_bits", "^comparison: kl.real > minimum  ->  kl.real >= minimum",
         "where the two are equal either is the term"),
     Row("training.objectives.free_bits", "^x 1.05: counts .*np.where", "only true or false is read"),
