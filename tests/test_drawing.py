@@ -46,6 +46,9 @@ def test_every_style_is_the_smooth_curve_through_its_points():
             expected = [[catmull_rom(line, (line[0] == line[-1]).all(), (i + end) * (len(line) - 1) / n)
                          for line, n in zip(lines, np.diff(ends)) for i in range(n)] for end in (0, 1)]
             np.testing.assert_allclose(matrices[digit, style] @ points[digit, style], expected, atol=1e-12)
+            k = len({tuple(point) for line in lines for point in line})
+            assert not points[digit, style, k:].any() and not matrices[digit, style, ..., k:].any()
+        assert not points[digit, len(ways):].any() and not matrices[digit, len(ways):].any()
 
 
 def test_a_stroke_s_points_and_the_matrices_from_them():
@@ -83,9 +86,35 @@ def test_a_line_of_no_length_is_a_round_dot():
     np.testing.assert_allclose(ink[0], np.clip(2.5 - np.hypot(row - 5, column - 5), 0, 1), rtol=1e-6, atol=1e-6)
 
 
+def test_ink_is_worked_out_in_float32(rng):
+    """Bit for bit, from the lines one by one; the radius may have more digits."""
+    lines, radius = rng.uniform(4, 24, (2, 2, 3, 2)), np.array([1.1, 1.7])
+    (x0, y0), (x1, y1) = lines.transpose(1, 3, 0, 2).astype(np.float32)
+    row, column = np.mgrid[:28, :28].astype(np.float32)
+    distance = np.full((2, 28, 28), np.inf, np.float32)
+    for i, s in np.ndindex(2, 3):
+        px, py, dx, dy = column - x0[i, s], row - y0[i, s], x1[i, s] - x0[i, s], y1[i, s] - y0[i, s]
+        t = np.clip((px * dx + py * dy) / (dx**2 + dy**2), 0, 1)
+        distance[i] = np.minimum(distance[i], (px - t * dx)**2 + (py - t * dy)**2)
+    ink = module._draw_lines(lines, radius)
+    assert ink.dtype == np.float32
+    expected = np.clip(radius[:, None, None] + 0.5 - np.sqrt(distance), 0, 1)
+    np.testing.assert_array_equal(ink, expected.astype(np.float32))
+
+
+def test_a_digit_leans_to_the_right_and_turns_clockwise_by_the_formula(rng):
+    points, factors = rng.standard_normal((5, 3, 2)), np.zeros(5, module.FACTORS)
+    factors["slant"], factors["rotation"] = 20 * rng.standard_normal((2, 5))
+    for moved, point, slant, turn in zip(module._slant_and_turn(points, factors), points,
+                                         np.deg2rad(factors["slant"].astype(float)),
+                                         np.deg2rad(factors["rotation"].astype(float))):
+        turned = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]] @ np.array([[1, -np.tan(slant)], [0, 1]])
+        np.testing.assert_allclose(moved, point @ turned.T, rtol=1e-13, atol=1e-14)
+
+
 def test_ink_has_one_hue():
-    pure = module._in_colour(np.full((5, 1, 1), 200, np.uint8), np.array([0.0, 120.0, 240.0, 300.0, 350.0]))
-    assert pure[:, 0, 0].tolist() == [[200, 0, 0], [0, 200, 0], [0, 0, 200], [200, 0, 200], [200, 0, 33]]
+    pure = module._in_colour(np.full((5, 1, 1), 200, np.uint8), np.array([0.0, 120.0, 240.0, 300.0, 340.0]))
+    assert pure[:, 0, 0].tolist() == [[200, 0, 0], [0, 200, 0], [0, 0, 200], [200, 0, 200], [200, 0, 67]]
 
 
 def test_a_coloured_digit_is_the_grey_one_in_its_hue():
@@ -97,6 +126,23 @@ def test_a_coloured_digit_is_the_grey_one_in_its_hue():
     uniform = np.random.default_rng(3).spawn(4)[1].random((13, 4))
     np.testing.assert_allclose(with_hue["hue"], 360 * uniform[:, 3], rtol=1e-6)
     np.testing.assert_array_equal(coloured, module._in_colour(grey, with_hue["hue"]))
+
+
+# All of it
+
+def test_factors_are_the_generator_s_draws(monkeypatch):
+    monkeypatch.setattr(module, "SLANT", (3.0, 7.0))    # by chance the two are the same number
+    _, factors = strokes(33, seed=5)
+    label_rng, uniform_rng, normal_rng, _ = np.random.default_rng(5).spawn(4)
+    labels = np.argsort(label_rng.random((4, 10)), axis=1).ravel()[:33]
+    uniform, normal = uniform_rng.random((33, 4)), normal_rng.standard_normal((33, 4))
+    np.testing.assert_array_equal(factors["label"], labels)
+    ends = [np.cumsum([percent for percent, _ in digits.STYLES[label]]) for label in labels]
+    assert factors["style"].tolist() == [np.searchsorted(end, 100 * u) for end, u in zip(ends, uniform[:, 0])]
+    for name, expected in {"thickness": 1.6 + 2.4 * uniform[:, 1], "scale": 0.88 + 0.14 * uniform[:, 2],
+                           "slant": 3 + 7 * normal[:, 0], "rotation": 5 * normal[:, 1],
+                           "shift_x": 0.6 * normal[:, 2], "shift_y": 0.6 * normal[:, 3]}.items():
+        np.testing.assert_allclose(factors[name], expected, rtol=1e-6)
 
 
 # The frozen set
