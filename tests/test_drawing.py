@@ -52,11 +52,12 @@ def test_every_style_is_the_smooth_curve_through_its_points():
 
 
 def test_a_stroke_s_points_and_the_matrices_from_them():
-    points, (starts, ends) = digits._curve("0,0 100,50 50,0")
+    points, matrices = digits._curve("0,0 100,50 50,0")
     assert points.tolist() == [[0, 0], [0.5, 0], [1, 0.5]]    # in order, so that strokes can share them
-    assert starts.shape == ends.shape == (48, 3)
-    np.testing.assert_allclose((starts @ points)[[0, 24]], [[0, 0], [1, 0.5]], atol=1e-15)
-    np.testing.assert_allclose((ends @ points)[[23, 47]], [[1, 0.5], [0.5, 0]], atol=1e-15)
+    assert matrices.shape == (2, 48, 3)
+    starts, ends = matrices @ points
+    np.testing.assert_allclose(starts[[0, 24]], [[0, 0], [1, 0.5]], atol=1e-15)
+    np.testing.assert_allclose(ends[[23, 47]], [[1, 0.5], [0.5, 0]], atol=1e-15)
 
 
 # From the path to ink
