@@ -209,6 +209,7 @@ COMPUTING_ROWS: list[Row] = [
     Row("models.vae.VAE.check_labels", r"^results swapped: \(\(n,\), \(1,\)\)", "one of two shapes, in any order"),
     Row("models.vae.VAE.check_labels", r"^x 1.05: labels.min\(\) .*labels.min\(\) < 0", "only its sign is read"),
     Row("models.vae.VAE.log_weight", "^sign: z ", "the density of N(0, I) is even"),
+    Row("exact.quadrature.log_joint", r"^(x 1.05|sign): \(c == row\)", "only true or false is read"),
     Row("models.vae.VAE.__init__", r"^(x 1.05|sign): posterior.knows_kl_to", "only true or false is read"),
     Row("nn.*forward", r"^(x 1.05|sign): x .* in: expect\(", "only its type and its shape are read"),
     Row("nn.convolution.*forward", r"^(x 1.05|sign): self._is_compiled", "only true or false is read"),
