@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 import numpyvae as nv
 from numpyvae.cli import main
-from numpyvae.nn.convolution import Conv2d, ConvTranspose2d
+from numpyvae.nn import convolution
+from numpyvae.nn.convolution import Conv2d, ConvTranspose2d, as_pair
+from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.functional.convolution import conv2d, conv2d_backward, conv_transpose2d, patches, scatter_patches
 from numpyvae.gradcheck import check_model
 from numpyvae.models.tree import tree_of
@@ -148,10 +150,15 @@ def test_wrong_arguments_of_functions_give_a_sentence(mode, call, words):
 
 # Layers
 
-def test_first_weights_are_as_wide_as_pytorch_s(rng):
-    for layer, fan_in in ((Conv2d(8, 50, (5, 3), rng=rng), 8 * 15), (ConvTranspose2d(50, 8, (5, 3), rng=rng), 8 * 15)):
-        for weight in layer.params.values():
-            assert 0.8 * fan_in**-0.5 < abs(weight).max() <= fan_in**-0.5
+@pytest.mark.parametrize("make, shape", [(Conv2d, (5, 3, 8, 2)), (ConvTranspose2d, (5, 3, 2, 8))])
+@pytest.mark.parametrize("init", ["fan-in", "glorot"])
+def test_first_weights_are_draws_as_wide_as_pytorch_s(make, shape, init):
+    fan_in, fan_out = 5 * 3 * shape[2], 5 * 3 * shape[3]
+    width = {"fan-in": (1 / fan_in) ** 0.5, "glorot": (6 / (fan_in + fan_out)) ** 0.5}[init]
+    params = make(8, 2, (5, 3), init=init, rng=np.random.default_rng(5), dtype=np.float64).params
+    rng = np.random.default_rng(5)
+    np.testing.assert_array_equal(params["W"], rng.uniform(-width, width, shape))
+    np.testing.assert_array_equal(params["b"], rng.uniform(-width, width, 2) if init == "fan-in" else np.zeros(2))
 
 
 @pytest.mark.parametrize("make", [Conv2d, ConvTranspose2d])
@@ -170,6 +177,62 @@ def test_chunks_give_what_the_whole_batch_gives(rng, make):
     for chunked, expected in zip(results(x), whole, strict=True):
         np.testing.assert_allclose(chunked, expected, rtol=1e-12, atol=1e-13)
     assert abs(layer.forward(x[2:3])[0] - whole[0][2]).max() < 1e-13
+
+
+def test_geometry_is_taken_as_it_is_given(rng):
+    assert as_pair(20) == (20, 20) and as_pair((20, 30)) == as_pair([20, 30]) == (20, 30)
+    layer = ConvTranspose2d(5, 1, 3, stride=21, output_padding=20, rng=rng)    # as large as it may be
+    assert layer.forward(np.ones((1, 2, 2, 5), np.float32)).shape == (1, 44, 44, 1)
+    with pytest.raises(ValueError, match="output_padding is 2; expected less than the stride, 2"):
+        ConvTranspose2d(5, 1, 3, stride=2, output_padding=2, rng=rng)
+    x = np.ones((1, 4, 5, 1), np.float32)
+    assert Conv2d(1, 1, 3, rng=rng).forward(x).shape == (1, 2, 3, 1)
+    assert ConvTranspose2d(1, 1, 3, rng=rng).forward(x).shape == (1, 6, 7, 1)
+
+
+@pytest.mark.parametrize("chunk, sizes", [
+    (24_000, [100]), (23_999, [50, 50]), (12_000, [50, 50]), (8000, [34, 34, 32]), (1, 100 * [1])])
+def test_a_chunk_holds_the_windows_of_equally_many_images(chunk, sizes, rng):
+    """An image has 4 x 5 windows of 2 x 2 pixels with 3 channels, 240 numbers."""
+    layer = Conv2d(3, 2, 2, rng=rng)
+    layer.chunk = chunk
+    images = np.arange(100)
+    assert [len(images[some]) for some in layer._chunks(np.empty((100, 4, 5, 2)))] == sizes
+
+
+@pytest.mark.parametrize("activation", ["identity", "softplus", "silu"])    # silu's backward reads its input
+@pytest.mark.parametrize("make", [Conv2d, ConvTranspose2d])
+def test_products_of_windows_give_what_the_functions_give(make, activation, rng, monkeypatch):
+    """The path of compiled code, on any dtype, against the other, with every size different."""
+    layer = make(4, 2, (2, 3), (2, 1), (1, 0), activation=activation, rng=rng, dtype=np.float64)
+    x = rng.standard_normal((7, 6, 5, 4))
+
+    def results(compiled, others):
+        monkeypatch.setattr(layer, "_is_compiled", lambda: compiled)
+        with monkeypatch.context() as patched:
+            for name in others:    # what the other path is made of is out of reach
+                patched.setattr(convolution, name, None)
+            y = layer.forward(x).copy()
+            layer.backward(np.ones_like(y))    # what it leaves behind is overwritten
+            return [y, layer.backward(np.sin(y)).copy(), *(grad.copy() for grad in layer.grads.values())]
+
+    expected = results(False, ["matmul", "add_transposed_matmul"])
+    function, extra = (conv2d, []) if make is Conv2d else (conv_transpose2d, [(0, 0)])
+    a = function(x, layer.params["W"], layer.params["b"], (2, 1), (1, 0), *extra)
+    np.testing.assert_allclose(expected[0], ACTIVATIONS[activation].f(a), rtol=1e-14)
+    for chunk in (layer.chunk, 400, 1):
+        layer.chunk = chunk
+        found = results(True, ["conv2d", "conv_transpose2d", "conv2d_backward", "conv_transpose2d_backward"])
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+        assert layer.backward(np.ones_like(layer.y), need_dx=False) is None
+
+
+@pytest.mark.parametrize("dtype, on, compiled", [
+    (np.float32, True, True), (np.float64, True, True), (np.complex128, True, False), (np.float32, False, False)])
+def test_compiled_code_takes_real_numbers_while_kernels_are_on(dtype, on, compiled, rng, monkeypatch):
+    monkeypatch.setattr(convolution, "kernels_are_on", lambda: on)
+    assert Conv2d(1, 1, 1, rng=rng, dtype=dtype)._is_compiled() is compiled
 
 
 def test_no_dx_where_nobody_needs_it(rng):
@@ -215,6 +278,8 @@ def test_flatten_puts_the_groups_one_after_the_other():
     (lambda rng: Conv2d(1, 2, 3, rng=rng).forward(np.ones((4, 784))), r"x has shape \(4, 784\); expected \(B, height"),
     (lambda rng: Conv2d(1, 2, 3, rng=rng).forward(np.ones((4, 1, 28, 28))), r"expected \(B, height, width, 1\)"),
     (lambda rng: Conv2d(1, 2, 3, rng=rng).forward(np.ones((4, 2, 2, 1))), "a side of 2"),
+    (lambda rng: ConvTranspose2d(1, 2, 3, rng=rng).forward(np.ones((4, 1, 28, 28))),
+     r"x has shape .*; expected \(B, height, width, 1\)"),
 ])
 def test_wrong_arguments_of_layers_are_named(make, words, rng):
     with pytest.raises(ValueError, match=words):

@@ -1,10 +1,13 @@
 """Quadrature against answers worked out on paper."""
 import numpy as np
 import pytest
+from scipy import special, stats
 
 import numpyvae as nv
 from numpyvae import exact
+from numpyvae.exact import quadrature
 from numpyvae.functional.gaussian import gaussian_log_density
+from numpyvae.models.priors import StandardNormal
 
 
 def small_vae(n_latent=1, likelihood="bernoulli", hidden=(4,), seed=0, **options):
@@ -69,3 +72,105 @@ def test_three_dimensions_are_refused():
 def test_log_sum_exp_neither_overflows_nor_underflows():
     a = np.array([[1e4, 1e4], [-1e4, -1e4], [0.0, -np.inf]])
     np.testing.assert_allclose(exact.log_sum_exp(a), np.array([1e4, -1e4, 0]) + np.log([2, 2, 1]))
+
+
+# The grid, and what is summed on it
+
+@pytest.mark.parametrize("n_latent, points, reach", [(1, 7, 2.5), (2, 5, 3.0)])
+def test_the_grid_holds_the_prior_times_the_distance_of_its_points(n_latent, points, reach):
+    z, log_w = exact.latent_grid(n_latent, points, reach)
+    axis = np.linspace(-reach, reach, points)
+    expected = axis[:, None] if n_latent == 1 else [[a, b] for a in axis for b in axis]
+    np.testing.assert_allclose(z, expected, rtol=1e-14)
+    h = 2 * reach / (points - 1)
+    np.testing.assert_allclose(np.exp(log_w), np.prod(h * stats.norm.pdf(z), axis=1), rtol=1e-12)
+
+
+def test_a_grid_has_200_points_from_minus_6_to_6_unless_others_are_asked_for(monkeypatch):
+    vae, x = small_vae()
+    for z in (exact.latent_grid(1)[0], exact.log_joint(vae, x)[0], exact.posterior(vae, x)[0]):
+        assert (len(z), z[0, 0], z[-1, 0]) == (200, -6, 6)
+    asked = []
+    joint = quadrature.log_joint
+    monkeypatch.setattr(quadrature, "log_joint", lambda *given: asked.append(given[2:4]) or joint(*given))
+    exact.log_likelihood(vae, x)
+    assert asked == [(200, 6.0)]
+
+
+@pytest.mark.parametrize("rows", [2000, 3])
+@pytest.mark.parametrize("labels", [None, [2, 0, 2], 1])
+def test_the_joint_density_is_the_formula_at_each_point_in_float64(labels, rows, monkeypatch, rng):
+    monkeypatch.setattr(quadrature, "ROWS_AT_ONCE", rows)
+    kind, options = (nv.VAE, {}) if labels is None else (nv.ConditionalVAE, {"n_classes": 3})
+    vae = kind.dense(6, (4,), 2, rng=rng, **options)
+    images = rng.integers(0, 256, (3, 2, 3), np.uint8)
+    z, joint = exact.log_joint(vae, images, 4, 2.5, labels)
+    x, decoder = images.reshape(3, 6) / 255, vae.astype(np.float64).decoder
+    for b in range(3):
+        c = np.zeros((16, 0)) if labels is None else np.tile(np.eye(3)[np.broadcast_to(labels, 3)[b]], (16, 1))
+        theta = decoder.forward(np.hstack([z, c]))
+        log_p = np.sum(x[b] * theta - np.logaddexp(0, theta), axis=1)
+        np.testing.assert_allclose(joint[b], log_p + exact.latent_grid(2, 4, 2.5)[1], rtol=1e-12)
+
+
+def test_the_grid_is_made_for_one_prior():
+    class Other(StandardNormal):
+        pass
+    vae, x = small_vae()
+    vae.prior = Other(1)
+    with pytest.raises(ValueError, match="vae has the prior an Other; expected StandardNormal"):
+        exact.log_joint(vae, x)
+
+
+@pytest.mark.parametrize("fault, n_latent, before, after", [
+    (quadrature.SMALL, 1, (100, 6.0), (100, 9.0)), (quadrature.SMALL, 2, (100, 9999.0), (100, 14998.5)),
+    (quadrature.SMALL, 1, (100, 1e4), "takes a z beyond 1e.04 to be explained"),
+    (quadrature.COARSE, 1, (100, 6.0), (200, 6.0)), (quadrature.COARSE, 1, (2**18 - 1, 2e4), (2**18, 2e4)),
+    (quadrature.COARSE, 2, (300, 6.0), (512, 6.0)),
+    (quadrature.COARSE, 1, (2**18, 6.0), "a posterior too narrow for 262,144 points from -6 to 6"),
+    (quadrature.COARSE, 2, (512, 6.0), "a posterior too narrow for 262,144 points from -6 to 6")])
+def test_the_next_grid_is_half_as_wide_again_or_twice_as_fine(fault, n_latent, before, after):
+    if isinstance(after, tuple):
+        assert quadrature._better(fault, *before, n_latent, np.array([3, 5])) == after
+    else:
+        with pytest.raises(ValueError, match=f"image 3 is not known to 0.001 nats: it .*{after}"):
+            quadrature._better(fault, *before, n_latent, np.array([3, 5]))
+
+
+def weights(name, by):
+    """Of seven points, none at the edge, so that those of every second or every third of them are exp(by) too many."""
+    b = {"halves": 3 * np.exp(by) / (4 - 2 * np.exp(by)), "thirds": 1.5 * (np.exp(by) - 1)}[name]
+    return np.array([0, 1, b, 1, b, 1, 0])
+
+
+@pytest.mark.parametrize("name, by", [("halves", 1e-3), ("halves", -1e-3), ("thirds", 0.1)])
+@pytest.mark.parametrize("n_latent", [1, 2])
+@pytest.mark.parametrize("share, fault", [(0.99, quadrature.FINE), (1.01, quadrature.COARSE)])
+def test_a_grid_is_fine_where_its_halves_and_thirds_agree(name, by, n_latent, share, fault, monkeypatch):
+    monkeypatch.setattr(quadrature, {"halves": "OF_THIRDS", "thirds": "TOLERANCE"}[name], 10.0)
+    w = weights(name, share * by / n_latent)
+    joint = np.log(np.maximum(w if n_latent == 1 else np.outer(w, w).ravel(), 1e-30))
+    assert quadrature._faults(np.stack([joint, joint + 700]), 7, n_latent).tolist() == [fault, fault]
+
+
+@pytest.mark.parametrize("share, fault", [(0.99e-7, quadrature.FINE), (1.01e-7, quadrature.SMALL)])
+@pytest.mark.parametrize("n_latent, at", [(1, 0), (1, 100), (2, 50), (2, 101 * 101 - 51), (2, 101 * 50), (2, 5150)])
+def test_a_grid_is_wide_enough_where_its_edge_has_no_share(share, fault, n_latent, at):
+    one = stats.norm.pdf(np.linspace(-9, 9, 101))
+    p = one if n_latent == 1 else np.outer(one, one).ravel()
+    p /= p.sum()
+    p[at] = share * p.sum()
+    assert quadrature._faults(np.log(p)[None] - 1000, 101, n_latent).tolist() == [fault]
+
+
+def test_a_grid_that_no_image_is_explained_on_is_too_small():
+    narrow = np.log(np.maximum(np.eye(101)[50], 1e-300))
+    edge = np.log(np.maximum(np.eye(101)[0], 1e-300))
+    joint = np.stack([np.full(101, -np.inf), narrow, edge])
+    assert quadrature._faults(joint, 101, 1).tolist() == [quadrature.SMALL, quadrature.COARSE, quadrature.SMALL]
+
+
+@pytest.mark.parametrize("a", [[[1, 2, 3], [700, 710, 0]], [[[0.5, 1.0]], [[-800.0, -801.0]]], [3.0, 4.0]])
+def test_log_sum_exp_is_over_the_last_axis(a):
+    np.testing.assert_allclose(exact.log_sum_exp(a), special.logsumexp(np.atleast_2d(a), axis=-1).reshape(
+        np.atleast_1d(np.asarray(a)[..., 0]).shape), rtol=1e-14)

@@ -1,8 +1,12 @@
+import contextlib
+import types
+
 import numpy as np
 import pytest
 
 import numpyvae as nv
-from numpyvae.nn.layers import INITS, Dense, Flatten, Reshape, Sequential
+from numpyvae.functional.activations import ACTIVATIONS
+from numpyvae.nn.layers import INITS, Dense, Flatten, Reshape, Sequential, check_upstream, expect
 from numpyvae.nn.networks import dense_stack
 
 
@@ -10,6 +14,56 @@ def test_dense_is_activation_of_affine(rng):
     layer = Dense(4, 3, "tanh", rng=rng, dtype=np.float64)
     x = rng.normal(size=(5, 4))
     np.testing.assert_allclose(layer.forward(x), np.tanh(x @ layer.params["W"] + layer.params["b"]), rtol=1e-14)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_dense_layer_has_the_gradients_of_what_it_computes(activation, rng):
+    """Along one direction for x, W and b each, by the complex step."""
+    layer = Dense(4, 3, activation, rng=rng, dtype=np.complex128)
+    x, dy = rng.normal(size=(5, 4)).astype(complex), rng.normal(size=(5, 3)).astype(complex)
+    y = layer.forward(x).copy()
+    np.testing.assert_allclose(y, ACTIVATIONS[activation].f(x @ layer.params["W"] + layer.params["b"]), rtol=1e-14)
+    gradients = [(x, layer.backward(dy).copy()),
+                 *((layer.params[name], layer.grads[name].copy()) for name in layer.params)]
+    for value, gradient in gradients:
+        direction = rng.normal(size=value.shape)
+        value += 1e-20j * direction
+        slope = np.sum(dy.real * layer.forward(x).imag) / 1e-20
+        value -= 1e-20j * direction
+        assert slope == pytest.approx(np.sum(gradient.real * direction), rel=1e-12)
+
+
+def test_rows_of_another_size_are_refused_by_the_layer_that_gets_them(rng):
+    with pytest.raises(ValueError, match=r"^x has shape \(5, 3\); expected \(B, 4\)"):
+        Dense(4, 3, rng=rng).forward(np.ones((5, 3), np.float32))
+    with pytest.raises(ValueError, match=r"^x has shape \(5, 3\); expected \(B, 4\)"):
+        Reshape((2, 2)).forward(np.ones((5, 3)))
+    with pytest.raises(ValueError, match=r"^x has shape \(5, 3\); expected \(B, height, width, channels\)"):
+        Flatten().forward(np.ones((5, 3)))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3])
+def test_flatten_writes_one_group_after_the_other_and_backward_puts_them_back(groups, rng):
+    layer, x = Flatten(groups), rng.normal(size=(2, 3, 4, 6))
+    parts = np.split(x, groups, axis=3)
+    np.testing.assert_array_equal(layer.forward(x), np.hstack([part.reshape(2, -1) for part in parts]))
+    np.testing.assert_array_equal(layer.backward(layer.y.copy()), x)
+    with pytest.raises(ValueError, match=r"channels in 4 equal groups"):
+        Flatten(4).forward(rng.normal(size=(4, 4, 4, 6)))
+
+
+def test_flatten_copies_only_what_moves_and_always_to_the_same_place(rng):
+    x = rng.normal(size=(2, 3, 4, 6))
+    assert np.shares_memory(Flatten(1).forward(x), x)
+    layer = Flatten(2)
+    assert np.shares_memory(layer.forward(x), layer.forward(x + 1))
+
+
+def test_reshape_makes_pictures_of_rows_and_backward_puts_them_back(rng):
+    layer, x = Reshape((2, 3, 4)), rng.normal(size=(5, 24))
+    assert layer.n_in == 24
+    np.testing.assert_array_equal(layer.forward(x), x.reshape(5, 2, 3, 4))
+    np.testing.assert_array_equal(layer.backward(layer.y.copy()), x)
 
 
 def test_backward_overwrites_grads_and_leaves_its_argument(rng):
@@ -51,6 +105,14 @@ def test_first_weights_fill_the_interval_that_the_name_promises(init, half_width
     assert W.std() == pytest.approx(half_width / 3**0.5, rel=0.01)
 
 
+def test_first_weights_are_the_generator_s_next_draws():
+    """So that a seed gives the same model in every version."""
+    params = Dense(4, 3, rng=np.random.default_rng(5), dtype=np.float64).params
+    rng = np.random.default_rng(5)
+    np.testing.assert_array_equal(params["W"], rng.uniform(-1 / 2, 1 / 2, (4, 3)))
+    np.testing.assert_array_equal(params["b"], rng.uniform(-1 / 2, 1 / 2, 3))
+
+
 def test_biases_start_at_zero_unless_fan_in(rng):
     assert not Dense(9, 5, init="glorot", rng=rng).params["b"].any()
     assert abs(Dense(9, 5, init="fan-in", rng=rng).params["b"]).max() <= 1 / 3
@@ -75,3 +137,55 @@ def test_a_wrong_argument_is_named(arguments, named, rng):
 def test_every_init_is_offered_by_the_model(rng):
     for init in INITS:
         nv.VAE.dense(6, (4,), 2, init=init, rng=rng)
+
+
+@pytest.mark.parametrize("value, shape, dtype, error", [
+    (np.ones((2, 3)), ("B", 3), float, None),
+    (np.ones((2, 3)), (2, 3), float, None),
+    (np.ones((2, 3, 4)), ("B", "height", 4), float, None),
+    (np.ones((2, 3), np.float32), ("B", 3), float, None),
+    (np.ones((2, 3)), ("B", 3), complex, None),
+    (np.ones((2, 3), complex), ("B", 3), complex, None),
+    (np.ones((2, 3), np.complex64), ("B", 3), complex, None),
+    (np.ones((2, 3)).view(np.matrix), ("B", 3), float, None),
+    (np.ones((2, 3), np.uint8), ("B", 3), None, None),
+    (np.ones((2, 3), bool), ("B", 3), None, None),
+    (np.ones((2, 3), complex), ("B", 3), float, TypeError),
+    (np.ones((2, 3), int), ("B", 3), float, TypeError),
+    (np.ones((2, 3), int), ("B", 3), complex, TypeError),
+    (np.full((2, 3), "a"), ("B", 3), None, TypeError),
+    ([[1.0, 2.0, 3.0]], ("B", 3), None, TypeError),
+    (np.ones((2, 4)), ("B", 3), float, ValueError),
+    (np.ones((2, 3)), (4, 3), float, ValueError),
+    (np.ones((2, 3, 5)), ("B", "height", 4), float, ValueError),
+    (np.ones((2, 3, 4)), ("B", 3), float, ValueError),
+    (np.ones((2, 4, 3)), ("B", 3), float, ValueError),
+    (np.ones((2, 4)), ("B", "height", 4), float, ValueError),
+    (np.ones(3), ("B", 3), float, ValueError),
+    (np.ones((0, 3)), ("B", 3), float, ValueError),
+])
+def test_a_layer_takes_rows_of_its_size_and_no_others(value, shape, dtype, error):
+    with contextlib.nullcontext() if error is None else pytest.raises(error, match="^x "):
+        expect("x", value, shape, None if dtype is None else np.dtype(dtype))
+
+
+@pytest.mark.parametrize("y, dy, need_dx, error", [
+    (np.ones((2, 3)), np.ones((2, 3)), True, None),
+    (np.ones((2, 3)), np.ones((2, 3)), np.False_, None),
+    (np.ones((2, 3)), np.ones((2, 3), np.float32), True, None),
+    (np.ones((2, 3)), np.ones((2, 3)).view(np.matrix), True, None),
+    (np.ones((2, 3), complex), np.ones((2, 3)), True, None),
+    (np.ones((2, 3)), np.ones((2, 3), complex), True, TypeError),
+    (np.ones((2, 3)), np.ones((2, 3), int), True, TypeError),
+    (np.ones((2, 3)), [[1.0, 1.0, 1.0]] * 2, True, TypeError),
+    (np.ones((2, 3)), np.ones((2, 4)), True, ValueError),
+    (np.ones((2, 3)), np.ones((3, 3)), True, ValueError),
+    (np.ones((2, 3)), np.ones((2, 3)), 1, ValueError),
+    (np.ones((2, 3)), np.ones((2, 3)), None, ValueError),
+    (None, np.ones((2, 3)), True, ValueError),
+    (None, None, True, ValueError),
+])
+def test_a_layer_takes_a_gradient_like_its_output_and_no_other(y, dy, need_dx, error):
+    layer = types.SimpleNamespace() if y is None else types.SimpleNamespace(y=y)
+    with contextlib.nullcontext() if error is None else pytest.raises(error, match="^(dy|need_dx|backward) "):
+        check_upstream(layer, dy, need_dx)

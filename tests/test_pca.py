@@ -6,6 +6,8 @@ from scipy import stats
 import numpyvae as nv
 from benchmarks.collapse import train_without_noise
 from numpyvae import exact
+from numpyvae.exact import pca
+from numpyvae.models.priors import StandardNormal
 
 
 @pytest.fixture
@@ -127,6 +129,63 @@ def test_beta_and_sigma_are_one_knob(beta, sigma, rng):
 def test_what_does_not_fit_is_named(call, words, data):
     with pytest.raises(ValueError, match=words):
         call(data)
+
+
+@pytest.mark.parametrize("n_latent", [1, 2, 5])
+def test_the_solution_is_made_of_the_covariance_s_eigenvalues(n_latent, data):
+    solution = exact.probabilistic_pca(data, n_latent)
+    values, vectors = np.linalg.eigh(np.cov(data.T, ddof=0))
+    noise = values[:-n_latent].mean()
+    np.testing.assert_allclose(solution.mean, data.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(solution.eigenvalues, values[::-1], rtol=1e-12)
+    assert solution.sigma == pytest.approx(noise**0.5, rel=1e-12)
+    largest = vectors[:, -n_latent:]
+    expected = largest @ np.diag(values[-n_latent:] - noise) @ largest.T
+    np.testing.assert_allclose(solution.W.T @ solution.W, expected, atol=1e-12)
+    np.testing.assert_allclose(solution.W @ solution.W.T, np.diag(values[::-1][:n_latent] - noise), atol=1e-12)
+
+
+@pytest.mark.parametrize("x, n_latent, words", [
+    (np.ones((1, 3)), 1, r"x has shape \(1, 3\); expected \(N, D\) finite numbers with at least two rows"),
+    (np.full((4, 3), np.nan), 1, "finite"), (np.eye(3), 3, "n_latent is 3; expected 1 to 2, fewer than the 3"),
+    (np.array([[1, 9e-7], [1, -9e-7], [-1, 9e-7], [-1, -9e-7]]), 1, "x varies in 1 of 2 directions")])
+def test_data_without_a_solution_are_refused(x, n_latent, words):
+    with pytest.raises(ValueError, match=words):
+        exact.probabilistic_pca(x, n_latent)
+
+
+@pytest.mark.parametrize("least, width", [(1e-12, 1.01e-6), (0.25, 0.5)])    # in the second case just as wide as asked
+def test_a_direction_may_be_narrow(least, width, monkeypatch):
+    monkeypatch.setattr(pca, "TINY", least)
+    x = np.array([[1, width], [1, -width], [-1, width], [-1, -width]])
+    assert exact.probabilistic_pca(x, 1).eigenvalues[1] == pytest.approx(width**2, rel=1e-6)
+
+
+def other_vae(**parts):
+    rng = np.random.default_rng(0)
+    parts = {"encoder": nv.Sequential([]), "posterior": nv.posteriors.DiagonalGaussian(6, 2, rng=rng),
+             "decoder": nv.Sequential([nv.Dense(2, 6, rng=rng)]), "likelihood": nv.likelihoods.Gaussian(0.5)} | parts
+    return nv.VAE(**parts)
+
+
+def test_what_is_linear_is_known_by_its_parts():
+    rng = np.random.default_rng(0)
+
+    class Other(StandardNormal):
+        pass
+    assert pca.sigma_of_linear(other_vae()) == 0.5
+    for vae in (other_vae(encoder=nv.Sequential([nv.Dense(6, 6, rng=rng)])),
+                other_vae(posterior=nv.posteriors.FullGaussian(6, 2, rng=rng)),
+                other_vae(decoder=nv.Sequential([nv.Dense(2, 6, "tanh", rng=rng)])),
+                other_vae(decoder=nv.Sequential([nv.Dense(2, 6, rng=rng), nv.Reshape((6,))])),
+                other_vae(likelihood=nv.likelihoods.Bernoulli()), other_vae(likelihood=nv.likelihoods.StudentT(0.5)),
+                other_vae(encoder=nv.Sequential([]), decoder=nv.Sequential([nv.Dense(5, 3, rng=rng)]), n_classes=3)):
+        with pytest.raises(ValueError, match="expected VAE.dense"):
+            pca.sigma_of_linear(vae)
+    vae = other_vae()
+    vae.prior = Other(2)
+    with pytest.raises(ValueError, match="expected VAE.dense"):
+        pca.sigma_of_linear(vae)
 
 
 # Entropies and the toy

@@ -266,6 +266,24 @@ def test_a_pair_without_any_kl_is_refused(rng):
                nv.Sequential([nv.Dense(2, 6, rng=rng)]), Bernoulli())
 
 
+def test_a_closed_form_will_do_where_neither_has_a_density(rng):
+    class Drawn:
+        n_latent, sample = 2, StandardNormal.sample
+
+    class ToDrawn(TwoHeads):
+        closed_forms = (Drawn,)
+        reparameterize, reparameterize_backward = LogNormal.reparameterize, LogNormal.reparameterize_backward
+        moments = LogNormal.moments
+        closed_form_kl, closed_form_kl_backward = ToWide.closed_form_kl, ToWide.closed_form_kl_backward
+
+    def model(posterior):
+        return nv.VAE(nv.Sequential([nv.Dense(6, 5, rng=rng)]), posterior(5, 2, rng=rng),
+                      nv.Sequential([nv.Dense(2, 6, rng=rng)]), Bernoulli(), prior=Drawn())
+    assert model(ToDrawn).posterior.knows_kl_to(Drawn())
+    with pytest.raises(ValueError, match="posterior is a LogNormal and prior a Drawn, for which no KL"):
+        model(LogNormal)
+
+
 def test_a_posterior_that_lacks_a_method_is_refused_when_the_model_is_made(rng):
     class Unfinished(TwoHeads):
         reparameterize, log_density = LogNormal.reparameterize, LogNormal.log_density

@@ -1,14 +1,11 @@
 """The bundled digits: true factors, the same numbers everywhere, and the look of handwriting."""
 import gzip
-import hashlib
 import importlib
 import os
 import pathlib
 
 import numpy as np
 import pytest
-
-from numpyvae.datasets import digits
 
 # The package exports the function `strokes` under the module's name.
 module = importlib.import_module("numpyvae.datasets.strokes")
@@ -65,10 +62,6 @@ def test_factors_follow_their_documented_distributions(drawn):
     assert np.abs(np.corrcoef(columns) - np.eye(len(columns)))[:, 2:].max() < 0.09
 
 
-def test_shares_of_styles_sum_to_one():
-    assert digits.styles()[0].sum(axis=1) == pytest.approx(np.ones(10))
-
-
 def test_factors_show_in_the_images(drawn):
     images, factors = drawn
     mass, x, y, _, xy, yy = moments(images)
@@ -91,18 +84,6 @@ def test_factors_show_in_the_images(drawn):
     assert np.abs(sides - 20 * factors["scale"]).mean() < 0.6
 
 
-def test_factors_show_where_all_else_is_equal():
-    lines = np.array([[[[-1.0, -2.0]], [[1.0, 2.0]]]])    # one image, two ends, one line
-    factors = np.array([(1, 0, 2.0, 1.0, 0.0, 0.0, 3.0, -2.0)], module.FACTORS)
-    (x0, y0), (x1, y1) = module._scale(lines, factors)[0, :, 0]
-    assert [x0, x1, y0, y1] == pytest.approx([14 - 4.5, 14 + 4.5, 14 - 9, 14 + 9])    # 20 less the thickness
-    factors["slant"], factors["rotation"] = 45, 0
-    top = np.array([[[0.0, -1.0]]])
-    assert module._slant_and_turn(top, factors)[0, 0] == pytest.approx([1, -1])    # to the right
-    factors["slant"], factors["rotation"] = 0, 90
-    assert module._slant_and_turn(top, factors)[0, 0] == pytest.approx([1, 0])    # clockwise
-
-
 def test_same_seed_same_images_and_a_smaller_set_begins_a_larger_one(drawn):
     images, factors = drawn
     fewer, fewer_factors = strokes(137, seed=11)
@@ -121,13 +102,6 @@ def test_colour_is_the_grey_digit_in_one_hue(drawn):
     assert pure[:, 0, 0].tolist() == [[200, 0, 0], [0, 200, 0], [0, 0, 200], [200, 0, 200]]
 
 
-def test_ink_of_a_straight_edge_is_the_area_it_covers():
-    line = np.array([[[[-9.0, 3.25]], [[39.0, 3.25]]]])    # level, through row 3.25
-    ink = module._draw_lines(line, np.array([1.0]))
-    assert ink[0, :8, 5] == pytest.approx([0, 0, 0.25, 1, 0.75, 0, 0, 0])    # from 2.25 to 4.25
-    assert (ink == ink[:, :, :1]).all()
-
-
 @pytest.mark.parametrize("split, n", [("train", 10_000), ("test", 2_000)])
 def test_generator_makes_the_frozen_set(split, n, monkeypatch, tmp_path):
     images, factors = load_strokes(split)
@@ -138,34 +112,6 @@ def test_generator_makes_the_frozen_set(split, n, monkeypatch, tmp_path):
     assert factors.dtype == drawn_factors.dtype
     for name in factors.dtype.names:
         np.testing.assert_allclose(drawn_factors[name], factors[name], rtol=1e-6, atol=1e-6)
-
-
-def test_frozen_file_is_checked(monkeypatch, tmp_path):
-    content = module.FROZEN.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    assert digest == module.FROZEN_SHA256 and digest in (module.FROZEN.parent / "README.md").read_text()
-    changed = tmp_path / "strokes.npz"
-    changed.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
-    monkeypatch.setattr(module, "FROZEN", changed)
-    with pytest.raises(ValueError, match="strokes.npz has SHA-256 .*; expected .*; restore the file, or"):
-        load_strokes("train")
-
-
-@pytest.mark.parametrize("n, seed, message", [
-    (0, 1, "n is 0; expected a whole number of at least 1"),
-    (2.5, 1, "n is 2.5; expected a whole number of at least 1"),
-    (True, 1, "n is True; expected a whole"),
-    (3, -1, "seed is -1; expected a whole number of at least 0"),
-    (3, None, "seed is None; expected a whole number of at least 0"),
-])
-def test_bad_arguments_are_named(n, seed, message):
-    with pytest.raises(ValueError, match=message):
-        strokes(n, seed)
-
-
-def test_unknown_split_is_named():
-    with pytest.raises(ValueError, match="split is 'valid'; expected one of 'train', 'test'"):
-        load_strokes("valid")
 
 
 @pytest.mark.skipif("NUMPYVAE_DATA" not in os.environ or not MNIST.is_dir(), reason="no MNIST")

@@ -65,8 +65,8 @@ def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.nda
     uniform = uniform_rng.random((n, 4))    # a row for each image, here and below, so no image depends on n
     normal = normal_rng.standard_normal((n, 4))
 
-    factors = np.zeros(n, FACTORS + [("hue", np.float32)] if colour else FACTORS)
-    label = factors["label"] = label_rng.random((-(-n // 10), 10)).argsort(axis=1).ravel()[:n]
+    factors = np.empty(n, FACTORS + [("hue", np.float32)] if colour else FACTORS)
+    label = factors["label"] = label_rng.random((-(-n // 10), 10)).argsort().ravel()[:n]
     style = factors["style"] = (uniform[:, :1] > np.cumsum(shares, axis=1)[label, :-1]).sum(axis=1)
     factors["thickness"] = THICKNESS[0] + (THICKNESS[1] - THICKNESS[0]) * uniform[:, 1]
     factors["scale"] = SCALE[0] + (SCALE[1] - SCALE[0]) * uniform[:, 2]
@@ -80,7 +80,7 @@ def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.nda
         block = slice(start, start + BLOCK)
         lines = _scale(curves[label[block], style[block]] @ controls[block, None], factors[block])
         radius = factors["thickness"][block] / 2
-        target = CENTRE + np.stack([factors["shift_x"], factors["shift_y"]], axis=-1)[block]
+        target = CENTRE + np.stack([factors["shift_x"], factors["shift_y"]], axis=1)[block]
         # Where lines cross or turn, they share ink, so the centre of mass is known only once the digit is drawn.
         lines += (target - _centre_of_mass(_draw_lines(lines, radius)))[:, None, None]
         images[block] = np.rint(255 * _draw_lines(lines, radius))
@@ -107,7 +107,7 @@ def load_strokes(split: str) -> tuple[np.ndarray, np.ndarray]:
     if found != FROZEN_SHA256:
         raise ValueError(f"{FROZEN} has SHA-256 {found}; expected {FROZEN_SHA256}; restore the file, "
                          "or delete it, and the set is drawn again")
-    with np.load(io.BytesIO(content), allow_pickle=False) as frozen:
+    with np.load(io.BytesIO(content)) as frozen:
         return frozen[f"{split}_images"], frozen[f"{split}_factors"]
 
 
@@ -137,7 +137,7 @@ def _draw_lines(lines: np.ndarray, radius: np.ndarray) -> np.ndarray:
 def _centre_of_mass(ink: np.ndarray) -> np.ndarray:
     """The column and the row (N, 2) of the centre of mass of images (N, 28, 28)."""
     place = np.arange(SIDE)
-    first_moments = np.stack([(ink.sum(axis=1) * place).sum(axis=1), (ink.sum(axis=2) * place).sum(axis=1)], axis=-1)
+    first_moments = np.stack([(ink.sum(axis=1) * place).sum(axis=1), (ink.sum(axis=2) * place).sum(axis=1)], axis=1)
     return first_moments / ink.sum(axis=(1, 2))[:, None]
 
 
@@ -168,7 +168,7 @@ def _slant_and_turn(points: np.ndarray, factors: np.ndarray) -> np.ndarray:
 def _scale(lines: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """Lines (N, 2 ends, S, 2) in pixels: scaled to the box, which stands in the middle of the image."""
     low, high = lines.min(axis=(1, 2)), lines.max(axis=(1, 2))
-    side = (high - low).max(axis=-1)[:, None, None, None]
+    side = (high - low).max(axis=1)[:, None, None, None]
     scale = (BOX * factors["scale"] - factors["thickness"])[:, None, None, None] / side
     return CENTRE + scale * (lines - ((low + high) / 2)[:, None, None])
 

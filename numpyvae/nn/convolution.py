@@ -42,16 +42,15 @@ class Convolution(Layer):
         self.n_in, self.n_out, self.kernel_size, self.init = n_in, n_out, shape[:2], init
         self.stride, self.padding = as_pair(stride), as_pair(padding)
         self.activation = one_of("activation", activation, ACTIVATIONS)
-        K, L, n_third, n_last = shape    # W is stored as (K L third, last); PyTorch counts the fans likewise
-        super().__init__(first_weights(shape, n_out, K * L * n_third, K * L * n_last, init, rng, dtype))
+        window = math.prod(shape[:2])    # W is stored as (K L third, last); PyTorch counts the fans likewise
+        super().__init__(first_weights(shape, n_out, window * shape[2], window * shape[3], init, rng, dtype))
 
     def _is_compiled(self) -> bool:
         return kernels_are_on() and self.params["W"].dtype in COMPILED_DTYPES
 
     def _chunks(self, small: Array) -> list[slice]:
         """The batch, in chunks of equally many images; the last may hold fewer."""
-        P, Q = small.shape[1:3]
-        numbers = len(small) * P * Q * math.prod(self.params["W"].shape[:3])
+        numbers = math.prod(small.shape[:3]) * math.prod(self.params["W"].shape[:3])
         n = math.ceil(len(small) / math.ceil(numbers / self.chunk))
         return [slice(i, i + n) for i in range(0, len(small), n)]
 
@@ -126,7 +125,7 @@ class Conv2d(Convolution):
         """x (B, H, W, n_in) -> y (B, P, Q, n_out)."""
         W, b = self.params["W"], self.params["b"]
         expect("x", x, ("B", "height", "width", W.shape[2]), W.dtype)
-        places = tuple(conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], self.stride, self.padding))
+        places = tuple(conv_size(*sizes) for sizes in zip(x.shape[1:], W.shape, self.stride, self.padding))
         a, compiled = self._buffers("y", (len(x), *places, W.shape[3]), W.dtype), self._is_compiled()
         for some in self._chunks(a):
             if compiled:
@@ -185,7 +184,7 @@ class ConvTranspose2d(Convolution):
         W, b = self.params["W"], self.params["b"]
         expect("x", x, ("B", "height", "width", W.shape[3]), W.dtype)
         sides = tuple(transposed_size(*sizes) for sizes in
-                      zip(x.shape[1:3], W.shape[:2], self.stride, self.padding, self.output_padding))
+                      zip(x.shape[1:], W.shape, self.stride, self.padding, self.output_padding))
         a, compiled = self._buffers("y", (len(x), *sides, W.shape[2]), W.dtype), self._is_compiled()
         for some in self._chunks(x):
             if compiled:

@@ -154,10 +154,37 @@ def as_definition(function: Callable[..., Any]) -> str:
 
 
 def written(statement: ast.stmt) -> set[str]:
-    """The variables that a statement assigns, or assigns entries of."""
-    targets = [node.value if isinstance(node, ast.Subscript) else node
-               for node in ast.walk(statement) if isinstance(getattr(node, "ctx", None), ast.Store)]
-    return {target.id for target in targets if isinstance(target, ast.Name)}
+    """The variables that a statement assigns, or assigns entries of: a column that has a name is one by itself."""
+    inner = {id(node) for loop in ast.walk(statement) if isinstance(loop, ast.comprehension)
+             for node in ast.walk(loop.target)}    # known only there
+    targets = [node for node in ast.walk(statement)
+               if isinstance(getattr(node, "ctx", None), ast.Store) and id(node) not in inner]
+    return {name for target in targets for name in [variable(target)] if name}
+
+
+def variable(node: ast.AST) -> str:
+    """The name of a variable or of what holds an entry, table['column'] for a column; "" for anything else."""
+    match node:
+        case ast.Name(name):
+            return name
+        case ast.Subscript(ast.Name(name), ast.Constant(str(column))):
+            return f"{name}['{column}']"
+        case ast.Subscript(ast.Name(name)):
+            return name
+    return ""
+
+
+def mentioned(statement: ast.stmt) -> set[str]:
+    """The variables that a statement names; where it names a column, not the table."""
+    tables = {id(node.value) for node in ast.walk(statement)
+              if isinstance(node, ast.Subscript) and "[" in variable(node)}
+    return {variable(node) for node in ast.walk(statement) if id(node) not in tables} - {""}
+
+
+def touches(names: set[str], others: set[str]) -> bool:
+    """Whether a variable of the one set, a column or its table, is in the other."""
+    return any(one == other or one.startswith(f"{other}[") or other.startswith(f"{one}[")
+               for one in names for other in others)
 
 
 def reordered(block: ast.FunctionDef | ast.For | ast.If, site: Site,
@@ -165,9 +192,8 @@ def reordered(block: ast.FunctionDef | ast.For | ast.If, site: Site,
     """Two neighbouring statements exchanged where one reads what the other writes: it reads a stale value."""
     for i in chosen:
         pair = block.body[i:i + 2]
-        mentioned = [{node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
-                     for statement in pair]
-        if len(pair) == 2 and (written(pair[0]) & mentioned[1] or written(pair[1]) & mentioned[0]):
+        if len(pair) == 2 and (touches(written(pair[0]), mentioned(pair[1]))
+                               or touches(written(pair[1]), mentioned(pair[0]))):
             after = copy.copy(block)
             after.body = [*block.body[:i], *reversed(pair), *block.body[i + 2:]]
             first, second = (ast.unparse(statement).splitlines()[0] for statement in pair)
@@ -377,7 +403,8 @@ def changes_of_expression(node: ast.expr, site: Site, names: Names,
         case ast.Subscript():
             yield from swapped_indices(node)
         case ast.Tuple(elements):
-            for kind, swap in swapped(elements, "results") if role == "value" else []:
+            along_axes = names.statistics and isinstance(site.parent, ast.keyword) and site.parent.arg == "axis"
+            for kind, swap in swapped(elements, "results") if role == "value" and not along_axes else []:
                 yield kind, ast.Tuple(swap, ast.Load())
         case ast.Call():
             yield from changes_of_call(node)
