@@ -187,7 +187,8 @@ ACCEPTED = [    # mutant: how its text begins
         "noise of the other sign is as good"),
     Row("matching_q", r"x 1.0005: mu  ->  mu \* 1.0005    in: return \(mu, np.log",
         "beside a mean that is a little off, the variance is off by the square of that: less than float32 errs"),
-    Row("with_baseline", r"x 1.0005: f.mean\(\)", "any number near f is a baseline"),
+    Row("with_baseline", r"x 1.0005: (len|f.sum|\(f.sum|f  ->)",
+        "any number near f, in which its own f(z) counts less than float32 errs, is a baseline"),
 ]
 
 
@@ -585,6 +586,14 @@ def test_a_sentence_holds_or_stops_the_notebook(capsys):
         lesson.holds("digits are round", np.False_, on="strokes")
     lesson.holds("digits are round", False, on="mnist")
     assert capsys.readouterr().out == "digits are round: not so on this data; the text speaks of `strokes`\n"
+
+
+def test_no_line_is_so_long_that_a_notebook_breaks_a_word(capsys):
+    Lesson(5).holds("of a long sentence " * 5 + "x end", True)
+    Check(6).with_baseline(lambda f, score: (f - f.mean()) * score)
+    *sentence, first, second = capsys.readouterr().out.splitlines()
+    assert sentence == ["of a long sentence " * 5 + "x", "  end ✓"]    # "end" has room, "end ✓" has none
+    assert len(first) <= 100 and second.endswith("leave the draw itself out, (6.8)")
 
 
 @pytest.mark.parametrize("condition", [np.array([True, False]), 1, "yes", None, [True]])

@@ -77,6 +77,37 @@ def test_pictures_are_shown_in_rows_under_their_titles(shown, monkeypatch):
     assert len(shown) == 1 and shown[0][0]["text/plain"] == "two rows"
 
 
+def test_pictures_are_shown_side_by_side(shown, monkeypatch):
+    import matplotlib.pyplot as plt
+    places, show = [], plots.show
+    monkeypatch.setattr(plots, "show", lambda alt: (places.extend(ax.get_subplotspec().rowspan.start
+                                                                  for ax in plt.gcf().axes), show(alt)))
+    plots.show_rows({name: np.ones((4, 5, 5)) for name in "abcd"}, "two by two", columns=2, across=2)
+    assert places == [0, 0, 1, 1]
+
+
+def test_rows_of_dots_stand_where_their_names_do(shown, monkeypatch):
+    import matplotlib.pyplot as plt
+    panels, show = [], plots.show
+    monkeypatch.setattr(plots, "show", lambda alt: (panels.extend(plt.gcf().axes), show(alt)))
+    plots.show_dots({"left": {"PCA": [0.3], "VAE": [0.5, 0.6]}, "right": {"PCA": [0.1], "VAE": [0.2]}}, "dots", "share",
+                    {"VAE": plots.BLUE}, mark=0.1, xlim=(0, 1))
+    assert [ax.get_title() for ax in panels] == ["left", "right"]
+    *rows, dashed = panels[0].lines
+    assert [list(row.get_xdata()) for row in rows] == [[0.3], [0.5, 0.6]]
+    assert [set(row.get_ydata()) for row in rows] == [{0}, {1}]
+    assert [row.get_color() for row in rows] == [plots.INK, plots.BLUE]
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["PCA", "VAE"]
+    assert set(dashed.get_xdata()) == {0.1} and panels[1].get_xlim() == (0, 1)
+
+
+def test_an_ellipse_lies_at_its_standard_deviations():
+    ax = Figure().subplots()
+    plots.ellipses(np.array([[1.0, 2.0]]), np.log([[4.0, 9.0]]), ax, deviations=2)
+    x, y = ax.lines[0].get_data()
+    assert np.allclose(((x - 1) / 2)**2 + ((y - 2) / 3)**2, 4)
+
+
 def test_the_diagrams_text_says_what_is_lit(shown):
     plots.show_diagram("z", "decoder")
     assert shown[0][0]["text/plain"].endswith(" Lit: z, decoder.")

@@ -286,6 +286,14 @@ socket.socket.connect = connect
 socket.getaddrinfo = refuse
 """
 
+OTHER_SEEDS = """
+import numpy as np
+original = np.random.default_rng
+def other(seed=None):
+    return original(seed + {shift} if isinstance(seed, int) else seed)
+np.random.default_rng = other
+"""
+
 EXECUTE = """
 import pathlib, sys, nbformat
 from lessons.build import execute, has_exercises, notebook, run_stubs
@@ -299,10 +307,15 @@ nbformat.write(run(made, pathlib.Path(out).parent), out)
 """
 
 
-def run_notebook(stem, kind, data, tmp_path):
-    """From scratch: a fresh kernel, no compiled kernels, no network.  The notebook, and its processor time in s."""
-    (tmp_path / "sitecustomize.py").write_text(OFFLINE)
+def run_notebook(stem, kind, data, tmp_path, kernels=True, shift=0):
+    """From scratch: a fresh kernel, nothing compiled yet, no network.  The notebook, and its processor time in s.
+
+    kernels : False runs NumPy alone
+    shift   : is added to every seed
+    """
+    (tmp_path / "sitecustomize.py").write_text(OFFLINE + (OTHER_SEEDS.format(shift=shift) if shift else ""))
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "OPENBLAS_NUM_THREADS": "1",
+                   **({} if kernels else {"NUMPYVAE_KERNELS": "0"}),
                    "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     start = resource.getrusage(resource.RUSAGE_CHILDREN)
     out = tmp_path / f"{stem}.ipynb"
@@ -345,3 +358,20 @@ def test_the_notebook_runs_on_mnist(stem, tmp_path):
     notebook, seconds = run_notebook(stem, "solved", "mnist", tmp_path)
     check_outputs(notebook, "solved", stem)
     assert seconds < SECONDS_ON_MNIST
+
+
+@pytest.mark.full
+@every_lesson
+def test_the_notebook_runs_without_kernels(stem, tmp_path):
+    """As in a browser, where there is no numba."""
+    notebook, seconds = run_notebook(stem, "solved", "strokes", tmp_path, kernels=False)
+    check_outputs(notebook, "solved", stem)
+    assert seconds < SECONDS
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("shift", [1000, 2000])
+@every_lesson
+def test_what_a_lesson_claims_holds_at_other_seeds(stem, shift, tmp_path):
+    notebook, _ = run_notebook(stem, "solved", "strokes", tmp_path, shift=shift)
+    check_outputs(notebook, "solved", stem)

@@ -22,6 +22,7 @@ import numpy as np
 
 import numpyvae as nv
 from numpyvae.course import Lesson
+from numpyvae.course.common import nearest, shrink
 from numpyvae.functional.likelihoods import gaussian_nll, gaussian_nll_backward
 from numpyvae.report.plots import BLUE, GREEN, INK, ORANGE
 
@@ -32,28 +33,20 @@ claim, holds, check = lesson.claim, lesson.holds, lesson.check
 # The whole course builds one model, step by step. This lesson is about the blue parts, which make an *autoencoder*. The
 # grey ones are what a VAE adds; you may forget them until lesson 3.
 
-# %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(7, 1.7))
-nv.plots.diagram(["x", "encoder", "z", "decoder"], ax)
-nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an "
-              "arrow to z, and the KL between q(z|x) and p(z). Lit: x, encoder, z and decoder.")
+# %%
+nv.plots.show_diagram("x", "encoder", "z", "decoder")
 
 # %% [markdown]
-# These are the pictures: handwriting of a kind, 14 × 14 pixels, brightness from 0 (black) to 1 (white).
+# These are the pictures: handwriting of a kind. `shrink` makes them 14 × 14 pixels, each the mean of 2 × 2, with brightness
+# from 0 (black) to 1 (white).
 
 # %%
-def shrink(images):
-    return images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) / 255
-
-
 images, labels = lesson.images("train")
 train, labels = shrink(images[:10000]), labels[:10000]
 test = shrink(lesson.images("test")[0][:1000])
 
-# %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(7, 1.7))
-nv.plots.image_grid(train[:30], ax, columns=15)
-nv.plots.show("Thirty small pictures of handwritten digits, white on black.")
+# %%
+nv.plots.show_rows({"": train[:30]}, "Thirty small pictures of handwritten digits, white on black.", columns=15)
 
 # %% [markdown]
 # ## The derivation
@@ -222,15 +215,13 @@ def invent(model, n=1000):
 dreams = invent(wide[0])
 
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 4, figsize=(10, 2.8), layout="constrained")
-nv.plots.image_grid(wide[0].reconstruct(test[:30]), axes[0], columns=6)
-axes[0].set_title("reconstructions", fontsize=10)
-for ax, name in zip(axes[1:], dreams):
-    nv.plots.image_grid(wide[0].decode(dreams[name][:30]), ax, columns=6)
-    ax.set_title(name, fontsize=10)
-nv.plots.show("Four grids of thirty pictures. Reconstructions: digits. From N(0, I): bright speckles and scraps, "
+grids = {"reconstructions": wide[0].reconstruct(test[:30])}
+for name in dreams:
+    grids[name] = wide[0].decode(dreams[name][:30])
+nv.plots.show_rows(grids, columns=6, across=4, alt=(
+              "Four grids of thirty pictures. Reconstructions: digits. From N(0, I): bright speckles and scraps, "
               "hardly a digit. From the fitted Gaussian: blots that are nearly digits, few that are. Half way: soft "
-              "shapes, many digits.")
+              "shapes, many digits."))
 
 # %% [markdown]
 # ### Is it only the scale?
@@ -287,20 +278,24 @@ claim("a_pixel_of_a_reconstruction_changes_by", np.abs(change).max(), 0.0, 1e-9)
 # pictures: each of their codes has a nearest training code. 99 % of these distances are below some limit. A code whose distance
 # to the nearest training code is above the limit is in a hole.
 #
-# The distance comes from $|z - c|^2 = |z|^2 + |c|^2 - 2\,z\cdot c$, which NumPy does for all pairs at once.
+# The distance from a code $z$ to a code $c$ comes from
+#
+# $$|z - c|^2 = |z|^2 + |c|^2 - 2\,z\cdot c \tag{1.8}$$
+#
+# which NumPy does for all pairs at once.
 
 # %%
-def nearest(points, others):
-    """The distance of each point to the nearest of the others."""
-    squares = np.sum(points**2, axis=1)[:, None] + np.sum(others**2, axis=1) - 2 * points @ others.T
-    return np.sqrt(np.maximum(squares.min(axis=1), 0))
+lesson.show(nearest, "1.8")
 
-
+# %%
 def shares_in_holes(model, dreams):
     """For each way to invent codes, the share of them that lie in holes."""
     codes = model.encode(train)
     limit = np.quantile(nearest(model.encode(test), codes), 0.99)
-    return {name: np.mean(nearest(z, codes) > limit) for name, z in dreams.items()}
+    shares = {}
+    for name, z in dreams.items():
+        shares[name] = np.mean(nearest(z, codes) > limit)
+    return shares
 
 # %% tags=["hide-input"]
 codes = wide[0].encode(train)
@@ -312,7 +307,8 @@ for (name, z), color in zip(dreams.items(), (ORANGE, BLUE, GREEN)):
     ax.hist(nearest(z, codes), bins, histtype="step", density=True, color=color, linewidth=1.5, label=name)
 ax.axvline(np.quantile(own, 0.99), color=INK, linestyle="--", linewidth=1)
 ax.set(xlabel="distance to the nearest training code; right of the dashed line is a hole", yticks=[])
-ax.set_title("Most codes of the fitted Gaussian lie in holes, in 16 dimensions", fontsize=10)
+fitted = np.mean(nearest(dreams["fitted Gaussian"], codes) > np.quantile(own, 0.99))
+ax.set_title(f"16 dimensions: {fitted:.0%} of the fitted Gaussian's codes lie in holes", fontsize=10)
 ax.legend(frameon=False, fontsize="small")
 nv.plots.show("Four histograms of the distance to the nearest training code. Test pictures are nearest, half-way "
               "codes a little further, most draws of the fitted Gaussian are beyond a dashed line, and all of N(0, "
@@ -343,7 +339,10 @@ def repaired(model, n=1000):
 def table(models, measure):
     """The measure for each way (rows) and each of five models (columns)."""
     measured = [measure(model, repaired(model)) for model in models]
-    return {name: np.array([one[name] for one in measured]) for name in measured[0]}
+    rows = {}
+    for name in measured[0]:
+        rows[name] = np.array([one[name] for one in measured])
+    return rows
 
 
 holes_16, holes_2 = table(wide, shares_in_holes), table(narrow, shares_in_holes)
@@ -351,23 +350,15 @@ for name in holes_16:
     print(f"{name:20} in holes: {holes_16[name].mean():4.0%} of 16 numbers, {holes_2[name].mean():4.0%} of 2")
 
 # %% tags=["hide-input"]
-def draw_shares(ax, shares, unit):
-    colors = {"N(0, I)": ORANGE, "fitted: all three": BLUE, "half way": GREEN}
-    for row, (name, values) in enumerate(shares.items()):
-        ax.plot(values, np.full(len(values), row), "o", color=colors.get(name, INK), alpha=0.6)
-    ax.set_yticks(range(len(shares)), list(shares))
-    ax.set(xlabel=unit, ylim=(len(shares) - 0.5, -0.5))
-    ax.grid(axis="y", alpha=0.3)
-
-# %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained", sharey=True)
-for ax, shares, name in zip(axes, (holes_16, holes_2), ("16 numbers", "2 numbers")):
-    draw_shares(ax, {way: 100 * values for way, values in shares.items()}, "% of the invented codes that lie in holes")
-    ax.set(xlim=(-3, 103))
-    ax.set_title(f"{name}: a dot for each model", fontsize=10)
-nv.plots.show("Two panels of dots, the share of codes in holes, five models in each row. Through 16 numbers: N(0, "
-              "I) and single repairs near 100 %, the fitted Gaussian near 70 %, half way near 15 %. Through 2: N(0, "
-              "I) spreads around a quarter, the fitted Gaussian around 11 %, half way around 2 %.")
+COLORS = {"N(0, I)": ORANGE, "fitted: all three": BLUE, "half way": GREEN}
+TITLES = ("16 numbers: a dot for each model", "2 numbers: a dot for each model")
+percent_16 = {name: 100 * shares for name, shares in holes_16.items()}
+percent_2 = {name: 100 * shares for name, shares in holes_2.items()}
+nv.plots.show_dots(dict(zip(TITLES, (percent_16, percent_2))),
+                   "Two panels of dots, the share of codes in holes, five models in each row. Through 16 numbers: N(0, "
+                   "I) and single repairs near 100 %, the fitted Gaussian near 70 %, half way near 15 %. Through 2: N(0, "
+                   "I) spreads around a quarter, the fitted Gaussian around 11 %, half way around 2 %.",
+                   "% of the invented codes that lie in holes", COLORS, xlim=(-3, 103))
 
 # %%
 claim("holes_16_prior", holes_16["N(0, I)"].mean(), 1.0, 0.02, on="strokes")
@@ -482,7 +473,7 @@ nv.plots.show("Left: codes in the plane, coloured by digit: clouds that overlap,
 # The codes leave wide places empty. In most of them the decoder paints something like a digit all the same. In the gap between two clouds it paints a faint blend of both. Walk through such a gap,
 # from the middle of the zeros' codes to the middle of the ones':
 
-# %%
+# %% tags=["hide-input"]
 ends = np.array([flat[labels == 0].mean(axis=0), flat[labels == 1].mean(axis=0)])
 
 
@@ -515,7 +506,10 @@ lesson.slider(lambda t: nv.plots.strip(walk, [t], "the walk from zero to one", s
 def strangeness(model, dreams):
     """How many times as far from the nearest training picture as a reconstruction; medians of 300 are compared."""
     usual = np.median(nearest(model.reconstruct(test[:300]), train))
-    return {name: np.median(nearest(model.decode(z[:300]), train)) / usual for name, z in dreams.items()}
+    times = {}
+    for name, z in dreams.items():
+        times[name] = np.median(nearest(model.decode(z[:300]), train)) / usual
+    return times
 
 
 strange_16, strange_2 = table(wide, strangeness), table(narrow, strangeness)
@@ -523,15 +517,10 @@ for name in strange_16:
     print(f"{name:20} {strange_16[name].mean():.2f} times as far with 16 numbers, {strange_2[name].mean():.2f} with 2")
 
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained", sharey=True)
-for ax, shares, name in zip(axes, (strange_16, strange_2), ("16 numbers", "2 numbers")):
-    draw_shares(ax, shares, "times as far from a real picture as a reconstruction")
-    ax.axvline(1, color=INK, linestyle="--", linewidth=1)
-    ax.set(xlim=(0.9, 2.7))
-    ax.set_title(f"{name}: a dot for each model", fontsize=10)
-nv.plots.show("Two panels of dots: how many times as far from a real picture as a reconstruction. Through 16 "
-              "numbers: N(0, I) about 2.4, the fitted Gaussian 1.4, half way 1.2. Through 2 numbers all dots are "
-              "near 1.")
+nv.plots.show_dots(dict(zip(TITLES, (strange_16, strange_2))),
+                   "Two panels of dots: how many times as far from a real picture as a reconstruction. Through 16 "
+                   "numbers: N(0, I) about 2.4, the fitted Gaussian 1.4, half way 1.2. Through 2 numbers all dots are "
+                   "near 1.", "times as far from a real picture as a reconstruction", COLORS, mark=1, xlim=(0.9, 2.7))
 
 # %%
 claim("strangeness_16_prior", strange_16["N(0, I)"].mean(), 2.4, 0.3, on="strokes")

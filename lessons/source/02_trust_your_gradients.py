@@ -21,6 +21,7 @@ import numpy as np
 
 import numpyvae as nv
 from numpyvae.course import Lesson
+from numpyvae.course.common import shrink
 from numpyvae.course.lesson_02 import BROKEN
 from numpyvae.functional.activations import tanh_backward
 from numpyvae.functional.affine import affine_backward
@@ -32,11 +33,8 @@ claim, holds, check = lesson.claim, lesson.holds, lesson.check
 # %% [markdown]
 # This lesson is about what the blue parts are made of: dense layers and activations.
 
-# %% tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(7, 1.7))
-nv.plots.diagram(["encoder", "decoder"], ax)
-nv.plots.show("Diagram of a VAE: x, encoder, q(z|x), z, decoder, p(x|z) in a row; below, the prior p(z) with an "
-              "arrow to z, and the KL between q(z|x) and p(z). Lit: encoder and decoder.")
+# %%
+nv.plots.show_diagram("encoder", "decoder")
 
 # %% [markdown]
 # ## The derivation
@@ -310,7 +308,7 @@ nv.plots.show("The slope of ReLU, a step from 0 to 1 at a = 0, dashed. The centr
 # at random, and compare the gradient from the backward pass with both numerical derivatives.
 
 # %%
-pictures = lesson.images("test")[0][:3].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) / 255
+pictures = shrink(lesson.images("test")[0][:3])
 network = nv.Autoencoder.dense(196, (30,), 5, likelihood="gaussian", activation="tanh",
                                rng=np.random.default_rng(0), dtype=np.float64)
 network.loss_and_grad(pictures)

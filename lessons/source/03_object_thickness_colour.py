@@ -22,6 +22,7 @@ import numpy as np
 import numpyvae as nv
 from numpyvae import exact
 from numpyvae.course import Lesson
+from numpyvae.course.common import shrink
 from numpyvae.functional.likelihoods import bernoulli_nll, bernoulli_nll_backward, gaussian_nll
 from numpyvae.report.plots import BLUE, INK, ORANGE
 
@@ -42,7 +43,7 @@ nv.plots.show_diagram("p(z)", "z", "decoder", "p(x|z)")
 
 # %% tags=["hide-input"]
 coloured, table = nv.datasets.strokes(4000, seed=0, colour=True)
-grey, _ = nv.datasets.strokes(4000, seed=0)
+grey = coloured.max(axis=3)    # the brightest of red, green and blue
 threes = np.flatnonzero((table["label"] == 3) & (np.abs(table["rotation"]) < 4))
 medium = threes[np.abs(table["thickness"][threes] - 3) < 0.4]
 rows = [("thickness", "pixels", threes, grey), ("slant", "degrees", medium, grey), ("hue", "degrees", medium, coloured)]
@@ -134,14 +135,14 @@ def density_in_the_plane(x, s):
 
 
 side = 0.05    # of the small squares of the plane, for whose middles the density is computed
-across, up = np.arange(-4.975, 5, side), np.arange(-2.975, 3, side)
-plane = np.array([(a, b) for b in up for a in across])
+across, up = np.meshgrid(np.arange(-4.975, 5, side), np.arange(-2.975, 3, side))
+plane = np.column_stack([across.ravel(), up.ravel()])
 heat = density_in_the_plane(plane, 0.25)
 claim("the_heat_map_adds_up_to_1", np.sum(heat) * side**2, 1.0, 1e-4)
 
 # %% tags=["hide-input"]
 def draw_heat(ax, s):
-    p = density_in_the_plane(plane, s).reshape(len(up), len(across))
+    p = density_in_the_plane(plane, s).reshape(up.shape)
     ax.imshow(p, extent=(-5, 5, -3, 3), origin="lower", cmap="inferno")
     ax.set(xlim=(-3, 3), ylim=(-2, 2), xlabel="x[0]", title=f"p(x), σ = {s:.2f}")
 
@@ -322,10 +323,6 @@ lesson.show(exact.log_sum_exp, "3.5")
 # the story of the next lessons; here they are given. (We train five of each kind, so that what we say of the kind does not hang on one.)
 
 # %%
-def shrink(images):
-    return images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) / 255
-
-
 def make_decoder(n_latent, seed):
     vae = nv.VAE.dense(196, (100,), n_latent, likelihood="gaussian", sigma=0.5, activation="tanh",
                        rng=np.random.default_rng(seed))
@@ -380,17 +377,21 @@ claim("finer_grid_changes_two_dimensions", change(plane_model, 150, 300), 0.0, 1
 # The second root is a number that quadrature gives. So we know the error before we draw, and can compare.
 
 # %%
-def log_px_given_z(model, images, z, s=0.5):
-    """log p(x|z) of each image (rows) for each z (columns), by (3.3)."""
+def squared_distances(model, images, z):
+    """|x - f(z)|^2 of each image (rows) for each z (columns)."""
     m = model.decode(z)
-    squares = np.sum(images**2, axis=1)[:, None] + np.sum(m**2, axis=1) - 2 * images @ m.T
+    return np.sum(images**2, axis=1)[:, None] + np.sum(m**2, axis=1) - 2 * images @ m.T
+
+
+def log_px_given_z(squares, s=0.5):
+    """log p(x|z), by (3.3)."""
     return -squares / (2 * s**2) - 196 * np.log(s * np.sqrt(2 * np.pi))
 
-
+# %%
 def predicted_error(model):
     """The second root in (3.8), by quadrature, for 20 images: the error of one draw, root mean square."""
     z, log_w = exact.latent_grid(model.n_latent, points=1000 if model.n_latent == 1 else 150)
-    log_p = log_px_given_z(model, test[:20], z)
+    log_p = log_px_given_z(squared_distances(model, test[:20], z))
     log_mean, log_mean_square = exact.log_sum_exp(log_p + log_w), exact.log_sum_exp(2 * log_p + log_w)
     return np.sqrt(np.mean(np.exp(log_mean_square - 2 * log_mean) - 1))
 
@@ -403,7 +404,7 @@ def measured_error(model, n, repeats=60):
     errors = []
     for _ in range(repeats):
         z = draw.standard_normal((n, model.n_latent))
-        log_average = exact.log_sum_exp(log_px_given_z(model, test[:20], z)) - np.log(n)
+        log_average = exact.log_sum_exp(log_px_given_z(squared_distances(model, test[:20], z))) - np.log(n)
         errors.append(np.exp(log_average - truth) - 1)
     return np.sqrt(np.mean(np.square(errors)))
 
@@ -449,13 +450,16 @@ lesson.holds("two dimensions are worse in all five pairs", all(two > one for one
 # %%
 grid, log_w = exact.latent_grid(2, points=150)
 sigmas = np.arange(0.12, 0.81, 0.02)
-mean_log_p = [exact.log_sum_exp(log_px_given_z(plane_model, test[:100], grid, s) + log_w).mean() for s in sigmas]
+squares_grid = squared_distances(plane_model, test[:100], grid)
+mean_log_p = [exact.log_sum_exp(log_px_given_z(squares_grid, s) + log_w).mean() for s in sigmas]
 best = sigmas[np.argmax(mean_log_p)]
 
+# %%
+squares_draws = squared_distances(plane_model, test[:50], np.random.default_rng(4).standard_normal((10_000, 2)))
 
-def effective_number(s, n=10_000):
-    z = np.random.default_rng(4).standard_normal((n, 2))
-    log_p = log_px_given_z(plane_model, test[:50], z, s)
+
+def effective_number(s):
+    log_p = log_px_given_z(squares_draws, s)
     w = np.exp(log_p - log_p.max(axis=1, keepdims=True))
     return np.median(np.sum(w, axis=1)**2 / np.sum(w**2, axis=1))
 
@@ -481,10 +485,9 @@ nv.plots.show("Left: the mean log p(x) against σ rises steeply to a peak, marke
 # lesson 4.
 
 # %%
-log_p = log_px_given_z(plane_model, test[:100], grid, best)
+log_p = log_px_given_z(squares_grid, best)
 posterior = np.exp(log_p + log_w - exact.log_sum_exp(log_p + log_w)[:, None])
-squares = -2 * best**2 * (log_p + 196 * np.log(best * np.sqrt(2 * np.pi)))    # |x - f(z)|^2, from (3.3)
-distance = np.sqrt(np.sum(posterior * squares) / 100 / 196)
+distance = np.sqrt(np.sum(posterior * squares_grid) / 100 / 196)
 claim("best_sigma", best, 0.18, 0.02, on="strokes")
 claim("distance_per_pixel", distance, 0.19, 0.01, on="strokes")
 claim("distance_minus_best_sigma", distance - best, 0.0, 0.015)
@@ -504,7 +507,7 @@ claim("draws_that_count_at_0_12", count[0], 60, 25, on="strokes")
 
 # %% tags=["hide-input"]
 def draw_posterior(ax, s):
-    log_p = log_px_given_z(plane_model, test[:1], grid, s)[0] + log_w
+    log_p = log_px_given_z(squares_grid[0], s) + log_w
     p = np.exp(log_p - log_p.max()).reshape(150, 150).T
     ax.imshow(p, extent=(-6, 6, -6, 6), origin="lower", cmap="viridis")
     ax.set(xlim=(-3, 3), ylim=(-3, 3), xlabel="z[0]", ylabel="z[1]", title=f"which z explain it, σ = {s:.2f}")
@@ -520,7 +523,7 @@ lesson.slider(lambda s: nv.plots.strip(draw_posterior, [s], "which z explain the
 
 # %%
 def posterior_spread(s):
-    log_p = log_px_given_z(plane_model, test[:1], grid, s)[0] + log_w
+    log_p = log_px_given_z(squares_grid[0], s) + log_w
     p = np.exp(log_p - exact.log_sum_exp(log_p))
     return np.sqrt(p @ np.sum((grid - p @ grid)**2, axis=1) / 2)
 

@@ -24,6 +24,7 @@ import numpy as np
 import numpyvae as nv
 from numpyvae import exact
 from numpyvae.course import Lesson
+from numpyvae.course.common import black_and_white
 from numpyvae.functional.gaussian import gaussian_kl, gaussian_log_density
 from numpyvae.report.plots import BLUE, INK, ORANGE
 
@@ -123,13 +124,8 @@ lesson.show(exact.posterior, "4.1")
 # 0.7 becomes 1 with probability 0.7. We draw once and keep the result.
 
 # %%
-def black_and_white(images, seed):
-    brightness = images.reshape(len(images), -1) / 255
-    return (np.random.default_rng(seed).random(brightness.shape) < brightness).astype(np.float64)
-
-
-train = black_and_white(lesson.images("train")[0][:10000], seed=0)
-x = black_and_white(lesson.images("test")[0][:20], seed=1)
+train = black_and_white(lesson.images("train")[0][:10000].reshape(-1, 784) / 255, seed=0)
+x = black_and_white(lesson.images("test")[0][:20].reshape(-1, 784) / 255, seed=1)
 vae = nv.VAE.dense(784, (200,), 2, activation="tanh", rng=np.random.default_rng(1))
 for record in nv.fit(vae, train, optimizer=nv.Adam(2e-3), epochs=8, batch_size=100, rng=np.random.default_rng(2)):
     pass
@@ -157,7 +153,7 @@ lesson.holds("log p(x) is never above 0", np.all(log_px <= 0))
 # - The gap by (4.2), as a sum over the grid of $z$.
 
 # %%
-eps, log_eps_weight = exact.latent_grid(2, points=141, reach=7)
+eps, log_eps_weight = exact.latent_grid(2, points=81, reach=7)
 
 
 def elbo(image, mu, logvar):
@@ -190,14 +186,12 @@ lesson.holds("no gap is negative", np.all(gaps >= 0))
 # %% tags=["hide-input"]
 side = 280
 axis = grid[:side, 1]
-angle = np.linspace(0, 2 * np.pi, 100)
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
 for i, ax in enumerate(axes):
     height = posterior[i].reshape(side, side).T
     ax.contourf(axis, axis, height / height.max(), levels=[np.exp(-2), np.exp(-0.5), 1], cmap="Blues", vmin=-0.5, vmax=1)
     for radius in (1, 2):
-        width = radius * np.exp(0.5 * logvar[i])
-        ax.plot(mu[i, 0] + width[0] * np.cos(angle), mu[i, 1] + width[1] * np.sin(angle), color=ORANGE)
+        nv.plots.ellipses(mu[i:i + 1], logvar[i:i + 1], ax, radius, ORANGE)
     left, low = posterior[i] @ grid - 0.5
     ax.set(xlim=(left, left + 1), ylim=(low, low + 1), xlabel="z[0]", ylabel="z[1]", aspect="equal")
     ax.set_title(f"image {i}: gap {gaps[i]:.2f} nats", fontsize=10)
@@ -217,7 +211,10 @@ def matching(i):
     return mean, np.log(posterior[i] @ (grid - mean)**2)
 
 
-gaps_of_matching = np.array([gap(i, *matching(i)) for i in range(20)])
+gaps_of_matching = np.zeros(20)
+for i in range(20):
+    mean, logvariance = matching(i)
+    gaps_of_matching[i] = gap(i, mean, logvariance)
 print("encoder's q:", np.round(gaps, 2), "\nmatching q: ", np.round(gaps_of_matching, 2))
 encoder_costs_more = gaps - gaps_of_matching > gaps_of_matching
 lesson.holds("for at least 15 of the 20 images the encoder costs more than the form", encoder_costs_more.sum() >= 15,
@@ -275,7 +272,8 @@ nv.plots.show("Three stacked bars of the same length, each ending at the line lo
 # $n_\text{eff} = (\sum w)^2 / \sum w^2$ of (3.9) tells.
 
 # %%
-def effective_number(q_mu, q_logvar, seed, n=10_000):
+def effective_number(q, seed, n=10_000):
+    q_mu, q_logvar = q
     rows = np.ones((n, 1))
     z = q_mu + np.exp(0.5 * q_logvar) * np.random.default_rng(seed).standard_normal((n, 2))
     log_likelihood = -vae.likelihood.nll(vae.generate(z), np.tile(x[IMAGE], (n, 1)))
@@ -285,8 +283,8 @@ def effective_number(q_mu, q_logvar, seed, n=10_000):
     return np.sum(w)**2 / np.sum(w**2)
 
 
-from_prior = [effective_number(*proposals["the prior"], seed) for seed in range(5)]
-from_wide = [effective_number(*proposals["twice as wide"], seed) for seed in range(5)]
+from_prior = [effective_number(proposals["the prior"], seed) for seed in range(5)]
+from_wide = [effective_number(proposals["twice as wide"], seed) for seed in range(5)]
 print("from the prior:", np.round(from_prior), "  from the q twice as wide:", np.round(from_wide))
 lesson.holds("in each try ten times as many draws from q count", np.all(np.array(from_wide) > 10 * np.array(from_prior)))
 claim("draws_from_the_wide_q_that_count", np.mean(from_wide), 4300, 300, on="strokes")

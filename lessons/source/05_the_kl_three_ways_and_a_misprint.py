@@ -22,6 +22,7 @@ import numpy as np
 
 import numpyvae as nv
 from numpyvae.course import Lesson
+from numpyvae.course.common import draw_codes, nearest, shrink
 from numpyvae.functional.gaussian import gaussian_kl, gaussian_kl_backward
 from numpyvae.report.plots import BLUE, INK, ORANGE
 
@@ -296,10 +297,6 @@ class Misprinted(DiagonalGaussian):
 
 
 # %%
-def shrink(images):
-    return images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) / 255
-
-
 def train(posterior, seed):
     rng = np.random.default_rng(seed)
     encoder = dense_stack([196, 100], "relu", "relu", rng=rng)
@@ -429,16 +426,6 @@ nv.plots.show("Loss against the scale c of the codes. Two solid valleys, of the 
 # that is farther than that from every training $z$ is *in a hole*.
 
 # %%
-def nearest(points, others):
-    squares = np.sum(points**2, axis=1)[:, None] + np.sum(others**2, axis=1) - 2 * points @ others.T
-    return np.sqrt(np.maximum(squares.min(axis=1), 0))
-
-
-def draw_codes(vae, images, rng):
-    mu, logvar = vae.encode(images)
-    return mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape)
-
-
 def share_in_holes(vae, variance=1.0):
     rng = np.random.default_rng(7)
     known = draw_codes(vae, train_images[:5000], rng)
@@ -488,13 +475,13 @@ lesson.holds("the narrow prior helps all five misprinted models", np.all(cured_s
 # in a program, and why we measured.
 
 # %% tags=["hide-input"]
-fig, axes = plt.subplots(1, 3, figsize=(9.6, 2.6), layout="constrained")
-for ax, (name, (models, variance)) in zip(axes, cases.items()):
-    dreams = models[0].decode(np.sqrt(variance) * np.random.default_rng(3).standard_normal((32, 20)))
-    nv.plots.image_grid(dreams, ax, columns=8)
-    ax.set_title(f"{name}:\n{holes[name].mean():.0%} in holes", fontsize=10)
-nv.plots.show("Three grids of 32 decoded draws. Right KL: soft, blurred digits. Misprint with z from N(0, I): brighter, "
-              "with strokes that cross or lie over one another. Misprint with z from N(0, I/2): between the two.")
+dreams = {}
+for name, (models, variance) in cases.items():
+    z = np.sqrt(variance) * np.random.default_rng(3).standard_normal((32, 20))
+    dreams[f"{name}:\n{holes[name].mean():.0%} in holes"] = models[0].decode(z)
+nv.plots.show_rows(dreams, "Three grids of 32 decoded draws. Right KL: soft, blurred digits. Misprint with z from N(0, I): "
+                   "brighter, with strokes that cross or lie over one another. Misprint with z from N(0, I/2): between "
+                   "the two.", columns=8, across=3)
 
 # %% [markdown]
 # ## Exercises

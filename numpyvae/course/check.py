@@ -15,6 +15,7 @@ import numpy as np
 
 from ..time_limit import TimeUp, time_limit
 from .attempt import SECONDS, Attempt, NotAttempted, NotYet, Unexplained, line_of
+from .claim import say
 from .expect import expect, expect_names, expect_parts
 from .tally import Tally
 
@@ -56,7 +57,7 @@ class Check:
             state, reason = verdict(self._judges[name], answer)
             if state == DONE:
                 self._tally.add(name)
-            print(f"{SIGNS[state]} {name}: {state}{reason and ': ' + reason}")
+            say(f"{SIGNS[state]} {name}: {state}{reason and ': ' + reason}")
         return check
 
     def tally(self) -> None:
@@ -65,9 +66,9 @@ class Check:
         done = [name for name in self._judges if name in here | before]
         earlier = len(set(done) - here)
         rest = [name for name in self._judges if name not in done]
-        print(f"{len(done)} of {len(self._judges)} exercises done"
-              + (f", {earlier} of them in an earlier session" if earlier else "")
-              + (f"; still open: {', '.join(rest)}" if rest else ""))
+        say(f"{len(done)} of {len(self._judges)} exercises done"
+            + (f", {earlier} of them in an earlier session" if earlier else "")
+            + (f"; still open: {', '.join(rest)}" if rest else ""))
 
     def reset(self) -> None:
         """Forget which exercises of this lesson are done."""

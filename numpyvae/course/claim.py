@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from typing import Any
 
 import numpy as np
 
+WIDTH = 100    # characters in a line: JupyterLab breaks longer ones in the middle of a word
 NAME = r"[\w.]+"
 LINE = re.compile(rf"claim (?P<name>{NAME}): (?P<value>\S+), the text says (?P<expected>\S+) ± (?P<tol>\S+)")
 WHAT_TO_DO = ("this does not hold. If you changed a cell above, that is why: Kernel > Restart and Run All. If you "
@@ -36,6 +38,12 @@ def claim(name: str, value: float, expected: float, tol: float, judged: bool = T
     print(f"{line} ✓")
 
 
+def say(text: str) -> None:
+    """Print a text in lines of at most WIDTH characters; "\xa0" is a blank at which no line ends."""
+    lines = textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    print(lines.replace("\xa0", " "))
+
+
 def holds(sentence: str, condition: Any, judged: bool = True) -> None:
     """Print that a sentence of the text is true, or raise ClaimFailed.  With judged=False it only prints.
 
@@ -45,8 +53,8 @@ def holds(sentence: str, condition: Any, judged: bool = True) -> None:
         raise TypeError(f"the condition of {sentence!r} is {type(condition).__name__}; expected True or False, such as "
                         "a comparison, or np.all of several")
     if not judged:
-        print(f"{sentence}: {'so' if condition else 'not so'} on this data; the text speaks of `strokes`")
+        say(f"{sentence}: {'so' if condition else 'not so'} on this data; the text speaks of `strokes`")
         return
     if not condition:
         raise ClaimFailed(f"{sentence}: {WHAT_TO_DO}")
-    print(f"{sentence} ✓")
+    say(f"{sentence}\xa0✓")

@@ -77,50 +77,57 @@ def reparameterize_backward(answer: Any, rng: np.random.Generator) -> None:
 
 @exercise("f_of_z", "score")
 def with_baseline(answer: Any, rng: np.random.Generator) -> None:
-    n = 10_000
-    score = rng.standard_normal(n)
-    f = rng.uniform(400, 600) + score + 0.3 * np.sin(score)
+    def draw(n: int) -> tuple[np.ndarray, np.ndarray]:
+        score = rng.standard_normal(n)
+        score[5] = 0.0    # whatever the baseline, this draw's estimate is 0
+        return rng.uniform(400, 600) + 3 * score + np.sin(score), score
 
-    def estimates(f: np.ndarray) -> np.ndarray:
+    def estimates(f: np.ndarray, score: np.ndarray) -> np.ndarray:
         found = numbers(answer(f, score), f.shape, "the result")
         if found.shape != f.shape:
             raise NotYet(f"the result has shape {found.shape}; expected one estimate for each draw, {f.shape}")
         if not np.isfinite(found).all():
             raise NotYet("the result holds NaN or infinity")
         return found
-    found = estimates(f)
+    f, score = draw(10)    # so few that a tenth of the mean of all is the draw's own f(z)
+    found = estimates(f, score)
     centred = f - f.mean()
     for wrong, words in ((f * score, "that is the estimate without a baseline"),
+                         (centred * score, "the mean of all draws contains f(z) itself: with 10 draws every estimate "
+                                           "is 9/10 of what it should be; leave the draw itself out, (6.8)"),
                          ((f + f.mean()) * score, "the baseline is added; subtract it"),
                          (-centred * score, "the sign is flipped: subtract the baseline from f, not f from it"),
-                         (np.zeros(n), "the baseline is f(z) itself: it depends on z, so nothing is left of the "
-                                       "gradient"),
+                         (np.zeros(len(f)), "the baseline is f(z) itself: it depends on z, so nothing is left of the "
+                                            "gradient"),
                          (centred, "that is f minus the baseline: multiply it by the score"),
                          (f * score - f.mean(), "the baseline is subtracted from the product; subtract it from f, then "
                                                 "multiply by the score"),
                          (f * (score - score.mean()), "the score's mean is subtracted; subtract a number near f "
                                                       "from f"),
-                         (np.full(n, np.mean(centred * score)), "every entry is the mean of the estimates: return one "
-                                                                "estimate for each draw, before the mean"),
+                         (np.full(len(f), np.mean(centred * score)), "every entry is the mean of the estimates: return "
+                                                                     "one estimate for each draw, before the mean"),
                          (centred / f.std() * score, "f is divided by its standard deviation too: that changes the "
                                                      "gradient; only subtract")):
         if np.allclose(found, wrong, rtol=1e-4, atol=1e-4 * np.abs(wrong).std()):
             raise NotYet(words)
-    truth = 1.0 + 0.3 * np.exp(-0.5)    # d/dmu E[f] by hand
-    error = found.std() / np.sqrt(n) + 1e-12
-    if abs(found.mean() - truth) > 8 * error + 0.02:
-        raise NotYet(f"the mean is {found.mean():.3f}, the gradient {truth:.3f}: what you subtracted does not average "
-                     "to 0, or depends on z")
-    if found.var() > (f * score).var() / 100:
-        raise NotYet("the mean is right, but the variance is hardly smaller: subtract a number near f itself")
-    baseline = np.mean((f - found / score)[np.abs(score) > 1])
-    if abs(np.mean(f * score - found - baseline * score)) > 4e-3:    # two baselines, each of the other half: 1e-3
-        raise NotYet("what you subtracted is not a baseline times the score: a number is left over")
+    if abs(found[5]) > 1e-9:
+        raise NotYet("where the score is 0, the estimate is not: return f minus the baseline, times the score, and no "
+                     "more")
     # A baseline does not depend on z: where f changes at one draw, its estimate changes by that change times the score.
-    for i in rng.choice(np.flatnonzero(np.abs(np.abs(score) - 1) < 0.3), 3, replace=False):
+    others = np.flatnonzero(score)
+    for i in others:
         moved = f.copy()
         moved[i] += 10.0
-        change = (estimates(moved) - found)[i] / (10.0 * score[i])
+        change = (estimates(moved, score) - found)[i] / (10.0 * score[i])
         if abs(change - 1.0) > 2.5e-4:
-            raise NotYet(f"the mean is right by luck: where f grows at one draw, its estimate grows {change:.4g} times "
-                         "as much as f times the score: one estimate, (f - baseline) times the score, for each draw")
+            raise NotYet(f"where f grows at one of 10 draws, its estimate grows {round(change, 4) + 0:g} times as much "
+                         "as f times the score: a draw's baseline must not depend on its own f(z)")
+    baseline = f[others] - found[others] / score[others]
+    if np.abs(baseline - f.mean()).max() > 0.08 * f.mean():
+        raise NotYet("the mean is right, but the variance is hardly smaller: subtract a number near f itself")
+    f, score = draw(2000)
+    found = estimates(f, score)
+    truth = 3.0 + np.exp(-0.5)    # d/dmu E[f] by hand
+    if abs(found.mean() - truth) > 5 * found.std() / np.sqrt(len(f)):
+        raise NotYet(f"the mean is {found.mean():.3f}, the gradient {truth:.3f}: what you subtracted does not average "
+                     "to 0, or depends on z")

@@ -369,17 +369,52 @@ def show_diagram(*lit: str) -> None:
          f"and the KL between q(z|x) and p(z). Lit: {', '.join(lit)}.")
 
 
-def show_rows(pictures: Mapping[str, Array], alt: str, columns: int = 14) -> None:
-    """Show pictures in a notebook, in rows under their titles: {title: images}."""
+def show_rows(pictures: Mapping[str, Array], alt: str, columns: int = 14, across: int = 1) -> None:
+    """Show pictures in a notebook, in rows under their titles: {title: images}, so many titles side by side."""
     import matplotlib.pyplot as plt
-    heights = [8 / columns * math.ceil(len(images) / columns) + (0.3 if title else 0.1)
-               for title, images in pictures.items()]
-    _, axes = plt.subplots(len(pictures), 1, figsize=(8, sum(heights)), height_ratios=heights, squeeze=False,
-                           layout="constrained")
-    for ax, (title, images) in zip(axes[:, 0], pictures.items()):
+    rows = [math.ceil(len(images) / columns) for images in pictures.values()]
+    titled = 0.3 * max(title.count("\n") + bool(title) for title in pictures)
+    heights = [8 / across / columns * max(rows[i:i + across]) + titled + 0.1 for i in range(0, len(rows), across)]
+    figure, axes = plt.subplots(len(heights), across, figsize=(8, sum(heights)), height_ratios=heights, squeeze=False,
+                                layout="constrained")
+    figure.get_layout_engine().set(wspace=0.05)
+    for ax, (title, images) in zip(axes.flat, pictures.items()):
         image_grid(images, ax, columns=columns)
         ax.set_title(title, fontsize=10)
     show(alt)
+
+
+def show_dots(panels: Mapping[str, Mapping[str, Sequence[float]]], alt: str, xlabel: str,
+              colors: Mapping[str, str], mark: float | None = None, **axes_settings: Any) -> None:
+    """Show panels side by side in a notebook, each with a row of dots for every name: {title: {name: numbers}}.
+
+    colors        : of the rows, by name
+    mark          : where a dashed line stands
+    axes_settings : of every panel, as `Axes.set` takes them
+    """
+    import matplotlib.pyplot as plt
+    height = 0.3 * len(next(iter(panels.values()))) + 1
+    _, axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels) + 0.5, height), sharey=True, squeeze=False,
+                           layout="constrained")
+    for ax, (title, rows) in zip(axes[0], panels.items()):
+        for row, (name, numbers) in enumerate(rows.items()):
+            ax.plot(numbers, np.full(len(numbers), row), "o", color=colors.get(name, INK), alpha=0.6)
+        if mark is not None:
+            ax.axvline(mark, color=INK, linestyle="--", linewidth=1)
+        ax.set_yticks(range(len(rows)), list(rows))
+        ax.set(xlabel=xlabel, ylim=(len(rows) - 0.5, -0.5), **axes_settings)
+        ax.grid(axis="y", alpha=0.3)
+        ax.set_title(title, fontsize=10)
+    show(alt)
+
+
+def ellipses(mu: Array, logvar: Array, ax: Axes, deviations: float = 2.0, color: str = INK, linewidth: float = 1.5
+             ) -> None:
+    """The ellipse of each q(z|x) in a plane, at so many standard deviations; mu, logvar : (N, 2)."""
+    angle = np.linspace(0, 2 * np.pi, 100)
+    for centre, width in zip(mu, deviations * np.exp(0.5 * logvar)):
+        ax.plot(centre[0] + width[0] * np.cos(angle), centre[1] + width[1] * np.sin(angle), color=color,
+                linewidth=linewidth)
 
 
 def show(alt: str) -> None:

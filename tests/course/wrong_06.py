@@ -11,7 +11,11 @@ def reparameterize_backward(dz, logvar, eps):
 
 
 def with_baseline(f, score):
-    return (f - f.mean()) * score
+    return (f - (f.sum() - f) / (len(f) - 1)) * score
+
+
+def weighted_mean(f, score):
+    return (f - np.sum(f * score**2) / np.sum(score**2)) * score
 
 
 def second(change):
@@ -54,27 +58,33 @@ WRONG = {
     ],
     "with_baseline": [
         (lambda f, score: f * score, "without a baseline"),
+        (lambda f, score: (f - f.mean()) * score, "the mean of all draws contains f(z) itself"),
+        (lambda f, score: (f - np.median(f)) * score, "must not depend on its own f(z)"),
+        (lambda f, score: (f - f[0]) * score, "grows 0 times"),
+        (weighted_mean, "must not depend on its own f(z)"),
         (lambda f, score: (f + f.mean()) * score, "subtract it"),
         (lambda f, score: (f - f) * score, "depends on z"),
         (lambda f, score: (f - 3.0) * score, "hardly smaller"),
+        (lambda f, score: (f - (f.sum() - f) / len(f)) * score, "hardly smaller"),
+        (lambda f, score: with_baseline(f - score, score), "the mean is"),
         (lambda f, score: np.mean((f - f.mean()) * score), "one estimate for each draw"),
-        (lambda f, score: (f - f.mean()) * score + 5.0, "the mean is"),
+        (lambda f, score: with_baseline(f, score) + 5.0, "where the score is 0"),
         (lambda f, score: np.full(len(f), np.mean((f - f.mean()) * score)), "every entry is the mean"),
-        (lambda f, score: np.full(len(f), 1.182), ""),
+        (lambda f, score: np.full(len(f), 1.182), "where the score is 0"),
         (lambda f, score: (f - f.mean()) / f.std() * score, "changes the gradient"),
-        (lambda f, score: (f - f.mean()) * score * 1.0005, "1 times"),
-        (lambda f, score: (f - f.mean()) * score + 0.01, "left over"),
+        (lambda f, score: with_baseline(f, score) * 1.0005, "grows 1.0005 times"),
+        (lambda f, score: with_baseline(f, score) + 0.01, "where the score is 0"),
         (lambda f, score: (f.mean() - f) * score, "the sign is flipped"),
         (lambda f, score: f * score - f.mean(), "from the product"),
         (lambda f, score: f - f.mean(), "multiply it by the score"),
-        (lambda f, score: np.sort((f - f.mean()) * score), ""),
+        (lambda f, score: np.sort(with_baseline(f, score)), ""),
         (lambda f, score: f * np.nan, "NaN"),
     ],
 }
 
 
-def leave_one_out(f, score):
-    return (f - (f.sum() - f) / (len(f) - 1)) * score
+def scaled_mean(f, score):
+    return len(f) / (len(f) - 1) * (f - f.mean()) * score
 
 
 def halves(f, score):
@@ -82,11 +92,12 @@ def halves(f, score):
     return np.concatenate([one - other.mean(), other - one.mean()]) * score
 
 
+def by_deleting(f, score):
+    return [(f[i] - np.delete(f, i).mean()) * score[i] for i in range(len(f))]
+
+
 ALSO_RIGHT = {
     "score_estimates": [lambda f, z, mu, logvar: np.array(score_estimates(f, z, mu, logvar))],
     "reparameterize_backward": [lambda dz, logvar, eps: np.stack([dz, dz * eps * np.sqrt(np.exp(logvar)) / 2])],
-    "with_baseline": [leave_one_out, halves, lambda f, score: (f - np.median(f)) * score,
-                      lambda f, score: (f - f[0]) * score,
-                      lambda f, score: (f - np.sum(f * score**2) / np.sum(score**2)) * score,
-                      lambda f, score: [(one - mean) * s for mean in [f.mean()] for one, s in zip(f, score)]],
+    "with_baseline": [scaled_mean, halves, by_deleting],
 }
