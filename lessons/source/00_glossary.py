@@ -29,7 +29,7 @@
 # | $p(z)$ | p of z | the prior: how likely each code is before a picture is seen | `prior` | 3 |
 # | $N(0, I)$ | normal, zero, I | the Gaussian with mean 0 and variance 1 in each dimension, all independent | `standard_normal` | 3 |
 # | $f(z)$ | f of z | what the decoder makes of $z$; in lesson 6 any function of $z$ | `decode` | 3 |
-# | $\sigma$ | sigma | a standard deviation: in lesson 3 of the pixels' noise, from lesson 4 on of $q$ | `sigma` | 3 |
+# | $\sigma$ | sigma | a standard deviation: in lessons 3, 9 and 10 of the pixels' noise, elsewhere of $q$ | `sigma` | 3 |
 # | $p(x\mid z)$ | p of x given z | the likelihood: how likely the picture is, given the code | `likelihood` | 3 |
 # | $p(x)$ | p of x | how likely the picture is, whatever its code | `log_likelihood` | 3 |
 # | $\eta$ | eta | the noise on the pixels, from $N(0, I)$ | | 3 |
@@ -55,6 +55,10 @@
 # | $\beta$ | beta | the weight of the KL in the loss, 1 in an ordinary VAE | `beta` | 5 |
 # | $\phi$ | phi | either of $\mu$ and $s$ | | 6 |
 # | $g$ | g | the decoder's hidden units | `g` | 7 |
+# | $r$ | r | the residual, $x - m$: what the decoder leaves over | | 10 |
+# | $\lambda$ | lambda | an eigenvalue of the data's covariance: their variance along an axis | `eigenvalues` | 10 |
+# | $R$ | capital R | the rate: the mean KL, in nats of code per picture | `rate` | 10 |
+# | $\kappa$ | kappa | what a dimension's KL counts at least, in free bits | `minimum` | 10 |
 
 # %% [markdown]
 # ## Words
@@ -77,9 +81,12 @@
 # | covariance | the average product of two numbers' distances from their means | 1 |
 # | decoder | the network that makes a picture of a code | 0 |
 # | density | how thickly a random number is spread; its area is the probability | 3 |
+# | distortion | the mean NLL, the part of the loss that the code is to make small | 10 |
 # | effective number | of weighted draws: how many of them count | 3 |
+# | eigenvalue | of a covariance: the variance along one of its axes | 10 |
 # | encoder | the network that makes a code of a picture | 0 |
 # | epoch | one round through all training pictures | 0 |
+# | free bits | a KL that counts no less than a minimum in each dimension | 10 |
 # | gap | what the ELBO lacks to $\log p(x)$: the KL from $q$ to the posterior | 4 |
 # | Gaussian | the normal distribution, the bell curve | 1 |
 # | gradient | the derivatives of the loss for each entry of an array | 1 |
@@ -96,9 +103,12 @@
 # | nat | the unit of logarithms to the base $e$, of the NLL and of the KL | 3 |
 # | negative log-likelihood | NLL, $-\log p(x\mid z)$ | 3 |
 # | posterior | $p(z\mid x)$: the codes that explain a picture | 3 |
+# | posterior collapse | $q$ is the same for all pictures, the KL 0, and the code is not used | 10 |
 # | prior | $p(z)$: the codes before a picture is seen | 3 |
 # | quadrature | an integral as a sum over a grid | 3 |
+# | rate | the mean KL: how many nats the code says about a picture | 10 |
 # | reparameterization trick | $z = \mu + \sigma\varepsilon$, so that a gradient passes the draw | 6 |
+# | residual | the picture minus what the decoder makes of its code | 10 |
 # | round-off | an error, since a computer keeps 16 digits | 2 |
 # | score | the derivative of $\log q$ for a parameter of $q$ | 6 |
 # | squared error | the sum of the squared differences of the pixels | 1 |
@@ -107,3 +117,4 @@
 # | unbiased | of an estimate: its average is what is to be estimated | 3 |
 # | upstream gradient | the gradient that comes from the layers that follow | 2 |
 # | VAE | variational autoencoder: an autoencoder whose codes are drawn from $q$ and held near a prior | 0 |
+# | warm-up | a β that grows from 0 in the first epochs | 10 |
