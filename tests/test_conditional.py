@@ -144,8 +144,8 @@ def test_the_command_line_trains_draws_and_measures(tmp_path, monkeypatch, capsy
     assert json.loads(capsys.readouterr().out)["images"] == 5
     assert main(["sample", "run", "--label", "10"]) == 1
     assert "from 0 to 9" in capsys.readouterr().err
-    assert main(["train", "--conditional", "--network", "conv", *small, "--out", "other"]) == 1
-    assert "expected one of them" in capsys.readouterr().err
+    assert main(["train", "--conditional", "--network", "conv", "--channels", "2", "3", *small, "--out", "other"]) == 0
+    assert main(["sample", "other", "--n", "10", "--label", "7", "--out", "another_seven.png"]) == 0
 
 
 @pytest.mark.parametrize("labels", [np.full(60, 3), np.full(60, -1), np.zeros(60)])
