@@ -67,6 +67,7 @@ def conv2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair) -> Array:
     y_bpqo = b_o + sum_klc x_bijc W_klco          with i = s p + k - m,  j = s' q + l - m'
 
     With the windows laid out in rows it is the product of two matrices, (B P Q, K L C) and (K L C, O).
+    [lesson 11, eq. 11.1]
 
     Raises ValueError where the window is larger than the padded picture.
     """
@@ -109,7 +110,7 @@ def conv_transpose2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair, 
     and c the output's.  Both sum x_bpqc W_kloc u_bijo over the same positions:
 
     <conv2d(u, W), x> = sum_bpqc ( sum_klo u_bijo W_kloc ) x_bpqc = sum_bijo u_bijo ( sum x_bpqc W_kloc )
-                      = <u, conv_transpose2d(x, W)>
+                      = <u, conv_transpose2d(x, W)>                                            [lesson 11, eq. 11.4]
 
     conv2d maps pictures of s different heights to the same P, since it rounds down.  The output padding n < s selects
     which of these heights to restore.
@@ -151,7 +152,7 @@ def conv2d_matrix(W: Array, shape: Sequence[int], stride: Pair, padding: Pair) -
     conv2d without b is linear in x, so its value for a picture that is 1 in one pixel and 0 elsewhere is a column of M.
     A row has the weights of one window, and zeros at all pixels that the window does not see.  By dx = M^T dy the
     backward pass multiplies by the transpose, which is what conv_transpose2d does.  For pictures, not for training:
-    M holds P Q O H W C numbers, nearly all of them 0.
+    M holds P Q O H W C numbers, nearly all of them 0.                                            [lesson 11, eq. 11.3]
     """
     n = math.prod(shape)
     pictures = np.eye(n, dtype=W.dtype).reshape(n, *shape)
