@@ -167,6 +167,8 @@ OTHERWISE = {    # where a name means something else, or has to fit other argume
     "Reshape": {"shape": lambda: (4, 3)}, "Reshape.backward": {"dy": lambda: batch().reshape(6, 4, 3)},
     "Flatten.forward": {"x": lambda: batch().reshape(6, 2, 2, 3)}, "Flatten.backward": {"dy": batch},
     "evaluation.factors.nearest_neighbour_accuracy": {"labels": lambda: np.arange(6)},
+    "functional.convolution.conv2d_matrix": {"W": lambda: generator().random((3, 2, 1, 2)), "stride": lambda: (2, 1),
+                                             "padding": lambda: (1, 0)},
     "exact.entropy.mixture_entropy": {"means": lambda: [-1.0, 0.0, 1.0]},
     "exact.pca.linear_loss": {"vae": linear}, "exact.pca.solve_linear_vae": {"vae": linear},
     "exact.pca.probabilistic_pca": {"x": lambda: generator().random((30, 12))},

@@ -49,6 +49,32 @@ def test_one_label_is_for_all_rows_and_labels_repeat_for_samples(vae, rng):
     assert bound == pytest.approx(np.mean(each), rel=1e-13)
 
 
+def test_convolutions_see_the_label_as_channels(rng):
+    """The same convolutions of the images with the label's channels beside theirs, by a plain VAE."""
+    sizes = (3, 4), 5, 2    # channels, hidden, latent
+    vae = nv.ConditionalVAE.conv((5, 6, 2), *sizes, n_classes=3, rng=rng, dtype=np.float64)
+    labels, x, z = np.array([2, 0, 1, 1]), rng.random((4, 5, 6, 2)), rng.standard_normal((4, 2))
+    planes = np.zeros((4, 5, 6, 3))
+    planes[np.arange(4), :, :, labels] = 1
+    wide = nv.VAE.conv((5, 6, 5), *sizes, rng=rng, dtype=np.float64)
+    for name in vae.parameters.names:
+        if not name.startswith("decoder"):
+            wide.parameters[name][:] = vae.parameters[name]
+    rows = np.concatenate([x, planes], axis=3).reshape(4, -1)
+    for one, other in zip(vae.encode(x.reshape(4, -1), labels), wide.encode(rows)):
+        assert one == pytest.approx(other, rel=1e-12)
+    joined = np.hstack([z, np.eye(3)[labels]])
+    assert vae.decode(z, labels) == pytest.approx(vae.likelihood.mean(vae.decoder.forward(joined)), rel=1e-12)
+    assert vae.image_shape == (5, 6, 2)
+
+
+def test_a_convolutional_one_is_saved_and_loaded(rng, tmp_path):
+    vae = nv.ConditionalVAE.conv((5, 6, 1), (3,), 5, 2, n_classes=3, rng=rng)
+    vae.save(tmp_path / "vae.npz")
+    x, eps, labels = rng.random((2, 30)), rng.standard_normal((2, 2)), [2, 0]
+    assert nv.load(tmp_path / "vae.npz").loss(x, eps, labels) == vae.loss(x, eps, labels)
+
+
 def test_it_learns_to_draw_by_class(rng):
     """Three classes of four bright pixels each: what is drawn is of the class that was asked for."""
     labels = rng.integers(0, 3, 600)
@@ -119,8 +145,8 @@ def test_the_command_line_trains_draws_and_measures(tmp_path, monkeypatch, capsy
     assert json.loads(capsys.readouterr().out)["images"] == 5
     assert main(["sample", "run", "--label", "10"]) == 1
     assert "from 0 to 9" in capsys.readouterr().err
-    assert main(["train", "--conditional", "--network", "conv", *small, "--out", "other"]) == 1
-    assert "expected one of them" in capsys.readouterr().err
+    assert main(["train", "--conditional", "--network", "conv", "--channels", "2", "3", *small, "--out", "other"]) == 0
+    assert main(["sample", "other", "--n", "10", "--label", "7", "--out", "another_seven.png"]) == 0
 
 
 @pytest.mark.parametrize("labels", [np.full(60, 3), np.full(60, -1), np.zeros(60)])

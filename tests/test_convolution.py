@@ -12,7 +12,8 @@ from numpyvae.cli import main
 from numpyvae.nn import convolution
 from numpyvae.nn.convolution import Conv2d, ConvTranspose2d, as_pair
 from numpyvae.functional.activations import ACTIVATIONS
-from numpyvae.functional.convolution import conv2d, conv2d_backward, conv_transpose2d, patches, scatter_patches
+from numpyvae.functional.convolution import (conv2d, conv2d_backward, conv2d_matrix, conv_transpose2d, patches,
+                                             scatter_patches)
 from numpyvae.gradcheck import check_model
 from numpyvae.models.tree import tree_of
 from numpyvae.nn.layers import Flatten, Reshape
@@ -369,3 +370,15 @@ def test_rows_that_are_no_pictures_need_the_other_network(tmp_path, rng, capsys)
     np.save(tmp_path / "rows.npy", rng.random((40, 7), np.float32))
     assert main(["train", "--data", str(tmp_path / "rows.npy"), "--network", "conv", "--out", str(tmp_path)]) == 1
     assert "--network is conv, but the data's rows have shape (7,)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape, window, stride, padding", [
+    ((4, 5, 2), (3, 2), (2, 1), (1, 0)), ((5, 8, 1), (3, 3), (2, 2), (1, 1)), ((3, 3, 1), (3, 3), (1, 1), (0, 0))])
+def test_the_matrix_of_a_convolution_and_its_transpose(shape, window, stride, padding, rng):
+    W = rng.standard_normal((*window, shape[2], 3))
+    M = conv2d_matrix(W, shape, stride, padding)
+    x = rng.standard_normal((1, *shape))
+    y = conv2d(x, W, np.zeros(3), stride, padding)
+    np.testing.assert_allclose(M @ x.ravel(), y.ravel(), atol=1e-13)
+    dy = rng.standard_normal(y.shape)
+    np.testing.assert_allclose(M.T @ dy.ravel(), conv2d_backward(dy, x, W, stride, padding)[0].ravel(), atol=1e-13)

@@ -17,7 +17,7 @@
 # | $D$ | capital D | how many numbers a picture has | `n_data` | 1 |
 # | $Z$ | capital Z | how many latent dimensions there are | `n_latent` | 1 |
 # | $B$ | capital B | how many pictures are in a batch | `batch_size` | 2 |
-# | $m$ | m | the picture that the decoder makes, the mean of $p(x\mid z)$ | `m` | 1 |
+# | $m$ | m | the picture that the decoder makes, the mean of $p(x\mid z)$; in lesson 11 the padding | `m` | 1 |
 # | $L$ | capital L | the loss, one number, which training makes small | `loss` | 1 |
 # | $y$ | y | in lesson 2 what a layer puts out; in lesson 3 the probability that a pixel is 1 | `y` | 2 |
 # | $W$ | capital W | a layer's weights, a matrix | `W` | 2 |
@@ -29,7 +29,7 @@
 # | $p(z)$ | p of z | the prior: how likely each code is before a picture is seen | `prior` | 3 |
 # | $N(0, I)$ | normal, zero, I | the Gaussian with mean 0 and variance 1 in each dimension, all independent | `standard_normal` | 3 |
 # | $f(z)$ | f of z | what the decoder makes of $z$; in lesson 6 any function of $z$ | `decode` | 3 |
-# | $\sigma$ | sigma | a standard deviation: in lesson 3 of the pixels' noise, from lesson 4 on of $q$ | `sigma` | 3 |
+# | $\sigma$ | sigma | a standard deviation: in lessons 3, 9 and 10 of the pixels' noise, elsewhere of $q$ | `sigma` | 3 |
 # | $p(x\mid z)$ | p of x given z | the likelihood: how likely the picture is, given the code | `likelihood` | 3 |
 # | $p(x)$ | p of x | how likely the picture is, whatever its code | `log_likelihood` | 3 |
 # | $\eta$ | eta | the noise on the pixels, from $N(0, I)$ | | 3 |
@@ -44,17 +44,25 @@
 # | $\mathrm E_q$ | E q, expectation | the average over draws from $q$ | `mean` | 4 |
 # | $\text{ELBO}$ | elbo | the evidence lower bound, never above $\log p(x)$ | `elbo` | 4 |
 # | $\rho$ | rho | a correlation, between $-1$ and 1 | `rho` | 4 |
-# | $C$ | capital C | a covariance matrix | `C` | 4 |
+# | $C$ | capital C | a covariance matrix; in lesson 11 the number of channels | `C` | 4 |
 # | $S$ | capital S | the covariance matrix of $q$ | `S` | 4 |
 # | $\mathrm{tr}$ | trace | the sum of a matrix's diagonal | `trace` | 4 |
 # | $\det$ | determinant | of a covariance matrix: how much room its cloud takes | `det` | 4 |
 # | $\log\sigma^2$ | log sigma squared | the logarithm of the variance of $q$, which the encoder puts out | `logvar` | 5 |
-# | $s$ | s | short for $\log\sigma^2$ | `logvar` | 5 |
+# | $s$ | s | short for $\log\sigma^2$; in lesson 10 short for $\sigma^2$, in lesson 11 the stride | `logvar` | 5 |
 # | $\mathrm{KL}$ | K L | the Kullback-Leibler divergence, never negative | `gaussian_kl` | 5 |
 # | $\widetilde{\mathrm{KL}}$ | K L tilde | the misprinted KL | `misprinted_kl` | 5 |
 # | $\beta$ | beta | the weight of the KL in the loss, 1 in an ordinary VAE | `beta` | 5 |
 # | $\phi$ | phi | either of $\mu$ and $s$ | | 6 |
 # | $g$ | g | the decoder's hidden units | `g` | 7 |
+# | $r$ | r | the residual, $x - m$: what the decoder leaves over | | 10 |
+# | $\lambda$ | lambda | an eigenvalue of the data's covariance: their variance along an axis | `eigenvalues` | 10 |
+# | $R$ | capital R | the rate: the mean KL, in nats of code per picture | `rate` | 10 |
+# | $\kappa$ | kappa | what a dimension's KL counts at least, in free bits | `minimum` | 10 |
+# | $c$ | c | a picture's label, one-hot; as an index, a channel | `c` | 11 |
+# | $M$ | capital M | the matrix of a convolution | `M` | 11 |
+# | $K$ | capital K | the side of a convolution's window, in pixels | `K` | 11 |
+# | $P$ | capital P | at how many places the window lies, along one side | `P` | 11 |
 
 # %% [markdown]
 # ## Words
@@ -62,6 +70,7 @@
 # | word | meaning | lesson |
 # |---|---|---|
 # | activation | the function that each number passes after a dense layer, such as ReLU or tanh | 2 |
+# | adjoint | of a linear function: the one whose matrix is the transpose | 11 |
 # | analytic | of a function: its derivative is the same in whichever direction of the complex plane one steps | 2 |
 # | ancestral sampling | draw $z$ from the prior, then $x$ given $z$ | 3 |
 # | autoencoder | an encoder and a decoder, trained to rebuild pictures, without a prior | 1 |
@@ -70,16 +79,23 @@
 # | batch | the pictures of one training step | 1 |
 # | Bernoulli | the distribution of a number that is 0 or 1 | 3 |
 # | central difference | the slope between a point a little above and one a little below | 2 |
+# | channel | one of the numbers that each pixel has | 11 |
+# | checkerboard | a pattern that windows paint where they overlap unevenly | 11 |
 # | Cholesky | the factor $L$ of a covariance matrix, with $LL^T = C$ | 1 |
 # | code | the few numbers that the encoder makes of a picture | 1 |
 # | complex step | a derivative by a small imaginary step, exact to the last digits | 2 |
+# | conditional VAE | a VAE whose encoder and decoder are given the label | 11 |
+# | convolution | a layer that applies the same weights at each place of a sliding window | 11 |
 # | correlation | a covariance divided by both standard deviations | 4 |
 # | covariance | the average product of two numbers' distances from their means | 1 |
 # | decoder | the network that makes a picture of a code | 0 |
 # | density | how thickly a random number is spread; its area is the probability | 3 |
+# | distortion | the mean NLL, the part of the loss that the code is to make small | 10 |
 # | effective number | of weighted draws: how many of them count | 3 |
+# | eigenvalue | of a covariance: the variance along one of its axes | 10 |
 # | encoder | the network that makes a code of a picture | 0 |
 # | epoch | one round through all training pictures | 0 |
+# | free bits | a KL that counts no less than a minimum in each dimension | 10 |
 # | gap | what the ELBO lacks to $\log p(x)$: the KL from $q$ to the posterior | 4 |
 # | Gaussian | the normal distribution, the bell curve | 1 |
 # | gradient | the derivatives of the loss for each entry of an array | 1 |
@@ -95,15 +111,24 @@
 # | Monte Carlo | an average over random draws | 3 |
 # | nat | the unit of logarithms to the base $e$, of the NLL and of the KL | 3 |
 # | negative log-likelihood | NLL, $-\log p(x\mid z)$ | 3 |
+# | one-hot | a label as a row of zeros with one 1, at its place | 11 |
+# | padding | rows and columns of zeros around a picture | 11 |
 # | posterior | $p(z\mid x)$: the codes that explain a picture | 3 |
+# | posterior collapse | $q$ is the same for all pictures, the KL 0, and the code is not used | 10 |
 # | prior | $p(z)$: the codes before a picture is seen | 3 |
 # | quadrature | an integral as a sum over a grid | 3 |
+# | rate | the mean KL: how many nats the code says about a picture | 10 |
 # | reparameterization trick | $z = \mu + \sigma\varepsilon$, so that a gradient passes the draw | 6 |
+# | residual | the picture minus what the decoder makes of its code | 10 |
 # | round-off | an error, since a computer keeps 16 digits | 2 |
 # | score | the derivative of $\log q$ for a parameter of $q$ | 6 |
 # | squared error | the sum of the squared differences of the pixels | 1 |
+# | stride | how many pixels a window moves at a time | 11 |
+# | style | what pictures of all classes have in common, such as slant | 11 |
 # | trace | the sum of a matrix's diagonal | 4 |
+# | transposed convolution | a layer whose pixels paint windows; its matrix is a convolution's, transposed | 11 |
 # | truncation error | an error, since a series is cut off | 2 |
 # | unbiased | of an estimate: its average is what is to be estimated | 3 |
 # | upstream gradient | the gradient that comes from the layers that follow | 2 |
 # | VAE | variational autoencoder: an autoencoder whose codes are drawn from $q$ and held near a prior | 0 |
+# | warm-up | a β that grows from 0 in the first epochs | 10 |

@@ -328,13 +328,10 @@ def _objective(options: argparse.Namespace) -> Any:
 def _sizes(options: argparse.Namespace, data: DataSet) -> dict[str, Any]:
     """The network's sizes, from the options, for these images and, if it is conditional, their classes."""
     shape = data.train.shape[1:]
+    classes = {"n_classes": data.n_classes} if options.conditional else {}
     if options.network == "dense":
         hidden = [400] if options.hidden is None else options.hidden
-        classes = {"n_classes": data.n_classes} if options.conditional else {}
         return {"n_data": math.prod(shape), "hidden": hidden, **classes}
-    if options.conditional:
-        raise ValueError("--conditional and --network conv were given together; expected one of them: labels are "
-                         "appended to rows of pixels, which only dense layers take")
     picture = picture_shape(shape)
     if picture is None:
         raise ValueError(f"--network is conv, but the data's rows have shape {shape}; expected images, as "
@@ -343,12 +340,12 @@ def _sizes(options: argparse.Namespace, data: DataSet) -> dict[str, Any]:
         raise ValueError(f"--hidden is {options.hidden}; expected one size with --network conv: that of its "
                          "dense layer")
     (n_hidden,) = options.hidden or [256]
-    return {"shape": list((*picture, 1)[:3]), "channels": options.channels, "n_hidden": n_hidden}
+    return {"shape": list((*picture, 1)[:3]), "channels": options.channels, "n_hidden": n_hidden, **classes}
 
 
 def _make_vae(options: argparse.Namespace, sizes: dict[str, Any], rng: np.random.Generator) -> nv.VAE:
-    make = (nv.VAE.conv if options.network == "conv" else
-            nv.ConditionalVAE.dense if "n_classes" in sizes else nv.VAE.dense)
+    kind = nv.ConditionalVAE if "n_classes" in sizes else nv.VAE
+    make = kind.conv if options.network == "conv" else kind.dense
     return make(**sizes, n_latent=options.latent, rng=rng, **{name: getattr(options, name) for name in OF_MODEL})
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from .attempt import LARGEST, NotYet, Unexplained
 
 RTOL = 1e-5    # of the largest entry: float32 computes no closer
-COUNTS = {2: "two", 3: "three", 7: "seven"}
+COUNTS = {2: "two", 3: "three", 4: "four", 7: "seven"}
 Mistakes = Mapping[str, Any]
 
 

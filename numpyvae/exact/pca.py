@@ -119,7 +119,7 @@ def solve_linear_vae(vae: VAE, x: Array) -> ProbabilisticPCA:
     l_j <= sigma^2 are not worth their cost: their rows of W are zero, and their latent dimensions die.  For other beta,
     replace sigma^2 by beta sigma^2, as L(beta, sigma^2) = beta L(1, beta sigma^2) + const (`same_loss_constant`): a
     dimension dies where l_j <= beta sigma^2.
-    [Lucas et al. 2019, section 4; lesson 10]
+    [Lucas et al. 2019, section 4; lesson 10, eq. 10.5]
     """
     sigma2 = vae.beta * sigma_of_linear(vae)**2
     if sigma2 == 0:
@@ -182,7 +182,7 @@ def same_loss_constant(n_data: int, beta: float, sigma: float) -> float:
     beta L(1, beta s) = |r|^2 / (2 s) + beta D/2 log(2 pi beta s) + beta KL,
 
     and the two differ by  D/2 ( log(2 pi s) - beta log(2 pi beta s) ),  which no weight changes: beta and sigma^2 are
-    one knob, not two.                                                                   [Rybkin et al. 2021]
+    one knob, not two.                                              [Rybkin et al. 2021; lesson 10, eq. 10.3]
     """
     log_2_pi_s = np.log(2 * np.pi) + 2 * np.log(sigma)
     return float(0.5 * n_data * (log_2_pi_s - beta * (log_2_pi_s + np.log(beta))))

@@ -3,7 +3,7 @@ from .activations import (gelu, gelu_backward, relu, relu_backward, sigmoid, sig
                           softplus, softplus_backward, tanh, tanh_backward)
 from .affine import affine, affine_backward
 from .continuous_bernoulli import continuous_bernoulli_nll, continuous_bernoulli_nll_backward
-from .convolution import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
+from .convolution import conv2d, conv2d_backward, conv2d_matrix, conv_transpose2d, conv_transpose2d_backward
 from .dense import dense, dense_backward
 from .discretized_logistic import discretized_logistic_nll, discretized_logistic_nll_backward
 from .full_gaussian import (full_gaussian_kl, full_gaussian_kl_backward, full_gaussian_log_density,
@@ -17,8 +17,8 @@ from .student_t import student_t_nll, student_t_nll_backward
 
 __all__ = ["affine", "affine_backward", "bernoulli_nll", "bernoulli_nll_backward", "concatenate",
            "concatenate_backward", "continuous_bernoulli_nll", "continuous_bernoulli_nll_backward", "conv2d",
-           "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward", "dense", "dense_backward",
-           "discretized_logistic_nll", "discretized_logistic_nll_backward", "full_gaussian_kl",
+           "conv2d_backward", "conv2d_matrix", "conv_transpose2d", "conv_transpose2d_backward", "dense",
+           "dense_backward", "discretized_logistic_nll", "discretized_logistic_nll_backward", "full_gaussian_kl",
            "full_gaussian_kl_backward", "full_gaussian_log_density", "full_gaussian_log_density_backward",
            "full_reparameterize", "full_reparameterize_backward", "gaussian_kl", "gaussian_kl_backward",
            "gaussian_kl_of_dimensions", "gaussian_kl_of_dimensions_backward", "gaussian_learned_nll",

@@ -10,11 +10,13 @@ or zero where there is no such pixel.  Everything below follows from this.      
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from .. import kernels
+from ..arguments import IMAGE, MARGINS, STEPS, checked
 from ..twin import MaybeArray, twin
 
 Array = np.ndarray
@@ -65,6 +67,7 @@ def conv2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair) -> Array:
     y_bpqo = b_o + sum_klc x_bijc W_klco          with i = s p + k - m,  j = s' q + l - m'
 
     With the windows laid out in rows it is the product of two matrices, (B P Q, K L C) and (K L C, O).
+    [lesson 11, eq. 11.1]
 
     Raises ValueError where the window is larger than the padded picture.
     """
@@ -107,7 +110,7 @@ def conv_transpose2d(x: Array, W: Array, b: Array, stride: Pair, padding: Pair, 
     and c the output's.  Both sum x_bpqc W_kloc u_bijo over the same positions:
 
     <conv2d(u, W), x> = sum_bpqc ( sum_klo u_bijo W_kloc ) x_bpqc = sum_bijo u_bijo ( sum x_bpqc W_kloc )
-                      = <u, conv_transpose2d(x, W)>
+                      = <u, conv_transpose2d(x, W)>                                            [lesson 11, eq. 11.4]
 
     conv2d maps pictures of s different heights to the same P, since it rounds down.  The output padding n < s selects
     which of these heights to restore.
@@ -138,6 +141,22 @@ def conv_transpose2d_backward(dy: Array, x: Array, W: Array, stride: Pair, paddi
     dwindows = patches(dy, np.empty((*x.shape[:3], *W.shape[:3]), dy.dtype), stride, padding)
     dx = np.tensordot(dwindows, W, 3) if need_dx else None
     return dx, np.tensordot(dwindows, x, ((0, 1, 2), (0, 1, 2))), dy.sum(axis=(0, 1, 2))
+
+
+@checked(W="K L C O", shape=IMAGE, stride=STEPS, padding=MARGINS)
+def conv2d_matrix(W: Array, shape: Sequence[int], stride: Pair, padding: Pair) -> Array:
+    """The matrix M of conv2d for pictures of this shape: conv2d(x, W, b) = M x + b, with pictures written as columns.
+
+    W : (K, L, C, O), shape : (H, W, C)  ->  M : (P Q O, H W C)
+
+    conv2d without b is linear in x, so its value for a picture that is 1 in one pixel and 0 elsewhere is a column of M.
+    A row has the weights of one window, and zeros at all pixels that the window does not see.  By dx = M^T dy the
+    backward pass multiplies by the transpose, which is what conv_transpose2d does.  For pictures, not for training:
+    M holds P Q O H W C numbers, nearly all of them 0.                                            [lesson 11, eq. 11.3]
+    """
+    n = math.prod(shape)
+    pictures = np.eye(n, dtype=W.dtype).reshape(n, *shape)
+    return conv2d(pictures, W, np.zeros(W.shape[3], W.dtype), stride, padding).reshape(n, -1).T
 
 
 def conv_size(size: int, kernel: int, stride: int, padding: int) -> int:

@@ -16,7 +16,10 @@ def concatenate(x: Array, c: Array) -> Array:
 
 @twin(None, dy="B J", x="B I")
 def concatenate_backward(dy: Array, x: Array) -> Array:
-    """The gradient for x: y = [x, c] copies x, so it is the first I columns of dy.  Labels need no gradient."""
+    """The gradient for x: y = [x, c] copies x, so it is the first I columns of dy.  Labels need no gradient.
+
+    [lesson 11, eq. 11.7]
+    """
     return dy[:, :x.shape[1]].copy()
 
 

@@ -46,7 +46,7 @@ def model_examples() -> Iterator[tuple[str, Callable[[], Example]]]:
         sigma = {"sigma": 0.7} if options.get("likelihood") in WITH_SIGMA else {}
         model = build(*sizes, **options, **sigma, activation="tanh", rng=rng, dtype=np.float64)
         model.parameters.values[:] = rng.normal(0, 0.5, len(model.parameters))
-        given = {} if model.n_classes is None else {"labels": np.array([0, 1, 1, 2])}
+        given = {} if model.n_classes is None else {"labels": np.array([0, 1, 1, 2])[:n]}
         return Example(model, rng.integers(0, 256, (n, model.n_data)) / 255, given)
 
     for kind in CONSTRUCTORS:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -49,7 +50,8 @@ class Autoencoder(Model):
              n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", init: str = "fan-in",
              sigma: float = 1.0, *, rng: np.random.Generator, dtype: DTypeLike = np.float32) -> Autoencoder:
         """Convolutions that halve the image, two dense layers, and the same in reverse; arguments as in VAE.conv."""
-        pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
+        pixels = make_likelihood(likelihood, sigma)
+        weights: dict[str, Any] = {"init": init, "rng": rng, "dtype": dtype}
         encoder = conv_encoder(shape, channels, [n_hidden, n_latent], activation, "identity", **weights)
         decoder = conv_decoder(n_latent, n_hidden, channels, shape, pixels.outputs_per_pixel, activation, **weights)
         return cls(encoder, decoder, pixels)

@@ -268,10 +268,12 @@ def dense_vae(kind: type[SomeVAE], posterior: Any, n_data: int, hidden: Sequence
 
 def conv_vae(kind: type[SomeVAE], posterior: Any, shape: Sequence[int], channels: Sequence[int], n_hidden: int,
              n_latent: int, likelihood: str, activation: str, beta: float, init: str, sigma: float,
-             rng: np.random.Generator, dtype: Any) -> SomeVAE:
+             rng: np.random.Generator, dtype: Any, n_classes: int | None = None) -> SomeVAE:
     """The same with convolutions; see VAE.conv."""
     pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
-    encoder = conv_encoder(shape, channels, [n_hidden], activation, activation, **weights)
+    n_labels = n_classes or 0
+    encoder = conv_encoder(shape, channels, [n_hidden], activation, activation, n_labels, **weights)
     q = posterior(n_hidden, n_latent, **weights)
-    decoder = conv_decoder(n_latent, n_hidden, channels, shape, pixels.outputs_per_pixel, activation, **weights)
-    return kind(encoder, q, decoder, pixels, beta=beta)
+    decoder = conv_decoder(n_latent + n_labels, n_hidden, channels, shape, pixels.outputs_per_pixel, activation,
+                           **weights)
+    return kind(encoder, q, decoder, pixels, beta=beta, n_classes=n_classes)

@@ -41,6 +41,17 @@ class ConditionalVAE(Constructors):
         return dense_vae(VAE, DiagonalGaussian, n_data, hidden, n_latent, likelihood, activation, beta, init, sigma,
                          rng, dtype, n_classes)
 
+    @staticmethod
+    @checked(shape=IMAGE, channels=CHANNELS, n_hidden=WHOLE, n_latent=WHOLE, beta=NOT_NEGATIVE, sigma=POSITIVE,
+             n_classes=WHOLE)
+    def conv(shape: Sequence[int] = (28, 28, 1), channels: Sequence[int] = (32, 64), n_hidden: int = 256,
+             n_latent: int = 16, likelihood: str = "bernoulli", activation: str = "relu", beta: float = 1.0,
+             init: str = "fan-in", sigma: float = 1.0, *, n_classes: int = 10, rng: np.random.Generator,
+             dtype: DTypeLike = np.float32) -> VAE:
+        """As VAE.conv, for labels 0 ... n_classes - 1; the encoder sees them as channels, see nn.ReshapeLabelled."""
+        return conv_vae(VAE, DiagonalGaussian, shape, channels, n_hidden, n_latent, likelihood, activation, beta, init,
+                        sigma, rng, dtype, n_classes)
+
 
 class FullCovarianceVAE(Constructors):
     """q(z|x) = N(mu, L L^T) in place of N(mu, diag exp(logvar)); see posteriors.FullGaussian."""

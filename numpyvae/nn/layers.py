@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..arguments import LAYERS, SHAPE, TEXT, WHOLE, checked, one_of, shown
+from ..arguments import IMAGE, LAYERS, SHAPE, TEXT, WHOLE, checked, one_of, shown
 from ..functional.activations import ACTIVATIONS
 from ..functional.dense import dense, dense_backward
 from ..twin import MaybeArray
@@ -139,6 +139,40 @@ class Reshape(Layer):
         """The same numbers, in rows again."""
         check_upstream(self, dy, need_dx)
         return dy.reshape(len(dy), -1) if need_dx else None
+
+
+class ReshapeLabelled(Reshape):
+    """Each row of pixels and a one-hot label as an image with more channels: (B, D + C) -> (B, H, W, channels + C).
+
+    The label's channels are the same at every pixel, 1 in that of its class and 0 in the others, so a convolution adds
+    the weights of one channel more: a picture's class moves its output as a bias would, except near padded edges.
+
+    shape     : of an image, (H, W, channels), which has D numbers
+    n_classes : C
+    """
+
+    @checked(shape=IMAGE, n_classes=WHOLE)
+    def __init__(self, shape: Sequence[int], n_classes: int):
+        super().__init__(shape)
+        self.n_classes = n_classes
+        self.n_in += n_classes
+
+    def forward(self, x: Array) -> Array:
+        expect("x", x, ("B", self.n_in))
+        n_data, n_channels = self.n_in - self.n_classes, self.shape[2]
+        self.y = self._buffers("y", (len(x), *self.shape[:2], n_channels + self.n_classes), x.dtype)
+        self.y[..., :n_channels] = x[:, :n_data].reshape(len(x), *self.shape)
+        self.y[..., n_channels:] = x[:, None, None, n_data:]
+        return self.y
+
+    def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
+        """The pixels' gradient in rows again; the label's, which was copied to every pixel, summed over them."""
+        check_upstream(self, dy, need_dx)
+        if not need_dx:
+            return None
+        n_channels = self.shape[2]
+        pixels = dy[..., :n_channels].reshape(len(dy), -1)
+        return np.concatenate([pixels, dy[..., n_channels:].sum(axis=(1, 2))], axis=1)
 
 
 class Flatten(Layer):

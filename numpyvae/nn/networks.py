@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .convolution import Conv2d, ConvTranspose2d
-from .layers import Dense, Flatten, Layer, Reshape, Sequential
+from .layers import Dense, Flatten, Layer, Reshape, ReshapeLabelled, Sequential
 
 HALVING: dict[str, Any] = {"kernel_size": 3, "stride": 2, "padding": 1}    # n pixels become n / 2, rounded up
 
@@ -24,12 +24,16 @@ def dense_decoder(n_latent: int, hidden: Sequence[int], n_data: int, outputs_per
 
 
 def conv_encoder(shape: Sequence[int], channels: Sequence[int], sizes: Sequence[int], activation: str,
-                 last_activation: str, **weights: Any) -> Sequential:
-    """Rows (B, H W C) as images, halved once for each of the channels, then dense layers of the given sizes."""
-    steps = zip([shape[2], *channels], channels)
+                 last_activation: str, n_labels: int = 0, **weights: Any) -> Sequential:
+    """Rows (B, H W C) as images, halved once for each of the channels, then dense layers of the given sizes.
+
+    n_labels : how many numbers of a one-hot label follow the pixels in each row
+    """
+    first = ReshapeLabelled(shape, n_labels) if n_labels else Reshape(shape)
+    steps = zip([shape[2] + n_labels, *channels], channels)
     convolutions = [Conv2d(i, o, **HALVING, activation=activation, **weights) for i, o in steps]
     n_flat = math.prod(halved(shape, len(channels))) * channels[-1]
-    return Sequential([Reshape(shape), *convolutions, Flatten(),
+    return Sequential([first, *convolutions, Flatten(),
                        *dense_stack([n_flat, *sizes], activation, last_activation, **weights).layers])
 
 

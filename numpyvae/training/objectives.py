@@ -31,7 +31,7 @@ def free_bits(vae: VAE, x: Array, eps: Array, minimum: float = 0.1, labels: Arra
 
     While a dimension's KL, averaged over the batch, is below the minimum, nothing pushes it towards zero, so it does
     not die before the decoder has learned to use it.  The gradient is unbiased for the expectation of this loss over
-    eps, given the batch.                                                     [Kingma et al. 2016, appendix C.8]
+    eps, given the batch.                               [Kingma et al. 2016, appendix C.8; lesson 10, eq. 10.10]
 
     Raises ValueError where minimum is negative, or the KL of single dimensions has no closed form.
     """
