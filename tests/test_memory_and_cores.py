@@ -11,6 +11,7 @@ import numpyvae as nv
 from numpyvae.arguments import too_large
 from numpyvae.cli import main
 from numpyvae.evaluation import cores
+from numpyvae.kernels import processor
 
 NUMPYS = MemoryError("Unable to allocate 58.4 GiB for an array with shape (784, 10000000) and data type float64")
 
@@ -138,6 +139,7 @@ def test_accelerate_gets_every_core(blas, environment, expected, monkeypatch, va
     built = {} if blas is None else {"Build Dependencies": {"blas": {"name": blas}}}
     monkeypatch.setattr(np, "show_config", lambda mode: built)
     monkeypatch.setattr(cores, "ThreadpoolController", Unseen)
+    monkeypatch.setattr(processor, "ThreadpoolController", Unseen)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     monkeypatch.delenv("VECLIB_MAXIMUM_THREADS", raising=False)
     for name, value in environment.items():

@@ -11,8 +11,7 @@ import numpy as np
 
 import numpyvae as nv
 
-from ..evaluation.cores import blas_threads
-from ..kernels.processor import decide
+from ..kernels.processor import blas_threads, decide
 from ..twin import kernels_are_on
 
 

@@ -7,12 +7,12 @@ each.  (numba's kernels and NumPy's loops release Python's GIL, so they run in p
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 
-import numpy as np
 from threadpoolctl import ThreadpoolController
+
+from ..kernels.processor import blas_threads
 
 
 @contextlib.contextmanager
@@ -30,18 +30,3 @@ def a_thread_for_each_core() -> Iterator[tuple[Executor, int]]:
             yield threads, cores
         finally:
             threads.shutdown(cancel_futures=True)
-
-
-def blas_threads() -> int:
-    """How many threads BLAS would use for a product now."""
-    seen = ThreadpoolController().select(user_api="blas").info()
-    return max([library["num_threads"] for library in seen], default=_cores_of_an_unseen_blas())
-
-
-def _cores_of_an_unseen_blas() -> int:
-    """All of them for Accelerate, whose products do not mind being called from several threads; else one."""
-    name = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {}).get("name", "")
-    if "accelerate" not in name.lower():
-        return 1    # as on WebAssembly, which has no threads
-    asked = os.environ.get("VECLIB_MAXIMUM_THREADS", "")
-    return int(asked) if asked.isdecimal() and int(asked) > 0 else os.cpu_count() or 1

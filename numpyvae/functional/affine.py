@@ -55,35 +55,47 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
     except KeyError:
         if len(_multipliers) > 1000:    # a caller who never repeats a shape must not fill the memory
             _multipliers.clear()
-        multiply = _multipliers[arrays] = _multiplier(a, b, out)
+        multiply = _multipliers[arrays] = multiplier(a, b, out)
     return multiply(a, b, out)
 
 
 _multipliers: dict[tuple[Any, ...], Callable[..., np.ndarray]] = {}    # by the layouts of a, b and out
 
-LEAST_ROWS, LEAST_COLUMNS = 8, 16    # of out: a tile has to fit
-FEW_ROWS, LONG_ROW = 32, 128    # where dy W^T by rows beats BLAS on two threads; see RESULTS.md, "The matrix product"
+# Where one thread of ours is no faster than one of BLAS, BLAS multiplies; measured in benchmarks/RESULTS.md, "The
+# matrix product".  A small product takes less time than the call of ours; in a large one BLAS is as near to the
+# processor's peak; few rows or columns leave much of a tile empty; and a transposed a is read down its columns, so that
+# where they are long each number comes from far away.
+LEAST, MOST = 250_000, 10**8    # multiplications
+LEAST_ROWS, LEAST_TERMS, LEAST_COLUMNS = 16, 16, 32    # M, K, N
+MOST_TERMS_TRANSPOSED = 256
+FEW_ROWS = 32    # up to which a panel of b is used too seldom for a copy to pay
+LONG_ROW = 128    # of dy and W, where a product of few rows of dy with rows of W beats BLAS on two threads
 
 
-def _multiplier(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[..., np.ndarray]:
+def multiplier(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[..., np.ndarray]:
     """What multiplies arrays of these layouts; compiled code checks no bounds, so their shapes are checked here."""
     M, K, N = *a.shape, b.shape[1]
     if (b.shape[0] != K or out.shape != (M, N) or {a.dtype, b.dtype, out.dtype} != {np.dtype(np.float32)}
-            or not out.flags.c_contiguous or M < LEAST_ROWS or N < LEAST_COLUMNS):
+            or not out.flags.c_contiguous or M < LEAST_ROWS or K < LEAST_TERMS or N < LEAST_COLUMNS
+            or not LEAST <= M * K * N <= MOST):
         return np.matmul
     tile, every_size, _ = decide()
-    if tile is None or not (a.flags.c_contiguous or a.T.flags.c_contiguous):
+    if tile is None or not (a.flags.c_contiguous or a.T.flags.c_contiguous and K <= MOST_TERMS_TRANSPOSED):
         return np.matmul
-    if b.flags.c_contiguous:
-        return _compiled(tile.loop) if every_size else np.matmul
-    by_rows = M <= FEW_ROWS and K >= LONG_ROW and a.flags.c_contiguous
-    if not b.T.flags.c_contiguous or not (by_rows or every_size):
+    if every_size and b.flags.c_contiguous:
+        return _compiled(tile.loops["in_place" if M <= FEW_ROWS else "copied"])
+    if not b.T.flags.c_contiguous:
         return np.matmul
-    loop = _compiled(kernels.matmul.matmul_rows if by_rows else tile.transposed)
+    if M <= FEW_ROWS and K >= LONG_ROW and a.flags.c_contiguous:
+        loop = _compiled(kernels.matmul.matmul_rows)
+    elif every_size:
+        loop = _compiled(tile.loops["transposed"])
+    else:
+        return np.matmul
     return lambda a, b, out: loop(a, b.T, out)
 
 
-_compiled = functools.cache(jit)
+_compiled = functools.cache(functools.partial(jit, signature=kernels.matmul.SIGNATURE))
 
 
 # OpenBLAS does not copy the operands of a product of at most this many multiplications.  Where a sum over many rows

@@ -22,11 +22,12 @@ OPTIONS: dict[str, Any] = {"fastmath": FASTMATH, "error_model": "numpy", "nogil"
 EXACT_ORDER: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
-def jit(kernel: Callable[..., Any]) -> Callable[..., Any]:
+def jit(kernel: Callable[..., Any], signature: str | None = None) -> Callable[..., Any]:
     """Compile a kernel, a plain Python function of arrays and numbers.
 
-    Nothing is compiled yet: numba compiles at the first call with each combination of dtypes, and keeps the
-    machine code in a cache on disk for the next process.  Where no cache can be written the kernel is
+    Without a signature nothing is compiled yet: numba compiles at the first call with each combination of dtypes and
+    layouts.  With one, such as "float32[:](float32[:, :])", the kernel is compiled now and for these alone.  The
+    machine code is kept in a cache on disk for the next process.  Where no cache can be written the kernel is
     compiled again in each process, and one line on stderr says so.
 
     Raises ImportError where numba is not installed.
@@ -45,6 +46,9 @@ def jit(kernel: Callable[..., Any]) -> Callable[..., Any]:
         _say_once("numpyvae: no writable folder for compiled kernels, so every process compiles them "
                   "again; set NUMBA_CACHE_DIR to a writable folder")
         compiled = numba.njit(**OPTIONS)(kernel)
+    if signature is not None:
+        compiled.compile(signature)
+        compiled.disable_compile()
     return compiled
 
 

@@ -6,7 +6,7 @@ differs.  To be read from top to bottom.  Speeds: "The matrix product" in benchm
 import numpy as np
 
 from .loop_for import loop_for
-from .vectors import LANES, fma, load, spread, store, sum_up, zeros
+from .vectors import LANES, fma, load, spread, store, sum_up, transpose, zeros
 
 
 def matmul_three_loops(a, b, out):
@@ -41,13 +41,13 @@ def matmul_reordered(a, b, out):
 # k and one number from each of its rows of a, and multiplies each with each: 6 rows times 16 columns are 192 operations
 # for 22 numbers fetched, and nothing is stored before the end.  The number of registers limits the size of a tile.
 #
-# Each tile below computes out[i:i + ROWS, j:j + COLUMNS] from a[i:i + ROWS] and b[:, column:column + COLUMNS].
+# Each tile below computes out[i:i + ROWS, j:j + COLUMNS] from a[i:i + ROWS] and panel = b[:, j:j + COLUMNS].
 
-def tile_6x16(a, b, out, i, column, j):
-    """For AVX2, which has 16 registers of 8 numbers: 12 hold the sums, 2 a piece of b, 1 a number of a."""
+def tile_6x16(a, panel, out, i, j):
+    """For AVX2, which has 16 registers of 8 numbers: 12 hold the sums, 2 a row of the panel, 1 a number of a."""
     s0 = s1 = s2 = s3 = s4 = s5 = zeros()
     for k in range(a.shape[1]):
-        b_k = load(b, k, column)
+        b_k = load(panel, k, 0)
         s0 = fma(spread(a, i, k), b_k, s0)
         s1 = fma(spread(a, i + 1, k), b_k, s1)
         s2 = fma(spread(a, i + 2, k), b_k, s2)
@@ -62,11 +62,11 @@ def tile_6x16(a, b, out, i, column, j):
     store(s5, out, i + 5, j)
 
 
-def tile_8x48(a, b, out, i, column, j):
-    """For AVX-512, which has 32 registers of 16 numbers: 24 hold the sums, 3 a piece of b, the rest numbers of a."""
-    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = (zeros(), zeros(), zeros())
+def tile_8x48(a, panel, out, i, j):
+    """For AVX-512, which has 32 registers of 16 numbers: 24 hold the sums, 3 a row of the panel, 1 a number of a."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = zeros_48()
     for k in range(a.shape[1]):
-        b_k = load(b, k, column), load(b, k, column + 16), load(b, k, column + 32)
+        b_k = load_48(panel, k, 0)
         s0 = fma_48(spread(a, i, k), b_k, s0)
         s1 = fma_48(spread(a, i + 1, k), b_k, s1)
         s2 = fma_48(spread(a, i + 2, k), b_k, s2)
@@ -85,64 +85,88 @@ def tile_8x48(a, b, out, i, column, j):
     store_48(s7, out, i + 7, j)
 
 
+def zeros_48():
+    return zeros(), zeros(), zeros()
+
+
+def load_48(b, k, j):
+    return load(b, k, j), load(b, k, j + 16), load(b, k, j + 32)
+
+
 def fma_48(x, y, s):
-    """x y + s for three vectors y and s."""
     return fma(x, y[0], s[0]), fma(x, y[1], s[1]), fma(x, y[2], s[2])
 
 
 def store_48(v, out, i, j):
-    """out[i, j:j + 48] = three vectors v."""
     store(v[0], out, i, j)
     store(v[1], out, i, j + 16)
     store(v[2], out, i, j + 32)
 
 
-tile, ROWS, COLUMNS = tile_6x16, 6, 16    # names in the loops below, which `loop_for` gives other values
+tile_8x16 = loop_for("tile_8x16", tile_8x48, zeros_48=zeros, load_48=load, fma_48=fma, store_48=store)
+
+
+# Three ways to get b[:, j:j + COLUMNS].  A copy takes K COLUMNS steps, and saves more than that where many rows of a
+# need it: its numbers lie beside each other, while in b each row of the panel may lie on another page of memory.
+
+def in_place(b, j, panel):
+    return b[:, j:j + panel.shape[1]]
+
+
+def copied(b, j, panel):
+    for k in range(panel.shape[0]):
+        for t in range(0, panel.shape[1], LANES):
+            store(load(b, k, j + t), panel, k, t)
+    return panel
+
+
+def transposed(b, j, panel):
+    """From b.T for b : (N, K), in blocks of 16 x 16; the last one moves back.  Expects K >= 16."""
+    K = panel.shape[0]
+    for k in range(0, K, LANES):
+        for t in range(0, panel.shape[1], LANES):
+            transpose(b, j + t, min(k, K - LANES), panel, t)
+    return panel
+
+
+# Names in the loop below, which `loop_for` gives other values.
+tile, narrow_tile, ROWS, COLUMNS, panel_of = tile_6x16, tile_6x16, 6, 16, in_place
 
 
 def matmul_tiled(a, b, out):
-    """Tile by tile, down the columns: a panel of b, COLUMNS wide, is fetched from memory once and then from the cache.
+    """Tile by tile, down a panel: COLUMNS columns of b, which all the tiles there need.
 
     At an edge the last tile moves back until it fits, and computes some numbers a second time: the same sum in the
-    same order, so the same bits.  Expects M >= 6 (8 for tile_8x48), N >= 16, and b's and out's rows contiguous; a may
-    be a transposed view.
+    same order, so the same bits.  Expects M >= ROWS, N >= 16, and out's and b's rows contiguous; a may be a transposed
+    view, and so may b where `panel_of` transposes it.
     """
     M, N = out.shape
     whole = N - N % COLUMNS
+    panel = np.empty((a.shape[1], COLUMNS), b.dtype)
     for j in range(0, whole, COLUMNS):
+        here = panel_of(b, j, panel)
         for i in range(0, M, ROWS):
-            tile(a, b, out, min(i, M - ROWS), j, j)
+            tile(a, here, out, min(i, M - ROWS), j)
+    narrow = np.empty((a.shape[1], LANES), b.dtype)
     for j in range(whole, N, LANES):    # narrower than a tile
-        for i in range(0, M, 6):
-            tile_6x16(a, b, out, min(i, M - 6), min(j, N - LANES), min(j, N - LANES))
-    return out
-
-
-def matmul_tiled_transposed(a, b, out):
-    """out = a @ b.T for b : (N, K).  A vector needs neighbours, so each panel of b.T is first copied row by row.
-
-    The copy costs K N steps, the product M K N: from some tens of rows on it hardly counts.
-    """
-    M, N = out.shape
-    panel = np.empty((b.shape[1], COLUMNS), b.dtype)
-    whole = N - N % COLUMNS
-    for j in range(0, whole, COLUMNS):
-        transpose(b, j, panel)
+        here = panel_of(b, min(j, N - LANES), narrow)
         for i in range(0, M, ROWS):
-            tile(a, panel, out, min(i, M - ROWS), 0, j)
-    narrow = np.empty((b.shape[1], LANES), b.dtype)
-    for j in range(whole, N, LANES):
-        transpose(b, min(j, N - LANES), narrow)
-        for i in range(0, M, 6):
-            tile_6x16(a, narrow, out, min(i, M - 6), 0, min(j, N - LANES))
+            narrow_tile(a, here, out, min(i, M - ROWS), min(j, N - LANES))
     return out
 
 
-def transpose(b, j, panel):
-    """panel = b[j:j + panel.shape[1]].T"""
-    for k in range(panel.shape[0]):
-        for t in range(panel.shape[1]):
-            panel[k, t] = b[j + t, k]
+# One compilation does for every a, whether its rows are contiguous or its columns.
+SIGNATURE = "float32[:, ::1](float32[:, :], float32[:, ::1], float32[:, ::1])"
+
+
+def tiled(size, **names):
+    """matmul_tiled with tiles of the given size, for each way to get a panel, by its name."""
+    return {way.__name__: loop_for(f"matmul_{size}_{way.__name__}", matmul_tiled, panel_of=way, **names)
+            for way in (in_place, copied, transposed)}
+
+
+by_6x16 = tiled("6x16", tile=tile_6x16, narrow_tile=tile_6x16, ROWS=6, COLUMNS=16)
+by_8x48 = tiled("8x48", tile=tile_8x48, narrow_tile=tile_8x16, ROWS=8, COLUMNS=48)
 
 
 def matmul_rows(a, b, out):
@@ -176,7 +200,3 @@ def tile_of_rows(a, b, out, i, j):
         for row in range(i, i + 3):
             out[row, j] += a[row, k] * b[j, k]
             out[row, j + 1] += a[row, k] * b[j + 1, k]
-
-
-matmul_8x48, matmul_8x48_transposed = (loop_for(name, loop, tile=tile_8x48, ROWS=8, COLUMNS=48) for name, loop in (
-    ("matmul_8x48", matmul_tiled), ("matmul_8x48_transposed", matmul_tiled_transposed)))

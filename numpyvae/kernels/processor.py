@@ -1,7 +1,7 @@
 """Who multiplies matrices on this machine, NumPy's BLAS or our own loops, and why.
 
-What the processor is decides it: its registers and instructions, as LLVM names them.  A stopwatch would decide better,
-but not always alike, and a seed would not give the same bits each time.
+What the processor is decides it: its registers and instructions, as LLVM names them, and how many threads BLAS has.  A
+stopwatch would decide better, but not always alike, and a seed would not give the same bits each time.
 """
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import importlib.util
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from . import matmul
 
@@ -21,13 +24,10 @@ class Tile(NamedTuple):
 
     name: str
     instructions: tuple[str, ...]    # as LLVM names them
-    rows: int
-    loop: Callable[..., Any]
-    transposed: Callable[..., Any]    # the same for b.T
+    loops: dict[str, Callable[..., Any]]    # by the way in which a panel of b is fetched
 
 
-TILES = (Tile("8 x 48", ("avx512f",), 8, matmul.matmul_8x48, matmul.matmul_8x48_transposed),
-         Tile("6 x 16", ("avx2", "fma"), 6, matmul.matmul_tiled, matmul.matmul_tiled_transposed))
+TILES = (Tile("8 x 48", ("avx512f",), matmul.by_8x48), Tile("6 x 16", ("avx2", "fma"), matmul.by_6x16))
 
 
 class Decision(NamedTuple):
@@ -58,7 +58,9 @@ def decide() -> Decision:
     has = f"the processor has {' and '.join(tile.instructions)}"
     if asked:
         return Decision(tile, True, f"{has}; {VARIABLE} is numba")
-    return Decision(tile, False, f"{has}, and BLAS is faster but for few rows")
+    if blas_threads() == 1:
+        return Decision(tile, True, f"{has}, and BLAS has one thread")
+    return Decision(tile, False, f"{has}, and several threads of BLAS are faster but for few rows")
 
 
 def instructions() -> set[str]:
@@ -67,3 +69,18 @@ def instructions() -> set[str]:
 
     _, _, features = cpu_target.target_context.codegen().magic_tuple()    # such as "+avx2,+fma,-avx512f"
     return {word[1:] for word in features.split(",") if word.startswith("+")}
+
+
+def blas_threads() -> int:
+    """How many threads BLAS would use for a product now."""
+    seen = ThreadpoolController().select(user_api="blas").info()
+    return max([library["num_threads"] for library in seen], default=_cores_of_an_unseen_blas())
+
+
+def _cores_of_an_unseen_blas() -> int:
+    """All of them for Accelerate, whose products do not mind being called from several threads; else one."""
+    name = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {}).get("name", "")
+    if "accelerate" not in name.lower():
+        return 1    # as on WebAssembly, which has no threads
+    asked = os.environ.get("VECLIB_MAXIMUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else os.cpu_count() or 1
