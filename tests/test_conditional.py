@@ -74,7 +74,8 @@ def test_it_saves_and_loads(vae, rng, tmp_path):
 
 @pytest.mark.parametrize("labels, error, words", [
     ([0, 3], ValueError, r"values from 0 to 3; expected \(2,\) or one, from 0 to 2"), ([-1], ValueError, "from -1"),
-    ([], ValueError, r"labels has shape \(0,\)"), ([[0, 1]], ValueError, r"shape \(1, 2\)"),
+    ([1, 3], ValueError, "values from 1 to 3"), ([], ValueError, r"labels has shape \(0,\); expected"),
+    ([[0, 1]], ValueError, r"shape \(1, 2\)"),
     ([0, 1, 2], ValueError, r"shape \(3,\)"),
     ([[0], [1, 2]], ValueError, "rows of equal length"), (0.5, TypeError, "labels is .*; expected whole numbers"),
     (None, ValueError, "labels is None; expected each row's class, 0 to 2, or one for all")])

@@ -91,6 +91,21 @@ def test_a_class_that_the_model_does_not_know_is_refused(command, animals, many,
             command, "run", "--data", "none.npy")
 
 
+def test_a_run_from_before_names_were_kept_looks_them_up_in_its_own_data(animals, many, capsys):
+    saved = json.loads(pathlib.Path("run/run.json").read_text())
+    del saved["classes"]
+    pathlib.Path("run/run.json").write_text(json.dumps(saved))
+    save_classes("other", dog=many[:5], elk=many[5:9])
+    run(capsys, "encode", "run", "--data", "other", "--out", "codes.npy")
+    np.testing.assert_allclose(np.load("codes.npy"), nv.load("run").encode(many[:9], np.repeat([1, 2], [5, 4]))[0],
+                               rtol=1e-4, atol=1e-5)
+    pathlib.Path("animals").rename("moved")
+    np.savez("numbers.npz", x=many[:3], y=[2, 0, 2])
+    said = run(capsys, "encode", "run", "--data", "numbers.npz", "--out", "codes.csv")
+    assert labels_of("codes.csv") == ["2", "0", "2"]
+    assert "from before the names of classes were kept" in said and "classes are called 0 to 2" in said
+
+
 def test_a_folder_of_one_class_has_labels(animals, many, capsys):
     save_classes("other", dog=many[:5])
     for data in ("other", "other/dog"):

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 import numpyvae as nv
-from numpyvae.report import plots
+from numpyvae.report import alt, plots
 
 RECORDS = [nv.Record(epoch, 100 / epoch, 80 / epoch, 20 / epoch, nv.LossTerms(110 / epoch, 85 / epoch, 25 / epoch),
                      1.5, 1000.0) for epoch in range(1, 5)]
@@ -213,3 +213,10 @@ def test_the_network_shows_every_size_from_left_to_right(hidden, likelihood, box
     assert [text.get_text() for text in at] == boxes
     assert "ε ~ N(0, I)" in [text.get_text() for text in ax.texts]
     assert len(ax.patches) >= len(boxes)
+
+
+def test_the_network_of_a_conditional_model_shows_where_the_label_goes_in(ax, rng):
+    vae = nv.ConditionalVAE.dense(784, (400,), 20, n_classes=10, rng=rng)
+    plots.network(vae, ax)
+    assert {"x\nand label\n794", "z\nand label\n30"} < {text.get_text() for text in ax.texts}
+    assert "x and label 794, then relu 400," in alt.network(vae) and "then z and label 30, then" in alt.network(vae)

@@ -21,6 +21,7 @@ from ..files.regular import one_line, written_whole
 from ..report.summary import as_typed
 
 READING = ("test", *OPTIONS)    # the options that say how data are read
+MODEL, CHECKPOINT = "model.npz", "checkpoint.npz"    # files of a run
 SIZES = ("n", "samples", "batch_size", "hidden", "channels", "latent", "size")    # memory grows with these
 
 
@@ -61,7 +62,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def load_run(model: str) -> tuple[nv.VAE, str]:
     """The VAE of a run, and the run's folder."""
-    if not os.path.isfile(model) and not os.path.isfile(os.path.join(model, "model.npz")):
+    if not os.path.isfile(model) and not os.path.isfile(os.path.join(model, MODEL)):
         raise _no_run(model)
     vae = nv.load(model)
     if not isinstance(vae, nv.VAE):
@@ -72,12 +73,12 @@ def load_run(model: str) -> tuple[nv.VAE, str]:
 
 def _no_run(model: str) -> FileNotFoundError:
     """The error for a RUN without a model, with where there may be one."""
-    if os.path.exists(os.path.join(model, "checkpoint.npz")):
+    if os.path.exists(os.path.join(model, CHECKPOINT)):
         return FileNotFoundError(f"RUN is {model!r}, without a model yet; expected a run that has finished an epoch: "
                                  f"go on with it, numpyvae train --resume {as_typed(model)}")
     folder = model if os.path.isdir(model) else os.path.dirname(model)
     found = (path for place in {folder, "runs"} for path in glob.glob(os.path.join(glob.escape(place), "*")))
-    known = sorted(path for path in found if os.path.exists(os.path.join(path, "model.npz")))
+    known = sorted(path for path in found if os.path.exists(os.path.join(path, MODEL)))
     meant = did_you_mean_file(model, known) or (f": there is {one_line(known[-1])}" if known else
                                                 ": train one first, numpyvae train")
     what = "a folder without a model.npz" if os.path.isdir(model) else f"but {one_line(model)} does not exist"

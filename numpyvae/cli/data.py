@@ -79,9 +79,7 @@ def load_data_of_run(options: argparse.Namespace, folder: str, vae: nv.VAE,
     if "data" not in options.typed:
         return _own_data(options, folder), True
     saved = known if vae.n_classes is None else options_of_run(folder) or {}    # which tells the names of classes
-    classes = None
-    if vae.n_classes is not None:
-        classes = saved.get("classes") or [str(i) for i in range(vae.n_classes)]
+    classes = None if vae.n_classes is None else _classes(options, saved, vae.n_classes)
     inherited = [name for name in OPTIONS if name not in options.typed and saved.get(name)]
     now = argparse.Namespace(**{**vars(options), **{name: saved[name] for name in inherited},
                                 "seed": saved.get("seed", options.seed)})
@@ -106,13 +104,31 @@ def _own_data(options: argparse.Namespace, folder: str) -> DataSet:
     if saved is None:
         raise FileNotFoundError(f"{folder or '.'} has no run.json, which tells what the model was trained on; name the "
                                 "data with --data")
-    as_in_training = argparse.Namespace(**{name: saved.get(name) for name in ("data", "seed", *READING)},
-                                        data_dir=options.data_dir or saved.get("data_dir"))
+    as_in_training = _as_in_training(options, saved)
     refuse_if_gone(as_in_training)
     data = load_data(as_in_training)
     if saved.get("checksum") not in (None, checksum(data)):    # runs of version 0.1.0 have none
         raise has_changed(saved["data"])
     return data
+
+
+def _as_in_training(options: argparse.Namespace, saved: dict[str, Any]) -> argparse.Namespace:
+    """The options that say which data a run read, and how."""
+    return argparse.Namespace(**{name: saved.get(name) for name in ("data", "seed", *READING)},
+                              data_dir=options.data_dir or saved.get("data_dir"))
+
+
+def _classes(options: argparse.Namespace, saved: dict[str, Any], n: int) -> list[str]:
+    """The names of a run's n classes, those that have none by their numbers; for a run from before names were kept
+    they are those of its own data."""
+    names = saved.get("classes")
+    if "classes" not in saved:
+        try:
+            names = read_data(_as_in_training(options, saved)).classes
+        except (ValueError, TypeError, OSError):
+            say(f"note: the run is from before the names of classes were kept, and its own data, {saved.get('data')}, "
+                f"cannot be read to look them up: its classes are called 0 to {n - 1}")
+    return list(names) if names and len(names) == n else [str(i) for i in range(n)]
 
 
 def _as_own(data: DataSet, now: argparse.Namespace, saved: dict[str, Any],

@@ -22,9 +22,9 @@ import numpyvae as nv
 from ..arguments import counted
 from ..files.regular import one_line, written_whole
 from ..report.summary import as_typed, more_options
-from .common import READING, flag, given, say, with_or_without, write_json
+from .common import CHECKPOINT, MODEL, READING, flag, given, say, with_or_without, write_json
 
-SAVED = ("model.npz", "checkpoint.npz")    # the first files that training writes: with one of them it has got somewhere
+SAVED = (MODEL, CHECKPOINT)    # the first files that training writes: with one of them it has got somewhere
 # All that belong to a run; the star stands for other data that it was evaluated on.
 FILES = (*SAVED, "log.csv", "metrics.json", "evaluation.json", "evaluation-*.json", "report.html", "run.json")
 ASIDE = ".replaced"    # in the folder: the run that --overwrite replaces, until the new one has saved something

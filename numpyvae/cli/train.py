@@ -29,25 +29,25 @@ from ..training import objectives
 from ..training.batches import BINARIZE, drawn_once
 from ..training.fit import LARGE
 from ..training.optimizers import OPTIMIZERS
-from .common import READING, add_common, count, given, not_negative, positive, say, whole, write_json
+from .common import CHECKPOINT, MODEL, READING, add_common, count, given, not_negative, positive, say, whole, write_json
 from .data import add_data, checksum, has_changed, load_data, refuse_if_gone, remember_paths
 from .runs import Folder, Interrupt, options_of, refuse_inside_data, write_log
 
-MODEL = ("likelihood", "activation", "beta", "init", "sigma")
-RECORDED = (*MODEL, "objective", "samples", "lr", "lr_end", "warmup", "patience", "batch_size", "epochs", "binarize",
+OF_MODEL = ("likelihood", "activation", "beta", "init", "sigma")
+RECORDED = (*OF_MODEL, "objective", "samples", "lr", "lr_end", "warmup", "patience", "batch_size", "epochs", "binarize",
             "seed")
 BATCH_SIZE = 128
-CHECKPOINT = "checkpoint.npz"
+OBJECTIVES = ("elbo", *objectives.__all__)
+TAKE_SEVERAL = [objective.__name__ for objective in objectives.SEVERAL]
 UNLIKE = 10    # times the standard deviation of another column, beside which that one hardly counts
 # Options that have an effect only beside another: when they have, and what is to be given.
 EFFECT: list[tuple[str, Callable[[argparse.Namespace], bool], str]] = [
     ("sigma", lambda options: options.likelihood in WITH_SIGMA, f"--likelihood {' or '.join(WITH_SIGMA)}"),
-    ("samples", lambda options: options.objective in ("iwae", "dreg"), "--objective iwae or dreg"),
+    ("samples", lambda options: options.objective in TAKE_SEVERAL, f"--objective {' or '.join(TAKE_SEVERAL)}"),
     ("channels", lambda options: options.network == "conv", "--network conv"),
     ("data_dir", lambda options: options.data == "mnist", "--data mnist"),
     ("activation", lambda options: options.network == "conv" or options.hidden != [], "a size for --hidden"),
     ("overwrite", lambda options: options.out is not None, "--out")]
-OBJECTIVES = ("elbo", "free_bits", "iwae", "dreg", "sticking_the_landing", "score_function")
 
 
 def add_train(commands: Any) -> None:
@@ -84,7 +84,7 @@ def add_train(commands: Any) -> None:
     training.add_argument("--binarize", choices=BINARIZE, default="none",
                           help="draw pixels as 0 or 1: never, in every epoch, or once")
     training.add_argument("--objective", choices=OBJECTIVES, default="elbo", help="the loss or its gradient estimator")
-    training.add_argument("--samples", type=whole, default=1, metavar="K", help="codes per image, for iwae and dreg")
+    training.add_argument("--samples", type=whole, default=1, metavar="K", help=f"codes per image, for {' and '.join(TAKE_SEVERAL)}")
     training.add_argument("--lr-end", type=positive, default=None, metavar="LR",
                           help="lower the learning rate smoothly to this")
     training.add_argument("--warmup", type=count, default=0, metavar="N", help="epochs over which beta grows from 0")
@@ -239,7 +239,7 @@ def _begin(options: argparse.Namespace, vae: nv.VAE, train: Images, validation: 
 def _records(options: argparse.Namespace, vae: nv.VAE, run: nv.training.fit.Epochs, out: str,
              interrupt: Interrupt) -> list[nv.Record]:
     """Train, and tell and save each epoch as it ends."""
-    model_path = os.path.join(out, "model.npz")
+    model_path = os.path.join(out, MODEL)
     records: list[nv.Record] = []
     saved = None    # the epoch whose model we saved
     try:
@@ -349,7 +349,7 @@ def _sizes(options: argparse.Namespace, data: DataSet) -> dict[str, Any]:
 def _make_vae(options: argparse.Namespace, sizes: dict[str, Any], rng: np.random.Generator) -> nv.VAE:
     make = (nv.VAE.conv if options.network == "conv" else
             nv.ConditionalVAE.dense if "n_classes" in sizes else nv.VAE.dense)
-    return make(**sizes, n_latent=options.latent, rng=rng, **{name: getattr(options, name) for name in MODEL})
+    return make(**sizes, n_latent=options.latent, rng=rng, **{name: getattr(options, name) for name in OF_MODEL})
 
 
 def _configuration(options: argparse.Namespace, sizes: dict[str, Any], data: DataSet) -> dict[str, Any]:

@@ -198,8 +198,9 @@ class VAE(Model):
         if labels.dtype.kind not in "iu":
             raise TypeError(f"labels is {shown(labels)}; expected whole numbers")
         if labels.shape not in ((n,), (1,)) or labels.min() < 0 or labels.max() >= self.n_classes:
-            raise ValueError(f"labels has shape {labels.shape} and values from {labels.min(initial=0)} to "
-                             f"{labels.max(initial=0)}; expected ({n},) or one, from 0 to {self.n_classes - 1}")
+            values = f" and values from {labels.min()} to {labels.max()}" * bool(labels.size)
+            raise ValueError(f"labels has shape {labels.shape}{values}; expected ({n},) or one, from 0 to "
+                             f"{self.n_classes - 1}")
         return np.broadcast_to(labels, n)
 
     @property

@@ -13,7 +13,6 @@ from . import plots
 
 Array = np.ndarray
 MOST_CLASSES = 12       # whose places on a map are told one by one
-PARTS = {"loss": "loss", "nll": "reconstruction part", "kl": "KL part"}
 
 
 def learning_curves(records: Sequence[Any], terms: Sequence[str], thing: str, held_out: str = "validation") -> str:
@@ -21,7 +20,7 @@ def learning_curves(records: Sequence[Any], terms: Sequence[str], thing: str, he
     first, last = records[0], records[-1]
     said = []
     for term in terms:
-        text = f"the {PARTS[term]} {_went(getattr(first, term), getattr(last, term))} in training"
+        text = f"the {plots.TERMS[term].spoken} {_went(getattr(first, term), getattr(last, term))} in training"
         if first.validation is not None and last.validation is not None:
             text += f" and {_went(getattr(first.validation, term), getattr(last.validation, term))} {place(held_out)}"
         said.append(text)
@@ -72,7 +71,7 @@ def latent_map(mu: Array, values: Array | None, label: str, dimensions: Sequence
     if values is None:
         return text
     if values.dtype.kind == "f":
-        follows = ", ".join(f"z[{i}] {number(_correlation(x, values))}" for i, x in zip(dimensions, shown.T))
+        follows = ", ".join(f"z[{i}] {number(r)}" for i, r in zip(dimensions, correlations(shown, values)))
         return (f"{text} The colour is the {label}, {number(values.min())} to {number(values.max())}; its correlation "
                 f"with the dimensions: {follows}.")
     names = np.unique(values)
@@ -89,8 +88,11 @@ def _tuple(place: Array) -> str:
     return "(" + ", ".join(map(number, place)) + ")" if len(place) > 1 else number(place[0])
 
 
-def _correlation(x: Array, y: Array) -> float:
-    return float(np.corrcoef(x, y)[0, 1]) if x.std() > 0 and y.std() > 0 else 0.0
+def correlations(columns: Array, factor: Array) -> Array:
+    """Pearson's r of each column, (N, Z), and a factor, (N,); 0 where either is constant.  (Z,)"""
+    columns, factor = columns - columns.mean(axis=0), factor - factor.mean()
+    scale = np.sqrt((columns**2).sum(axis=0) * (factor**2).sum())
+    return factor @ columns / np.where(scale > 0, scale, 1)
 
 
 def latent_grid(n: int) -> str:
@@ -131,11 +133,13 @@ def kl_per_dimension(kl: Array) -> str:
 
 def network(vae: VAE) -> str:
     """The sizes along the way of an image through the model."""
-    def boxes(network: Any) -> list[str]:
-        return [f"{' '.join(name.split())} {size:,}" for size, name in plots.hidden_layers(network)]
-    way = [f"x {vae.n_data:,}", *boxes(vae.encoder), f"μ and log σ² {vae.n_latent} each", f"z {vae.n_latent}",
-           *boxes(vae.decoder)[:-1], f"{' '.join(vae.likelihood.output_names.split())} "
-           f"{vae.n_data * vae.likelihood.outputs_per_pixel:,}"]
+    def said(boxes: list[tuple[int, str]]) -> list[str]:
+        return [f"{' '.join(name.split())} {size:,}" for size, name in boxes]
+    x, z = plots.network_inputs(vae)
+    pixels = vae.likelihood
+    way = [*said([x, *plots.hidden_layers(vae.encoder)]), f"μ and log σ² {vae.n_latent} each",
+           *said([z, *plots.hidden_layers(vae.decoder)[:-1],
+                  (vae.n_data * pixels.outputs_per_pixel, pixels.output_names)])]
     return "Boxes from left to right: " + ", then ".join(way) + "."
 
 

@@ -238,7 +238,7 @@ def _latent(vae: VAE, mu: Array, logvar: Array, images: Array, labels: Array | N
         if thickness is not None:
             panels.append(latent_map("The latent map by thickness", " A smooth change of colour means that the code "
                                      "knows how thick the line is.", thickness.astype(float), "thickness, pixels",
-                                     "that follow the thickness most closely", _correlation(mu, thickness)))
+                                     "that follow the thickness most closely", np.abs(alt.correlations(mu, thickness))))
         if not panels:
             panels.append(latent_map("The latent map", "", None, "", "with the largest KL", kl))
     told = _told(vae, labels, 0)
@@ -307,13 +307,6 @@ def _names(labels: Array, classes: Sequence[str] | None) -> Array:
     if classes is None:
         return labels.astype(str) if labels.dtype.kind == "f" else labels
     return np.array(classes)[labels]
-
-
-def _correlation(mu: Array, factor: Array) -> Array:
-    """How closely each latent dimension follows a factor, as |Pearson's r|, 0 where either is constant.  (Z,)"""
-    mu, factor = mu - mu.mean(axis=0), factor - factor.mean()
-    scale = np.sqrt((mu**2).sum(axis=0) * (factor**2).sum())
-    return np.abs(factor @ mu) / np.where(scale > 0, scale, 1)
 
 
 def _grid(images: Array) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,18 @@ BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 CLASSES = (BLUE, ORANGE, "#15E389", "#731F57", "#FAB0FE", "#CF0D00", "#9C58FF", "#A68A91", "#8B0620", "#0505FD")
 MOST_NAMED = 39    # classes in a legend, which hides the map if it grows further
 MARKERS = "o^sDvP"    # the next ten classes have the same colours and another shape
-TERMS = {"loss": ("loss", BLUE), "nll": ("reconstruction (nll)", ORANGE), "kl": ("KL", GREEN)}
+
+
+class Term(NamedTuple):
+    """A part of the loss: what a legend calls it, what a sentence calls it, its colour."""
+
+    label: str
+    spoken: str
+    color: str
+
+
+TERMS = {"loss": Term("loss", "loss", BLUE), "nll": Term("reconstruction (nll)", "reconstruction part", ORANGE),
+         "kl": Term("KL", "KL part", GREEN)}
 
 
 @checked(records=RECORDS, terms=TEXTS, held_out=TEXT)
@@ -53,7 +64,7 @@ def learning_curves(records: Sequence[Any], ax: Axes | None = None, terms: Seque
     from matplotlib.ticker import MaxNLocator
     ax = _axes(ax)
     for term in terms:
-        label, color = TERMS[one_of("terms", term, TERMS)]
+        label, _, color = TERMS[one_of("terms", term, TERMS)]
         ax.plot([r.epoch for r in records], [getattr(r, term) for r in records], "o-", color=color, markersize=3,
                 label=f"{label}, training")
         validated = [(r.epoch, getattr(r.validation, term)) for r in records if r.validation is not None]
@@ -233,7 +244,8 @@ def latent_traversals(vae: VAE, image: Array, dimensions: Sequence[int], steps: 
 def network(vae: VAE, ax: Axes | None = None) -> Axes:
     """The network as boxes with their sizes; a box's height grows with the logarithm of its size."""
     n_latent, pixels = vae.n_latent, vae.likelihood
-    encoder = [(vae.n_data, "x"), *hidden_layers(vae.encoder)]
+    x, z = network_inputs(vae)
+    encoder = [x, *hidden_layers(vae.encoder)]
     decoder = [*hidden_layers(vae.decoder)[:-1], (vae.n_data * pixels.outputs_per_pixel, pixels.output_names)]
     ax = _axes(ax)
     at, half = len(encoder), _half_height(n_latent)
@@ -246,10 +258,11 @@ def network(vae: VAE, ax: Axes | None = None) -> Axes:
         _box(ax, at, y, n_latent, name, GREEN)
         _arrow(ax, (at - 1, 0), (at, y))
         _arrow(ax, (at, y), (at + 1, 0))
-    _box(ax, at + 1, 0, n_latent, "z", GREEN)
-    ax.text(at + 1, half + 0.06, "z = μ + σ ε", ha="center", va="bottom")
-    ax.text(at + 1, -half - 0.24, "ε ~ N(0, I)", ha="center", va="top")
-    ax.annotate("", (at + 1, -half), (at + 1, -half - 0.22), arrowprops={"arrowstyle": "->", "color": MUTED})
+    _box(ax, at + 1, 0, *z, GREEN)
+    edge = _half_height(z[0])
+    ax.text(at + 1, edge + 0.06, "z = μ + σ ε", ha="center", va="bottom")
+    ax.text(at + 1, -edge - 0.24, "ε ~ N(0, I)", ha="center", va="top")
+    ax.annotate("", (at + 1, -edge), (at + 1, -edge - 0.22), arrowprops={"arrowstyle": "->", "color": MUTED})
     for i in [*range(at - 1), *range(at + 1, at + 1 + len(decoder))]:
         _arrow(ax, (i, 0), (i + 1, 0))
     ax.text((at - 1) / 2, top, "encoder", ha="center")
@@ -258,6 +271,12 @@ def network(vae: VAE, ax: Axes | None = None) -> Axes:
     ax.set(xlim=(-0.4, at + 1.4 + len(decoder)), ylim=(-reach, reach))
     ax.set_axis_off()
     return ax
+
+
+def network_inputs(vae: VAE) -> tuple[tuple[int, str], tuple[int, str]]:
+    """How many numbers the encoder is given and the decoder, and the text in the box: with them a label, if any."""
+    more, label = (0, "") if vae.n_classes is None else (vae.n_classes, "\nand label")
+    return (vae.n_data + more, f"x{label}"), (vae.n_latent + more, f"z{label}")
 
 
 def hidden_layers(network: Sequential) -> list[tuple[int, str]]:

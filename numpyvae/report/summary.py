@@ -8,7 +8,7 @@ from typing import Any
 from ..arguments import Kind, checked, counted
 from ..models.vae import VAE
 from ..nn.layers import Sequential
-
+from ..training import objectives
 
 LONGER = 3    # times as many epochs, for those who want to train on
 # What a setting is called, in the order in which they stand in the report.
@@ -27,8 +27,8 @@ SETTINGS = {
     "validation": "set aside to choose the epoch by",
     "binarize": "pixels drawn as 0 or 1", "seed": "seed of the random numbers"}
 VALUES = {
-    "objective": {"elbo": "ELBO", "iwae": "IWAE", "dreg": "DReG", "free_bits": "free bits",
-                  "sticking_the_landing": "sticking the landing", "score_function": "score function"},
+    "objective": {name: name.replace("_", " ") for name in objectives.__all__} | {
+        "elbo": "ELBO", "iwae": "IWAE", "dreg": "DReG"},
     "optimizer": {"adam": "Adam", "momentum": "gradient descent with momentum", "sgd": "stochastic gradient descent"},
     "network": {"dense": "dense layers", "conv": "convolutions"},
     "binarize": {"static": "once", "dynamic": "anew in every epoch"}}
