@@ -84,7 +84,8 @@ def add_train(commands: Any) -> None:
     training.add_argument("--binarize", choices=BINARIZE, default="none",
                           help="draw pixels as 0 or 1: never, in every epoch, or once")
     training.add_argument("--objective", choices=OBJECTIVES, default="elbo", help="the loss or its gradient estimator")
-    training.add_argument("--samples", type=whole, default=1, metavar="K", help=f"codes per image, for {' and '.join(TAKE_SEVERAL)}")
+    training.add_argument("--samples", type=whole, default=1, metavar="K",
+                          help=f"codes per image, for {' and '.join(TAKE_SEVERAL)}")
     training.add_argument("--lr-end", type=positive, default=None, metavar="LR",
                           help="lower the learning rate smoothly to this")
     training.add_argument("--warmup", type=count, default=0, metavar="N", help="epochs over which beta grows from 0")
@@ -108,6 +109,8 @@ def run_train(options: argparse.Namespace) -> int:
         options = options_of(options.resume, options)
         refuse_if_gone(options)
     _refuse_without_effect(options)
+    if options.out == "":    # as from a variable of the shell that is not set
+        raise ValueError("--out is ''; expected the name of a folder, or no --out for a new one in runs/")
     data = load_data(options)
     _refuse_unlikely(options, data)
     if options.resume is None:
