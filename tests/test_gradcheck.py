@@ -235,6 +235,13 @@ def test_the_command_examines_a_learners_file(learner, capsys):
     assert "dx is off by the constant factor 0.5: a 2 is missing" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--component=Dense", "--method=complex-step"])
+def test_options_without_effect_on_ones_own_layer_are_refused(option, learner, capsys):
+    assert main(["gradcheck", "mine.py:Scale", option]) == 1
+    name, value = option.split("=")
+    assert f"{name} is {value!r}, which has no effect on a layer of your own" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("place, named", [
     ("mine.py:Nothing", "does not define Nothing"), ("mine.py:alone", "no alone_backward"),
     ("mine.py", "expected FILE.py:NAME"),

@@ -89,11 +89,12 @@ def test_large_losses_are_printed_readably(capsys, rng):
 # Options as they are typed
 
 def test_arguments_of_functions_are_options(capsys):
-    names = argparse.Namespace(batch_size=1, samples=1, transpose=False, sigma=1)
+    names = argparse.Namespace(batch_size=1, samples=1, transpose=False, sigma=1, beta=1)
     for text, expected in [
             ("LocationScale: sigma is 0; expected", "--sigma is 0; expected"),
             ("batch_size is 5, more", "--batch-size is 5, more"), ("samples is 1, with", "--samples is 1, with"),
             ("transpose (--transpose) is True, which", "--transpose is given, which"),
+            ("the model's beta is 2; expected", "--beta is 2; expected"),
             ("size (--size) is 3, which", "size (--size) is 3, which"),    # no option of this command
             ("the loss is nan", "the loss is nan"), ("x.npy is empty", "x.npy is empty"), ("", "")]:
         assert in_options(text, names) == expected

@@ -2,7 +2,9 @@
 import argparse
 import json
 import os
+import pathlib
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -93,6 +95,26 @@ def test_resuming_notices_that_the_data_have_changed(capsys):
     train()
     np.save("mine.npy", np.load("mine.npy")[::-1])
     refused(capsys, "mine.npy has changed since the run was started", "train", "--resume", "run", "--epochs", 3)
+
+
+def test_a_file_or_nothing_in_place_of_a_folder(capsys):
+    train()
+    refused(capsys, "--resume is 'run/model.npz', a file; expected the folder of a run that numpyvae train started: "
+            "did you mean 'run'?", "train", "--resume", "run/model.npz")
+    refused(capsys, "--resume is 'mine.npy', a file; expected the folder of a run that numpyvae train started", "train",
+            "--resume", "mine.npy")
+    refused(capsys, "--out is 'mine.npy', which is a file; expected the name of a folder", "train", "--data",
+            "mine.npy", "--out", "mine.npy")
+    refused(capsys, "--out is ''; expected the name of a folder", "train", "--data", "mine.npy", "--out", "")
+    assert not os.path.exists("runs")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text here")
+def test_a_folder_whose_name_is_no_utf_8(capsys):
+    """As on an old disk, or under a locale of another encoding: the report is written all the same."""
+    name = b"K\xe4tzchen"
+    assert train("--out", os.fsdecode(name)) == 0
+    assert name in pathlib.Path(os.fsdecode(name), "report.html").read_bytes()
 
 
 # Options without effect

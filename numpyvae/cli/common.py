@@ -42,7 +42,7 @@ def in_options(text: str, options: argparse.Namespace) -> str:
         if name not in vars(options):
             return match[0]
         return f"{flag(name)} is given" if match["value"] else f"{flag(name)} {match['verb']}"
-    return re.sub(r"^(?:[A-Za-z_.]+: )?(?:(?P<python>\w+) \(--[\w-]+\)|(?P<name>\w+)) (?P<verb>is|was)"
+    return re.sub(r"^(?:[A-Za-z_.]+: )?(?:the model's )?(?:(?P<python>\w+) \(--[\w-]+\)|(?P<name>\w+)) (?P<verb>is|was)"
                   r"(?P<value>(?<=is) True(?=,))?(?= )?", as_option, text, count=1)
 
 

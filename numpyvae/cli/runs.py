@@ -149,6 +149,8 @@ def _make_folder(path: str) -> None:
         with open(probe, "w"):
             pass
         os.unlink(probe)
+    except FileExistsError as error:
+        raise FileExistsError(f"--out is {path!r}, which is a file; expected the name of a folder") from error
     except (OSError, ValueError) as error:    # ValueError: a null byte in the name
         raise OSError(f"--out is {path!r}, which cannot be written ({getattr(error, 'strerror', error)}); "
                       "choose a folder that you can write to") from error
@@ -211,6 +213,11 @@ def options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
     """
     try:
         saved = read_run(out)
+    except NotADirectoryError as error:
+        beside = os.path.dirname(out) or "."
+        meant = f": did you mean {beside!r}?" * os.path.exists(os.path.join(beside, "run.json"))
+        raise NotADirectoryError(f"--resume is {out!r}, a file; expected the folder of a run that numpyvae train "
+                                 f"started{meant}") from error
     except OSError as error:
         raise type(error)(f"--resume is {out!r}, but its run.json cannot be read ({error.strerror}); expected the "
                           "folder of a run that numpyvae train started") from None

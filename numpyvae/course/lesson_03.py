@@ -168,7 +168,7 @@ def depend_on_each_other(u: np.ndarray) -> bool:
 def occur_again(u: np.ndarray) -> bool:
     """Whether rows occur again, up to signs, as where they are repeated or mirrored."""
     keys = np.rint(1000 * np.abs(u)).astype(np.int64) @ 10_000**np.arange(u.shape[1])
-    return np.count_nonzero(np.diff(np.sort(keys))) + 1 < 0.9 * len(u)
+    return bool(np.count_nonzero(np.diff(np.sort(keys))) + 1 < 0.9 * len(u))
 
 
 @exercise("log_px_given_z", "log_w")

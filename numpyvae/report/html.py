@@ -376,7 +376,7 @@ def _write(path: str | os.PathLike[str], text: str) -> None:
     path = os.path.abspath(path)
     try:
         with written_whole(path) as file:
-            file.write(text.encode())
+            file.write(text.encode(errors="surrogateescape"))    # a name of a folder may be any bytes
     except OSError as error:
         raise OSError(f"the report cannot be written to {path} ({error.strerror}); "
                       "choose a folder that you can write to") from error
