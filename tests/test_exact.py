@@ -69,3 +69,8 @@ def test_three_dimensions_are_refused():
 def test_log_sum_exp_neither_overflows_nor_underflows():
     a = np.array([[1e4, 1e4], [-1e4, -1e4], [0.0, -np.inf]])
     np.testing.assert_allclose(exact.log_sum_exp(a), np.array([1e4, -1e4, 0]) + np.log([2, 2, 1]))
+
+
+def test_log_mean_exp_is_the_logarithm_of_the_mean(rng):
+    a = rng.standard_normal((3, 7))
+    np.testing.assert_allclose(exact.log_mean_exp(a - 2000), np.log(np.mean(np.exp(a), axis=1)) - 2000)

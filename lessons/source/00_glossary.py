@@ -55,6 +55,14 @@
 # | $\beta$ | beta | the weight of the KL in the loss, 1 in an ordinary VAE | `beta` | 5 |
 # | $\phi$ | phi | either of $\mu$ and $s$ | | 6 |
 # | $g$ | g | the decoder's hidden units | `g` | 7 |
+# | $K$ | capital K | how many draws of $z$ there are for a picture | `K` | 8 |
+# | $L_K$ | L K | the importance-weighted bound of $K$ draws | `iwae` | 8 |
+# | $w$ | w | the weight of a draw from $q$, whose average is $p(x)$ | `log_weight` | 8 |
+# | $\bar w$ | w bar | the mean of $K$ weights | `log_mean_exp` | 8 |
+# | $\delta$ | delta | the relative error of $\bar w$ | | 8 |
+# | $k$ | k | the shape of a tail: how heavy it is | `pareto_k` | 8 |
+# | $\hat k$ | k hat | an estimate of $k$ | `k_hat` | 8 |
+# | $\lambda$ | lambda | a variance: in lesson 8 that of the posterior | `variance` | 8 |
 
 # %% [markdown]
 # ## Words
@@ -69,6 +77,8 @@
 # | baseline | a number subtracted to make an estimate vary less, without changing its average | 6 |
 # | batch | the pictures of one training step | 1 |
 # | Bernoulli | the distribution of a number that is 0 or 1 | 3 |
+# | bias | how far an estimate is off on average | 8 |
+# | bits per pixel | $-\log p(x)$, in bits and divided by the number of pixels | 8 |
 # | central difference | the slope between a point a little above and one a little below | 2 |
 # | Cholesky | the factor $L$ of a covariance matrix, with $LL^T = C$ | 1 |
 # | code | the few numbers that the encoder makes of a picture | 1 |
@@ -84,11 +94,15 @@
 # | Gaussian | the normal distribution, the bell curve | 1 |
 # | gradient | the derivatives of the loss for each entry of an array | 1 |
 # | hole | a place in the latent space where no picture was encoded | 1 |
+# | importance sampling | an average over draws from another distribution, with weights to make up for it | 8 |
+# | importance-weighted bound | the average logarithm of the mean of $K$ weights; it rises to $\log p(x)$ with $K$ | 8 |
+# | k-hat | an estimate of the shape of the weights' tail; from one half on their variance is infinite | 8 |
 # | KL divergence | how much more likely a draw from $q$ is under $q$ than under $p$, on average, in logarithms | 4 |
 # | label | what a picture shows, as a digit's name; never shown in training | 0 |
 # | latent space | the space of all codes | 0 |
 # | latent variables | the decisions behind a picture, which are not seen: $z$ | 3 |
 # | likelihood | $p(x\mid z)$: the picture's probability or density, given the code | 3 |
+# | log-mean-exp | the logarithm of a mean of which only the logarithms of the terms are known | 8 |
 # | log-sum-exp | the logarithm of a sum of which only the logarithms of the terms are known | 3 |
 # | logit | what the network puts out for a probability: its sigmoid is the probability | 3 |
 # | loss | the number that training makes small | 0 |
@@ -107,3 +121,4 @@
 # | unbiased | of an estimate: its average is what is to be estimated | 3 |
 # | upstream gradient | the gradient that comes from the layers that follow | 2 |
 # | VAE | variational autoencoder: an autoencoder whose codes are drawn from $q$ and held near a prior | 0 |
+# | weight | in importance sampling, $p(x\mid z)\,p(z)/q(z)$: how much a draw counts | 8 |

@@ -44,7 +44,7 @@ class Source:
 class Lesson:
     """One lesson's tools.
 
-    number : 0 to 7; the refresher and the glossary are companions of lesson 0
+    number : 0 to 8; the refresher and the glossary are companions of lesson 0
     data   : "strokes", bundled, or "mnist", found or downloaded as `numpyvae train --data mnist` does
     check  : check.<exercise>(answer) judges an answer; check.tally() counts what is done, also in earlier sessions;
              check.reset() forgets it
