@@ -68,6 +68,37 @@ def test_with_the_true_posterior_two_samples_give_the_exact_answer(rng):
     np.testing.assert_allclose(found.effective_sample_size, 2)
 
 
+def test_the_weights_themselves(monkeypatch):
+    """Images in rows, draws in columns: with the true posterior each weight is p(x), else their mean is."""
+    vae, x, truth = linear_vae()
+    log_w = evaluation.log_weights(vae, x, 7, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(log_w, np.repeat(truth[:, None], 7, axis=1), atol=1e-10)
+    vae, x = small_vae()
+    monkeypatch.setattr(importance, "ROWS_AT_ONCE", 64)
+    log_w = evaluation.log_weights(vae, np.tile(x[0], (200, 1)), 400, rng=np.random.default_rng(0))
+    estimates = np.exp(exact.log_mean_exp(log_w) - exact.log_likelihood(vae, x[:1]))
+    assert len(np.unique(estimates)) == 200    # each image has draws of its own
+    assert abs(estimates.mean() - 1) < 4 * estimates.std(ddof=1) / np.sqrt(200)
+
+
+def test_the_weights_of_images_with_labels_and_in_bytes(rng):
+    vae = nv.ConditionalVAE.dense(6, (5,), 2, rng=rng)
+    images = rng.integers(0, 256, (3, 6), np.uint8)
+    found = [evaluation.log_weights(vae, images, 5, rng=np.random.default_rng(0), binarize="static",
+                                    labels=np.full(3, label)) for label in (0, 0, 1)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert found[0].shape == (3, 5) and (found[0] != found[2]).all()
+
+
+def test_each_image_s_tail_has_a_shape_of_its_own(rng):
+    """exp(k e), e exponential, is a Pareto variable of shape k; a factor in front does not matter."""
+    k = np.repeat([[0.3], [0.8]], 40, axis=0)
+    found = evaluation.pareto_k(k * rng.exponential(size=(80, 4000)) - 2000)
+    assert [found[:40].mean(), found[40:].mean()] == pytest.approx([0.3, 0.8], abs=0.05)
+    with pytest.raises(ValueError, match="at least 25 weights"):
+        evaluation.pareto_k(np.zeros((2, 24)))
+
+
 def test_blocks_change_nothing(monkeypatch):
     vae, x = small_vae()
     whole = evaluation.log_likelihood(vae, x, 500, rng=np.random.default_rng(0)).values

@@ -174,3 +174,8 @@ def test_a_grid_that_no_image_is_explained_on_is_too_small():
 def test_log_sum_exp_is_over_the_last_axis(a):
     np.testing.assert_allclose(exact.log_sum_exp(a), special.logsumexp(np.atleast_2d(a), axis=-1).reshape(
         np.atleast_1d(np.asarray(a)[..., 0]).shape), rtol=1e-14)
+
+
+def test_log_mean_exp_is_the_logarithm_of_the_mean(rng):
+    a = rng.standard_normal((3, 7))
+    np.testing.assert_allclose(exact.log_mean_exp(a - 2000), np.log(np.mean(np.exp(a), axis=1)) - 2000)

@@ -55,13 +55,19 @@
 # | $\beta$ | beta | the weight of the KL in the loss, 1 in an ordinary VAE | `beta` | 5 |
 # | $\phi$ | phi | either of $\mu$ and $s$ | | 6 |
 # | $g$ | g | the decoder's hidden units | `g` | 7 |
+# | $K$ | capital K | how many draws of $z$ there are for a picture; in lesson 11 the side of a window, in pixels | `K` | 8 |
+# | $L_K$ | L K | the importance-weighted bound of $K$ draws | `iwae` | 8 |
+# | $w$ | w | the weight of a draw from $q$, whose average is $p(x)$ | `log_weight` | 8 |
+# | $\bar w$ | w bar | the mean of $K$ weights | `log_mean_exp` | 8 |
+# | $\delta$ | delta | the relative error of $\bar w$ | | 8 |
+# | $k$ | k | the shape of a tail: how heavy it is | `pareto_k` | 8 |
+# | $\hat k$ | k hat | an estimate of $k$ | `k_hat` | 8 |
+# | $\lambda$ | lambda | a variance: in lesson 8 that of the posterior, in lesson 10 that of the data along an axis | `variance` | 8 |
 # | $r$ | r | the residual, $x - m$: what the decoder leaves over | | 10 |
-# | $\lambda$ | lambda | an eigenvalue of the data's covariance: their variance along an axis | `eigenvalues` | 10 |
 # | $R$ | capital R | the rate: the mean KL, in nats of code per picture | `rate` | 10 |
 # | $\kappa$ | kappa | what a dimension's KL counts at least, in free bits | `minimum` | 10 |
 # | $c$ | c | a picture's label, one-hot; as an index, a channel | `c` | 11 |
 # | $M$ | capital M | the matrix of a convolution | `M` | 11 |
-# | $K$ | capital K | the side of a convolution's window, in pixels | `K` | 11 |
 # | $P$ | capital P | at how many places the window lies, along one side | `P` | 11 |
 
 # %% [markdown]
@@ -78,6 +84,8 @@
 # | baseline | a number subtracted to make an estimate vary less, without changing its average | 6 |
 # | batch | the pictures of one training step | 1 |
 # | Bernoulli | the distribution of a number that is 0 or 1 | 3 |
+# | bias | how far an estimate is off on average | 8 |
+# | bits per pixel | $-\log p(x)$, in bits and divided by the number of pixels | 8 |
 # | central difference | the slope between a point a little above and one a little below | 2 |
 # | channel | one of the numbers that each pixel has | 11 |
 # | checkerboard | a pattern that windows paint where they overlap unevenly | 11 |
@@ -100,11 +108,15 @@
 # | Gaussian | the normal distribution, the bell curve | 1 |
 # | gradient | the derivatives of the loss for each entry of an array | 1 |
 # | hole | a place in the latent space where no picture was encoded | 1 |
+# | importance sampling | an average over draws from another distribution, with weights to make up for it | 8 |
+# | importance-weighted bound | the average logarithm of the mean of $K$ weights; it rises to $\log p(x)$ with $K$ | 8 |
+# | k-hat | an estimate of the shape of the weights' tail; from one half on their variance is infinite | 8 |
 # | KL divergence | how much more likely a draw from $q$ is under $q$ than under $p$, on average, in logarithms | 4 |
 # | label | what a picture shows, as a digit's name; never shown in training | 0 |
 # | latent space | the space of all codes | 0 |
 # | latent variables | the decisions behind a picture, which are not seen: $z$ | 3 |
 # | likelihood | $p(x\mid z)$: the picture's probability or density, given the code | 3 |
+# | log-mean-exp | the logarithm of a mean of which only the logarithms of the terms are known | 8 |
 # | log-sum-exp | the logarithm of a sum of which only the logarithms of the terms are known | 3 |
 # | logit | what the network puts out for a probability: its sigmoid is the probability | 3 |
 # | loss | the number that training makes small | 0 |
@@ -132,3 +144,4 @@
 # | upstream gradient | the gradient that comes from the layers that follow | 2 |
 # | VAE | variational autoencoder: an autoencoder whose codes are drawn from $q$ and held near a prior | 0 |
 # | warm-up | a β that grows from 0 in the first epochs | 10 |
+# | weight | in importance sampling, $p(x\mid z)\,p(z)/q(z)$: how much a draw counts | 8 |

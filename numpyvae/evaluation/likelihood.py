@@ -8,7 +8,7 @@ near the posterior: for q = p(z|x) every weight is p(x) itself.  We report the m
     log p(x) ~ log( 1/K sum_k w_k ),
 
 which is too low on average, E log <= log E (Jensen): on average the estimate never flatters.  With a good q it is
-too low by only about var(w) / (2 K p(x)^2) nats.                    [Burda et al. 2016, section 5; lesson 8]
+too low by only about var(w) / (2 K p(x)^2) nats.           [Burda et al. 2016, section 5; lesson 8, eq. 8.5]
 
 How far off is it?  The spread of the weights says so only if q covers the posterior.  Where q is too narrow, the
 largest weights are so rare that most runs see none of them: the estimate is too low, and so is its error, since both
@@ -127,6 +127,29 @@ def log_likelihood(vae: VAE, images: Array, samples: int = 5000, *, rng: np.rand
 
         found = threads.map(estimate, range(len(pixels)))
         return LogLikelihood(*np.array(list(_bar(found, len(pixels)) if progress else found)).T)
+
+
+@checked(samples=AT_LEAST_2, images="numbers: ...", labels="any: ...")
+def log_weights(vae: VAE, images: Array, samples: int, *, rng: np.random.Generator, binarize: str = "none",
+                labels: Array | None = None) -> Array:
+    """log w of `samples` draws of q(z|x) for each image, (N, K): the weights whose mean is p(x).  [lesson 8, eq. 8.1]
+
+    Arguments as in `log_likelihood`, which needs no memory for all of them at once.
+    """
+    pixels = Pixels("images", images, vae, drawn_once(binarize), rng, labels)
+    return np.array([_log_weights(vae, x, samples, rng, **given) for x, given in pixels.batches(1)])
+
+
+@checked(log_w="N K")
+def pareto_k(log_w: Array) -> Array:
+    """How heavy the tail of each image's weights is, from their logarithms: (N, K) -> (N,).  From 0.5 on their variance
+    is infinite, and their mean is mostly too small.                                             [lesson 8, eq. 8.8]
+
+    -inf where all are equal.  Raises ValueError for fewer than 25 weights, which are too few to tell.
+    """
+    if log_w.shape[1] < 5 * LEAST_TAIL:
+        raise ValueError(f"log_w has shape {log_w.shape}; expected at least {5 * LEAST_TAIL} weights of each image")
+    return np.array([_pareto_k(np.exp(row - row.max())) for row in np.asarray(log_w, float)])
 
 
 def _estimate(log_w: Array) -> tuple[float, float, float, float]:

@@ -184,3 +184,14 @@ def log_sum_exp(a: Array) -> Array:
     top = np.where(np.isfinite(top), top, 0)    # inf - inf would be NaN
     with np.errstate(divide="ignore"):    # log 0 is right here
         return top + np.log(np.sum(np.exp(a - top[..., None]), axis=-1))
+
+
+@checked(a="numbers: ...")
+def log_mean_exp(a: Array) -> Array:
+    """log of the mean of exp(a) over the last axis: (B, K) -> (B,).
+
+    Of the logarithms of importance weights this is the estimate of log p(x); a mean is a sum over K, so
+
+        log 1/K sum_k exp(a_k) = log sum_k exp(a_k) - log K                                     [lesson 8, eq. 8.3]
+    """
+    return log_sum_exp(a) - np.log(np.atleast_1d(a).shape[-1])

@@ -123,7 +123,7 @@ class VAE(Model):
     def log_weight(self, q: Any, z: Array, nll: Array) -> Array:
         """log p(x|z) + log p(z) - log q(z|x) of each row, (B,): the logarithm of an importance weight.
 
-        Its mean under q is the ELBO; the logarithm of the mean weight is log p(x).
+        Its mean under q is the ELBO; the logarithm of the mean weight is log p(x).              [lesson 8, eq. 8.1]
         """
         return self.prior.log_density(z) - self.posterior.log_density(q, z) - nll
 

@@ -8,18 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..exact import log_mean_exp
 from ..functional.gaussian import gaussian_kl
 from ..kernels.gaussian import HALF_LOG_2_PI
 
 Array = np.ndarray
 Encode = Callable[[Array], tuple[Array, Array]]
 LogLikelihood = Callable[[Array, Array], Array]
-
-
-def log_mean_exp(log_w: Array) -> Array:
-    """log of the mean of exp(log_w) over the last axis, the largest factored out first: (B, K) -> (B,)."""
-    top = log_w.max(axis=-1)
-    return top + np.log(np.mean(np.exp(log_w - top[..., None]), axis=-1))
 
 
 def log_weights(x: Array, eps: Array, encode: Encode, log_likelihood: LogLikelihood) -> Array:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import NOT_NEGATIVE, checked, has, shown
-from ..exact import log_sum_exp
+from ..exact import log_mean_exp
 from ..functional.labels import concatenate_backward
 from ..models.model import LossTerms, as_noise
 from ..models.posteriors import joined, repeated, summed
@@ -92,8 +92,9 @@ def iwae(vae: VAE, x: Array, eps: Array, labels: Array | None = None) -> LossTer
 
         loss = -mean_b log 1/K sum_k w_bk,        w_bk = p(x_b|z_bk) p(z_bk) / q(z_bk|x_b)
 
-    With K = 1 this is the ELBO; it rises to log p(x) with K.  Its gradient is unbiased for the gradient of its
-    expectation:  d/dlog w_bk of log 1/K sum w = w_bk / sum_k w_bk =: v_bk, the normalised weight, so
+    With K = 1 this is the ELBO; it rises to log p(x) with K.                                    [lesson 8, eq. 8.4]
+    Its gradient is unbiased for the gradient of its expectation:  d/dlog w_bk of log 1/K sum w = w_bk / sum_k w_bk
+    =: v_bk, the normalised weight, so
 
         dloss = -1/B sum_b sum_k v_bk dlog w_bk,         and dlog w reaches the encoder by two paths: through z, and
                                                         through the parameters of q in log q (the score).
@@ -148,7 +149,7 @@ def _importance_weighted(vae: VAE, x: Array, eps: Array, labels: Array | None, e
     ones   = np.ones(K * B, x.dtype)                                            # (K B,)   weighted below
     nll, dtheta = vae.likelihood.nll_and_grad(ones, theta, np.tile(x, (K, 1)))  # (K B,), like theta
     log_w  = vae.log_weight(q, z, nll).reshape(K, B)
-    bound  = log_sum_exp(log_w.T) - np.log(K)                                   # (B,)
+    bound  = log_mean_exp(log_w.T)                                              # (B,)
     v      = np.exp(log_w - bound) / K                                          # (K, B)   sums to 1 over K
     part   = np.sum(v * nll.reshape(K, B), axis=0)                              # (B,)     v's mean of nll
     terms  = mean_terms(part, -bound - part, vae.beta)
