@@ -236,7 +236,7 @@ class Rig:
         started = time.process_time()
         sys.settrace(lambda frame, event, argument: seen.add(frame.f_code))
         try:
-            passed = self.passes(i, 1.5 * FAST)    # a slower one may as well stop
+            passed = self.passes(i, 8 * FAST)
         finally:
             sys.settrace(None)
         places = {place_of(code) for code in seen if f"{os.sep}numpyvae{os.sep}" in code.co_filename}
