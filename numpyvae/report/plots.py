@@ -372,12 +372,12 @@ def show_diagram(*lit: str) -> None:
 def show_rows(pictures: Mapping[str, Array], alt: str, columns: int = 14, across: int = 1) -> None:
     """Show pictures in a notebook, in rows under their titles: {title: images}, so many titles side by side."""
     import matplotlib.pyplot as plt
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     rows = [math.ceil(len(images) / columns) for images in pictures.values()]
     titled = 0.3 * max(title.count("\n") + bool(title) for title in pictures)
     heights = [8 / across / columns * max(rows[i:i + across]) + titled + 0.1 for i in range(0, len(rows), across)]
-    figure, axes = plt.subplots(len(heights), across, figsize=(8, sum(heights)), height_ratios=heights, squeeze=False,
-                                layout="constrained")
-    figure.get_layout_engine().set(wspace=0.05)
+    _, axes = plt.subplots(len(heights), across, figsize=(8, sum(heights)), height_ratios=heights, squeeze=False,
+                           layout=ConstrainedLayoutEngine(wspace=0.05))
     for ax, (title, images) in zip(axes.flat, pictures.items()):
         image_grid(images, ax, columns=columns)
         ax.set_title(title, fontsize=10)
