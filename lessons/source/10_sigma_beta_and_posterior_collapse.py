@@ -264,7 +264,7 @@ def new_vae(seed, n_latent=8, hidden=(64,), activation="tanh", **kind):
     return nv.VAE.dense(196, hidden, n_latent, activation=activation, rng=rng, **kind), rng
 
 
-def train(vae, rng, epochs=10, batch_size=50, lr=2e-3, **how):
+def train(vae, rng, epochs=8, batch_size=50, lr=2e-3, **how):
     for record in nv.fit(vae, pictures, optimizer=nv.Adam(lr), epochs=epochs, batch_size=batch_size, rng=rng, **how):
         pass
     return vae
@@ -375,12 +375,13 @@ rows, noise = np.repeat(pictures.astype(np.float64), 16, axis=0), np.tile(points
 for level in LEVELS:
     linear, _ = new_vae(0, hidden=(), likelihood="gaussian", sigma=SIGMA, beta=level / SIGMA**2, dtype=np.float64)
     exact.solve_linear_vae(linear, pictures)
-    terms = linear.loss_and_grad(rows, noise)
-    squares = 2 * SIGMA**2 * (terms.nll - 98 * np.log(2 * np.pi * SIGMA**2))
-    claim("gradient_at_the_optimum", np.abs(linear.parameters.grads).max(), 0, 1e-9)
     claim("kl_of_the_linear_model", np.abs(kl_of(linear) - predicted_kl(level)).max(), 0, 1e-9)
-    claim("squares_of_the_linear_model", squares - np.minimum(eigenvalues[:8], level).sum() - eigenvalues[8:].sum(),
-          0, 1e-9)
+    if level in (0.05, 0.75):
+        terms = linear.loss_and_grad(rows, noise)
+        squares = 2 * SIGMA**2 * (terms.nll - 98 * np.log(2 * np.pi * SIGMA**2))
+        expected = np.minimum(eigenvalues[:8], level).sum() + eigenvalues[8:].sum()
+        claim("gradient_at_the_optimum", np.abs(linear.parameters.grads).max(), 0, 1e-9)
+        claim("squares_of_the_linear_model", squares - expected, 0, 1e-9)
 
 # %%
 alive = [int(np.sum(predicted_kl(level) > 0)) for level in LEVELS]
@@ -521,7 +522,7 @@ holds("the narrow σ has the lower loss in all five pairs", all(n.loss < w.loss 
 # is 1. A dimension counts as *active* if the mean of $q$ moves: its variance over the pictures is above 0.01.
 
 # %%
-def learn_sigma(vae, rng, epochs=10):
+def learn_sigma(vae, rng, epochs=5):
     """After each epoch σ is set by (10.9)."""
     for record in nv.fit(vae, pictures, optimizer=nv.Adam(2e-3), epochs=epochs, batch_size=50, rng=rng):
         mu, logvar = vae.encode(pictures)
@@ -540,10 +541,10 @@ def examined(vaes):
 # %%
 free = functools.partial(nv.objectives.free_bits, minimum=0.1)
 wide_sigma = functools.partial(new_vae, likelihood="gaussian", sigma=1.0)
-first = {"as it came": [train(*wide_sigma(seed), epochs=6) for seed in SEEDS],
-         "warm-up": [train(*wide_sigma(seed), epochs=6, warmup=3) for seed in SEEDS],
-         "free bits": [train(*wide_sigma(seed), epochs=6, objective=free) for seed in SEEDS],
-         "learned σ": [learn_sigma(*wide_sigma(seed), epochs=6) for seed in SEEDS]}
+first = {"as it came": [train(*wide_sigma(seed), epochs=5) for seed in SEEDS],
+         "warm-up": [train(*wide_sigma(seed), epochs=5, warmup=2) for seed in SEEDS],
+         "free bits": [train(*wide_sigma(seed), epochs=5, objective=free) for seed in SEEDS],
+         "learned σ": [learn_sigma(*wide_sigma(seed)) for seed in SEEDS]}
 
 # %%
 def report(patient):
@@ -562,7 +563,7 @@ print("learned σ:", np.round(sigmas, 3))
 came, warmed, freed, learned = (of_first[name] for name in first)
 claim("loss_as_it_came", came[0].mean(), 185, 1, on="strokes")
 claim("loss_with_learned_sigma", learned[0].mean(), -80, 12, on="strokes")
-claim("learned_sigma", np.mean(sigmas), 0.14, 0.02, on="strokes")
+claim("learned_sigma", np.mean(sigmas), 0.145, 0.015, on="strokes")
 holds("as it came and with warm-up all ten have a KL below 0.3 nats", max(*came[1], *warmed[1]) < 0.3, on="strokes")
 holds("free bits make all eight dimensions active in all five, and all five losses higher",
       np.all(freed[2] == 8) and np.all(freed[0] > came[0]), on="strokes")
@@ -572,8 +573,8 @@ holds("a learned σ makes all eight active and lowers the loss by more than 200 
 # %% [markdown]
 # As it came, the VAE is as good as dead, at 185 nats. Warm-up does not help: the minimum itself is a collapsed one.
 # Free bits make all eight dimensions "active", and the loss gets a little *worse*: they forbid the symptom. The learned
-# $\sigma$ goes to about 0.14, and the loss to about −80 nats. (A density of grey pixels may be above 1, lesson 3.) By
-# (10.3) the patient's $\sigma = 1$ was the same as a $\beta$ of $1/0.14^2$, about 50.
+# $\sigma$ goes to about 0.145, and the loss to about −80 nats. (A density of grey pixels may be above 1, lesson 3.) By
+# (10.3) the patient's $\sigma = 1$ was the same as a $\beta$ of $1/0.145^2$, about 50.
 #
 # **Patient 2** has a right loss: the Bernoulli likelihood has no $\sigma$, and $\beta = 1$. But it is deeper, learns
 # fast, and some of its 16 dimensions fall asleep early: at first the decoder can do nothing with $z$, so the KL

@@ -295,7 +295,7 @@ lesson.slider(lambda K: nv.plots.strip(draw_covers, [K], "how often each pixel i
 #
 # `VAE.conv` halves the picture twice, 14, 7, 4, with 8 and then 16 channels; then a dense layer. The decoder does the
 # same in reverse. `ConditionalVAE.conv` gets the label besides. $Z = 4$, five starts of each. (β is warmed up over two
-# epochs, as in lesson 10: with so deep a decoder the code dies otherwise.)
+# epochs, as in lesson 10, so that the decoder learns to use the code.)
 
 # %%
 SEEDS = range(5)
