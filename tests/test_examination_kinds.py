@@ -232,19 +232,41 @@ def test_a_budget_that_is_used_up_ends_in_not_decided(given):
     assert report.ok and report["reduction"].verdict == "not decided" and "draws=15000" in report["reduction"].evidence
 
 
+def counted(function):
+    """A function of a batch, and the numbers of rows that it is given."""
+    rows = []
+
+    def call(x):
+        rows.append(len(x))
+        return function(x)
+
+    return call, rows
+
+
 def test_no_more_draws_are_taken_than_the_budget_allows():
-    rows = 0
     kind = KINDS["means over the batch"]
     given = functions(kind, examining.network(kind, PIXELS, 1), False, 1)
-    right = given["loss"]
-
-    def loss(x):
-        nonlocal rows
-        rows += len(x)
-        return right(x)
-
+    loss, rows = counted(given["loss"])
     nv.examine(**given | {"loss": loss}, draws=20_000, rng=np.random.default_rng(0))
-    assert 10_000 < rows < 20_000 + 10 * len(given["x"])    # and the few of the check of the noise
+    assert 10_000 < sum(rows) < 20_000 + 10 * len(given["x"])    # and the few of the check of the noise
+
+
+@pytest.mark.parametrize("name", ["no noise", "no NLL"])
+def test_a_loss_without_noise_is_told_from_one_without_nll_in_few_images(name):
+    """A large model would take minutes for what a small one takes a second for."""
+    given = functions(KINDS[name], examining.network(KINDS[name], PIXELS, 1), False, 1)
+    loss, rows = counted(given["loss"])
+    report = nv.examine(**given | {"loss": loss, "sample_z": None}, rng=np.random.default_rng(0))
+    assert report.wrong == {"no noise": ("noise",), "no NLL": ("noise", "likelihood")}[name], report
+    assert sum(rows) < 10 * len(given["x"])
+
+
+def test_encode_is_asked_once_for_each_image_and_not_for_each_batch_of_its_copies():
+    kind = KINDS["means over the batch"]
+    given = functions(kind, examining.network(kind, PIXELS, 1), False, 1)
+    encode, rows = counted(given["encode"])
+    nv.examine(**given | {"encode": encode}, draws=20_000, rng=np.random.default_rng(0))
+    assert sum(rows) < 500
 
 
 def test_a_seed_repeats_its_report(given):

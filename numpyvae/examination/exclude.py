@@ -6,6 +6,7 @@ rests on that, and says so: with another constant the weight may be another.
 """
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,15 +30,16 @@ class Exclusion:
     beta        : b / a where c is known, and its standard error; where no such fit is good enough, of the free fit
     is_anchored : whether c is known
     constant    : c / a, with its standard error, in nats a row, which the intended weight of the right KL leaves over
-    formulas    : wrong ones of the KL that explain the loss as well with the intended weight and without a constant
     """
 
+    subject: Subject
+    measured: list[Measurement]
+    one: Explanation
     beta: float
     beta_error: float
     is_anchored: bool
     constant: float
     constant_error: float
-    formulas: list[str]
 
     @property
     def low(self) -> float:
@@ -47,29 +49,35 @@ class Exclusion:
     def high(self) -> float:
         return self.beta + STANDARD_ERRORS * self.beta_error
 
+    @functools.cached_property
+    def formulas(self) -> list[str]:
+        """Wrong ones of the KL that explain the loss as well with the intended weight and without a constant."""
+        subject, measured, one = self.subject, self.measured, self.one
+        # A formula that has all of the KL's terms but its -1, or is written without it, on purpose or not.
+        meant = {(kl, shift): min((_fits(measured, one.nll, kl, [[1], [subject.beta], [anchor + subject.beta * shift]])
+                                   for anchor in _anchors(subject, one)), key=_score)
+                 for kl in measured[0].kl if all(kl in m.kl for m in measured) and subject.beta
+                 for shift in ((0.0,) if kl in REMARKS else (0.0, -0.5 * subject.n_latent))}
+        best = min([one.score, *map(_score, meant.values())])
+        return list(dict.fromkeys(
+            kl for (kl, _), each in meant.items() if kl not in REMARKS and _score(each) < best + EXCLUDED
+            and all(f.off < STANDARD_ERRORS for f in each)))
+
 
 def exclusion(subject: Subject, measured: list[Measurement], one: Explanation) -> Exclusion:
     """What the draws exclude, if a right NLL, the right KL and the intended weight explain them."""
     anchors = _anchors(subject, one)
-
-    def fits(kl: str, free: Array) -> list[Fit]:
-        return [fit(m, one.nll, kl, span=free) for m in measured]
-
-    anchored = min((fits(one.kl, np.array([[1, 0], [0, 1], [anchor, 0]])) for anchor in anchors), key=_score)
+    anchored = min((_fits(measured, one.nll, one.kl, [[1, 0], [0, 1], [anchor, 0]]) for anchor in anchors), key=_score)
     is_anchored = _score(anchored) < one.score + STANDARD_ERRORS**2
     beta, beta_error = _mean([(each.beta, each.beta_error) for each in (anchored if is_anchored else one.fits)])
-    with_constant = fits(one.kl, np.array([[1, 0], [subject.beta, 0], [0, 1]]))
+    with_constant = _fits(measured, one.nll, one.kl, [[1, 0], [subject.beta, 0], [0, 1]])
     left_over, error = _mean([(each.constant, each.constant_error) for each in with_constant])
     constant = min((left_over - anchor for anchor in anchors), key=abs)
-    # A formula that has all of the KL's terms but its -1, or is written without it, on purpose or not.
-    meant = {(kl, shift): min((fits(kl, np.array([[1], [subject.beta], [anchor + subject.beta * shift]]))
-                               for anchor in anchors), key=_score)
-             for kl in measured[0].kl if all(kl in m.kl for m in measured) and subject.beta
-             for shift in ((0.0,) if kl in REMARKS else (0.0, -0.5 * subject.n_latent))}
-    best = min([one.score, *map(_score, meant.values())])
-    formulas = [kl for (kl, _), each in meant.items() if kl not in REMARKS and _score(each) < best + EXCLUDED
-                and all(f.off < STANDARD_ERRORS for f in each)]
-    return Exclusion(beta, beta_error, is_anchored, constant, error, list(dict.fromkeys(formulas)))
+    return Exclusion(subject, measured, one, beta, beta_error, is_anchored, constant, error)
+
+
+def _fits(measured: list[Measurement], nll: str, kl: str, span: list[list[float]]) -> list[Fit]:
+    return [fit(m, nll, kl, span=np.array(span)) for m in measured]
 
 
 def _anchors(subject: Subject, one: Explanation) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .formulas import CLIPPED, CLIPS, REMARKS, RIGHT, SAMPLED
-from .measure import Measurement
+from .measure import TINY, Measurement
 from .subject import Subject
 
 Array = np.ndarray
@@ -20,7 +20,6 @@ STANDARD_ERRORS = 6.0
 DOUBTS = 2.0            # standard errors that a bound counts as: with STANDARD_ERRORS, three times the bound
 DECIDED = 0.25          # the tolerance of a beta that is judged, relative to the beta
 BETA_TOLERANCE = 0.01   # of the intended beta: nobody means one so exactly
-TINY = float(np.finfo(float).tiny)
 
 
 @dataclass
@@ -78,7 +77,7 @@ def explanations(measured: list[Measurement]) -> list[Explanation]:
     """The formulas that leave no residual, or none that tells them from the best."""
     found: list[Explanation] = []
     for nll in nll_candidates(measured):
-        if nll in CLIPS and any(one.nll == RIGHT for one in found):    # then no clip can be seen
+        if nll in (CLIPPED, *CLIPS) and any(one.nll == RIGHT for one in found):    # then no clip can be seen
             continue
         for kl in measured[0].kl:
             fits = []
@@ -110,15 +109,13 @@ def fit(m: Measurement, nll: str, kl: str, within: bool = False, span: Array | N
     span   : (3, k), in whose columns' span (a, b, c) is looked for; everywhere unless given
     """
     span = np.eye(3) if span is None else span
-    loss, columns = m.loss, np.stack([m.nll[nll], m.kl[kl], np.ones_like(m.loss)])
-    doubt = m.doubt.get(nll, np.zeros_like(loss))
+    known = m if m.frozen else m.means
+    loss, columns = known.loss, np.stack([known.nll[nll], known.kl[kl], np.ones_like(known.loss)])
+    doubt = known.doubt.get(nll, np.zeros_like(loss))
     if not m.frozen:
         # Both spreads have one shape over the images, but for a factor: together they say more of each.
-        repeats = loss.shape[1]
-        spreads = np.var(np.stack([loss, columns[0]]), axis=2, ddof=1) + TINY
-        factor = np.exp(np.mean(np.log(spreads[0]) - np.log(spreads[1])))
-        variance = 0.5 * (spreads[0] / factor + spreads[1]) / repeats    # of an image's mean NLL: (I,)
-        loss, columns, doubt = loss.mean(axis=1), columns.mean(axis=2), doubt.mean(axis=1)
+        factor = np.exp(np.mean(np.log(m.loss_variance) - np.log(m.nll_variance[nll])))
+        variance = 0.5 * (m.loss_variance / factor + m.nll_variance[nll]) / m.loss.shape[1]    # of a mean NLL: (I,)
     size = np.abs(loss)
     if within:
         loss, columns = loss - loss.mean(axis=1, keepdims=True), columns - columns.mean(axis=2, keepdims=True)
@@ -137,10 +134,10 @@ def fit(m: Measurement, nll: str, kl: str, within: bool = False, span: Array | N
         a, b, c = map(float, span @ solution)
     with np.errstate(invalid="ignore", over="ignore"):    # what no singular vector knows, nobody knows
         spread = np.where(kept, inverse, np.inf)[:, None]
-        known = np.where(np.abs(vt) > 1e-9, vt**2 * spread**2, 0.0).sum(axis=0)
+        variances = np.where(np.abs(vt) > 1e-9, vt**2 * spread**2, 0.0).sum(axis=0)
     # Doubts are no random errors: they may all have one sign.  At worst they move the solution by this.
     moved = np.abs(vt.T @ (inverse[:, None] * u.T) / scale[:, None]) @ (abs(a) * doubt / error)
-    errors = np.sqrt(known) / scale + moved / DOUBTS
+    errors = np.sqrt(variances) / scale + moved / DOUBTS
     with np.errstate(invalid="ignore"):    # nothing times infinity
         errors = np.where(span != 0, np.abs(span) * errors, 0.0).sum(axis=1)
     off = np.abs(loss - columns @ solution) / error

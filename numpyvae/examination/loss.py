@@ -17,11 +17,12 @@ import numpy as np
 
 from ..kernels.gaussian import HALF_LOG_2_PI
 from ..models.likelihoods import Gaussian
-from .explain import (STANDARD_ERRORS, TINY, Explanation, Fit, beta_tolerance, explanations, fit, is_intended, is_known,
+from .explain import (STANDARD_ERRORS, Explanation, Fit, beta_tolerance, explanations, fit, is_intended, is_known,
                       n_mistakes, nll_candidates, rivals, simplest)
 from .exclude import Exclusion, exclusion, is_excluded_enough, is_meant, is_precise, knows_constant, leaves_a_constant
 from .formulas import REMARKS, RIGHT
-from .measure import FIRST_REPEATS, LEAST_REPEATS, Measurement, draws_needed, measured_drawn, measured_frozen
+from .measure import (FIRST_REPEATS, TINY, Measurement, draws_needed, measured_drawn, measured_frozen,
+                      measured_once)
 from .probes import IMAGES
 from .reduction import described, mistaken_weight
 from .report import NOT_CHECKED, NOT_DECIDED, OK, WRONG, Finding, digits
@@ -165,10 +166,7 @@ def _shares_noise(one: Explanation, measured: list[Measurement]) -> bool:
     The logarithm of a variance's estimate from R draws has the variance 2 / (R - 1); its mean over the images is
     compared at both batch sizes, so that whatever else makes the loss vary, as a KL of one draw does, drops out.
     """
-    def log_variance(values: Array) -> float:
-        return float(np.mean(np.log(values.var(axis=1, ddof=1) + TINY)))
-
-    ratios = [log_variance(m.loss) - log_variance(m.nll[one.nll]) - 2 * np.log(abs(each.a) + TINY)
+    ratios = [float(np.mean(np.log(m.loss_variance) - np.log(m.nll_variance[one.nll]))) - 2 * np.log(abs(each.a) + TINY)
               for m, each in zip(measured, one.fits)]
     n = [m.n for m in measured]
     error = np.sqrt(8 / (measured[0].loss.shape[1] - 1) / IMAGES)
@@ -187,22 +185,13 @@ def _is_replaced(subject: Subject, one: Explanation) -> bool:
 
 def _without_noise(subject: Subject) -> Findings:
     """The loss does not change with the noise.  Either there is no noise, or no NLL that could show it."""
-    measured = [_once(m) for m in measured_frozen(subject, wrong=False, most=LEAST_REPEATS)]
-    for kl in measured[0].kl if measured and all(m.is_finite for m in measured) else ():
-        alone = [fit(m, RIGHT, kl) for m in measured]
-        one = Explanation(RIGHT, kl, alone)
-        if all(each.off < STANDARD_ERRORS for each in alone) and _has_no_nll(one, measured):
+    measured = measured_once(subject)
+    for kl in measured[0].kl if measured and measured[0].is_finite else ():
+        one = Explanation(RIGHT, kl, [fit(m, RIGHT, kl) for m in measured])
+        if one.fits[0].off < STANDARD_ERRORS and _has_no_nll(one, measured):
             return _likelihood_first(Finding("likelihood", WRONG, _shares(one) + ".", "the loss contains no NLL: "
                                              "nothing asks for a good reconstruction."))
     return _all(NOT_CHECKED, 'fix "noise" first.')
-
-
-def _once(m: Measurement) -> Measurement:
-    """As if each loss had been taken once, with its noise known."""
-    def first(table: dict[str, Array]) -> dict[str, Array]:
-        return {name: values[:, :1] for name, values in table.items()}
-
-    return Measurement(m.n, True, m.loss[:, :1], first(m.nll), first(m.doubt), first(m.kl), m.rounding, m.n_terms)
 
 
 def _shares(one: Explanation) -> str:
@@ -350,7 +339,7 @@ def _spreads_alike(measured: list[Measurement], nll: str) -> bool:
     A variance from R draws is known to a fraction sqrt(2 / (R - 1)); the two of each image have one ratio, a^2.
     """
     for m in measured:
-        logs = np.log(m.loss.var(axis=1, ddof=1) + 1e-300) - np.log(m.nll[nll].var(axis=1, ddof=1) + 1e-300)
+        logs = np.log(m.loss_variance) - np.log(m.nll_variance[nll])
         error = np.sqrt(4 / (m.loss.shape[1] - 1))
         if not np.std(logs) < ALIKE + error:
             return False

@@ -4,14 +4,15 @@ A batch is n copies of one image.  At two batch sizes the loss shows how each of
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..models.posteriors import repeated
 from .formulas import RIGHT, SAMPLED, kl_formulas, nll_doubts, nll_formulas
-from .probes import IMAGES, chosen_probes, probes
+from .probes import IMAGES, chosen_probes, copies, probes
 from .subject import Subject
 
 Array = np.ndarray
@@ -23,6 +24,7 @@ FIRST_REPEATS = 8       # where it draws its own: then as many again, again and 
 LEAST_REPEATS = 2
 AT_ONCE = 8             # batches that go through decode together
 ROUNDINGS = 30.0        # a sum of many terms rounds more than once
+TINY = float(np.finfo(float).tiny)
 
 
 @dataclass
@@ -46,18 +48,43 @@ class Measurement:
         """Whether every loss is a number, and what the right formulas give for it."""
         return bool(np.isfinite(self.loss).all()) and RIGHT in self.nll and RIGHT in self.kl
 
+    @functools.cached_property
+    def means(self) -> Measurement:
+        """Each image's means over its draws, as if there had been one: (I, 1)."""
+        def mean(table: dict[str, Array]) -> dict[str, Array]:
+            return {name: values.mean(axis=1, keepdims=True) for name, values in table.items()}
 
-def measured_frozen(subject: Subject, wrong: bool, most: int = REPEATS) -> list[Measurement]:
+        return replace(self, loss=self.loss.mean(axis=1, keepdims=True), nll=mean(self.nll), doubt=mean(self.doubt),
+                       kl=mean(self.kl))
+
+    @functools.cached_property
+    def loss_variance(self) -> Array:
+        """Over the draws of each image, (I,), and never 0."""
+        return self.loss.var(axis=1, ddof=1) + TINY
+
+    @functools.cached_property
+    def nll_variance(self) -> dict[str, Array]:
+        return {name: values.var(axis=1, ddof=1) + TINY for name, values in self.nll.items()}
+
+
+def measured_frozen(subject: Subject, wrong: bool) -> list[Measurement]:
     """For a loss(x, eps): every draw is a data point without error.  Empty if the budget is too small.
 
     wrong : whether wrong formulas of the NLL are computed too
-    most  : the most draws for each image
     """
-    repeats = min(most, subject.draws // (IMAGES * sum(FROZEN_COPIES)))
+    repeats = min(REPEATS, subject.draws // (IMAGES * sum(FROZEN_COPIES)))
     if repeats < LEAST_REPEATS:
         return []
-    images = probes(subject)
+    images = _encoded(subject, probes(subject))
     return [_measured(subject, images, n, repeats, wrong) for n in FROZEN_COPIES]
+
+
+def measured_once(subject: Subject) -> list[Measurement]:
+    """For a loss that no noise changes: one batch of each image says all.  Empty if the budget is too small."""
+    n = FROZEN_COPIES[0]
+    if subject.draws < IMAGES * n:
+        return []
+    return [replace(_measured(subject, _encoded(subject, probes(subject)), n, 1, wrong=False), frozen=True)]
 
 
 def measured_drawn(subject: Subject) -> Generator[list[Measurement], bool, None]:
@@ -68,7 +95,7 @@ def measured_drawn(subject: Subject) -> Generator[list[Measurement], bool, None]
     left = subject.draws // (IMAGES * sum(DRAWN_COPIES))
     if left < LEAST_REPEATS:
         return
-    images = chosen_probes(subject)
+    images = _encoded(subject, chosen_probes(subject))
     measured: list[Measurement] = []
     wrong, repeats = False, FIRST_REPEATS
     while left >= LEAST_REPEATS:
@@ -86,14 +113,26 @@ def draws_needed(subject: Subject) -> int:
     return LEAST_REPEATS * IMAGES * sum(FROZEN_COPIES if subject.frozen else DRAWN_COPIES)
 
 
-def _measured(subject: Subject, images: Array, n: int, repeats: int, wrong: bool) -> Measurement:
-    shape = len(images), repeats
+class _Encoded(NamedTuple):
+    """Images, and what is the same for all copies of each, whatever their noise."""
+
+    x: Array                # (I, D)
+    q: Any                  # q(z|x), of I rows
+    kl: dict[str, Array]    # by formula: (I,)
+
+
+def _encoded(subject: Subject, x: Array) -> _Encoded:
+    q = subject.q(x)
+    return _Encoded(x, q, kl_formulas(subject.kl(q), *subject.encoded(x)))
+
+
+def _measured(subject: Subject, images: _Encoded, n: int, repeats: int, wrong: bool) -> Measurement:
+    shape = len(images.x), repeats
     loss = np.empty(shape)
     nll, doubt, kl = _Table(shape), _Table(shape), _Table(shape)
-    for i, image in enumerate(images):
-        x = np.repeat(image[None], n, axis=0)
-        q = subject.q(x)
-        kl.fill((i, slice(None)), kl_formulas(subject.kl(q), *subject.encoded(x)), 1)
+    kl.update({name: np.repeat(values[:, None], repeats, axis=1) for name, values in images.kl.items()})
+    for i in range(len(images.x)):
+        x = np.repeat(images.x[i:i + 1], n, axis=0)
         for start in range(0, repeats, AT_ONCE):
             draws = range(start, min(start + AT_ONCE, repeats))
             here = i, slice(draws.start, draws.stop)
@@ -101,7 +140,8 @@ def _measured(subject: Subject, images: Array, n: int, repeats: int, wrong: bool
             for r in draws:
                 loss[i, r] = subject.loss_value(x, None if eps is None else eps[r - start])
             # What the formulas need of these batches, in one call of decode.
-            many, noise = repeated(q, len(draws)), None if eps is None else eps.reshape(-1, subject.n_latent)
+            many = copies(images.q, i, n * len(draws))
+            noise = None if eps is None else eps.reshape(-1, subject.n_latent)
             rows = np.repeat(x, len(draws), axis=0)
             theta = subject.decoded(subject.draw(many, noise))
             nll.fill(here, nll_formulas(subject, theta, rows, wrong, n), len(draws))
@@ -112,7 +152,7 @@ def _measured(subject: Subject, images: Array, n: int, repeats: int, wrong: bool
             elif not start:
                 doubt.fill((i, slice(None)), nll_doubts(subject, theta[:n], x, wrong), 1)
     return Measurement(n, subject.frozen, loss, nll.finite, doubt.finite, kl.finite, ROUNDINGS * subject.rounding,
-                       (images.shape[1], subject.n_latent))
+                       (images.x.shape[1], subject.n_latent))
 
 
 class _Table(dict[str, Array]):
@@ -125,7 +165,9 @@ class _Table(dict[str, Array]):
     def fill(self, here: tuple[int, slice], formulas: dict[str, Array], batches: int) -> None:
         """The means of each formula's rows, which are those of so many batches, one after another."""
         for name, rows in formulas.items():
-            self.setdefault(name, np.full(self.shape, np.nan))[here] = rows.reshape(batches, -1).mean(axis=1)
+            if name not in self:
+                self[name] = np.full(self.shape, np.nan)
+            self[name][here] = rows.reshape(batches, -1).mean(axis=1)
 
     @property
     def finite(self) -> dict[str, Array]:

@@ -1,8 +1,11 @@
 """Images to try a loss on, made from the given ones and from the model itself."""
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ..models.posteriors import repeated
 from .formulas import kl_formulas
 from .subject import Subject
 
@@ -40,9 +43,10 @@ def chosen_probes(subject: Subject) -> Array:
         (C v)_b^2 / (1 - v^T C v)                                                  [Sherman and Morrison 1950]
     """
     images = np.concatenate([subject.x[:GIVEN], probes(subject), *([_decoded(subject)] if subject.knows_mean else [])])
-    nll = np.array([subject.nll(subject.decoded(subject.draw(subject.q(x), None)), x)
-                    for x in np.repeat(images[:, None], PILOT, axis=1)])      # (images, PILOT)
-    right, *wrong = kl_formulas(subject.kl(subject.q(images)), *subject.encoded(images)).values()
+    q = subject.q(images)
+    nll = np.array([subject.nll(subject.decoded(subject.draw(copies(q, i, PILOT), None)), np.tile(x, (PILOT, 1)))
+                    for i, x in enumerate(images)])                           # (images, PILOT)
+    right, *wrong = kl_formulas(subject.kl(q), *subject.encoded(images)).values()
     error = np.maximum(nll.std(axis=1), LEAST_SPREAD * np.abs(nll).max()) + np.finfo(float).tiny
     rows = np.stack([np.stack([right, kl, nll.mean(axis=1), np.ones_like(right)], axis=1) for kl in wrong])
     rows /= np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(float).tiny) * error[:, None]
@@ -55,6 +59,11 @@ def chosen_probes(subject: Subject) -> Array:
         total[kept < GIVEN] = np.inf      # the user's own images stay
         kept = np.delete(kept, np.argmin(total))
     return images[kept]
+
+
+def copies(q: Any, i: int, n: int) -> Any:
+    """q(z|x) of n copies of the i-th image."""
+    return repeated(type(q)(*(part[i:i + 1] for part in q)), n)
 
 
 def _decoded(subject: Subject) -> Array:
