@@ -11,7 +11,7 @@ import numpy as np
 
 import numpyvae as nv
 
-from ..kernels.processor import blas_threads, decide
+from ..kernels.processor import blas_threads, decide, threads
 from ..twin import kernels_are_on
 
 
@@ -32,8 +32,11 @@ def run_info(options: argparse.Namespace) -> int:
 
 def facts() -> dict[str, str]:
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    off = "NUMPYVAE_KERNELS is 0" if os.environ.get("NUMPYVAE_KERNELS") == "0" else "numba is not installed"
-    kernels = f"on, compiled by numba {importlib.metadata.version('numba')}" if kernels_are_on() else f"off: {off}"
+    if kernels_are_on():
+        kernels = f"on, compiled by numba {importlib.metadata.version('numba')}, threads: {threads()}"
+    else:
+        off = os.environ.get("NUMPYVAE_KERNELS") == "0"
+        kernels = f"off: {'NUMPYVAE_KERNELS is 0' if off else 'numba is not installed'}"
     return {
         "numpyvae": nv.__version__,
         "Python": f"{platform.python_version()} on {platform.system()}, {platform.machine()}",

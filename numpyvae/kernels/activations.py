@@ -7,9 +7,11 @@ place on one array: where an input and an output might overlap, the compiler can
 `type(a)` keeps the array's precision: a literal 1 would promote float32 to float64.
 """
 from .exponential import exp, expm1, log1p
+from .halves import columns_of_bias, columns_of_slope, halved, rows_of_sum, rows_of_sum_kept
 from .loop_for import loop_for
 
 
+@halved(rows_of_sum, returns="y")
 def add_bias(y, b):
     """y += b."""
     for i in range(y.shape[0]):
@@ -18,6 +20,7 @@ def add_bias(y, b):
     return y
 
 
+@halved(columns_of_bias, returns="db")
 def bias_backward(dy, db):
     """dy.sum(axis=0)."""
     db[:] = dy.dtype.type(0)
@@ -32,6 +35,7 @@ ROOT_2_PI, CUBIC = 0.7978845608028654, 0.044715    # of GELU
 f = slope = None    # an activation and its derivative: names in the loops below, filled in by `loop_for`
 
 
+@halved(rows_of_sum, returns="y")
 def add_bias_f(y, b):
     """y[:] = f(y + b)."""
     for i in range(y.shape[0]):
@@ -40,6 +44,7 @@ def add_bias_f(y, b):
     return y
 
 
+@halved(rows_of_sum_kept, returns="y")
 def add_bias_f_and_keep(y, b, a):
     """a[:] = y + b and y[:] = f(a)."""
     for i in range(y.shape[0]):
@@ -49,6 +54,7 @@ def add_bias_f_and_keep(y, b, a):
     return y
 
 
+@halved(columns_of_slope, returns="da db")
 def f_backward_bias(dy, kept, da, db):
     """da[:] = dy * slope(kept) and db[:] = da.sum(axis=0)."""
     db[:] = dy.dtype.type(0)

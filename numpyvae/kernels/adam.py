@@ -1,9 +1,12 @@
 """The update of every weight in one pass over memory."""
 import numpy as np
 
+from .halves import halved, weights
+
 NEGLIGIBLE = 1e4    # in units of the smallest number that is not subnormal
 
 
+@halved(weights, returns="values")
 def adam(values, grads, mean, square, lr, rate1, rate2, correction1, correction2, eps):
     """mean += rate1 * (grads - mean);  square += rate2 * (grads**2 - square);
     values -= lr * (mean / correction1) / (np.sqrt(square / correction2) + eps).

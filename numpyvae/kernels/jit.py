@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
+import operator
 import pathlib
 import sys
 import types
@@ -10,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import exponential, vectors
+from .loop_for import loop_for
+from .processor import threads
 
 # Sums may be reordered and a*b + c fused, so that loops vectorise; NaN and infinity keep their meaning.
 # (Full fastmath would make isnan() false.)
@@ -32,6 +36,8 @@ def jit(kernel: Callable[..., Any], signature: str | None = None) -> Callable[..
 
     Raises ImportError where numba is not installed.
     """
+    if threads() == 2 and hasattr(kernel, "how_halved"):
+        return _on_two_threads(kernel)
     import numba
 
     _teach_numba_our_exponentials()
@@ -50,6 +56,17 @@ def jit(kernel: Callable[..., Any], signature: str | None = None) -> Callable[..
         compiled.compile(signature)
         compiled.disable_compile()
     return compiled
+
+
+def _on_two_threads(kernel: Any) -> Callable[..., Any]:
+    """The kernel with half of its work done by the second thread."""
+    from . import second_thread
+
+    half = loop_for(f"half_of_{kernel.__name__}", kernel.how_halved, kernel=kernel)
+    in_halves = jit(loop_for(f"{kernel.__name__}_in_halves", second_thread.in_halves, half=half))
+    given = list(inspect.signature(kernel).parameters)
+    filled = operator.itemgetter(*map(given.index, kernel.returns))
+    return functools.partial(second_thread.run, in_halves, filled)
 
 
 @functools.cache

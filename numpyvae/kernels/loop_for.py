@@ -11,4 +11,5 @@ def loop_for(name, loop, **names):
     """
     made = types.FunctionType(loop.__code__.replace(co_name=name), {**loop.__globals__, **names}, name)
     made.__doc__, made.__module__, made.__qualname__ = loop.__doc__, loop.__module__, name
+    made.__dict__.update(loop.__dict__)    # how it is halved, for one
     return made

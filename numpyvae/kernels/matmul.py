@@ -5,6 +5,7 @@ differs.  To be read from top to bottom.  Speeds: "The matrix product" in benchm
 """
 import numpy as np
 
+from .halves import columns_of_product, columns_of_product_transposed, halved
 from .loop_for import loop_for
 from .vectors import LANES, fma, load, spread, store, sum_up, transpose, zeros
 
@@ -156,19 +157,22 @@ def matmul_tiled(a, b, out):
 
 
 # One compilation does for every a, whether its rows are contiguous or its columns.
-SIGNATURE = "float32[:, ::1](float32[:, :], float32[:, ::1], float32[:, ::1])"
+SIGNATURE = "float32[:, :], float32[:, :], float32[:, :]"
 
 
 def tiled(size, **names):
     """matmul_tiled with tiles of the given size, for each way to get a panel, by its name."""
-    return {way.__name__: loop_for(f"matmul_{size}_{way.__name__}", matmul_tiled, panel_of=way, **names)
-            for way in (in_place, copied, transposed)}
+    return {way.__name__: halved(how, returns="out")(
+                loop_for(f"matmul_{size}_{way.__name__}", matmul_tiled, panel_of=way, **names))
+            for way, how in ((in_place, columns_of_product), (copied, columns_of_product),
+                             (transposed, columns_of_product_transposed))}
 
 
 by_6x16 = tiled("6x16", tile=tile_6x16, narrow_tile=tile_6x16, ROWS=6, COLUMNS=16)
 by_8x48 = tiled("8x48", tile=tile_8x48, narrow_tile=tile_8x16, ROWS=8, COLUMNS=48)
 
 
+@halved(columns_of_product_transposed, returns="out")
 def matmul_rows(a, b, out):
     """out = a @ b.T for b : (N, K), each number a row of a times a row of b, with nothing copied: for few rows of a.
 

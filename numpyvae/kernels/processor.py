@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 from . import matmul
 
-VARIABLE = "NUMPYVAE_MATMUL"
+VARIABLE, THREADS = "NUMPYVAE_MATMUL", "NUMPYVAE_THREADS"
 
 
 class Tile(NamedTuple):
@@ -58,9 +58,23 @@ def decide() -> Decision:
     has = f"the processor has {' and '.join(tile.instructions)}"
     if asked:
         return Decision(tile, True, f"{has}; {VARIABLE} is numba")
+    if threads() == 2:
+        return Decision(tile, True, f"{has}, and a second thread of ours helps")
     if blas_threads() == 1:
         return Decision(tile, True, f"{has}, and BLAS has one thread")
     return Decision(tile, False, f"{has}, and several threads of BLAS are faster but for few rows")
+
+
+@functools.cache
+def threads() -> int:
+    """How many threads our kernels use: 1, or 2 where NUMPYVAE_THREADS says so.
+
+    Raises ValueError if NUMPYVAE_THREADS is neither 1 nor 2.
+    """
+    asked = os.environ.get(THREADS, "1")
+    if asked not in ("1", "2"):
+        raise ValueError(f"the environment's {THREADS} is {asked!r}; expected 1 or 2, or leave it out")
+    return int(asked)
 
 
 def instructions() -> set[str]:
