@@ -193,26 +193,26 @@ def run(program, **environment):
 
 WHO = """
 from numpyvae.kernels import processor
-tile, every_size, why = processor.decide()
-print(tile and tile.name, every_size, why, sep='|')
+tile, sizes, why = processor.decide()
+print(tile and tile.name, sizes, why, sep='|')
 """
 THREADS = "and several threads of BLAS are faster but for few rows"
-LACKS = "None|False|our tiles are made for AVX-512 or AVX2 with FMA, which this processor lacks"
+LACKS = "None|few|our tiles are made for AVX-512 or AVX2 with FMA, which this processor lacks"
 
 
 @needs_kernels
 @pytest.mark.parametrize("environment, expected", [
-    (dict(NUMPYVAE_MATMUL="blas"), "None|False|NUMPYVAE_MATMUL is blas"),
+    (dict(NUMPYVAE_MATMUL="blas"), "None|few|NUMPYVAE_MATMUL is blas"),
     (dict(NUMBA_CPU_FEATURES="+sse2"), LACKS),
     (dict(NUMBA_CPU_FEATURES="+avx2,-fma"), LACKS),
     (dict(NUMBA_CPU_FEATURES=AVX2, OPENBLAS_NUM_THREADS="2"),
-     f"6 x 16|False|the processor has avx2 and fma, {THREADS}"),
+     f"6 x 16|few|the processor has avx2 and fma, {THREADS}"),
     (dict(NUMBA_CPU_FEATURES=AVX512, OPENBLAS_NUM_THREADS="2"),
-     f"8 x 48|False|the processor has avx512f, {THREADS}"),
+     f"8 x 48|few|the processor has avx512f, {THREADS}"),
     (dict(NUMBA_CPU_FEATURES=AVX2, OPENBLAS_NUM_THREADS="1"),
-     "6 x 16|True|the processor has avx2 and fma, and BLAS has one thread"),
+     "6 x 16|faster|the processor has avx2 and fma, and BLAS has one thread"),
     (dict(NUMBA_CPU_FEATURES=AVX512, NUMPYVAE_MATMUL="numba"),
-     "8 x 48|True|the processor has avx512f; NUMPYVAE_MATMUL is numba")])
+     "8 x 48|every|the processor has avx512f; NUMPYVAE_MATMUL is numba")])
 def test_the_processor_decides_who_multiplies(environment, expected):
     done = run(WHO, **{"NUMPYVAE_MATMUL": ""} | environment)
     assert done.stdout.strip() == expected, done.stderr
@@ -235,11 +235,11 @@ def test_blas_has_as_many_threads_as_the_environment_says_and_cores_there_are(as
     assert threads(OPENBLAS_NUM_THREADS=asked) == (expected or threads())
 
 
-@pytest.mark.parametrize("every_size", [True, False])
+@pytest.mark.parametrize("sizes", [processor.EVERY, processor.FASTER, processor.FEW])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_product_is_right_whoever_multiplies(every_size, dtype, rng, monkeypatch):
+def test_a_product_is_right_whoever_multiplies(sizes, dtype, rng, monkeypatch):
     tile = processor.TILES[1] if kernels_are_on() else None
-    monkeypatch.setattr(affine, "decide", lambda: processor.Decision(tile, every_size, "this test says so"))
+    monkeypatch.setattr(affine, "decide", lambda: processor.Decision(tile, sizes, "this test says so"))
     monkeypatch.setattr(affine, "_multipliers", {})
     multipliers = set()
     for M, K, N in [(1, 1, 1), (20, 400, 49), (33, 400, 32), (90, 60, 70), (40, 5, 15), (300, 30, 35)]:
@@ -253,7 +253,7 @@ def test_a_product_is_right_whoever_multiplies(every_size, dtype, rng, monkeypat
             np.testing.assert_allclose(out, a.astype(float) @ b, rtol=0, atol=1e-4)
     multipliers = {getattr(multiply, "__name__", "") for multiply in affine._multipliers.values()}
     ours = dtype == np.float32 and kernels_are_on()
-    expected = {"matmul_6x16_in_place", "matmul_6x16_copied"} if every_size else set()
+    expected = {"matmul_6x16_in_place", "matmul_6x16_copied"} if sizes != processor.FEW else set()
     assert multipliers - {"matmul"} == (expected | {"<lambda>"} if ours else set())
 
 

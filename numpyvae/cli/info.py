@@ -11,7 +11,7 @@ import numpy as np
 
 import numpyvae as nv
 
-from ..kernels.processor import blas_threads, decide, threads
+from ..kernels.processor import FEW, blas_threads, decide, threads
 from ..twin import kernels_are_on
 
 
@@ -48,8 +48,8 @@ def facts() -> dict[str, str]:
 
 def who_multiplies() -> str:
     """A sentence on the matrix products."""
-    tile, every_size, why = decide()
+    tile, sizes, why = decide()
     if tile is None:
         return f"by BLAS: {why}"
-    ours = f"by our tiles of {tile.name}, float64 by BLAS" if every_size else "by BLAS, dy W^T of few rows by our loop"
-    return f"{ours}: {why}"
+    who = "by BLAS, dy W^T of few rows by our loop" if sizes == FEW else f"by our tiles of {tile.name}, float64 by BLAS"
+    return f"{who}: {why}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import kernels
 from ..kernels.jit import jit
-from ..kernels.processor import decide
+from ..kernels.processor import EVERY, FEW, decide
 from ..twin import MaybeArray, kernels_are_on, layout, twin
 
 
@@ -64,10 +64,12 @@ _multipliers: dict[tuple[Any, ...], Callable[..., np.ndarray]] = {}    # by the 
 # Where one thread of ours is no faster than one of BLAS, BLAS multiplies; measured in benchmarks/RESULTS.md, "The
 # matrix product".  A small product takes less time than the call of ours; in a large one BLAS is as near to the
 # processor's peak; few rows or columns leave much of a tile empty; and a transposed a is read down its columns, so that
-# where they are long each number comes from far away.
+# where they are long each number comes from far away.  Beside a second thread ours does whatever it can: one of BLAS,
+# once awake, would hold the core that ours needs.
 LEAST, MOST = 250_000, 10**8    # multiplications
-LEAST_ROWS, LEAST_TERMS, LEAST_COLUMNS = 16, 16, 32    # M, K, N
+LEAST_ROWS, LEAST_COLUMNS = 16, 32    # of out
 MOST_TERMS_TRANSPOSED = 256
+TILE_ROWS, TILE_TERMS, TILE_COLUMNS = 8, 16, 16    # that ours can do
 FEW_ROWS = 32    # up to which a panel of b is used too seldom for a copy to pay
 LONG_ROW = 128    # of dy and W, where a product of few rows of dy with rows of W beats BLAS on two threads
 
@@ -76,19 +78,21 @@ def multiplier(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[..., n
     """What multiplies arrays of these layouts; compiled code checks no bounds, so their shapes are checked here."""
     M, K, N = *a.shape, b.shape[1]
     if (b.shape[0] != K or out.shape != (M, N) or {a.dtype, b.dtype, out.dtype} != {np.dtype(np.float32)}
-            or not out.flags.c_contiguous or M < LEAST_ROWS or K < LEAST_TERMS or N < LEAST_COLUMNS
-            or not LEAST <= M * K * N <= MOST):
+            or not out.flags.c_contiguous or not (a.flags.c_contiguous or a.T.flags.c_contiguous)
+            or M < TILE_ROWS or K < TILE_TERMS or N < TILE_COLUMNS):
         return np.matmul
-    tile, every_size, _ = decide()
-    if tile is None or not (a.flags.c_contiguous or a.T.flags.c_contiguous and K <= MOST_TERMS_TRANSPOSED):
+    tile, sizes, _ = decide()
+    if tile is None or sizes != EVERY and (
+            M < LEAST_ROWS or N < LEAST_COLUMNS or not LEAST <= M * K * N <= MOST
+            or not a.flags.c_contiguous and K > MOST_TERMS_TRANSPOSED):
         return np.matmul
-    if every_size and b.flags.c_contiguous:
+    if sizes != FEW and b.flags.c_contiguous:
         return _compiled(tile.loops["in_place" if M <= FEW_ROWS else "copied"])
     if not b.T.flags.c_contiguous:
         return np.matmul
     if M <= FEW_ROWS and K >= LONG_ROW and a.flags.c_contiguous:
         loop = _compiled(kernels.matmul.matmul_rows)
-    elif every_size:
+    elif sizes != FEW:
         loop = _compiled(tile.loops["transposed"])
     else:
         return np.matmul

@@ -30,11 +30,17 @@ class Tile(NamedTuple):
 TILES = (Tile("8 x 48", ("avx512f",), matmul.by_8x48), Tile("6 x 16", ("avx2", "fma"), matmul.by_6x16))
 
 
+EVERY, FASTER, FEW = "every", "faster", "few"
+
+
 class Decision(NamedTuple):
-    """tile : ours, or None where BLAS multiplies everything; every_size : whether ours does all that it can do."""
+    """tile  : ours, or None where BLAS multiplies everything
+    sizes : which products are ours: EVERY that a tile fits, those where one thread of ours is FASTER, or those with FEW
+            rows of dy, where it is faster than several threads of BLAS
+    """
 
     tile: Tile | None
-    every_size: bool
+    sizes: str
     why: str
 
 
@@ -48,21 +54,21 @@ def decide() -> Decision:
     if asked not in ("", "blas", "numba"):
         raise ValueError(f"the environment's {VARIABLE} is {asked!r}; expected blas or numba, or leave it out")
     if asked == "blas":
-        return Decision(None, False, f"{VARIABLE} is blas")
+        return Decision(None, FEW, f"{VARIABLE} is blas")
     if importlib.util.find_spec("numba") is None:
-        return Decision(None, False, "numba is not installed")
+        return Decision(None, FEW, "numba is not installed")
     known = instructions()
     tile = next((tile for tile in TILES if known.issuperset(tile.instructions)), None)
     if tile is None:
-        return Decision(None, False, "our tiles are made for AVX-512 or AVX2 with FMA, which this processor lacks")
+        return Decision(None, FEW, "our tiles are made for AVX-512 or AVX2 with FMA, which this processor lacks")
     has = f"the processor has {' and '.join(tile.instructions)}"
     if asked:
-        return Decision(tile, True, f"{has}; {VARIABLE} is numba")
+        return Decision(tile, EVERY, f"{has}; {VARIABLE} is numba")
     if threads() == 2:
-        return Decision(tile, True, f"{has}, and a second thread of ours helps")
+        return Decision(tile, EVERY, f"{has}, and a second thread of ours helps")
     if blas_threads() == 1:
-        return Decision(tile, True, f"{has}, and BLAS has one thread")
-    return Decision(tile, False, f"{has}, and several threads of BLAS are faster but for few rows")
+        return Decision(tile, FASTER, f"{has}, and BLAS has one thread")
+    return Decision(tile, FEW, f"{has}, and several threads of BLAS are faster but for few rows")
 
 
 @functools.cache
