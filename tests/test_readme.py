@@ -32,3 +32,12 @@ def test_links_are_absolute_once_there_is_an_address():
     assert "(https://example.org/numpyvae/raw/main/benchmarks/picture.png)" in page
     assert "(https://example.org/numpyvae/blob/main/CONTRIBUTING.md)" in page
     assert "pip install numpyvae" in page and "pip install numpyvae" not in README
+
+
+def test_the_table_of_lessons_has_each_of_them_and_its_minutes():
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "lessons" / "source").glob("[0-9]*.py")}
+    expected = {stem: re.search(r"\*Time:\* (\d+) minutes", text).group(1) for stem, text in sources.items()
+                if stem not in ("00_refresher", "00_glossary")}
+    rows = re.findall(r"^\| (\d+) \| \[.+?\]\(lessons/(\w+)\.ipynb\) \|.*\| (\d+) \|$", README, re.M)
+    assert {stem: minutes for _, stem, minutes in rows} == expected
+    assert all(int(stem[:2]) == int(number) for number, stem, _ in rows)
