@@ -59,7 +59,7 @@ def test_ten_classes_are_told_apart(sight, least):
 
 @pytest.mark.parametrize("sight, least", [("normal", 60), ("protanopia", 40), ("deuteranopia", 40), ("tritanopia", 16)])
 def test_the_lines_of_a_figure_are_told_apart(sight, least):
-    assert nearest([color for _, color in plots.TERMS.values()], sight) > least
+    assert nearest([term.color for term in plots.TERMS.values()], sight) > least
     assert nearest([plots.INK, plots.ORANGE], sight) > 40    # rows and their reconstructions
     assert nearest([plots.MUTED, plots.BLUE], sight) > 20    # the data and what is drawn
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from typing import Any
 
+from ..arguments import shown
 from .common import given
 
 NOT_ALL_CHECKED = 3    # exit code: nothing is wrong, but not all could be checked
@@ -51,7 +52,7 @@ def run_gradcheck(options: argparse.Namespace) -> int:
     for name in ("component", "method"):
         if options.own and name in options.typed:
             raise ValueError(f"{given(name, getattr(options, name))}, which has no effect on a layer of your own, "
-                             f"{options.own}; expected none")
+                             f"{shown(options.own)}; expected none")
     from ..gradcheck import check, gradcheck
     with contextlib.redirect_stdout(sys.stderr):    # what somebody's layer prints is not our result
         report = check(options.own) if options.own else gradcheck(options.component, options.method)
