@@ -85,9 +85,12 @@ class Model:
 
     def encoder(self, x, c):
         layers, f = self.layers("encoder"), ACTIVATIONS[self.architecture.activation]
-        h = x if c is None else torch.cat([x, c], dim=-1)
         if self.architecture.image:
-            h = h.reshape(len(h), *self.architecture.image).permute(0, 3, 1, 2)
+            h = x.reshape(len(x), *self.architecture.image).permute(0, 3, 1, 2)
+            if c is not None:    # channels that are the same at every pixel
+                h = torch.cat([h, c[..., None, None].expand(-1, -1, *h.shape[2:])], dim=1)
+        else:
+            h = x if c is None else torch.cat([x, c], dim=-1)
         for i, (W, b) in enumerate(layers):
             if W.ndim == 4:
                 h = F.conv2d(h, W.permute(3, 2, 0, 1).contiguous(), b, stride=2, padding=1)

@@ -20,7 +20,8 @@ N_MODELS = 60
 TOLERANCE = 1e-10    # of an array's largest entry; the worst of these models is off by 1e-12
 
 # How a kind of VAE is made.
-KINDS = {"dense": nv.VAE.dense, "conv": nv.VAE.conv, "conditional": nv.ConditionalVAE.dense,
+KINDS = {"dense": nv.VAE.dense, "conv": nv.VAE.conv,
+         "conditional": nv.ConditionalVAE.dense, "conditional conv": nv.ConditionalVAE.conv,
          "full": nv.FullCovarianceVAE.dense, "full conv": nv.FullCovarianceVAE.conv}
 # What it is trained with: (vae, x, eps, labels, option) -> terms, and the same in tests/oracles.py.
 OBJECTIVES = {
@@ -69,7 +70,7 @@ def random_model(i, rng):
         options["sigma"] = told["sigma"] = float(rng.uniform(0.3, 2))
     if not is_autoencoder and OBJECTIVES[objective][0] not in objectives.BOUNDS_ON_LOG_P:
         options["beta"] = told["beta"] = float(rng.choice([0, 0.5, 1, 4]))
-    if kind == "conditional":
+    if "conditional" in kind:
         options["n_classes"] = told["n_classes"] = int(rng.integers(2, 5))
     n_latent = int(rng.integers(2 if "full" in kind else 1, 5))
     if "conv" in kind:
