@@ -6,7 +6,8 @@ import pytest
 
 import numpyvae as nv
 from numpyvae.functional.activations import ACTIVATIONS
-from numpyvae.nn.layers import INITS, Dense, Flatten, Reshape, Sequential, check_upstream, expect
+from numpyvae.nn.layers import (INITS, Dense, Flatten, Reshape, ReshapeLabelled, Sequential, at_most, check_upstream,
+                                expect)
 from numpyvae.nn.networks import dense_stack
 
 
@@ -189,3 +190,36 @@ def test_a_layer_takes_a_gradient_like_its_output_and_no_other(y, dy, need_dx, e
     layer = types.SimpleNamespace() if y is None else types.SimpleNamespace(y=y)
     with contextlib.nullcontext() if error is None else pytest.raises(error, match="^(dy|need_dx|backward) "):
         check_upstream(layer, dy, need_dx)
+
+
+def test_layers_may_have_as_many_weights_in_all_as_is_said(rng):
+    with at_most(100):
+        Dense(9, 9, rng=rng), Dense(4, 2, rng=rng)    # 90 and 10
+        with pytest.raises(ValueError, match="its parts need more weights than it holds"):
+            Dense(1, 1, rng=rng)
+    with at_most(99), pytest.raises(ValueError, match="its parts need more weights than it holds"):
+        Dense(9, 10, rng=rng)
+    Dense(99, 99, rng=rng)    # and none is counted outside
+
+
+def test_a_label_is_channels_that_are_the_same_at_every_pixel(rng):
+    layer, x = ReshapeLabelled((2, 3, 2), 4), rng.standard_normal((5, 16))
+    y = layer.forward(x)
+    np.testing.assert_array_equal(y[..., :2], x[:, :12].reshape(5, 2, 3, 2))
+    np.testing.assert_array_equal(y[..., 2:], np.tile(x[:, None, None, 12:], (1, 2, 3, 1)))
+    with pytest.raises(ValueError, match="x has shape"):
+        layer.forward(x[:, :15])
+
+
+def test_before_the_first_backward_pass_the_gradients_are_zero(rng):
+    layer = Dense(3, 2, rng=rng)
+    assert set(layer.grads) == {"W", "b"} and not any(grad.any() for grad in layer.grads.values())
+
+
+def test_a_stack_is_its_layers_one_after_another(rng):
+    layers = [Dense(3, 4, "tanh", rng=rng, dtype=np.float64), Dense(4, 2, rng=rng, dtype=np.float64)]
+    stack, x = Sequential(layers), rng.standard_normal((5, 3))
+    first, second = (layer.params for layer in layers)
+    expected = np.tanh(x @ first["W"] + first["b"]) @ second["W"] + second["b"]
+    np.testing.assert_allclose(stack.forward(x), expected, rtol=1e-12)
+    assert stack.n_out == 2 and Sequential([]).n_out is None

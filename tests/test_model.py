@@ -162,7 +162,7 @@ def test_kernels_and_numpy_train_alike(rng):
 # What is made where nothing else is said
 
 DENSE = {nv.VAE: {}, nv.ConditionalVAE: {"n_classes": 10}, nv.FullCovarianceVAE: {}, nv.Autoencoder: {}}
-CONVOLUTIONAL = [nv.VAE, nv.FullCovarianceVAE, nv.Autoencoder]
+CONVOLUTIONAL = [nv.VAE, nv.ConditionalVAE, nv.FullCovarianceVAE, nv.Autoencoder]
 
 
 @pytest.mark.parametrize("kind", DENSE)
@@ -193,7 +193,8 @@ def test_a_convolutional_model_has_the_defaults_of_its_documentation(kind, rng):
         ["encoder.5.W"] if kind is nv.Autoencoder else ["mu_head.W", "logvar_head.W"])}
     assert {name: shape for name, shape in shapes.items() if len(shape) == 2 and 256 in shape and 16 in shape
             and name != "decoder.0.W"} == heads
-    assert shapes["decoder.0.W"] == (16, 256)
+    assert shapes["decoder.0.W"] == (16 + (model.n_classes or 0), 256)
+    assert model.n_classes == DENSE[kind].get("n_classes")
     assert [shape[-1] for name, shape in shapes.items() if len(shape) == 4 and name.startswith("encoder")] == [32, 64]
     assert (model.n_data, model.n_latent, model.image_shape) == (784, 16, (28, 28, 1))
     assert model.likelihood.name == "bernoulli"
@@ -315,3 +316,14 @@ def test_noise_and_samples_have_the_precision_of_the_weights(dtype, rng):
     z = vae.prior.sample(4, np.random.default_rng(0), eps.dtype)
     np.testing.assert_allclose(same[0], vae.decode(z), rtol=1e-5)
     assert set(np.unique(same[1].real)) <= {0, 1} and len(np.unique(same[0])) == 28
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "gaussian-learned"])
+def test_a_sample_is_what_the_decoder_makes_of_a_draw_from_the_prior(likelihood, rng):
+    vae = nv.VAE.dense(5, (4,), 2, likelihood, "tanh", rng=rng, dtype=np.float64)
+    vae.parameters.values[:] = rng.standard_normal(len(vae.parameters))
+    draws, again = np.random.default_rng(3), np.random.default_rng(3)
+    theta = vae.decoder.forward(again.standard_normal((6, 2)))
+    np.testing.assert_allclose(vae.sample(6, draws), vae.likelihood.mean(theta), rtol=1e-12)
+    theta = vae.decoder.forward(again.standard_normal((6, 2)))
+    np.testing.assert_allclose(vae.sample(6, draws, pixel_noise=True), vae.likelihood.sample(theta, again), rtol=1e-12)

@@ -83,7 +83,7 @@ ROOMS = {
 LEFT_OUT = {"__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__", "__del__", "_advice"}    # words, files
 MOST_LISTED = 0.05    # of the mutants of a kind
 # In seconds of the processor, so that a busy machine gives the same verdicts.
-FAST = 1.0     # a slower test judges nothing, with tens of thousands of mutants to come
+FAST = 4.0     # a slower test judges nothing, with tens of thousands of mutants to come
 LIMIT = 5.0    # what a test may take longer with a mutant: beyond, the mutant is caught in an endless loop
 LISTED = 0.5   # what the judges of a mutant that is listed as equivalent may take in all, to prove the list wrong
 
@@ -226,10 +226,19 @@ class Rig:
         with fork.Pool() as pool:
             for n, results in enumerate(pool.imap_unordered(examine, range(len(self.chosen))), 1):
                 self.results += results
-                bad = [str(result) for result in results if result.verdict in FAILURES]
-                self.say("\n".join([*bad, f"{n}/{len(self.chosen)} targets, {len(self.results)} mutants, "
-                                    f"{time.perf_counter() - started:.0f} s"]))
+                self.say(f"{n}/{len(self.chosen)} targets, {len(self.results)} mutants, "
+                         f"{time.perf_counter() - started:.0f} s")
+        self.results = [self.once_more(result) if result.verdict == "survived" else result for result in self.results]
         return True
+
+    def once_more(self, result: Result) -> Result:
+        """What survived, judged in a process of its own: an earlier mutant may have left something behind."""
+        self.survivors = {f"computing {result.target}: {result.mutant}"}
+        n = next(i for i, one in enumerate(self.chosen) if one.name == result.target)
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            again = pool.apply(examine, (n,))[0]
+        self.say(str(again))
+        return again
 
     def run_right(self, i: int) -> Judged:
         seen: set[types.CodeType] = set()

@@ -222,7 +222,8 @@ COMPUTING_ROWS: list[Row] = [
         "for NumPy any length below 0 is the one to be found"),
     Row("nn.layers.(expect|check_upstream)",
         r"^(dropped statement: (if type|return)|comparison: if type\(.*  ->  if False:)"
-        r"|^(constant: [01]  ->  [01]|wrong variable: (need_dx  ->  y|y  ->  layer)) .* in: if type\(",
+        r"|^(constant: [01]  ->  [01]|wrong variable: (need_dx  ->  y|y  ->  layer|value  ->  shape|dy  ->  need_dx))"
+        r" .* in: if type\(",
         "the usual case takes the long way, to the same verdict"),
     Row("training.objectives.free_bits", "^comparison: kl.real > minimum  ->  kl.real >= minimum",
         "where the two are equal either is the term"),
