@@ -222,4 +222,4 @@ def test_a_stack_is_its_layers_one_after_another(rng):
     first, second = (layer.params for layer in layers)
     expected = np.tanh(x @ first["W"] + first["b"]) @ second["W"] + second["b"]
     np.testing.assert_allclose(stack.forward(x), expected, rtol=1e-12)
-    assert stack.n_out == 2 and Sequential([]).n_out is None
+    assert (stack.n_in, stack.n_out) == (3, 2) and Sequential([]).n_in is Sequential([]).n_out is None

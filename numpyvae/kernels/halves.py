@@ -24,15 +24,20 @@ def rows(y, half):
     return y[middle:] if half else y[:middle]
 
 
+def middle_column(n):
+    """Where n columns are cut: at a multiple of 16, the width of a register."""
+    return n // 32 * 16
+
+
 def columns(y, half):
-    """The left or the right half of y, cut at a multiple of 16, the width of a register."""
-    middle = y.shape[1] // 32 * 16
+    """The left or the right half of y."""
+    middle = middle_column(y.shape[1])
     return y[:, middle:] if half else y[:, :middle]
 
 
 def places(y, half):
     """The numbers of a vector, or the rows of b.T, that belong to the left or the right half of a matrix's columns."""
-    middle = y.shape[0] // 32 * 16
+    middle = middle_column(y.shape[0])
     return y[middle:] if half else y[:middle]
 
 

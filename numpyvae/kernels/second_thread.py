@@ -13,7 +13,7 @@ numbers that both threads see.  All that passes between them is written there:
     Not mine? Look at DONE until it is JOB    <------    DONE = JOB
 
 So a second thread that sleeps, or that the system lets wait, delays nobody: the caller does both halves.  After a
-millisecond without a job the second thread writes AWAKE = 0 and waits for a semaphore, which costs nothing.  Where two
+millisecond without a job the second thread writes AWAKE = 0 and waits for an event, which costs nothing.  Where two
 Python threads call kernels at the same time, one has the board (BUSY), and the other does both halves by itself.
 
 Each number of a result is computed in one half, in one order, so one thread and two give the same bits.
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import platform
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -80,10 +81,11 @@ def claim(typing, board, i, number):
 
 @intrinsic
 def pause(typing):
-    """Let the processor rest for some tens of cycles."""
+    """Let the processor rest for some tens of cycles; other processors than x86 have no such instruction."""
     def emit(context, builder, signature, values):
-        kind = ir.FunctionType(ir.VoidType(), [])
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        if platform.machine() in ("x86_64", "AMD64"):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
         return context.get_dummy_value()
     return types.void(), emit
 
@@ -192,25 +194,30 @@ class SecondThread:
         memory = np.zeros(9 * CACHE_LINE, np.int64)
         start = -memory.ctypes.data // 8 % CACHE_LINE
         self.board = memory[start:start + 8 * CACHE_LINE]
-        self._call = threading.Semaphore(0)
+        self._called = threading.Event()    # not a semaphore: called a thousand times before it is awake, it wakes once
+        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._going = True
 
     def wake(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, daemon=True, name="numpyvae")
-            self._thread.start()
-        self._call.release()
+            with self._starting:
+                if self._thread is None:
+                    thread = threading.Thread(target=self._run, daemon=True, name="numpyvae")
+                    thread.start()
+                    self._thread = thread    # only now: after Ctrl-C before the start the next call tries again
+        self._called.set()
 
     def _run(self) -> None:
         look = jit(follow)
-        while self._call.acquire() and self._going:
+        while self._called.wait() and self._going:
+            self._called.clear()
             look(self.board, PATIENCE)
 
     def stop(self) -> None:
         """At Python's exit: it frees the board, and the thread must not look at it any more."""
         self._going = False
-        self._call.release()
+        self._called.set()
         if self._thread is not None:
             self._thread.join()
 

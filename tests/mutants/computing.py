@@ -226,19 +226,10 @@ class Rig:
         with fork.Pool() as pool:
             for n, results in enumerate(pool.imap_unordered(examine, range(len(self.chosen))), 1):
                 self.results += results
-                self.say(f"{n}/{len(self.chosen)} targets, {len(self.results)} mutants, "
-                         f"{time.perf_counter() - started:.0f} s")
-        self.results = [self.once_more(result) if result.verdict == "survived" else result for result in self.results]
+                bad = [str(result) for result in results if result.verdict in FAILURES]
+                self.say("\n".join([*bad, f"{n}/{len(self.chosen)} targets, {len(self.results)} mutants, "
+                                    f"{time.perf_counter() - started:.0f} s"]))
         return True
-
-    def once_more(self, result: Result) -> Result:
-        """What survived, judged in a process of its own: an earlier mutant may have left something behind."""
-        self.survivors = {f"computing {result.target}: {result.mutant}"}
-        n = next(i for i, one in enumerate(self.chosen) if one.name == result.target)
-        with multiprocessing.get_context("fork").Pool(1) as pool:
-            again = pool.apply(examine, (n,))[0]
-        self.say(str(again))
-        return again
 
     def run_right(self, i: int) -> Judged:
         seen: set[types.CodeType] = set()
