@@ -171,8 +171,11 @@ class Twin(Generic[P, R]):
             values = tuple(number(value) if i in self._numbers else value for i, value in enumerate(values))
         try:
             return self._compiled(*values)
-        except SystemError as error:    # Ctrl-C while numba boxes an array that the kernel returns
-            if isinstance(error.__cause__, KeyboardInterrupt):
+        except SystemError as error:    # Ctrl-C while numba boxes an array that the kernel returns, or calls another
+            cause: BaseException | None = error
+            while isinstance(cause, SystemError):
+                cause = cause.__cause__
+            if isinstance(cause, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
 
