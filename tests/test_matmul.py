@@ -19,15 +19,16 @@ affine = importlib.import_module("numpyvae.functional.affine")    # numpyvae.fun
 needs_kernels = pytest.mark.skipif(not kernels_are_on(), reason="kernels are off")
 LOOPS = {loop.__name__: loop for loop in (matmul.matmul_three_loops, matmul.matmul_reordered, *matmul.by_6x16.values(),
                                           *matmul.by_8x48.values(), matmul.matmul_rows)}
-TILED = {f"matmul_{size}x{columns}_{way}": (size, 16 if way == "transposed" else 1, 16)    # the least M, K and N
-         for size, columns in ((6, 16), (8, 48)) for way in ("in_place", "copied", "transposed")}
-TILED["matmul_rows"] = 3, 1, 2
+TILED = {f"matmul_{size}x{columns}_{way}": (16 if way == "by_strips" else size, 16 if way == "transposed" else 1, 16)
+         for size, columns in ((6, 16), (8, 48)) for way in ("in_place", "copied", "transposed", "by_strips")}
+TILED["matmul_rows"] = 3, 1, 2    # the least M, K and N
 AVX2, AVX512 = "+avx2,+fma", "+avx2,+fma,+avx512f"
 TAKE_B_TRANSPOSED = {"matmul_6x16_transposed", "matmul_8x48_transposed", "matmul_rows"}
 
 
 def operands(name, sizes, rng, a_transposed=False):
     M, K, N = sizes
+    a_transposed |= name.endswith("by_strips")
     a = rng.standard_normal((K, M), np.float32).T if a_transposed else rng.standard_normal((M, K), np.float32)
     b = rng.standard_normal((N, K) if name in TAKE_B_TRANSPOSED else (K, N), np.float32)
     return a, b, np.full((M, N), np.nan, np.float32)
@@ -81,6 +82,8 @@ def test_a_tiled_product_of_any_shape_agrees_with_float64(name, rng):
               (16, 17, 97), (7 * least_rows - 1, 33, 47), (2048, 20, 50), (20, 2048, 50), (20, 20, 2048)]
     shapes += [(least_rows + m, least_terms + k, least_columns + n) for m, k, n in rng.integers(0, 200, (20, 3))]
     for sizes in shapes:
+        if sizes[0] < least_rows:
+            continue
         for transposed in (False, True)[:1 if name == "matmul_rows" else 2]:
             a, b, out = operands(name, sizes, rng, transposed)
             assert worst_error(name, a, b, compiled(a, b, out)) < 1e-5, sizes
@@ -93,14 +96,26 @@ def test_the_product_of_some_rows_has_the_bits_of_the_whole(name, rng):
     a, b, out = operands(name, (29, 50, 113), rng)
     compiled = jit(LOOPS[name])
     compiled(a, b, out)
-    some = np.empty((11, 70), np.float32)
-    compiled(a[3:14], np.ascontiguousarray(b[:, 20:90]), some)
-    np.testing.assert_array_equal(some, out[3:14, 20:90])
+    some = np.empty((17, 70), np.float32)
+    compiled(a[3:20], np.ascontiguousarray(b[:, 20:90]), some)
+    np.testing.assert_array_equal(some, out[3:20, 20:90])
 
 
-@pytest.mark.parametrize("name", TILED)
+@needs_kernels
+@pytest.mark.parametrize("name", ["matmul_6x16_thin", "matmul_8x48_thin"])
+def test_a_product_with_fewer_columns_than_a_register_agrees_with_float64(name, rng):
+    compiled = jit(LOOPS[name])
+    for n_columns in range(1, 16):
+        for M, K in [(8, 1), (13, 200), *rng.integers((8, 1), 60, (3, 2))]:
+            for transposed in False, True:
+                a, b, out = operands(name, (M, K, n_columns), rng, transposed)
+                assert worst_error(name, a, b, compiled(a, b, out)) < 1e-5
+                assert worst_error(name, a, b, compiled(a, np.asfortranarray(b), out)) < 1e-5
+
+
+@pytest.mark.parametrize("name", [*TILED, "matmul_6x16_thin", "matmul_8x48_thin"])
 def test_not_compiled_a_product_is_readable_python_that_does_the_same(name, rng):
-    a, b, out = operands(name, (10, 20, 70), rng)
+    a, b, out = operands(name, (18, 20, 9 if name.endswith("thin") else 70), rng)
     assert worst_error(name, a, b, LOOPS[name](a, b, out)) < 1e-5
 
 
@@ -155,8 +170,9 @@ loops = {loop.__name__: jit(loop) for loop in (*matmul.by_6x16.values(), *matmul
 for trial in range(40):
     M, K, N = (int(n) for n in rng.integers((8, 16, 16), (60, 60, 120)))
     for name, loop in loops.items():
+        M, N = max(M, 16) if name.endswith("strips") else M, N % 15 + 1 if name.endswith("thin") else max(N, 16)
         for_b_transposed = name == "matmul_rows" or name.endswith("transposed")
-        transposed = name != "matmul_rows" and rng.random() < 0.5
+        transposed = name.endswith("strips") or name != "matmul_rows" and rng.random() < 0.5
         a = fenced(K, M, rng).T if transposed else fenced(M, K, rng)
         b = fenced(N, K, rng) if for_b_transposed else fenced(K, N, rng)
         out = fenced(M, N, rng)
@@ -253,7 +269,8 @@ def test_a_product_is_right_whoever_multiplies(sizes, dtype, rng, monkeypatch):
             np.testing.assert_allclose(out, a.astype(float) @ b, rtol=0, atol=1e-4)
     multipliers = {getattr(multiply, "__name__", "") for multiply in affine._multipliers.values()}
     ours = dtype == np.float32 and kernels_are_on()
-    expected = {"matmul_6x16_in_place", "matmul_6x16_copied"} if sizes != processor.FEW else set()
+    expected = ({"matmul_6x16_in_place", "matmul_6x16_copied", "matmul_6x16_by_strips"} if sizes != processor.FEW
+                else set()) | ({"matmul_6x16_thin"} if sizes == processor.EVERY else set())
     assert multipliers - {"matmul"} == (expected | {"<lambda>"} if ours else set())
 
 

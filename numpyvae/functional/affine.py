@@ -63,13 +63,13 @@ _multipliers: dict[tuple[Any, ...], Callable[..., np.ndarray]] = {}    # by the 
 
 # Where one thread of ours is no faster than one of BLAS, BLAS multiplies; measured in benchmarks/RESULTS.md, "The
 # matrix product".  A small product takes less time than the call of ours; in a large one BLAS is as near to the
-# processor's peak; few rows or columns leave much of a tile empty; and a transposed a is read down its columns, so that
-# where they are long each number comes from far away.  Beside a second thread ours does whatever it can: one of BLAS,
-# once awake, would hold the core that ours needs.
+# processor's peak; few rows or columns leave much of a tile empty; and a transposed a has to be copied.  Beside a
+# second thread of ours it does whatever it can: one of BLAS, once awake, would hold the core that ours needs.
 LEAST, MOST = 250_000, 10**8    # multiplications
 LEAST_ROWS, LEAST_COLUMNS = 16, 32    # of out
 MOST_TERMS_TRANSPOSED = 256
-TILE_ROWS, TILE_TERMS, TILE_COLUMNS = 8, 16, 16    # that ours can do
+TILE_ROWS, TILE_COLUMNS = 8, 16    # of out, at least; but with fewer columns there is matmul_thin
+STRIP_ROWS, BLOCK_TERMS = 16, 16    # M for a transposed a, K for a transposed b, at least
 FEW_ROWS = 32    # up to which a panel of b is used too seldom for a copy to pay
 LONG_ROW = 128    # of dy and W, where a product of few rows of dy with rows of W beats BLAS on two threads
 
@@ -77,20 +77,23 @@ LONG_ROW = 128    # of dy and W, where a product of few rows of dy with rows of 
 def multiplier(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> Callable[..., np.ndarray]:
     """What multiplies arrays of these layouts; compiled code checks no bounds, so their shapes are checked here."""
     M, K, N = *a.shape, b.shape[1]
+    is_transposed = not a.flags.c_contiguous
     if (b.shape[0] != K or out.shape != (M, N) or {a.dtype, b.dtype, out.dtype} != {np.dtype(np.float32)}
-            or not out.flags.c_contiguous or not (a.flags.c_contiguous or a.T.flags.c_contiguous)
-            or M < TILE_ROWS or K < TILE_TERMS or N < TILE_COLUMNS):
+            or not out.flags.c_contiguous or is_transposed and not a.T.flags.c_contiguous
+            or M < (STRIP_ROWS if is_transposed else TILE_ROWS)):
         return np.matmul
     tile, sizes, _ = decide()
     if tile is None or sizes != EVERY and (
             M < LEAST_ROWS or N < LEAST_COLUMNS or not LEAST <= M * K * N <= MOST
-            or not a.flags.c_contiguous and K > MOST_TERMS_TRANSPOSED):
+            or is_transposed and K > MOST_TERMS_TRANSPOSED):
         return np.matmul
+    if N < TILE_COLUMNS:
+        return _compiled(tile.loops["thin"])
     if sizes != FEW and b.flags.c_contiguous:
-        return _compiled(tile.loops["in_place" if M <= FEW_ROWS else "copied"])
-    if not b.T.flags.c_contiguous:
+        return _compiled(tile.loops["strips" if is_transposed else "in_place" if M <= FEW_ROWS else "copied"])
+    if not b.T.flags.c_contiguous or K < BLOCK_TERMS:
         return np.matmul
-    if M <= FEW_ROWS and K >= LONG_ROW and a.flags.c_contiguous:
+    if M <= FEW_ROWS and K >= LONG_ROW and not is_transposed:
         loop = _compiled(kernels.matmul.matmul_rows)
     elif sizes != FEW:
         loop = _compiled(tile.loops["transposed"])

@@ -7,7 +7,7 @@ place on one array: where an input and an output might overlap, the compiler can
 `type(a)` keeps the array's precision: a literal 1 would promote float32 to float64.
 """
 from .exponential import exp, expm1, log1p
-from .halves import columns_of_bias, columns_of_slope, halved, rows_of_sum, rows_of_sum_kept
+from .halves import all_columns, columns_of_slope, halved, rows_of_sum, rows_of_sum_kept
 from .loop_for import loop_for
 
 
@@ -20,7 +20,6 @@ def add_bias(y, b):
     return y
 
 
-@halved(columns_of_bias, returns="db")
 def bias_backward(dy, db):
     """dy.sum(axis=0)."""
     db[:] = dy.dtype.type(0)
@@ -57,9 +56,10 @@ def add_bias_f_and_keep(y, b, a):
 @halved(columns_of_slope, returns="da db")
 def f_backward_bias(dy, kept, da, db):
     """da[:] = dy * slope(kept) and db[:] = da.sum(axis=0)."""
-    db[:] = dy.dtype.type(0)
+    first, last = all_columns(dy)
+    db[first:last] = dy.dtype.type(0)
     for i in range(dy.shape[0]):
-        for j in range(dy.shape[1]):
+        for j in range(first, last):
             da[i, j] = dy[i, j] * slope(kept[i, j])
             db[j] += da[i, j]
     return da, db

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .exponential import expm1, log
-from .halves import halved, rows_of_nll
+from .halves import halved, pixels, rows_of_nll
 
 NEAR_ZERO = 0.5
 SERIES = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000)    # B_2n / (2n)!
@@ -24,7 +24,7 @@ def continuous_bernoulli_nll(logits, x):
     return nll
 
 
-@halved(rows_of_nll, returns="nll dlogits")
+@halved(rows_of_nll, "nll dlogits", pixels)
 def continuous_bernoulli_nll_and_grad(dnll, logits, x, nll, dlogits):
     """Value and gradient: one exponential, one logarithm."""
     zero, tiny = logits.dtype.type(0), logits.dtype.type(TINY)

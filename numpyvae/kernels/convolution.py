@@ -9,9 +9,12 @@ that no window extends over an edge.
 """
 import numpy as np
 
+from .halves import halved, images
+
 SHORT_ROW = 12    # numbers (measured)
 
 
+@halved(images, returns="out")
 def patches(x, out, stride, padding):
     """out[b, p, q, k, l] = x[b, p stride[0] + k - padding[0], q stride[1] + l - padding[1]], and 0 outside of x."""
     if out.shape[4] * out.shape[5] < SHORT_ROW:
@@ -64,6 +67,7 @@ def patches_of_short_rows(x, out, stride, padding):
     return out
 
 
+@halved(images, returns="dx")
 def scatter_patches(dout, dx, stride, padding):
     """dx[b, p stride[0] + k - padding[0], q stride[1] + l - padding[1]] += dout[b, p, q, k, l], starting from zero."""
     B, H, W, C = dx.shape

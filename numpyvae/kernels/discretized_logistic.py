@@ -2,7 +2,7 @@
 import numpy as np
 
 from .exponential import exp, expm1, log, log1p
-from .halves import halved, rows_of_nll
+from .halves import halved, pixels, rows_of_nll
 
 HALF_LEVEL = 1 / 510
 
@@ -26,7 +26,7 @@ def discretized_logistic_nll(theta, x):
     return nll
 
 
-@halved(rows_of_nll, returns="nll dtheta")
+@halved(rows_of_nll, "nll dtheta", pixels)
 def discretized_logistic_nll_and_grad(dnll, theta, x, nll, dtheta):
     """Value and gradient: four exponentials for both."""
     D = x.shape[1]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import exponential, vectors
+from .halves import left_columns, right_columns
 from .loop_for import loop_for
 from .processor import threads
 
@@ -62,8 +63,10 @@ def _on_two_threads(kernel: Any) -> Callable[..., Any]:
     """The kernel with half of its work done by the second thread."""
     from . import second_thread
 
-    half = loop_for(f"half_of_{kernel.__name__}", kernel.how_halved, kernel=kernel)
-    in_halves = jit(loop_for(f"{kernel.__name__}_in_halves", second_thread.in_halves, half=half))
+    left, right = (loop_for(f"{side}_of_{kernel.__name__}", kernel, all_columns=columns)
+                   for side, columns in (("left", left_columns), ("right", right_columns)))
+    half = loop_for(f"half_of_{kernel.__name__}", kernel.how_halved, kernel=kernel, left=left, right=right)
+    in_halves = jit(loop_for(f"{kernel.__name__}_in_halves", second_thread.in_halves, half=half, steps=kernel.steps))
     given = list(inspect.signature(kernel).parameters)
     filled = operator.itemgetter(*map(given.index, kernel.returns))
     return functools.partial(second_thread.run, in_halves, filled)

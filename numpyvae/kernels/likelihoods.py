@@ -7,7 +7,7 @@ import numpy as np
 
 from .exponential import exp, log1p
 from .gaussian import HALF_LOG_2_PI
-from .halves import halved, rows_of_nll, rows_of_nll_sigma
+from .halves import halved, pixels, rows_of_nll, rows_of_nll_sigma
 
 
 def bernoulli_nll(logits, x):
@@ -23,7 +23,7 @@ def bernoulli_nll(logits, x):
     return nll
 
 
-@halved(rows_of_nll, returns="nll dlogits")
+@halved(rows_of_nll, "nll dlogits", pixels)
 def bernoulli_nll_and_grad(dnll, logits, x, nll, dlogits):
     """Value and gradient: one exponential, 8 bytes read and 4 written per element."""
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
@@ -52,7 +52,7 @@ def gaussian_nll(mean, x, sigma):
     return nll
 
 
-@halved(rows_of_nll_sigma, returns="nll dmean")
+@halved(rows_of_nll_sigma, "nll dmean", pixels)
 def gaussian_nll_and_grad(dnll, mean, x, sigma, nll, dmean):
     """Value and gradient in one pass."""
     half = mean.dtype.type(0.5)
@@ -82,7 +82,7 @@ def gaussian_learned_nll(theta, x):
     return nll
 
 
-@halved(rows_of_nll, returns="nll dtheta")
+@halved(rows_of_nll, "nll dtheta", pixels)
 def gaussian_learned_nll_and_grad(dnll, theta, x, nll, dtheta):
     """Value and gradient: one exponential for both."""
     D = x.shape[1]

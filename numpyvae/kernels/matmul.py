@@ -5,7 +5,7 @@ differs.  To be read from top to bottom.  Speeds: "The matrix product" in benchm
 """
 import numpy as np
 
-from .halves import columns_of_product, columns_of_product_transposed, halved
+from .halves import halved, multiplications, product, product_transposed
 from .loop_for import loop_for
 from .vectors import LANES, fma, load, spread, store, sum_up, transpose, zeros
 
@@ -156,23 +156,67 @@ def matmul_tiled(a, b, out):
     return out
 
 
+def matmul_by_strips(a, b, out):
+    """The same for a transposed a, as in x^T dy, where each number of a row of a lies on another page of memory.
+
+    So 16 rows of a, a *strip*, are copied to lie beside each other, and all the tiles that need them follow; for this
+    all the panels of b are copied first.  Expects M >= 16, and a's columns contiguous.
+    """
+    M, N = out.shape
+    K = a.shape[1]
+    whole = N - N % COLUMNS
+    wide = np.empty((whole // COLUMNS, K, COLUMNS), b.dtype)
+    for j in range(0, whole, COLUMNS):
+        copied(b, j, wide[j // COLUMNS])
+    narrow = np.empty(((N - whole + LANES - 1) // LANES, K, LANES), b.dtype)
+    for j in range(whole, N, LANES):
+        copied(b, min(j, N - LANES), narrow[(j - whole) // LANES])
+    strip = np.empty((K, LANES), a.dtype)
+    for i in range(0, M, LANES):
+        top = min(i, M - LANES)
+        rows_of_a, rows_of_out = copied(a.T, top, strip).T, out[top:top + LANES]
+        for r in range(0, LANES, ROWS):
+            for j in range(0, whole, COLUMNS):
+                tile(rows_of_a, wide[j // COLUMNS], rows_of_out, min(r, LANES - ROWS), j)
+            for j in range(whole, N, LANES):
+                narrow_tile(rows_of_a, narrow[(j - whole) // LANES], rows_of_out, min(r, LANES - ROWS),
+                            min(j, N - LANES))
+    return out
+
+
+def matmul_thin(a, b, out):
+    """For N < 16 columns: with columns of zeros b is as wide as a tile, whose first N columns are copied to out."""
+    M, N = out.shape
+    panel = np.zeros((a.shape[1], LANES), b.dtype)
+    panel[:, :N] = b
+    block = np.empty((ROWS, LANES), b.dtype)
+    for i in range(0, M, ROWS):
+        top = min(i, M - ROWS)
+        narrow_tile(a[top:top + ROWS], panel, block, 0, 0)
+        for r in range(ROWS):
+            for j in range(N):
+                out[top + r, j] = block[r, j]
+    return out
+
+
 # One compilation does for every a, whether its rows are contiguous or its columns.
 SIGNATURE = "float32[:, :], float32[:, :], float32[:, :]"
 
 
 def tiled(size, **names):
-    """matmul_tiled with tiles of the given size, for each way to get a panel, by its name."""
-    return {way.__name__: halved(how, returns="out")(
-                loop_for(f"matmul_{size}_{way.__name__}", matmul_tiled, panel_of=way, **names))
-            for way, how in ((in_place, columns_of_product), (copied, columns_of_product),
-                             (transposed, columns_of_product_transposed))}
+    """matmul_tiled with tiles of the given size, for each way to get a panel, and matmul_by_strips, by name."""
+    loops = {way.__name__: (how, loop_for(f"matmul_{size}_{way.__name__}", matmul_tiled, panel_of=way, **names))
+             for way, how in ((in_place, product), (copied, product), (transposed, product_transposed))}
+    loops["strips"] = product, loop_for(f"matmul_{size}_by_strips", matmul_by_strips, **names)
+    loops["thin"] = product, loop_for(f"matmul_{size}_thin", matmul_thin, **names)
+    return {name: halved(how, "out", multiplications)(loop) for name, (how, loop) in loops.items()}
 
 
 by_6x16 = tiled("6x16", tile=tile_6x16, narrow_tile=tile_6x16, ROWS=6, COLUMNS=16)
 by_8x48 = tiled("8x48", tile=tile_8x48, narrow_tile=tile_8x16, ROWS=8, COLUMNS=48)
 
 
-@halved(columns_of_product_transposed, returns="out")
+@halved(product_transposed, "out", multiplications)
 def matmul_rows(a, b, out):
     """out = a @ b.T for b : (N, K), each number a row of a times a row of b, with nothing copied: for few rows of a.
 

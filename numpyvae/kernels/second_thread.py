@@ -12,9 +12,10 @@ numbers that both threads see.  All that passes between them is written there:
     CLAIMED: JOB - 1 -> JOB.  Mine? Do half 1.           does half 1
     Not mine? Look at DONE until it is JOB    <------    DONE = JOB
 
-So a second thread that sleeps, or that the system lets wait, delays nobody: the caller does both halves.  After a
-millisecond without a job the second thread writes AWAKE = 0 and waits for an event, which costs nothing.  Where two
-Python threads call kernels at the same time, one has the board (BUSY), and the other does both halves by itself.
+So a second thread that the system lets wait delays nobody: the caller does both halves.  After a millisecond or a few
+without a job the second thread writes AWAKE = 0 and waits for an event, which costs nothing; the next caller sets it,
+and begins.  Where two Python threads call kernels at the same time, one has the board (BUSY), and the other does both
+halves by itself.
 
 Each number of a result is computed in one half, in one order, so one thread and two give the same bits.
 """
@@ -37,8 +38,8 @@ from .jit import jit
 
 CACHE_LINE = 8    # numbers of 8 bytes: two threads that write to the same line would wait for each other
 BUSY, JOB, CLAIMED, DONE, AWAKE, FAILED, WORK, ARGUMENTS = range(0, 8 * CACHE_LINE, CACHE_LINE)    # where on the board
-LITTLE = 4_000    # numbers of a kernel's first argument
-PATIENCE = 20_000    # looks at the board before the second thread goes to sleep: about a millisecond
+LITTLE = 4_000    # steps of a kernel; see halves.py
+PATIENCE = 100_000    # looks at the board before the second thread goes to sleep: one to five milliseconds
 
 
 # Words that numba lacks.  What one thread wrote before `release` or `publish` is seen by the other after `acquire`.
@@ -136,7 +137,9 @@ def do(typing, work, arguments, half):
 
 
 def share(board, work, arguments):
-    """Both halves; returns 0, FELL_ASLEEP if the second thread has to be woken, or RAISED."""
+    """Both halves; returns 0 or RAISED, or, with nothing done, ASLEEP if the second thread has to be woken first."""
+    if acquire(board, AWAKE) == 0:
+        return ASLEEP
     if not claim(board, BUSY, 1):
         return RAISED if do(work, arguments, 0) | do(work, arguments, 1) else 0
     board[WORK], board[ARGUMENTS] = work, arguments
@@ -149,17 +152,15 @@ def share(board, work, arguments):
         while acquire(board, DONE) < job:
             pause()
         status |= board[FAILED]
-    asleep = acquire(board, AWAKE) == 0
     release(board, BUSY, 0)
-    return RAISED if status else FELL_ASLEEP if asleep else 0
+    return RAISED if status else 0
 
 
-FELL_ASLEEP, RAISED = 1, 2
+ASLEEP, RAISED = 1, 2
 
 
 def follow(board, patience):
     """What the second thread does from its awakening until it falls asleep."""
-    release(board, AWAKE, 1)
     seen, left = acquire(board, JOB) - 1, patience    # the job under way as well, if nobody has begun its second half
     while left > 0:
         job = acquire(board, JOB)
@@ -174,16 +175,14 @@ def follow(board, patience):
     release(board, AWAKE, 0)
 
 
-half = None    # a kernel's half, a name in the function below, filled in by `loop_for`
+half = steps = None    # a kernel's half and how much it has to do: names below, filled in by `loop_for`
 
 
 def in_halves(board, *arguments):
     """What Python calls in a kernel's place.  Where there is little to do, handing it over would take longer."""
-    if arguments[0].size < LITTLE:
-        half(0, *arguments)
-        half(1, *arguments)
-        return 0
     work, where = packed(half, arguments)
+    if steps(*arguments) < LITTLE:
+        return RAISED if do(work, where, 0) | do(work, where, 1) else 0
     return share(board, work, where)
 
 
@@ -200,12 +199,14 @@ class SecondThread:
         self._going = True
 
     def wake(self) -> None:
+        """Start it if need be, and let it look at the board; it is taken for awake from now on."""
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
                     thread = threading.Thread(target=self._run, daemon=True, name="numpyvae")
                     thread.start()
                     self._thread = thread    # only now: after Ctrl-C before the start the next call tries again
+        self.board[AWAKE] = 1    # before it is called, so that it is not after the thread has fallen asleep again
         self._called.set()
 
     def _run(self) -> None:
@@ -227,10 +228,9 @@ def run(in_halves: Callable[..., int], filled: Callable[[tuple[Any, ...]], Any],
 
     Raises MemoryError, the only exception that a kernel can raise: it had no room for a panel of a matrix.
     """
-    outcome = in_halves(second.board, *arguments)
-    if outcome == FELL_ASLEEP:
+    while (outcome := in_halves(second.board, *arguments)) == ASLEEP:
         second.wake()
-    elif outcome == RAISED:
+    if outcome == RAISED:
         raise MemoryError("no memory is left for a kernel's arrays")
     return filled(arguments)
 
