@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from numpyvae.files.regular import written_whole
+from numpyvae.kernels.processor import THREADS, threads
 
 RUNS = pathlib.Path("runs")
 SEEDS = range(5)    # of figures that depend on one
@@ -34,9 +35,11 @@ def write_section(title: str, command: str, body: str, packages: Sequence[str] =
 
 
 def title_with_blas(title: str) -> str:
-    """The title, and which routines BLAS was told to use, so that sections for either choice can coexist."""
+    """The title, which routines BLAS was told to use, and whether a second thread of ours helped, so that sections for
+    each choice can coexist."""
     chosen = os.environ.get(BLAS_CHOICE)
-    return title + (f", BLAS told to take its routines for {chosen}" if chosen else "")
+    return (title + (f", BLAS told to take its routines for {chosen}" if chosen else "")
+            + (", on a second thread of ours" if threads() == 2 else ""))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -71,8 +74,8 @@ def machine(packages: Sequence[str]) -> str:
     """What the numbers were measured on: processor, cores, Python and the packages' versions."""
     versions = [f"{name} {metadata.version(name)}" for name in packages if _installed(name)]
     cores = len(os.sched_getaffinity(0))
-    chosen = f", {BLAS_CHOICE}={os.environ[BLAS_CHOICE]}" if BLAS_CHOICE in os.environ else ""
-    return f"{_processor()}, {cores} cores, Python {platform.python_version()}, {', '.join(versions)}{chosen}"
+    chosen = [f"{name}={os.environ[name]}" for name in (BLAS_CHOICE, THREADS) if name in os.environ]
+    return ", ".join([f"{_processor()}, {cores} cores, Python {platform.python_version()}", *versions, *chosen])
 
 
 def _installed(name: str) -> bool:
