@@ -143,6 +143,23 @@ print(trained(dense, (120,)) == trained(dense, (120,)))
 """) == ["True"]
 
 
+def test_it_helps_with_the_first_kernel_after_a_rest_too():
+    (shared,) = run("""
+from numpyvae.kernels.activations import add_bias
+add = jit.jit(add_bias)
+y, b, shared = np.zeros((12000, 1000), np.float32), np.zeros(1000, np.float32), 0
+assert helped()
+for _ in range(20):
+    time.sleep(0.05)
+    assert not st.second.board[st.AWAKE]
+    before = st.second.board[st.DONE]
+    add(y, b)
+    shared += st.second.board[st.DONE] > before
+print(shared)
+""")
+    assert int(shared) > 0
+
+
 def test_idle_it_takes_no_time_however_often_it_was_called():
     (seconds,) = run("""
 assert helped()
