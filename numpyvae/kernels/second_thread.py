@@ -216,7 +216,7 @@ class SecondThread:
             look(self.board, PATIENCE)
 
     def stop(self) -> None:
-        """At Python's exit: it frees the board, and the thread must not look at it any more."""
+        """At Python's exit, which frees the board, and before a fork, which is safe in a process of one thread only."""
         self._going = False
         self._called.set()
         if self._thread is not None:
@@ -236,7 +236,7 @@ def run(in_halves: Callable[..., int], filled: Callable[[tuple[Any, ...]], Any],
 
 
 def start_anew() -> None:
-    """In a child process, which has the board but not the thread."""
+    """After a fork, in both processes."""
     global second
     second = SecondThread()
 
@@ -244,4 +244,4 @@ def start_anew() -> None:
 second = SecondThread()
 atexit.register(lambda: second.stop())
 if hasattr(os, "register_at_fork"):    # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=start_anew)
+    os.register_at_fork(before=lambda: second.stop(), after_in_parent=start_anew, after_in_child=start_anew)
