@@ -274,7 +274,7 @@ nv.plots.show_rows(shown, "Six groups of eight: pictures, and samples of five VA
 # else is excluded, `examine` says so. The same untrained VAE, with a loss that draws, and with `loss(x, eps)`:
 
 # %%
-drawing, given = (examined(kind(np.random.default_rng(5), pictures, patients.UNITS), draws=4000)
+drawing, given = (examined(kind(np.random.default_rng(5), pictures, patients.UNITS), draws=20_000)
                   for kind in (nv.museum.vae.DrawsItsNoise, right))
 print(drawing.summary, drawing["reduction"].evidence, given.summary, sep="\n")
 holds("with few draws of its own noise kl and reduction are not decided", {"kl", "reduction"} <= set(drawing.undecided))
@@ -285,8 +285,10 @@ holds("with loss(x, eps) as few draws decide everything", given.ok and not given
 #
 # ## Exercises
 #
-# Hints unfold; try without them first. **13.1** (10 minutes) is about six other exhibits of the museum. Of their
-# reports you get what was measured; the line that names the mistake is torn off.
+# Hints unfold; try without them first.
+#
+# **13.1** (10 minutes) Six exhibits of the museum, examined. You get what was measured; the line that names the mistake
+# is torn off.
 
 # %%
 print(*patients.torn_reports().values(), sep="\n")
@@ -312,7 +314,7 @@ check.diseases(diseases)
 
 # %% [markdown]
 # **13.2** (10 minutes) Mend B. From logits `a` and pixels `x`, both $(B, D)$, return the NLL of each picture, $(B,)$,
-# finite for every logit that a float can hold.
+# finite also for logits of ±1000.
 #
 # <details><summary>Hint</summary>
 #
@@ -356,8 +358,8 @@ def mended_loss(pixel, mu, logvar):
 check.mended_loss(mended_loss)
 
 # %% [markdown]
-# **13.4** (5 minutes) Mend a cousin of F, whose sick line is `dz = (dtheta @ W_output.T) @ W_hidden.T`. Forward, `a = z
-# @ W_hidden`, `r = np.maximum(a, 0)`, `theta = r @ W_output`. Given the gradient `dtheta`, return `dz`.
+# **13.4** (5 minutes) Mend a cousin of F, whose sick line is `dz = (dtheta @ W_output.T) @ W_hidden.T`. Forward it
+# has `a = z @ W_hidden`, `r = np.maximum(a, 0)`, `theta = r @ W_output`. Given the gradient `dtheta`, return `dz`.
 #
 # <details><summary>Hint</summary>
 #
@@ -409,10 +411,9 @@ wrapper = {"encode": encode, "sample_z": lambda mu, logvar, eps: mu + np.exp(log
 check.wrapper(wrapper)
 
 # %% [markdown]
-# **13.6** (5 minutes) What has the stranger? Examine it,
-# `print(nv.examine(x=stranger.pictures, **wrapper, rng=np.random.default_rng(0)))`, and return two things: the name of
-# the check that says "wrong", and the $\beta$ with which the stranger really trains. (What is missing there is at issue
-# in [irmae #1](https://github.com/facebookresearch/irmae/issues/1), too.)
+# **13.6** (5 minutes) What does the stranger have? Examine it,
+# `print(nv.examine(x=stranger.pictures, **wrapper, rng=np.random.default_rng(0)))`, and give two things: the name of
+# the check that says "wrong", and the $\beta$ with which the stranger really trains.
 #
 # <details><summary>Hint</summary>
 #
