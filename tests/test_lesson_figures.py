@@ -111,3 +111,46 @@ def test_an_ellipse_lies_at_its_standard_deviations():
 def test_the_diagrams_text_says_what_is_lit(shown):
     plots.show_diagram("z", "decoder")
     assert shown[0][0]["text/plain"].endswith(" Lit: z, decoder.")
+
+
+def test_the_decision_tree_names_checks_of_the_examination_and_nothing_overlaps():
+    from numpyvae.examination import MODEL_CHECKS
+    checks = [check for _, check, _ in plots.SYMPTOMS]
+    assert len(set(checks)) == len(checks) and set(checks) < set(MODEL_CHECKS)
+    figure = Figure(figsize=(9, 5.2))
+    ax = plots.symptom_tree(figure.subplots())
+    FigureCanvasAgg(figure).draw()
+    boxes = [text.get_bbox_patch().get_window_extent() for text in ax.texts if text.get_bbox_patch()]
+    words = [text.get_window_extent() for text in ax.texts if text.get_text() and not text.get_bbox_patch()]
+    arrows = [text.arrow_patch.get_window_extent() for text in ax.texts if not text.get_text()]
+    assert len(boxes) == 2 * len(checks) + 1 and len(arrows) == len(boxes)
+    apart = [*boxes, *words]
+    assert not any(one.overlaps(other) for i, one in enumerate(apart) for other in apart[:i])
+    assert not any(arrow.overlaps(one) for arrow in arrows for one in apart)
+    assert all(max(arrow.width, arrow.height) > 10 for arrow in arrows)
+
+
+def test_the_trees_text_says_all_of_it(shown):
+    plots.show_symptom_tree()
+    text = shown[0][0]["text/plain"]
+    assert all(question in text and f"the check {check}:" in text for question, check, _ in plots.SYMPTOMS)
+
+
+def test_curves_are_drawn_as_far_as_asked_and_marked_where_they_end(shown, monkeypatch):
+    import matplotlib.pyplot as plt
+    panels, show = [], plots.show
+    monkeypatch.setattr(plots, "show", lambda alt: (panels.extend(plt.gcf().axes), show(alt)))
+    curves = {"a": {"one": [3.0, 2.0, 1.0], "two": [4.0, 4.0, 4.0]}, "b": {"one": [3.0, 2.5, np.nan]},
+              "c": {"two": [1.0]}}
+    for upto, ends in ((None, True), (2, False)):
+        panels.clear()
+        plots.show_curves(curves, "curves", "loss", {"one": plots.BLUE}, upto)
+        first, second, third = panels
+        assert [ax.get_title() for ax in panels] == list(curves)
+        assert [text.get_text() for text in third.get_legend().get_texts()] == ["two"]
+        assert list(first.lines[0].get_ydata()) == [3.0, 2.0, 1.0][:upto] and first.lines[0].get_color() == plots.BLUE
+        assert list(first.lines[1].get_xdata()) == [1, 2, 3][:upto] and first.lines[1].get_color() == plots.INK
+        assert [text.get_text() for text in second.texts] == (["NaN"] if ends else [])
+        if ends:
+            assert second.lines[1].get_xydata().tolist() == [[2, 2.5]]
+    assert shown[0][0]["text/plain"] == "curves"

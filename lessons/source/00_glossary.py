@@ -145,3 +145,4 @@
 # | VAE | variational autoencoder: an autoencoder whose codes are drawn from $q$ and held near a prior | 0 |
 # | warm-up | a β that grows from 0 in the first epochs | 10 |
 # | weight | in importance sampling, $p(x\mid z)\,p(z)/q(z)$: how much a draw counts | 8 |
+# | wrapper | functions around somebody's VAE that take and return what `examine` expects | 13 |

@@ -24,7 +24,7 @@ BETA_TOLERANCE = 0.01   # of the intended beta: nobody means one so exactly
 
 @dataclass
 class Fit:
-    """loss = a NLL + b KL + c with standard errors.
+    """loss = a NLL + b KL + c with standard errors.   [lesson 13, eq. 13.3]
 
     off   : the worst residual in standard errors
     score : -2 log likelihood, up to a constant

@@ -92,7 +92,7 @@ def check_gradients(subject: Subject) -> Finding:
                        "gradient is added to the previous one: set them to zero first.)")
     of_kl = {name: _of_kl(subject, array, places[name], x, precision) for name, array in subject.parameters.items()}
     return Finding("gradients", WRONG, evidence, _other_loss(analytic, numeric, of_kl, TOLERANCE[precision])
-                   or _place(wrong, list(errors)))
+                   or place_of_fault(wrong, list(errors)))
 
 
 def _gradients(subject: Subject, x: Array, eps: Array) -> dict[str, Array]:
@@ -188,9 +188,12 @@ def _other_loss(analytic: dict[str, Array], numeric: dict[str, Differences], of_
             "averaged over the batch).")
 
 
-def _place(wrong: list[str], names: list[str]) -> str:
-    """Gradients flow from the last array to the first, so what comes before a fault is wrong and what comes after
-    it is right."""
+def place_of_fault(wrong: list[str], names: list[str]) -> str:
+    """Where a backward pass goes wrong, from the arrays whose gradients are wrong and all arrays, in words.
+
+    Gradients flow from the last array to the first, so what comes before a fault is wrong and what comes after it is
+    right.   [lesson 13, eq. 13.4]
+    """
     last = wrong[-1]
     if last == names[-1]:
         return (f"the error enters just after {last}, at the loss: look at the NLL's gradient for the decoder's "

@@ -51,7 +51,8 @@ FAMILIES = (
     "reported loss is not the optimised loss", "stale upstream gradient", "wrong activation derivative",
     "relu forward only", "sigmoid factor in a Gaussian decoder", "invalid importance weights",
     "softmax of the positive loss", "softplus for sigmoid", "log of a probability", "binarised the wrong way round",
-    "constant noise", "shuffled batch starts", "early stopping and momentum that do nothing")
+    "constant noise", "shuffled batch starts", "early stopping and momentum that do nothing", "noise too small",
+    "logits for probabilities")
 
 
 @checked(model=TINY)
@@ -164,4 +165,12 @@ EXHIBITS = (
             "Trains exactly as plain gradient descent does; changing the momentum changes nothing.",
             "momentum", "momentum never accumulates",
             _around("momentum", lambda rng: training.ForgetfulMomentum())),
+    Exhibit("noise-too-small", FAMILIES[16],
+            "The noise has a standard deviation of 0.01, while the KL believes in 1.",
+            "Reconstructions are sharp and the loss is lower than published ones; samples from the prior are garbage.",
+            "sampling", "scaled by something other than exp(logvar / 2)", _model(vae.TooLittleNoise)),
+    Exhibit("logits-shown", FAMILIES[17],
+            "The decoder's logits are shown as the picture, without the sigmoid.",
+            "The loss is fine, but the pictures are grey.",
+            "images", "the logits themselves", _model(vae.LogitsShown)),
 )

@@ -18,18 +18,24 @@ class TinyVAE:
     """x -> sigmoid units -> mu, logvar -> z -> relu units -> logits of Bernoulli pixels.
 
     The loss is the mean over the batch of NLL + KL.
+
+    x     : (B, D), some pictures, in whose precision it computes; by default twelve of random pixels
+    units : of the encoder's hidden layer, of the code, of the decoder's hidden layer
     """
 
     decodes_to = "logits"
 
-    def __init__(self, rng: np.random.Generator):
-        shapes = {"encoder": (D, H), "mu": (H, Z), "logvar": (H, Z), "hidden": (Z, G), "output": (G, D)}
+    def __init__(self, rng: np.random.Generator, x: Array | None = None, units: tuple[int, int, int] = (H, Z, G)):
         self.rng = rng
-        self.x = rng.random((12, D))
+        self.x = rng.random((12, D)) if x is None else x
+        self.n_data, (n_hidden, self.n_latent, n_decoder) = self.x.shape[1], units
+        shapes = {"encoder": (self.n_data, n_hidden), "mu": (n_hidden, self.n_latent),
+                  "logvar": (n_hidden, self.n_latent), "hidden": (self.n_latent, n_decoder),
+                  "output": (n_decoder, self.n_data)}
         self.parameters: dict[str, Array] = {}
         for name, (n_in, n_out) in shapes.items():
-            self.parameters[f"{name}.W"] = rng.normal(0.0, n_in**-0.5, (n_in, n_out))
-            self.parameters[f"{name}.b"] = rng.normal(0.0, 0.5, n_out)
+            self.parameters[f"{name}.W"] = np.asarray(rng.normal(0.0, n_in**-0.5, (n_in, n_out)), self.x.dtype)
+            self.parameters[f"{name}.b"] = np.asarray(rng.normal(0.0, 0.5, n_out), self.x.dtype)
 
     def affine(self, x: Array, name: str) -> Array:
         return x @ self.parameters[f"{name}.W"] + self.parameters[f"{name}.b"]
@@ -138,6 +144,16 @@ class VarianceAsSigma(TinyVAE):
         return np.exp(logvar)
 
 
+class TooLittleNoise(TinyVAE):
+    """Samples with noise of standard deviation 0.01 in place of 1, forward and backward."""
+
+    def sigma(self, logvar: Array) -> Array:
+        return 0.01 * super().sigma(logvar)
+
+    def dsigma(self, logvar: Array) -> Array:
+        return 0.01 * super().dsigma(logvar)
+
+
 class NoiseDrawnTwice(TinyVAE):
     """The backward pass draws noise of its own."""
 
@@ -148,12 +164,14 @@ class NoiseDrawnTwice(TinyVAE):
 class MeanOverPixels(TinyVAE):
     """The NLL is averaged over the pixels, the KL summed over latent dimensions; the gradients agree."""
 
-    nll_weight = 1.0 / D
-
     def loss(self, x: Array, eps: Array) -> float:
         mu, logvar = self.encode(x)
         theta = self.decode(self.sample_z(mu, logvar, eps))
-        return float(np.mean(self.nll(theta, x) / D) + np.mean(self.kl(mu, logvar)))
+        return float(np.mean(self.nll(theta, x) / self.n_data) + np.mean(self.kl(mu, logvar)))
+
+    def gradients(self, x: Array, eps: Array) -> dict[str, Array]:
+        self.nll_weight = 1.0 / self.n_data
+        return super().gradients(x, eps)
 
 
 class KLSummedOverBatch(TinyVAE):
@@ -217,6 +235,13 @@ class SoftplusSamples(TinyVAE):
         return softplus(self.decode(z))
 
 
+class LogitsShown(TinyVAE):
+    """The decoder's output is taken for the picture: the sigmoid is left out."""
+
+    def sample_x(self, z: Array) -> Array:
+        return self.decode(z)
+
+
 class LogOfProbability(TinyVAE):
     """-x log y - (1 - x) log(1 - y), of a probability y that rounds to 0 or 1."""
 
@@ -236,7 +261,7 @@ class DrawsItsNoise(TinyVAE):
             return self.sample_z(mu, logvar, self.noise(mu.shape))
 
         def loss(x: Array) -> float:
-            return self.loss(x, self.noise((len(x), Z)))
+            return self.loss(x, self.noise((len(x), self.n_latent)))
 
         return super().functions() | {"sample_z": sample_z, "loss": loss, "gradients": None, "parameters": None}
 

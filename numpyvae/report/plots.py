@@ -369,6 +369,84 @@ def show_diagram(*lit: str) -> None:
          f"and the KL between q(z|x) and p(z). Lit: {', '.join(lit)}.")
 
 
+# What one sees in a sick VAE, first things first; the check of `examine` that decides; what it mostly is.
+SYMPTOMS = (("Is the loss NaN or infinite?", "finite", "the logarithm of a probability\nthat rounds to 0 or 1"),
+            ("Does it fall far below 0?", "likelihood", "pixels outside [0, 1]"),
+            ("Do all z give the same picture?", "reduction", "the KL is too heavy:\na mean where a sum belongs"),
+            ("Sharp reconstructions, poor samples?", "sampling", "z is not drawn\nas the KL believes"),
+            ("A good loss, but grey pictures?", "images", "something that is no probability\nis shown as one"),
+            ("Nothing odd, but worse than it should be?", "gradients", "a mistake in the backward pass"))
+
+
+def symptom_tree(ax: Axes | None = None) -> Axes:
+    """SYMPTOMS as a decision tree: questions from top to bottom, to the right of each what "yes" means."""
+    ax = _axes(ax)
+    style = {"boxstyle": "round,pad=0.45", "edgecolor": INK, "facecolor": "white"}
+    rows = [ax.text(0, -y, question, ha="center", va="center", bbox=style)
+            for y, (question, _, _) in enumerate(SYMPTOMS)]
+    rows.append(ax.text(0, -len(SYMPTOMS), "Examine everything", ha="center", va="center", bbox=style))
+    lit = {**style, "facecolor": BLUE, "edgecolor": BLUE}
+    checks = [ax.text(1.45, -y, check, ha="center", va="center", color="white", fontweight="bold", bbox=lit)
+              for y, (_, check, _) in enumerate(SYMPTOMS)]
+    for y, (_, _, disease) in enumerate(SYMPTOMS):
+        ax.text(1.95, -y, disease, va="center")
+    ax.text(1.95, -len(SYMPTOMS), "all ok? Then look at what no check sees:\n"
+            "the data, the epochs, the size of the code", va="center")
+    for y, row in enumerate(rows[:-1]):
+        for other, word, place in ((rows[y + 1], "no", (0.06, -y - 0.5)), (checks[y], "yes", (1.02, -y + 0.18))):
+            ax.annotate("", other.get_position(), row.get_position(), arrowprops={
+                "arrowstyle": "->", "color": MUTED, "patchA": row.get_bbox_patch(), "patchB": other.get_bbox_patch(),
+                "shrinkA": GAP, "shrinkB": GAP})
+            ax.text(*place, word, color=MUTED, fontsize="small", va="center", ha="left" if word == "no" else "center")
+    ax.annotate("", (1.9, -len(SYMPTOMS)), (0, -len(SYMPTOMS)), arrowprops={
+        "arrowstyle": "->", "color": MUTED, "patchA": rows[-1].get_bbox_patch(), "shrinkA": GAP, "shrinkB": GAP})
+    ax.set(xlim=(-0.85, 3.3), ylim=(-len(SYMPTOMS) - 0.45, 0.45))
+    ax.set_axis_off()
+    return ax
+
+
+def show_symptom_tree() -> None:
+    """Show the decision tree in a notebook."""
+    import matplotlib.pyplot as plt
+    symptom_tree(plt.subplots(figsize=(9, 5.2))[1])
+    show("A decision tree, from top to bottom. " + " ".join(
+        f"{question} If yes, the check {check}: {' '.join(disease.split())}."
+        for question, check, disease in SYMPTOMS) + " If none, examine everything; if all is ok, look at the data, the "
+        "epochs, the size of the code.")
+
+
+def show_curves(panels: Mapping[str, Mapping[str, Sequence[float]]], alt: str, ylabel: str,
+                colors: Mapping[str, str], upto: int | None = None) -> None:
+    """Show panels in a notebook, three side by side, each with curves over the epochs: {title: {name: numbers}}.
+
+    A curve that ends with no number is marked; the last panel has the legend.
+
+    colors : of the curves, by name
+    upto   : how many epochs are drawn; all of them by default
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+    _, axes = plt.subplots(math.ceil(len(panels) / 3), 3, figsize=(9, 2.3 * math.ceil(len(panels) / 3)),
+                           squeeze=False, layout="constrained")
+    for ax, (title, curves) in zip(axes.flat, panels.items()):
+        for name, numbers in curves.items():
+            drawn = numbers[:upto]
+            ax.plot(range(1, len(drawn) + 1), drawn, ".-", color=colors.get(name, INK), label=name)
+            if len(drawn) > 1 and not math.isfinite(drawn[-1]):
+                last = len(drawn) - 1, drawn[-2]
+                ax.plot(*last, "x", color=CLASSES[5], markersize=10)
+                ax.annotate("NaN", last, (6, 6), textcoords="offset points", color=CLASSES[5])
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        ax.set_title(title, fontsize=10)
+        _open_frame(ax)
+    axes[-1, -1].legend(frameon=False, fontsize="small")
+    for ax in axes[:, 0]:
+        ax.set_ylabel(ylabel)
+    for ax in axes[-1]:
+        ax.set_xlabel("epoch")
+    show(alt)
+
+
 def show_rows(pictures: Mapping[str, Array], alt: str, columns: int = 14, across: int = 1) -> None:
     """Show pictures in a notebook, in rows under their titles: {title: images}, so many titles side by side."""
     import matplotlib.pyplot as plt
