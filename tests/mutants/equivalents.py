@@ -93,7 +93,7 @@ ROWS = [
     Row("Conv2d.backward", r"^wrong variable: da  ->  d?y .*da.shape", "dy and y have da's shape"),
     Row("Flatten.backward", r"^constant: 1  ->  2 .*_moved", "for NumPy any length below zero is the one to be found"),
     Row("conv.*_backward", r"^results swapped: \(0, 1, 2\)  ->", "a sum over three axes takes them in any order"),
-    Row("(Dense|Sequential|Reshape|Flatten|Conv.*).backward|.*_backward",
+    Row("(Dense|Sequential|Reshape|SharedLogvar|Flatten|Conv.*).backward|.*_backward",
         r"^(x 1.0005|sign|transpose): need_dx",
         "only true or false is read"),
     Row("Sequential.backward", r"^wrong variable: dx  ->  dy .* if self.layers", "without layers dx is dy"),
