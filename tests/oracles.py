@@ -51,6 +51,7 @@ LIKELIHOODS = {
     "discretized-logistic": discretized_logistic,
     "gaussian": lambda theta, x, sigma: d.Normal(theta, sigma).log_prob(x),
     "gaussian-learned": gaussian_learned,
+    "gaussian-shared": gaussian_learned,    # what is shared is what the decoder ends with
     "student-t": lambda theta, x, sigma: d.StudentT(4.0, theta, sigma).log_prob(x)}
 
 
@@ -76,7 +77,8 @@ class Model:
 
     def layers(self, part):
         """The weights and biases of the encoder or the decoder, in order."""
-        places = sorted({int(name.split(".")[1]) for name in self.weights if name.startswith(f"{part}.")})
+        places = sorted({int(name.split(".")[1]) for name in self.weights
+                         if name.startswith(f"{part}.") and name.endswith(".W")})
         return [(self.weights[f"{part}.{i}.W"], self.weights[f"{part}.{i}.b"]) for i in places]
 
     def sides(self, halvings):
@@ -119,6 +121,9 @@ class Model:
         if h.ndim == 4:    # channels: those of the means, and after them those of the second parameter, if there is one
             channels = self.architecture.image[2]
             h = torch.cat([part.permute(0, 2, 3, 1).flatten(1) for part in h.split(channels, dim=1)], dim=1)
+        for name in self.weights:
+            if name.endswith(".logvar"):    # one for all pixels
+                h = torch.cat([h, self.weights[name].expand_as(h)], dim=1)
         return h.unflatten(0, z.shape[:-1])
 
     def nll(self, z, x, c):

@@ -139,7 +139,7 @@ VALID = {    # by the argument's name
     "test_codes": lambda: batch(3, 2), "test_labels": lambda: np.array([0, 1, 0]), "means": lambda: batch(6, 2),
     "values": lambda: np.arange(6) % 2, "recovery": lambda: batch(3, 2), "variance": lambda: np.array([1.0, 2.0]),
     "weights": lambda: np.full(3, 1 / 3), "a": lambda: batch(), "log_w": lambda: batch(6, 30),
-    "mean": lambda: batch(1, 12)[0],
+    "mean": lambda: batch(1, 12)[0], "A": lambda: batch(2, 12), "B": lambda: batch(3, 12),
     "covariance": lambda: np.eye(12), "factors": lambda: {"thickness": np.arange(6.0)}, "result": lambda: RESULT,
     "records": lambda: RECORDS, "saved": lambda: RECORDS[0].to_json(), "ax": lambda: None,
     "report": lambda: nv.gradcheck.gradcheck("relu", "complex-step"),

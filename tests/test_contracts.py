@@ -16,7 +16,7 @@ from numpyvae.nn.convolution import Conv2d, ConvTranspose2d
 from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.gradcheck.layers import layer_classes
 from numpyvae.gradcheck.pairs import kept_by, pairs
-from numpyvae.nn.layers import Dense, Flatten, Reshape, ReshapeLabelled
+from numpyvae.nn.layers import Dense, Flatten, Reshape, ReshapeLabelled, SharedLogvar
 from numpyvae.nn.networks import dense_stack
 
 from twins import arguments, as_tuple, copies, lengths
@@ -127,6 +127,7 @@ def layer_makers():
         yield f"ConvTranspose2d({name})", transposed, (2, 2, 3), (4, 3, 2)
     yield "Reshape", lambda rng, dtype=None: Reshape((3, 2)), (6,), (3, 2)
     yield "ReshapeLabelled", lambda rng, dtype=None: ReshapeLabelled((3, 2, 1), 4), (10,), (3, 2, 5)
+    yield "SharedLogvar", lambda rng, dtype=np.float32: SharedLogvar(4, dtype=dtype), (4,), (8,)
     yield "Flatten", lambda rng, dtype=None: Flatten(2), (2, 3, 4), (24,)
 
 

@@ -27,7 +27,7 @@ both_paths = pytest.mark.parametrize("kernels", [contextlib.nullcontext, nv.kern
 THETAS = {    # three pixels, unlike each other
     "bernoulli": [-1.5, 0.0, 2.0], "continuous-bernoulli": [-4.0, 0.3, 9.0], "gaussian": [-1.0, 0.2, 3.0],
     "student-t": [-1.0, 0.2, 3.0], "gaussian-learned": [-1.0, 0.2, 3.0, -2.0, 0.0, 1.5],
-    "discretized-logistic": [0.1, 0.5, 1.02, -3.5, -1.0, -2.0]}
+    "gaussian-shared": [-1.0, 0.2, 3.0, -0.5, -0.5, -0.5], "discretized-logistic": [0.1, 0.5, 1.02, -3.5, -1.0, -2.0]}
 SIGMA = 0.7
 
 
@@ -171,7 +171,7 @@ def test_pixels_outside_are_told_what_to_do(pixels, advice):
 def mean_by_hand(name, theta):
     """E[x|z] of each pixel: theta (B, n) -> (B, D), row by row and pixel by pixel."""
     theta = theta.reshape(len(theta), -1, 3)
-    if name in ("gaussian", "student-t", "gaussian-learned"):
+    if name in ("gaussian", "student-t", "gaussian-learned", "gaussian-shared"):
         return theta[:, 0]
     likelihood = make_likelihood(name, SIGMA)
     return np.array([[Marginal(likelihood, pixel).mean(lambda v: v) for pixel in row.T] for row in theta])

@@ -39,6 +39,9 @@ def is_finite(vae, x):
 
 def outputs(vae):
     """The decoder's biases: logits or means, and after them the logarithms of the scales where they are learned."""
+    if vae.likelihood.shared_logvar:
+        means, logvar = vae.decoder.layers[-2:]
+        return means.params["b"], logvar.params["logvar"]
     bias = vae.decoder.layers[-1].params["b"]
     return np.split(bias, vae.likelihood.outputs_per_pixel)
 

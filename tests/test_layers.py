@@ -6,8 +6,8 @@ import pytest
 
 import numpyvae as nv
 from numpyvae.functional.activations import ACTIVATIONS
-from numpyvae.nn.layers import (INITS, Dense, Flatten, Reshape, ReshapeLabelled, Sequential, at_most, check_upstream,
-                                expect)
+from numpyvae.nn.layers import (INITS, Dense, Flatten, Reshape, ReshapeLabelled, Sequential, SharedLogvar, at_most,
+                                check_upstream, expect)
 from numpyvae.nn.networks import dense_stack
 
 
@@ -65,6 +65,25 @@ def test_reshape_makes_pictures_of_rows_and_backward_puts_them_back(rng):
     assert layer.n_in == 24
     np.testing.assert_array_equal(layer.forward(x), x.reshape(5, 2, 3, 4))
     np.testing.assert_array_equal(layer.backward(layer.y.copy()), x)
+
+
+def test_the_shared_logvar_stands_behind_every_mean_and_its_gradient_is_summed(rng):
+    layer, x = SharedLogvar(3, dtype=np.float64), rng.normal(size=(4, 3))
+    assert (layer.n_in, layer.n_out) == (3, 6) and layer.params["logvar"] == 0
+    layer.params["logvar"][:] = -1.3
+    np.testing.assert_array_equal(layer.forward(x), np.hstack([x, np.full((4, 3), -1.3)]))
+    dy = rng.normal(size=(4, 6))
+    np.testing.assert_array_equal(layer.backward(dy), dy[:, :3])
+    assert layer.grads["logvar"] == pytest.approx([dy[:, 3:].sum()])
+    assert layer.backward(2 * dy, need_dx=False) is None
+    assert layer.grads["logvar"] == pytest.approx([2 * dy[:, 3:].sum()])
+    with pytest.raises(ValueError, match=r"x has shape \(4, 2\); expected \(B, 3\)"):
+        layer.forward(x[:, :2])
+    assert Sequential([layer]).n_out == 6
+    with at_most(1):
+        SharedLogvar(3)
+        with pytest.raises(ValueError, match="more weights than it holds"):
+            SharedLogvar(3)
 
 
 def test_backward_overwrites_grads_and_leaves_its_argument(rng):

@@ -1,13 +1,14 @@
 """Probabilistic PCA, entropies and the toy densities, against independent calculations; and VAEs trained to them."""
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import linalg, stats
 
 import numpyvae as nv
 from benchmarks.collapse import train_without_noise
 from numpyvae import exact
 from numpyvae.exact import pca
 from numpyvae.models.priors import StandardNormal
+from numpyvae.nn.layers import SharedLogvar
 
 
 @pytest.fixture
@@ -92,6 +93,46 @@ def test_a_trained_linear_vae_reaches_the_closed_form(data):
     assert -1e-10 <= gap < 1e-3
 
 
+def test_a_learned_sigma_reaches_the_mean_of_the_discarded_eigenvalues(data):
+    solution = exact.probabilistic_pca(data, 2)
+    vae = nv.VAE.dense(6, (), 2, "gaussian-shared", rng=np.random.default_rng(1), dtype=np.float64)
+    train_without_noise(vae, data, steps=8000)
+    gap = solution.optimum + exact.linear_loss(vae, data)
+    assert -1e-10 <= gap < 1e-3
+    assert np.exp(vae.parameters["decoder.1.logvar"][0]) == pytest.approx(solution.eigenvalues[2:].mean(), rel=1e-3)
+
+
+def test_the_loss_on_paper_knows_a_learned_sigma(data):
+    shared = nv.VAE.dense(6, (), 2, "gaussian-shared", rng=np.random.default_rng(1), dtype=np.float64)
+    shared.parameters["decoder.1.logvar"][:] = 2 * np.log(0.7)
+    chosen = linear(data, 2, 0.7)
+    chosen.parameters.values[:] = shared.parameters.values[:-1]
+    assert exact.linear_loss(shared, data) == pytest.approx(exact.linear_loss(chosen, data), rel=1e-14)
+    eps = np.random.default_rng(2).standard_normal((len(data), 2))
+    assert shared.loss(data, eps) == pytest.approx(chosen.loss(data, eps), rel=1e-14)
+    exact.solve_linear_vae(shared, data)
+    exact.solve_linear_vae(chosen, data)
+    np.testing.assert_allclose(shared.parameters.values[:-1], chosen.parameters.values, rtol=1e-13)
+
+
+@pytest.mark.parametrize("n_data, n_a, n_b", [(3, 1, 1), (6, 2, 2), (6, 2, 4), (9, 5, 2), (12, 3, 3)])
+def test_principal_angles_are_scipy_s(n_data, n_a, n_b, rng):
+    A, B = rng.standard_normal((n_a, n_data)), rng.standard_normal((n_b, n_data))
+    found = exact.principal_angles(A, B)
+    np.testing.assert_allclose(found, linalg.subspace_angles(A.T, B.T)[::-1], rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(exact.principal_angles(B, A), found, rtol=1e-10, atol=1e-14)
+    mixed = rng.standard_normal((n_a, n_a)) @ A    # other rows, the same span
+    np.testing.assert_allclose(exact.principal_angles(mixed, B), found, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-12, 1e-6, 0.3, np.pi / 4, 1.2, np.pi / 2 - 1e-9, np.pi / 2])
+def test_an_angle_is_found_to_its_last_digits_however_small(angle):
+    turned = np.array([[np.cos(angle), np.sin(angle), 0.0], [0.0, 0.0, 2.0]])
+    found = exact.principal_angles(turned, np.array([[3.0, 0.0, 1.0], [0.0, 0.0, 1.0]]))
+    np.testing.assert_allclose(found, [0.0, angle], rtol=1e-9, atol=1e-15)
+    assert exact.principal_angles(np.array([[1.0, 0.0]]), [[-1.0, 0.0]]) == pytest.approx(0, abs=1e-15)
+
+
 def test_the_predicted_dimensions_die(data):
     eigenvalues = exact.probabilistic_pca(data, 4).eigenvalues
     beta_sigma2 = np.sqrt(eigenvalues[1] * eigenvalues[2])
@@ -121,6 +162,7 @@ def test_beta_and_sigma_are_one_knob(beta, sigma, rng):
     (lambda x: exact.probabilistic_pca(np.hstack([x, x[:, :1]]), 2), "varies in 6 of 7 directions"),
     (lambda x: exact.probabilistic_pca(x[0], 2), r"x has shape \(6,\)"),
     (lambda x: exact.linear_loss(nv.VAE.dense(6, (3,), 2, rng=np.random.default_rng(0)), x), "expected VAE.dense"),
+    (lambda x: exact.principal_angles(x[:2], np.vstack([x[:1], 2 * x[:1]])), r"B has shape \(2, 6\) and rows that"),
     (lambda x: exact.mixture_entropy([0.0], -1.0), "sigma is -1.0"),
     (lambda x: exact.gaussian_entropy(0.0), r"variance is array\(0.\)"),
     (lambda x: nv.datasets.two_gaussians(0, rng=np.random.default_rng(0)), "n is 0"),
@@ -178,6 +220,10 @@ def test_what_is_linear_is_known_by_its_parts():
                 other_vae(posterior=nv.posteriors.FullGaussian(6, 2, rng=rng)),
                 other_vae(decoder=nv.Sequential([nv.Dense(2, 6, "tanh", rng=rng)])),
                 other_vae(decoder=nv.Sequential([nv.Dense(2, 6, rng=rng), nv.Reshape((6,))])),
+                other_vae(likelihood=nv.likelihoods.GaussianLearned(), decoder=nv.Sequential([
+                    nv.Dense(2, 6, rng=rng), SharedLogvar(6)])),
+                other_vae(likelihood=nv.likelihoods.GaussianShared(), decoder=nv.Sequential([
+                    nv.Dense(2, 12, rng=rng)])),
                 other_vae(likelihood=nv.likelihoods.Bernoulli()), other_vae(likelihood=nv.likelihoods.StudentT(0.5)),
                 other_vae(encoder=nv.Sequential([]), decoder=nv.Sequential([nv.Dense(5, 3, rng=rng)]), n_classes=3)):
         with pytest.raises(ValueError, match="expected VAE.dense"):

@@ -62,12 +62,16 @@
 # | $\delta$ | delta | the relative error of $\bar w$ | | 8 |
 # | $k$ | k | the shape of a tail: how heavy it is | `pareto_k` | 8 |
 # | $\hat k$ | k hat | an estimate of $k$ | `k_hat` | 8 |
-# | $\lambda$ | lambda | a variance: in lesson 8 that of the posterior, in lesson 10 that of the data along an axis | `variance` | 8 |
-# | $r$ | r | the residual, $x - m$: what the decoder leaves over | | 10 |
-# | $R$ | capital R | the rate: the mean KL, in nats of code per picture | `rate` | 10 |
+# | $\lambda$ | lambda | a variance: in lesson 8 that of the posterior, in lessons 9 and 10 that of the data along an axis | `variance` | 8 |
+# | $V$ | capital V | the covariance matrix of the pictures | | 9 |
+# | $u$ | u | a direction in the space of pictures, of length 1; with an index, a principal axis | `axes` | 9 |
+# | $M$ | capital M | $WW^T + \sigma^2 I$, in lesson 9; in lesson 11 the matrix of a convolution | `M` | 9 |
+# | $R$ | capital R | in lesson 9 a rotation; in lesson 10 the rate, the mean KL, in nats of code per picture | `R` | 9 |
+# | $\alpha$ | alpha | the angle of a rotation | `alpha` | 9 |
+# | $r$ | r | the residual, $x - m$: what the decoder leaves over | | 9 |
+# | $\theta_i$ | theta i | the principal angles of two subspaces | `principal_angles` | 9 |
 # | $\kappa$ | kappa | what a dimension's KL counts at least, in free bits | `minimum` | 10 |
 # | $c$ | c | a picture's label, one-hot; as an index, a channel | `c` | 11 |
-# | $M$ | capital M | the matrix of a convolution | `M` | 11 |
 # | $P$ | capital P | at how many places the window lies, along one side | `P` | 11 |
 
 # %% [markdown]
@@ -100,7 +104,8 @@
 # | density | how thickly a random number is spread; its area is the probability | 3 |
 # | distortion | the mean NLL, the part of the loss that the code is to make small | 10 |
 # | effective number | of weighted draws: how many of them count | 3 |
-# | eigenvalue | of a covariance: the variance along one of its axes | 10 |
+# | eigenvalue | of a covariance: the variance along one of its axes | 9 |
+# | eigenvector | of a covariance: a direction of length 1 along one of its axes | 9 |
 # | encoder | the network that makes a code of a picture | 0 |
 # | epoch | one round through all training pictures | 0 |
 # | free bits | a KL that counts no less than a minimum in each dimension | 10 |
@@ -127,11 +132,14 @@
 # | padding | rows and columns of zeros around a picture | 11 |
 # | posterior | $p(z\mid x)$: the codes that explain a picture | 3 |
 # | posterior collapse | $q$ is the same for all pictures, the KL 0, and the code is not used | 10 |
+# | principal angle | of two subspaces: the smallest angle between vectors in them, then the next at right angles | 9 |
+# | principal axes | the directions in which pictures vary most, the next most, and so on, at right angles | 9 |
 # | prior | $p(z)$: the codes before a picture is seen | 3 |
+# | probabilistic PCA | a linear decoder with Gaussian noise, the same in every pixel | 9 |
 # | quadrature | an integral as a sum over a grid | 3 |
 # | rate | the mean KL: how many nats the code says about a picture | 10 |
 # | reparameterization trick | $z = \mu + \sigma\varepsilon$, so that a gradient passes the draw | 6 |
-# | residual | the picture minus what the decoder makes of its code | 10 |
+# | residual | the picture minus what the decoder makes of its code | 9 |
 # | round-off | an error, since a computer keeps 16 digits | 2 |
 # | score | the derivative of $\log q$ for a parameter of $q$ | 6 |
 # | squared error | the sum of the squared differences of the pixels | 1 |

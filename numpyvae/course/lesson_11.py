@@ -81,8 +81,8 @@ def paint(answer: Any, rng: np.random.Generator) -> None:
 
 @exercise("H", "K", "s", "m")
 def sizes(answer: Any, rng: np.random.Generator) -> None:
-    K, s, m, n = int(rng.integers(7, 10)), 7, int(rng.integers(1, 3)), int(rng.choice([3, 5, 6]))
-    P = int(rng.integers(5, 9))
+    K, s, m, n = int(rng.integers(8, 10)), 7, int(rng.integers(1, 3)), int(rng.choice([3, 5, 6]))
+    P = int(rng.integers(5, 7))    # no two of K, s, m and P are the same
     H = (P - 1) * s - 2 * m + K + n    # of these no two mistakes give the same n
     expect_parts(
         answer(H, K, s, m), "numbers",

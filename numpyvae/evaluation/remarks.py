@@ -38,7 +38,7 @@ def remarks(vae: VAE, images: Array, nll: float, *, rng: np.random.Generator,
     if nll < 0:
         found.append("the loss is below 0, as it may be: for continuous pixels p(x|z) is a density, which can be "
                      "larger than 1; compare it only with losses of the same likelihood on the same data")
-    if isinstance(vae.likelihood, GaussianLearned):
+    if isinstance(vae.likelihood, GaussianLearned) and not vae.likelihood.shared_logvar:
         known = None if labels is None else np.broadcast_to(labels, len(mu))[:MOST_CODES]
         found += _constant_pixels(vae, mu[:MOST_CODES], known)
     return found
@@ -87,4 +87,4 @@ def _constant_pixels(vae: VAE, mu: Array, labels: Array | None) -> list[str]:
     n = int((sigma < TINY).sum())
     return [f"the learned sigma is below {TINY} in {n:,} of {len(sigma):,} pixels, which hardly change; the likelihood "
             "of such pixels grows without bound as sigma falls, and drowns what the others say: leave them out, or "
-            "choose one sigma for all with --likelihood gaussian --sigma"] * (n > 0)
+            "learn one sigma for all with --likelihood gaussian-shared"] * (n > 0)

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..arguments import POSITIVE, WHOLE, checked
 from ..functional.gaussian import gaussian_kl
-from ..models.likelihoods import Gaussian
+from ..models.likelihoods import Gaussian, GaussianShared
 from ..models.posteriors import DiagonalGaussian
 from ..models.priors import StandardNormal
 from ..models.vae import VAE
@@ -44,7 +44,10 @@ class ProbabilisticPCA:
 
     @property
     def optimum(self) -> float:
-        """The mean log-likelihood of the data it was made from, in nats: the ELBO that a linear VAE should reach."""
+        """The mean log-likelihood of the data it was made from, in nats: the ELBO that a linear VAE should reach.
+
+        [lesson 9, eq. 9.6]
+        """
         D, Z = len(self.mean), len(self.W)
         return float(-0.5 * (np.sum(np.log(self.eigenvalues[:Z])) + (D - Z) * np.log(self.sigma**2)
                              + D * np.log(2 * np.pi) + D))
@@ -61,7 +64,7 @@ class ProbabilisticPCA:
 
         With M = W W^T + sigma^2 I, diagonal here:  mu = M^-1 W (x - b),  covariance sigma^2 M^-1.
 
-        [Tipping & Bishop 1999, eq. 7]
+        [Tipping & Bishop 1999, eq. 7; lesson 9, eq. 9.7]
         """
         self._check(x)
         M = np.sum(self.W**2, axis=1) + self.sigma**2
@@ -74,7 +77,7 @@ class ProbabilisticPCA:
 
 @checked(x="N D", n_latent=WHOLE)
 def probabilistic_pca(x: Array, n_latent: int) -> ProbabilisticPCA:
-    """The maximum-likelihood model: x (N, D), Z = n_latent.
+    """The maximum-likelihood model: x (N, D), Z = n_latent.                  [Tipping & Bishop 1999; lesson 9, eq. 9.5]
 
     Raises ValueError where the model does not exist: for Z outside 1 ... D - 1, and for data that do not vary in every
     direction (drop constant pixels first): where they vary in at most Z directions, the likelihood is unbounded.
@@ -161,6 +164,41 @@ def linear_loss(vae: VAE, x: Array) -> float:
     return float(np.mean(nll + vae.beta * kl))
 
 
+@checked(A="Z D", B="Y D")
+def principal_angles(A: Array, B: Array) -> Array:
+    """The angles between two subspaces, those that the rows of A (Z, D) and of B (Y, D) span.  -> (min(Z, Y),)
+
+    In radians, the smallest first.  All are 0 where one subspace contains the other; rows that are added to one another
+    or scaled change nothing.  For one row each it is the angle of two lines, at most 90 degrees.
+
+    By QR, A^T = Q_A R_A and B^T = Q_B R_B: the columns of Q_A are at right angles and of length 1, and span the same.
+    So unit vectors of the two subspaces are a = Q_A s and b = Q_B t with |s| = |t| = 1.  The cosine of their angle is
+
+        a . b = s^T (Q_A^T Q_B) t.
+
+    Its largest value is the largest singular value of Q_A^T Q_B: the cosine of the smallest angle.  Among the s and t
+    at right angles to those the largest is the next singular value, and so on.
+    [Björck & Golub 1973; lesson 9, eq. 9.11]
+
+    A cosine near 1 says little of a small angle: 1e-9 has the cosine 1 - 5e-19, which is rounded to 1.  What Q_B has at
+    right angles to the other subspace, Q_B - Q_A Q_A^T Q_B, has the sines as its singular values; together they give
+    every angle to the last digits.
+
+    Raises ValueError where rows of A or of B depend on one another.
+    """
+    Q = []
+    for name, rows in (("A", A), ("B", B)):
+        rows = np.asarray(rows, float)
+        if np.linalg.matrix_rank(rows) < len(rows):
+            raise ValueError(f"{name} has shape {rows.shape} and rows that depend on one another; expected independent "
+                             "ones")
+        Q.append(np.linalg.qr(rows.T)[0])
+    large, small = sorted(Q, key=lambda one: -one.shape[1])
+    cosines = np.linalg.svd(large.T @ small, compute_uv=False)
+    sines = np.linalg.svd(small - large @ (large.T @ small), compute_uv=False)[::-1]
+    return np.arctan2(sines, cosines)
+
+
 @checked(n_latent=WHOLE)
 def cubature(n_latent: int) -> Array:
     """2 Z points at which the mean of f is E[f(eps)], eps ~ N(0, I), for every polynomial f of degree up to 3: (2Z, Z).
@@ -189,14 +227,21 @@ def same_loss_constant(n_data: int, beta: float, sigma: float) -> float:
 
 
 def sigma_of_linear(vae: VAE) -> float:
-    """The sigma of a linear VAE.
+    """The sigma of a linear VAE, chosen or learned.
 
-    Raises ValueError unless it is VAE.dense(n_data, (), n_latent, "gaussian", sigma=...), or built like it.
+    Raises ValueError unless it is VAE.dense(n_data, (), n_latent, "gaussian", sigma=...), or built like it, or the same
+    with "gaussian-shared".
     """
+    learned = isinstance(vae.likelihood, GaussianShared)
     names = [f"{part}.{array}" for part in ("mu_head", "logvar_head", "decoder.0") for array in "Wb"]
+    names += ["decoder.1.logvar"] * learned
     linear = vae.parameters.names == names and getattr(vae.decoder.layers[0], "activation", "") == "identity"
-    linear = linear and len(vae.decoder.layers) == 1 and vae.n_classes is None and type(vae.prior) is StandardNormal
-    if not linear or not isinstance(vae.posterior, DiagonalGaussian) or not isinstance(vae.likelihood, Gaussian):
+    linear = linear and len(vae.decoder.layers) == 1 + learned
+    linear = linear and vae.n_classes is None and type(vae.prior) is StandardNormal
+    linear = linear and isinstance(vae.posterior, DiagonalGaussian)
+    if not linear or not isinstance(vae.likelihood, (Gaussian, GaussianShared)):
         raise ValueError(f"the VAE has the weights {', '.join(vae.parameters.names)} and likelihood "
                          f"{vae.likelihood.name!r}; expected VAE.dense(n_data, (), n_latent, 'gaussian', sigma=...)")
-    return vae.likelihood.sigma
+    if isinstance(vae.likelihood, Gaussian):
+        return vae.likelihood.sigma
+    return float(np.exp(0.5 * vae.parameters["decoder.1.logvar"][0]))

@@ -56,6 +56,7 @@ def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
             yield f"{cls.__name__}({activation})", functools.partial(convolved, cls, activation)
     yield "Reshape", functools.partial(reshaped, lambda: layers.Reshape((2, 3, 1)), (4, 6))
     yield "ReshapeLabelled", functools.partial(reshaped, lambda: layers.ReshapeLabelled((2, 3, 4), 3), (4, 27))
+    yield "SharedLogvar", functools.partial(reshaped, lambda: layers.SharedLogvar(6, dtype=np.float64), (4, 6))
     for groups in (1, 2):
         yield f"Flatten({groups})", functools.partial(reshaped, lambda n=groups: layers.Flatten(n), (4, 2, 3, 4))
 

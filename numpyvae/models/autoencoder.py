@@ -41,7 +41,8 @@ class Autoencoder(Model):
         """Dense layers n_data -> hidden -> n_latent -> hidden reversed -> n_data; arguments as in VAE.dense."""
         pixels, weights = make_likelihood(likelihood, sigma), {"init": init, "rng": rng, "dtype": dtype}
         encoder = dense_stack([n_data, *hidden, n_latent], activation, "identity", **weights)
-        decoder = dense_decoder(n_latent, hidden, n_data, pixels.outputs_per_pixel, activation, **weights)
+        decoder = dense_decoder(n_latent, hidden, n_data, pixels.outputs_per_pixel, activation, pixels.shared_logvar,
+                                **weights)
         return cls(encoder, decoder, pixels)
 
     @classmethod
@@ -53,7 +54,8 @@ class Autoencoder(Model):
         pixels = make_likelihood(likelihood, sigma)
         weights: dict[str, Any] = {"init": init, "rng": rng, "dtype": dtype}
         encoder = conv_encoder(shape, channels, [n_hidden, n_latent], activation, "identity", **weights)
-        decoder = conv_decoder(n_latent, n_hidden, channels, shape, pixels.outputs_per_pixel, activation, **weights)
+        decoder = conv_decoder(n_latent, n_hidden, channels, shape, pixels.outputs_per_pixel, activation,
+                               pixels.shared_logvar, **weights)
         return cls(encoder, decoder, pixels)
 
     def loss_and_grad(self, x: Array) -> LossTerms:

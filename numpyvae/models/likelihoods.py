@@ -25,6 +25,7 @@ class Likelihood(Part):
 
     name              : what `VAE.dense` and the command line call it
     outputs_per_pixel : how many numbers of theta each number of x takes
+    shared_logvar     : whether the last of them is one learned number, the same for all pixels
     output_names      : what a drawing of the network calls them
     decodes_to        : what `examine` calls theta
     support           : where a pixel may lie, (lowest, highest), or None for any finite number
@@ -38,6 +39,7 @@ class Likelihood(Part):
 
     name: str
     outputs_per_pixel = 1
+    shared_logvar = False
     output_names = "parameters"
     decodes_to = "parameters of p(x|z)"
     support: tuple[float, float] | None = None
@@ -152,6 +154,16 @@ class GaussianLearned(Likelihood):
         return (mean + np.exp(0.5 * logvar) * rng.standard_normal(mean.shape)).astype(theta.dtype)
 
 
+class GaussianShared(GaussianLearned):
+    """Each pixel is N(mean, exp(logvar)), with one learned logvar for all pixels, with which the decoder ends: see
+    nn.layers.SharedLogvar.  theta = [mean, logvar], as for GaussianLearned."""
+
+    name = "gaussian-shared"
+    output_names = "means,\none log σ²"
+    decodes_to = "mean and shared logvar"
+    shared_logvar = True
+
+
 class StudentT(LocationScale):
     """Each pixel is Student's t around theta, with the scale sigma and 4 degrees of freedom: for data with outliers."""
 
@@ -223,7 +235,7 @@ class DiscretizedLogistic(Likelihood):
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
     kind.name: kind for kind in (Bernoulli, ContinuousBernoulli, DiscretizedLogistic, Gaussian, GaussianLearned,
-                                 StudentT)}
+                                 GaussianShared, StudentT)}
 
 
 WITH_SIGMA = tuple(name for name, kind in LIKELIHOODS.items() if "sigma" in inspect.signature(kind).parameters)

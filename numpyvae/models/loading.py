@@ -11,7 +11,7 @@ from ..arguments import TYPES, checked, shown
 from ..files import checkpoint
 from ..files.regular import one_line
 from ..nn.convolution import Conv2d, ConvTranspose2d
-from ..nn.layers import Dense, Flatten, Reshape, ReshapeLabelled, Sequential, at_most
+from ..nn.layers import Dense, Flatten, Reshape, ReshapeLabelled, Sequential, SharedLogvar, at_most
 from .autoencoder import Autoencoder
 from .likelihoods import LIKELIHOODS
 from .model import Model
@@ -23,7 +23,7 @@ from .variants import ConditionalVAE, FullCovarianceVAE
 
 PARTS: tuple[type, ...] = (
     VAE, Autoencoder, DiagonalGaussian, FullGaussian, StandardNormal, *LIKELIHOODS.values(),
-    Sequential, Dense, Conv2d, ConvTranspose2d, Reshape, ReshapeLabelled, Flatten)
+    Sequential, Dense, Conv2d, ConvTranspose2d, Reshape, ReshapeLabelled, Flatten, SharedLogvar)
 
 
 @checked(parts=TYPES)

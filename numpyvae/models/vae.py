@@ -215,7 +215,8 @@ class VAE(Model):
         """Dense layers all the way: n_data -> hidden -> n_latent -> hidden reversed -> n_data.
 
         likelihood : "bernoulli" or "continuous-bernoulli" (pixels in [0, 1]), "discretized-logistic" (bytes / 255),
-                     "gaussian" or "student-t" with the given sigma, or "gaussian-learned"
+                     "gaussian" or "student-t" with the given sigma, "gaussian-learned" (a sigma for each pixel, from
+                     the decoder) or "gaussian-shared" (one learned sigma for all)
         activation : of the hidden layers; see Dense, also for init
         hidden     : sizes of the encoder's hidden layers; () makes the model linear
         rng        : draws the initial weights
@@ -262,7 +263,8 @@ def dense_vae(kind: type[SomeVAE], posterior: Any, n_data: int, hidden: Sequence
     sizes = [n_data + n_labels, *hidden]
     encoder = dense_stack(sizes, activation, activation, **weights)
     q = posterior(sizes[-1], n_latent, **weights)
-    decoder = dense_decoder(n_latent + n_labels, hidden, n_data, pixels.outputs_per_pixel, activation, **weights)
+    decoder = dense_decoder(n_latent + n_labels, hidden, n_data, pixels.outputs_per_pixel, activation,
+                            pixels.shared_logvar, **weights)
     return kind(encoder, q, decoder, pixels, beta=beta, n_classes=n_classes)
 
 
@@ -275,5 +277,5 @@ def conv_vae(kind: type[SomeVAE], posterior: Any, shape: Sequence[int], channels
     encoder = conv_encoder(shape, channels, [n_hidden], activation, activation, n_labels, **weights)
     q = posterior(n_hidden, n_latent, **weights)
     decoder = conv_decoder(n_latent + n_labels, n_hidden, channels, shape, pixels.outputs_per_pixel, activation,
-                           **weights)
+                           pixels.shared_logvar, **weights)
     return kind(encoder, q, decoder, pixels, beta=beta, n_classes=n_classes)

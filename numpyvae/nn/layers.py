@@ -214,6 +214,49 @@ class Flatten(Layer):
         return out
 
 
+class SharedLogvar(Layer):
+    """Behind each row of means one learned log variance, the same for every pixel: (B, D) -> (B, 2D), [mean | logvar].
+
+    A decoder that ends so has one learned sigma for all pixels of all images, as the likelihood "gaussian-shared" needs
+    it.  The number is a layer's and not the likelihood's, so that it is a weight like any other: optimizers, objectives
+    that weigh rows, files and gradient checks know it already.                                [Rybkin et al. 2021]
+
+    n_in   : D
+    params : logvar (1,), log sigma^2, at first 0
+    """
+
+    @checked(n_in=WHOLE)
+    def __init__(self, n_in: int, *, dtype: DTypeLike = np.float32):
+        self.n_in, self.n_out = n_in, 2 * n_in
+        _count(1)
+        super().__init__({"logvar": np.zeros(1, dtype)})
+
+    def forward(self, x: Array) -> Array:
+        logvar = self.params["logvar"]
+        expect("x", x, ("B", self.n_in), logvar.dtype)
+        self.y = self._buffers("y", (len(x), self.n_out), x.dtype)
+        self.y[:, :self.n_in] = x
+        self.y[:, self.n_in:] = logvar
+        return self.y
+
+    def backward(self, dy: Array, need_dx: bool = True) -> MaybeArray:
+        """dy (B, 2D) -> dx (B, D), the means' part.  logvar was copied to every pixel: its gradient is the sum.
+
+        With the Gaussian's nll of a row with the residual r, summed over its pixels, that sum is
+
+        dlogvar = sum_b dnll_b 1/2 ( D - |r_b|^2 / sigma^2 ),
+
+        which is zero where sigma^2 is the mean of r^2 over all pixels.                      [lesson 9, eq. 9.10]
+        """
+        check_upstream(self, dy, need_dx)
+        self.grads["logvar"][:] = dy[:, self.n_in:].sum()
+        if not need_dx:
+            return None
+        dx = self._buffers("dx", (len(dy), self.n_in), dy.dtype)
+        dx[:] = dy[:, :self.n_in]
+        return dx
+
+
 class Sequential(Part):
     """Layers one after another; with none, the identity."""
 
@@ -228,8 +271,8 @@ class Sequential(Part):
 
     @property
     def n_out(self) -> int | None:
-        """How many numbers a row of y holds, where the last layer is dense; else None."""
-        return self.layers[-1].n_out if self.layers and isinstance(self.layers[-1], Dense) else None
+        """How many numbers a row of y holds, where the last layer is dense or a SharedLogvar; else None."""
+        return self.layers[-1].n_out if self.layers and isinstance(self.layers[-1], (Dense, SharedLogvar)) else None
 
     def forward(self, x: Array) -> Array:
         for layer in self.layers:

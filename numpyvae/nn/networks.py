@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .convolution import Conv2d, ConvTranspose2d
-from .layers import Dense, Flatten, Layer, Reshape, ReshapeLabelled, Sequential
+from .layers import Dense, Flatten, Layer, Reshape, ReshapeLabelled, Sequential, SharedLogvar
 
 HALVING: dict[str, Any] = {"kernel_size": 3, "stride": 2, "padding": 1}    # n pixels become n / 2, rounded up
 
@@ -18,9 +18,14 @@ def dense_stack(sizes: Sequence[int], activation: str, last_activation: str, **o
 
 
 def dense_decoder(n_latent: int, hidden: Sequence[int], n_data: int, outputs_per_pixel: int, activation: str,
-                  **weights: Any) -> Sequential:
-    """From z through the hidden sizes, reversed, to what the likelihood needs for each pixel."""
-    return dense_stack([n_latent, *reversed(hidden), n_data * outputs_per_pixel], activation, "identity", **weights)
+                  shared_logvar: bool = False, **weights: Any) -> Sequential:
+    """From z through the hidden sizes, reversed, to what the likelihood needs for each pixel.
+
+    shared_logvar : whether, of two outputs for each pixel, the second is one learned number for all pixels
+    """
+    outputs, last = _ending(n_data, outputs_per_pixel, shared_logvar, weights)
+    stack = dense_stack([n_latent, *reversed(hidden), n_data * outputs], activation, "identity", **weights)
+    return Sequential([*stack.layers, *last])
 
 
 def conv_encoder(shape: Sequence[int], channels: Sequence[int], sizes: Sequence[int], activation: str,
@@ -38,8 +43,12 @@ def conv_encoder(shape: Sequence[int], channels: Sequence[int], sizes: Sequence[
 
 
 def conv_decoder(n_latent: int, n_hidden: int, channels: Sequence[int], shape: Sequence[int], outputs_per_pixel: int,
-                 activation: str, **weights: Any) -> Sequential:
-    """From z to what the likelihood needs for each pixel, as rows: conv_encoder's steps in reverse."""
+                 activation: str, shared_logvar: bool = False, **weights: Any) -> Sequential:
+    """From z to what the likelihood needs for each pixel, as rows: conv_encoder's steps in reverse.
+
+    shared_logvar : as in dense_decoder
+    """
+    outputs_per_pixel, last = _ending(math.prod(shape), outputs_per_pixel, shared_logvar, weights)
     smallest = (*halved(shape, len(channels)), channels[-1])
     layers: list[Layer] = [*dense_stack([n_latent, n_hidden, math.prod(smallest)], activation, activation,
                                         **weights).layers, Reshape(smallest)]
@@ -50,7 +59,15 @@ def conv_decoder(n_latent: int, n_hidden: int, channels: Sequence[int], shape: S
         extra = (1 - height % 2, 1 - width % 2)
         layers.append(ConvTranspose2d(outputs[n + 1], outputs[n], **HALVING, output_padding=extra,
                                       activation=activation if n > 0 else "identity", **weights))
-    return Sequential([*layers, Flatten(outputs_per_pixel)])
+    return Sequential([*layers, Flatten(outputs_per_pixel), *last])
+
+
+def _ending(n_data: int, outputs_per_pixel: int, shared_logvar: bool,
+            weights: dict[str, Any]) -> tuple[int, list[SharedLogvar]]:
+    """How many outputs for each pixel the network computes, and the layer that adds the shared one, if there is one."""
+    if not shared_logvar:
+        return outputs_per_pixel, []
+    return outputs_per_pixel - 1, [SharedLogvar(n_data, dtype=weights["dtype"])]
 
 
 def halved(shape: Sequence[int], times: int) -> tuple[int, int]:

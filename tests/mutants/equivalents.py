@@ -94,7 +94,7 @@ ROWS = [
     Row("Flatten.backward", r"^constant: 1  ->  2 .*_moved", "for NumPy any length below zero is the one to be found"),
     Row("conv.*_backward", r"^results swapped: \(0, 1, 2\)  ->", "a sum over three axes takes them in any order"),
     Row("ReshapeLabelled.backward", r"^results swapped: \(1, 2\)  ->", "a sum over two axes takes them in any order"),
-    Row("(Dense|Sequential|Reshape.*|Flatten|Conv.*).backward|.*_backward",
+    Row("(Dense|Sequential|Reshape.*|SharedLogvar|Flatten|Conv.*).backward|.*_backward",
         r"^(x 1.0005|sign|transpose): need_dx",
         "only true or false is read"),
     Row("Sequential.backward", r"^wrong variable: dx  ->  dy .* if self.layers", "without layers dx is dy"),
