@@ -20,7 +20,8 @@ CLIP = 1e-6     # of a probability, or added to it before the logarithm, as many
 FREE_BITS = {least: f"not the plain KL: free bits, each dimension's KL counts for at least {least:g} nats"
              for least in (0.25, 0.5, 1.0, 2.0)}
 BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0)    # of an image's KL, in nats
-NOTICEABLE = 0.25                      # nats that a bound has to change on some image
+NOTICEABLE = 0.25                      # nats that a bound has to change on some image,
+LEFT = 0.25                            # and of the spread over the images what it has to leave
 CLIPS = {f"{CLIPPED} at {least:g}": (least, 0.0) for least in 10.0**np.arange(-4, -13, -1)} | {
     f"{least:g} is added to the probabilities": (0.0, least) for least in 10.0**np.arange(-4, -13, -1)}
 
@@ -143,8 +144,10 @@ def kl_formulas(right: Array, mu: Array, logvar: Array) -> dict[str, Array]:
         of_dimensions = 0.5 * (np.exp(s) + m**2 - 1 - s)
     rows = {name: np.sum(value, axis=1) for name, value in formulas.items() if np.isfinite(value).all()}
     bounded = {name: kl(right, of_dimensions) for name, kl in BOUNDED.items()}
+    # Where nearly every image is at the bound, hardly more than a constant is left, which no KL at all leaves as well.
     return {RIGHT: right, **rows, **{name: value for name, value in bounded.items()
-                                     if np.abs(value - right).max() >= NOTICEABLE}}
+                                     if np.abs(value - right).max() >= NOTICEABLE
+                                     and np.ptp(value) >= LEFT * np.ptp(right)}}
 
 
 def _bounded(bound: float) -> dict[str, Formula]:

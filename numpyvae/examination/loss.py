@@ -22,7 +22,7 @@ from ..models.likelihoods import Gaussian
 from .explain import (STANDARD_ERRORS, Explanation, Fit, beta_tolerance, explanations, fit, is_intended,
                       is_known, n_mistakes, nearest_wrong, nll_candidates, rivals, simplest)
 from .exclude import Exclusion, exclusion, is_excluded_enough, is_meant, is_precise, knows_constant, leaves_a_constant
-from .formulas import FREE_BITS, REMARKS, RIGHT, least_free_bits
+from .formulas import BOUNDED, FREE_BITS, REMARKS, RIGHT, least_free_bits
 from .measure import (FIRST_REPEATS, TINY, Measurement, draws_needed, measured_drawn, measured_frozen,
                       measured_once)
 from .probes import IMAGES
@@ -153,7 +153,8 @@ def _is_decided(subject: Subject, measured: list[Measurement], found: list[Expla
     if n_mistakes(subject, first) == 0:
         return (measured[0].loss.shape[1] >= 2 * FIRST_REPEATS      # a variance of fewer draws says little
                 and is_excluded_enough(subject, exclusion(subject, measured, first)))
-    return is_known(subject, first) and not rivals(first, others)
+    unlike = [one for one in others if one.kl not in BOUNDED]    # a bound nearby is as wrong: no draws for that
+    return is_known(subject, first) and not rivals(first, unlike)
 
 
 def _has_no_nll(one: Explanation, measured: list[Measurement]) -> bool:
