@@ -35,7 +35,7 @@ ROWS = pathlib.Path("examining.jsonl")
 RIGHT_SEEDS = {16: 200, 784: 20}    # by the number of pixels: an accusation must be rare,
 WRONG_SEEDS = {16: 30, 784: 20}     # while few seeds show whether a fault is found
 SHARES = 200                        # of the work, each a bit of everything
-DRAWS = {True: 1_100, False: 30_000}   # whether the loss takes its noise: four draws of each image are enough then
+DRAWS = {True: 1_100, False: 100_000}  # whether the loss takes its noise: four draws of each image are enough then
 LATENT, HIDDEN = 3, 20
 IMAGES = 200
 EPOCHS = 20
@@ -117,6 +117,14 @@ def kl_of_one_draw(p: Parts) -> Array:
 
 def free_bits(p: Parts) -> Array:
     return np.full(len(p.x), np.sum(np.maximum(np.mean(per_dimension(p), axis=0), 0.5)))
+
+
+def tolerance(p: Parts) -> Array:
+    return np.full(len(p.x), max(float(np.mean(kl(p))), 4.0))
+
+
+def capacity(p: Parts) -> Array:
+    return np.full(len(p.x), abs(float(np.mean(kl(p))) - 4.0))
 
 
 def half_misplaced(p: Parts) -> Array:
@@ -230,7 +238,9 @@ WRONG = (
     Kind("no -1 in the KL", ("kl",), kl=_kl(lambda m, s: 0.5 * (np.exp(s) + m**2 - s))),
     Kind("Gaussians swapped", ("kl",), kl=_kl(lambda m, s: 0.5 * ((1 + m**2) * np.exp(-s) - 1 + s))),
     Kind("a formula of no name", ("kl",), kl=_kl(lambda m, s: np.cosh(m) - 1 + s**2)),
-    Kind("free bits", ("kl",), kl=free_bits),
+    Kind("free bits", ("kl",), kl=free_bits), Kind("a tolerance", ("kl",), kl=tolerance),
+    Kind("a capacity", ("kl", "reduction"), kl=capacity),    # of a KL below it: subtracted
+    Kind("free bits, Gaussian", ("kl", "reduction"), nll=gaussian(0.3), kl=free_bits, **_gaussian()),
     Kind("sigmoid twice", ("likelihood",), shown=sigmoid, arguments={"decodes_to": "probabilities"},
          nll=lambda p: bce(p._replace(theta=sigmoid(p.theta)))),
     Kind("(1 - x) log(1 - y) missing", ("likelihood",), nll=lambda p: np.sum(p.x * softplus(-p.theta), axis=1)),

@@ -1,4 +1,4 @@
-"""Layers as people write them, in the styles that test_own_layers.py hands to gradcheck.
+"""Layers as people write them, in the styles that test_own_layers.py hands to gradcheck, and two of the simplest.
 
 A style is a function that makes a layer.  W and b are applied to its gradients: the identity, or a fault.
 """
@@ -12,6 +12,23 @@ N_IN, N_OUT = 7, 5
 
 def weights(n_in=N_IN, n_out=N_OUT):
     return np.random.default_rng(3).normal(0, 0.3, (n_in, n_out)), np.zeros(n_out)
+
+
+class Elementwise:
+    def forward(self, x):
+        self.x = x
+        return np.sin(x)
+
+    def backward(self, dy):
+        return dy * np.cos(self.x)
+
+
+class Table(Elementwise):
+    def __init__(self):
+        self.table = np.arange(7.0)
+
+    def forward(self, x):
+        return super().forward(x) + self.table
 
 
 STYLES = {}

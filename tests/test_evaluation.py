@@ -265,6 +265,26 @@ def test_evaluate_prints_stores_and_reports(run, capsys):
     assert f"{result['log_likelihood']:.2f} ± " in printed and "nearest neighbours" in printed
 
 
+def test_a_quick_look_does_not_replace_a_larger_evaluation(run, capsys):
+    assert main(["evaluate", run, "--images", "6", "--samples", "20"]) == 0
+    stored = open("run/evaluation.json").read()
+    capsys.readouterr()
+    assert main(["evaluate", run, "--images", "2", "--samples", "20"]) == 0
+    said = capsys.readouterr()
+    assert "mean of 2 test images" in said.out and "numbers " not in said.out
+    assert ("note: run/evaluation.json and the report keep a larger evaluation of this model, of 6 images with 20 "
+            "samples each; delete that file to replace it") in said.err
+    assert open("run/evaluation.json").read() == stored
+    assert "mean of 6 test images" in open("run/report.html", encoding="utf-8").read()
+    assert main(["evaluate", run, "--images", "7", "--samples", "20"]) == 0
+    assert json.load(open("run/evaluation.json"))["images"] == 7
+    vae = nv.load("run/model.npz")    # of other weights nothing is kept
+    vae.parameters.values[:] *= 0.9
+    vae.save("run/model.npz")
+    assert main(["evaluate", run, "--images", "2", "--samples", "20"]) == 0
+    assert json.load(open("run/evaluation.json"))["images"] == 2
+
+
 def test_evaluate_without_a_run_says_what_is_missing(run, capsys):
     (nv.load("run/model.npz")).save("alone.npz")
     assert main(["evaluate", "alone.npz"]) == 1

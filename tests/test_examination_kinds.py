@@ -347,11 +347,37 @@ def interval(finding):
 
 
 @pytest.mark.parametrize("beta", [1.0, 0.5])
-def test_the_weights_of_the_kl_that_are_left_are_said(vae, beta):
-    report = of_own_noise(Kind("right", total=examining.weighted(beta), arguments={"beta": beta}), vae)
+def test_a_pass_excludes_the_nearest_wrong_weights_and_says_so(vae, beta):
+    report = of_own_noise(Kind("right", total=examining.weighted(beta), arguments={"beta": beta}), vae, draws=None)
     assert report.ok and not report.undecided, report
     low, high = interval(report["reduction"])
-    assert 0.75 * beta < low < beta < high < 1.25 * beta
+    assert 0.9 * beta <= low < beta < high <= 1.1 * beta
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", ["KL times 0.9", "KL times 1.1"])
+def test_the_nearest_wrong_weights_are_never_passed(name, seed):
+    """With as many draws as it takes 1 would have been in the interval as well as 0.9."""
+    report = look(KINDS[name], frozen=False, seed=seed, draws=None)
+    assert report["reduction"].verdict in ("wrong", "not decided"), report
+
+
+@pytest.mark.parametrize("name", ["free bits", "a tolerance", "a capacity", "free bits, Gaussian"])
+def test_a_bound_of_the_kl_that_few_images_reach_is_never_passed(name):
+    report = look(KINDS[name], frozen=False, draws=None)
+    assert {"kl", "reduction"} & {*report.wrong, *report.undecided} and "likelihood" not in report.wrong, report
+
+
+def test_which_free_bits_would_have_shown_is_said(vae):
+    """Of an encoder whose KL is nowhere small no draws tell free bits from none."""
+    report = of_own_noise(KINDS["means over the batch"], vae, draws=None)
+    assert re.search("Not excluded are free bits of less than (0.25|0.5|1|2) nats", report["kl"].evidence), report
+    sure = trained(PIXELS)
+    sure.parameters["logvar_head.b"][:] -= 8
+    for kl in (examining.kl, examining.free_bits):
+        report = nv.examine(**functions(Kind("sure", kl=kl), sure, True, 1), rng=np.random.default_rng(1))
+        assert report.ok, report
+        assert "Free bits are not excluded, up to 2 nats a dimension" in report["kl"].evidence, report
 
 
 @pytest.mark.parametrize("hidden", [0.5, 2.0])

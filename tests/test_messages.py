@@ -1,10 +1,13 @@
 """What commands say about what was typed: the option as it is typed, numbers that can be read, advice that helps."""
 import argparse
+import errno
 import json
 import os
 import pathlib
 import re
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -94,7 +97,7 @@ def test_arguments_of_functions_are_options(capsys):
             ("LocationScale: sigma is 0; expected", "--sigma is 0; expected"),
             ("batch_size is 5, more", "--batch-size is 5, more"), ("samples is 1, with", "--samples is 1, with"),
             ("transpose (--transpose) is True, which", "--transpose is given, which"),
-            ("the model's beta is 2; expected", "--beta is 2; expected"),
+            ("beta is 2; expected", "--beta is 2; expected"),
             ("size (--size) is 3, which", "size (--size) is 3, which"),    # no option of this command
             ("the loss is nan", "the loss is nan"), ("x.npy is empty", "x.npy is empty"), ("", "")]:
         assert in_options(text, names) == expected
@@ -102,6 +105,15 @@ def test_arguments_of_functions_are_options(capsys):
     assert "numpyvae: --lr-end is 1, above the learning rate at the start, 0.001" in said
     said = output(capsys, "train", "--data", "scaled.csv", "--transpose", *SMALL, code=1)
     assert "numpyvae: --transpose is given, which has no effect on a table" in said
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--hidden", "10,20"], "'10,20' is not a whole number of at least 1: type several without commas or quotes"),
+    (["--hidden", "10 20"], "type several without commas or quotes, 10 20"),
+    (["--lr", "0,001"], "'0,001' is not a number above 0: type a point, not a comma"),
+    (["--lr", "fast"], "'fast' is not a number above 0\n")])
+def test_commas_and_quotes_in_numbers(options, words, capsys):
+    assert words in output(capsys, "train", *options, code=2)
 
 
 @pytest.mark.parametrize("options", [
@@ -119,6 +131,34 @@ def test_a_folder_that_looks_like_an_option(capsys):
     assert "epoch 6/6" in output(capsys, *arguments)
     for _, command in summary.next_steps("-dd", {"epochs": 2}, {"epochs": 2}):
         assert "-dd" not in shlex.split(command)
+
+
+# A full disk
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a file that is always full")
+@pytest.mark.parametrize("arguments", [["info"], ["--help"], ["train", "--help"]], ids=" ".join)
+def test_output_to_a_full_disk(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "numpyvae", *arguments], stdout=full, stderr=subprocess.PIPE,
+                              text=True)
+    assert done.returncode == 1 and done.stderr == (
+        "numpyvae: the output cannot be written (No space left on device); expected space for it: free some, or choose "
+        "another place\n")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "run.json", "log.csv"])
+def test_a_disk_that_is_full_when_a_run_writes(name, monkeypatch, capsys):
+    replace = os.replace
+
+    def full(part, path):
+        if os.path.basename(path) == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))    # as write has it, without a file's name
+        replace(part, path)
+
+    monkeypatch.setattr(os, "replace", full)
+    said = output(capsys, "train", "--data", "mine.npy", *SMALL, "--out", "run", code=1)
+    assert f"numpyvae: run/{name} cannot be written (No space left on device); expected space for it" in said
+    assert "Errno" not in said
 
 
 # Advice

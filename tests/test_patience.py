@@ -210,7 +210,7 @@ def test_what_would_have_no_effect_is_refused(options, words, images):
 
 def test_a_warm_up_to_a_beta_of_nothing_is_refused(images, rng):
     vae = nv.VAE.dense(12, (8,), 2, beta=0.0, rng=rng)
-    with pytest.raises(ValueError, match="the model's beta is 0, so there is nothing to grow"):
+    with pytest.raises(ValueError, match="but beta is 0, so there is nothing to grow"):
         nv.fit(vae, images, optimizer=nv.Adam(), epochs=3, batch_size=8, rng=rng, warmup=2)
 
 

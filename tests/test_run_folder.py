@@ -305,7 +305,7 @@ def test_a_run_inside_the_folder_that_it_reads_is_refused(out, capsys):
 @pytest.mark.parametrize("options, words", [
     (["--hidden", "--activation", "tanh"], "--activation is 'tanh', which has no effect here"),
     (["--lr-end", "0.1"], "--lr-end is 0.1, above the learning rate at the start, 0.001"),
-    (["--beta", "0", "--warmup", "1"], "the model's beta is 0"),
+    (["--beta", "0", "--warmup", "1"], "--warmup is 1, but beta is 0"),
     (["--objective", "iwae", "--samples", "2", "--warmup", "1"], "expected 0 with the objective iwae: a bound"),
     (["--warmup", "3"], "there are only 2 epochs")])
 def test_options_without_effect_are_refused(options, words, capsys):

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not all of one's own layer could 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shlex
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 import numpyvae as nv
 
 from ..arguments import did_you_mean
+from ..files.regular import FULL, in_words
 from .common import in_options, not_enough_memory, say
 from .evaluate import add_evaluate
 from .info import add_info
@@ -28,7 +30,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     speak_any_code_page()
     typed = sys.argv[1:] if arguments is None else arguments
-    options = _parsed(typed)
+    try:
+        try:
+            return _run(_parsed(typed), typed)
+        finally:
+            sys.stdout.flush()    # here, where it is said if it fails
+    except BrokenPipeError:    # the reader of our output has gone, as in `numpyvae ... | head`
+        _drop_output()
+        return 1
+    except OSError as error:    # where the output goes, the disk is full
+        _drop_output()
+        print(f"numpyvae: {in_words(error)}", file=sys.stderr)
+        return 1
+
+
+def _drop_output() -> None:
+    """What is left of it would raise again when Python exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(options: argparse.Namespace, typed: Sequence[str]) -> int:
     options.command = shlex.join(["numpyvae", *typed])
     try:
         with warnings.catch_warnings():    # the line of code that gives one means nothing to who typed a command
@@ -37,13 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("numpyvae: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:    # the reader of our output has gone, as in `numpyvae ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except MemoryError as error:
         print(f"numpyvae: {not_enough_memory(options, error)}", file=sys.stderr)
         return 1
-    except (ValueError, TypeError, OSError, ArithmeticError) as error:
+    except OSError as error:
+        if error.filename is None and error.errno in (errno.EPIPE, *FULL):    # of the output
+            raise
+        print(f"numpyvae: {in_options(in_words(error), options)}", file=sys.stderr)
+        return 1
+    except (ValueError, TypeError, ArithmeticError) as error:
         print(f"numpyvae: {in_options(str(error), options)}", file=sys.stderr)
         return 1
 

@@ -42,7 +42,7 @@ def in_options(text: str, options: argparse.Namespace) -> str:
         if name not in vars(options):
             return match[0]
         return f"{flag(name)} is given" if match["value"] else f"{flag(name)} {match['verb']}"
-    return re.sub(r"^(?:[A-Za-z_.]+: )?(?:the model's )?(?:(?P<python>\w+) \(--[\w-]+\)|(?P<name>\w+)) (?P<verb>is|was)"
+    return re.sub(r"^(?:[A-Za-z_.]+: )?(?:(?P<python>\w+) \(--[\w-]+\)|(?P<name>\w+)) (?P<verb>is|was)"
                   r"(?P<value>(?<=is) True(?=,))?(?= )?", as_option, text, count=1)
 
 
@@ -145,5 +145,8 @@ def _parse(text: str, read: Callable[[str], Any], kind: Kind) -> Any:
         expected, bracket, ends = kind.expected.partition(" (")    # the ends concern only who comes near them
         if number is not None and number > 0:
             expected += bracket + ends
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+        parts = text.replace(",", " ").split()
+        hint = ": type a point, not a comma" if "," in text and read is float else (
+            f": type several without commas or quotes, {' '.join(parts)}" if len(parts) > 1 else "")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}{hint}")
     return number

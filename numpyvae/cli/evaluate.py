@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -54,9 +55,12 @@ def run_evaluate(options: argparse.Namespace) -> int:
         paths = {name: os.path.abspath(path) for name, path in paths_of(options)}
         result["read"] = {name: getattr(options, name) for name in options.typed & {"data", *READING}} | paths
         file = _file_for(folder, data.name, result["read"])
-    write_json(os.path.join(folder, file), result)
+    path = os.path.join(folder, file)
+    larger = _larger(path, result)
+    if larger is None:
+        write_json(path, result)
     records = [nv.Record.from_json(record) for record in metrics["records"]]
-    report = write_run_report(folder, vae, records, data, metrics, result)
+    report = write_run_report(folder, vae, records, data, metrics, larger or result)
     if options.json:
         print(json.dumps({**result, "report": report}))
     else:
@@ -64,8 +68,13 @@ def run_evaluate(options: argparse.Namespace) -> int:
         widths = [max(len(line[i]) for line in lines) for i in (0, 1)]
         for name, value, hint in lines:
             print(f"{name:{widths[0]}}  {value:>{widths[1]}}  {hint}")
-        print(f"numbers   {os.path.join(folder, file)}")
+        if larger is None:
+            print(f"numbers   {path}")
         print(f"report    {report}")
+    if larger is not None:
+        say(f"note: {path} and the report keep a larger evaluation of this model, of "
+            f"{counted(larger['images'], data.thing)} with {counted(larger['samples'], 'sample')} each; delete that "
+            "file to replace it")
     return 0
 
 
@@ -84,6 +93,7 @@ def measure(vae: nv.VAE, data: DataSet, samples: int, n_images: int, binarize: s
     mu, logvar = evaluation.encode_all(vae, data.test, rng=np.random.default_rng(seed), binarize=binarize, labels=given)
     mean, covariance = evaluation.aggregate_moments(mu, logvar)
     result = {
+        "weights": hashlib.sha256(vae.parameters.values.tobytes()).hexdigest()[:16],
         "log_likelihood": likelihood.mean, "caveat": likelihood.caveat, "samples": samples,
         "standard_error": likelihood.standard_error if len(likelihood.values) > 1 else None,    # JSON has no NaN
         "images": len(likelihood.values), "effective_sample_size": float(np.median(likelihood.effective_sample_size)),
@@ -103,6 +113,17 @@ def measure(vae: nv.VAE, data: DataSet, samples: int, n_images: int, binarize: s
         if vae.n_latent > 1:
             result["mutual_information_gap"] = evaluation.mutual_information_gap(recovery)
     return result
+
+
+def _larger(path: str, result: dict[str, Any]) -> dict[str, Any] | None:
+    """What a file holds, if it is an evaluation of the same weights on the same data that took more work."""
+    def take(found: dict[str, Any]) -> dict[str, Any]:
+        same = all(found.get(name) == result.get(name) for name in ("weights", "data", "read"))
+        return found if same and found["images"] * found["samples"] > result["images"] * result["samples"] else {}
+    try:
+        return read_json(path, take) or None
+    except (OSError, ValueError):    # none, or damaged
+        return None
 
 
 def _file_for(folder: str, name: str, read: dict[str, Any]) -> str:

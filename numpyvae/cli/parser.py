@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
@@ -78,6 +79,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """What is wrong, and where there is help."""
         self.exit(2, f"{self.prog}: {one_line(message.removeprefix('argument '))}\n{self.prog} --help says more\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """argparse would pass over it if there is no space for what it prints."""
+        (file or sys.stderr).write(message)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """As argparse has it, and with the closest of the choices."""

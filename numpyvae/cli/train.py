@@ -233,7 +233,11 @@ def _begin(options: argparse.Namespace, vae: nv.VAE, train: Images, validation: 
                  samples=options.samples, lr_end=options.lr_end, warmup=options.warmup, patience=options.patience,
                  checkpoint=checkpoint, checkpoint_every=options.checkpoint_every, resume=resume,
                  stop=interrupt.is_requested, progress=sys.stderr.isatty())
-    folder.begin(options)
+    try:
+        folder.begin(options)
+    except OSError:
+        run.begun = True    # that it never trains is no oversight to warn of
+        raise
     if options.resume is not None and resume is None:
         say(f"{folder.out} holds no checkpoint yet: starting the run from the beginning")
     return run

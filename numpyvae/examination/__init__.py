@@ -47,8 +47,8 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
     mistake.  Whatever is not given is not checked.  Functions whose last argument is `eps` receive their noise,
     N(0, I) of shape (B, Z); without it they draw their own.  The loss is then known only up to that noise: it is drawn
     again and again until the KL's weight and its formula are clear, or until `draws` are used up: "not decided", which
-    is no pass.  The report says which weights are excluded.  While it runs, a terminal shows how many images have gone
-    through the loss.
+    is no pass.  A pass excludes 0.9 and 1.1 times the intended weight, and the report says what else is excluded.
+    While it runs, a terminal shows how many images have gone through the loss.
 
     The functions are given NumPy arrays, images in the shape that x has, and may return arrays or any framework's
     tensors.  Call a PyTorch model's eval() before: dropout, and batch normalisation in training mode, make the same

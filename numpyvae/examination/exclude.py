@@ -13,14 +13,12 @@ import numpy as np
 
 from ..kernels.gaussian import HALF_LOG_2_PI
 from ..models.likelihoods import Gaussian
-from .explain import BETA_TOLERANCE, DECIDED, STANDARD_ERRORS, Explanation, Fit, fit
-from .formulas import REMARKS, RIGHT
-from .measure import Measurement
+from .explain import BETA_TOLERANCE, EXCLUDED, STANDARD_ERRORS, Explanation, Fit, excludes_others, fit
+from .formulas import BOUNDED, REMARKS, RIGHT
+from .measure import Measurement, full_repeats
 from .subject import Subject
 
 Array = np.ndarray
-
-EXCLUDED = 25.0     # of -2 log likelihood above the best: five standard errors
 
 
 @dataclass
@@ -43,11 +41,34 @@ class Exclusion:
 
     @property
     def low(self) -> float:
-        return self.beta - STANDARD_ERRORS * self.beta_error
+        return self.beta - EXCLUDED * self.beta_error
 
     @property
     def high(self) -> float:
-        return self.beta + STANDARD_ERRORS * self.beta_error
+        return self.beta + EXCLUDED * self.beta_error
+
+    @functools.cached_property
+    def shown(self) -> list[str]:
+        """The KL's formulas that the whole budget of draws tells from the right one, if that is the right one.
+
+        A bound that few images reach, and those with a noisy NLL, is not among them: more would have to be said of it
+        than can be known.
+        """
+        return [kl for kl in self.measured[0].kl if all(kl in m.kl for m in self.measured)
+                and (kl not in BOUNDED or self._power(kl) > (2 * EXCLUDED)**2)]
+
+    def _power(self, kl: str) -> float:
+        """By how much -2 log likelihood would grow on average if this formula stood in place of the right one.
+
+        In standard errors the losses would move by d; an a that is fitted anew takes away what lies along the losses.
+        """
+        power = 0.0
+        for m, each in zip(self.measured, self.one.fits):
+            nll, right, wrong = (values.ravel() / each.sizes for values in (
+                m.means.nll[self.one.nll], m.means.kl[RIGHT], m.means.kl[kl]))
+            d, loss = each.a * self.subject.beta * (wrong - right), nll + self.subject.beta * wrong
+            power += float(d @ d - (d @ loss)**2 / (loss @ loss)) * full_repeats(self.subject) / m.loss.shape[1]
+        return power
 
     @functools.cached_property
     def formulas(self) -> list[str]:
@@ -56,11 +77,11 @@ class Exclusion:
         # A formula that has all of the KL's terms but its -1, or is written without it, on purpose or not.
         meant = {(kl, shift): min((_fits(measured, one.nll, kl, [[1], [subject.beta], [anchor + subject.beta * shift]])
                                    for anchor in _anchors(subject, one)), key=_score)
-                 for kl in measured[0].kl if all(kl in m.kl for m in measured) and subject.beta
+                 for kl in self.shown if subject.beta
                  for shift in ((0.0,) if kl in REMARKS else (0.0, -0.5 * subject.n_latent))}
         best = min([one.score, *map(_score, meant.values())])
         return list(dict.fromkeys(
-            kl for (kl, _), each in meant.items() if kl not in REMARKS and _score(each) < best + EXCLUDED
+            kl for (kl, _), each in meant.items() if kl not in REMARKS and _score(each) < best + EXCLUDED**2
             and all(f.off < STANDARD_ERRORS for f in each)))
 
 
@@ -109,7 +130,8 @@ def is_excluded_enough(subject: Subject, found: Exclusion) -> bool:
 
 
 def is_precise(subject: Subject, found: Exclusion) -> bool:
-    return STANDARD_ERRORS * found.beta_error <= DECIDED * (subject.beta or 1.0)
+    """Whether the draws exclude the weights that are nearest to the intended one."""
+    return excludes_others(subject, found.beta, found.beta_error)
 
 
 def is_meant(subject: Subject, found: Exclusion) -> bool:

@@ -16,9 +16,11 @@ from .subject import Subject
 
 Array = np.ndarray
 
-STANDARD_ERRORS = 6.0
+STANDARD_ERRORS = 6.0   # beyond which something is called wrong,
+EXCLUDED = 4.0          # and beyond which something wrong is excluded
 DOUBTS = 2.0            # standard errors that a bound counts as: with STANDARD_ERRORS, three times the bound
-DECIDED = 0.25          # the tolerance of a beta that is judged, relative to the beta
+NEAREST = 0.1           # of the intended beta: a pass excludes the weights that are so far from it
+DECIDED = 0.25          # of the beta that a wrong formula is found with: its tolerance
 BETA_TOLERANCE = 0.01   # of the intended beta: nobody means one so exactly
 
 
@@ -28,6 +30,7 @@ class Fit:
 
     off   : the worst residual in standard errors
     score : -2 log likelihood, up to a constant
+    sizes : the standard error of each value
     """
 
     a: float
@@ -36,6 +39,7 @@ class Fit:
     error: Array
     off: float
     score: float
+    sizes: Array
     n: int
 
     @property
@@ -115,7 +119,8 @@ def fit(m: Measurement, nll: str, kl: str, within: bool = False, span: Array | N
     if not m.frozen:
         # Both spreads have one shape over the images, but for a factor: together they say more of each.
         factor = np.exp(np.mean(np.log(m.loss_variance) - np.log(m.nll_variance[nll])))
-        variance = 0.5 * (m.loss_variance / factor + m.nll_variance[nll]) / m.loss.shape[1]    # of a mean NLL: (I,)
+        own = m.nll[nll].shape[1] / m.loss.shape[1]    # draws of the NLL for each of the loss
+        variance = (m.loss_variance / factor + own * m.nll_variance[nll]) / (1 + own) / m.loss.shape[1]    # (I,)
     size = np.abs(loss)
     if within:
         loss, columns = loss - loss.mean(axis=1, keepdims=True), columns - columns.mean(axis=2, keepdims=True)
@@ -126,7 +131,7 @@ def fit(m: Measurement, nll: str, kl: str, within: bool = False, span: Array | N
         terms = max(abs(a) * m.n_terms[0], abs(b) * m.n_terms[1])
         error = m.rounding * np.maximum(size, terms) + abs(a) * doubt + 1e-300
         if not m.frozen:
-            error = np.hypot(error, np.sqrt((factor + a**2) * variance))
+            error = np.hypot(error, np.sqrt((factor + a**2 / own) * variance))
         u, s, vt = np.linalg.svd(columns / scale / error[:, None], full_matrices=False)
         kept = s > 1e-13 * s[0]
         inverse = np.where(kept, 1 / np.maximum(s, TINY), 0.0)
@@ -142,7 +147,7 @@ def fit(m: Measurement, nll: str, kl: str, within: bool = False, span: Array | N
         errors = np.where(span != 0, np.abs(span) * errors, 0.0).sum(axis=1)
     off = np.abs(loss - columns @ solution) / error
     return Fit(a, b, c, errors, float(off.max()),
-               float(np.sum(off**2 + 2 * np.log(error))), m.n)
+               float(np.sum(off**2 + 2 * np.log(error))), error, m.n)
 
 
 def beta_tolerance(subject: Subject, one: Explanation) -> float:
@@ -154,8 +159,22 @@ def is_intended(subject: Subject, one: Explanation) -> bool:
     return all(abs(each.beta - subject.beta) <= beta_tolerance(subject, one) for each in one.fits)
 
 
+def nearest_wrong(subject: Subject) -> tuple[float, float]:
+    """The weights that a pass has to exclude, with all beyond: 0.9 and 1.1 where 1 is intended."""
+    width = NEAREST * (subject.beta or 1.0)
+    return subject.beta - width, subject.beta + width
+
+
+def excludes_others(subject: Subject, beta: float, error: float) -> bool:
+    """Whether a beta, with its standard error, excludes those weights."""
+    low, high = nearest_wrong(subject)
+    return low < beta - EXCLUDED * error and beta + EXCLUDED * error < high
+
+
 def is_known(subject: Subject, one: Explanation) -> bool:
     """Whether beta is so well known that the intended one could not be mistaken for another."""
+    if n_mistakes(subject, one) == 0:
+        return all(excludes_others(subject, each.beta, each.beta_error) for each in one.fits)
     size = max(abs(one.fits[-1].beta), subject.beta or 1.0)
     return STANDARD_ERRORS * one.beta_error <= DECIDED * size or not is_intended(subject, one)
 

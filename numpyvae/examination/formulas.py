@@ -1,6 +1,8 @@
 """The right NLL and KL, and what common mistakes make of them."""
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
 from ..functional.activations import sigmoid
@@ -8,12 +10,18 @@ from ..models.likelihoods import Gaussian
 from .subject import LOG_FLOOR, Subject, safe_log
 
 Array = np.ndarray
+Formula = Callable[[Array, Array], Array]
 
 RIGHT = ""
 CLIPPED = "the probabilities are clipped"
 SIGMA_OF_BATCH, SIGMA_OF_IMAGE = "one optimal sigma for the batch", "an optimal sigma for each image"
 SAMPLED = "the KL is estimated from the drawn z"
 CLIP = 1e-6     # of a probability, or added to it before the logarithm, as many do: at most
+FREE_BITS = {least: f"not the plain KL: free bits, each dimension's KL counts for at least {least:g} nats"
+             for least in (0.25, 0.5, 1.0, 2.0)}
+BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0)    # of an image's KL, in nats
+NOTICEABLE = 0.25                      # nats that a bound has to change on some image,
+LEFT = 0.25                            # and of the spread over the images what it has to leave
 CLIPS = {f"{CLIPPED} at {least:g}": (least, 0.0) for least in 10.0**np.arange(-4, -13, -1)} | {
     f"{least:g} is added to the probabilities": (0.0, least) for least in 10.0**np.arange(-4, -13, -1)}
 
@@ -133,5 +141,38 @@ def kl_formulas(right: Array, mu: Array, logvar: Array) -> dict[str, Array]:
             "logvar is used as the standard deviation in the KL": 0.5 * (s**2 + m**2 - np.log(s**2)),
             "the two Gaussians are swapped: KL(prior || q)": 0.5 * ((1 + m**2) * np.exp(-s) + s),
         }
+        of_dimensions = 0.5 * (np.exp(s) + m**2 - 1 - s)
     rows = {name: np.sum(value, axis=1) for name, value in formulas.items() if np.isfinite(value).all()}
-    return {RIGHT: right, **rows}
+    bounded = {name: kl(right, of_dimensions) for name, kl in BOUNDED.items()}
+    # Where nearly every image is at the bound, hardly more than a constant is left, which no KL at all leaves as well.
+    return {RIGHT: right, **rows, **{name: value for name, value in bounded.items()
+                                     if np.abs(value - right).max() >= NOTICEABLE
+                                     and np.ptp(value) >= LEFT * np.ptp(right)}}
+
+
+def _bounded(bound: float) -> dict[str, Formula]:
+    """What an image's KL becomes by a bound: for most images often the right one, but for a constant."""
+    return {
+        f"not the plain KL: a tolerance, the KL of an image counts for at least {bound:g} nats":
+            lambda kl, of_dimensions: np.maximum(kl, bound),
+        f"not the plain KL: only what it exceeds {bound:g} nats by counts":
+            lambda kl, of_dimensions: np.maximum(kl - bound, 0),
+        f"not the plain KL: a capacity, its distance from {bound:g} nats counts":
+            lambda kl, of_dimensions: np.abs(kl - bound),
+        f"not the plain KL: more than {bound:g} nats of it do not count":
+            lambda kl, of_dimensions: np.minimum(kl, bound),
+    }
+
+
+def _free_bits(least: float) -> Formula:
+    return lambda kl, of_dimensions: np.sum(np.maximum(of_dimensions, least), axis=1)
+
+
+# By name, of an image's KL and of its dimensions' KLs.
+BOUNDED = {name: _free_bits(least) for least, name in FREE_BITS.items()} | {
+    name: formula for bound in BOUNDS for name, formula in _bounded(bound).items()}
+
+
+def least_free_bits(formulas: Iterable[str]) -> float | None:
+    """The fewest free bits, of those that are looked for, that some image shows."""
+    return min((least for least, name in FREE_BITS.items() if name in formulas), default=None)

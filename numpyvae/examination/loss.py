@@ -13,14 +13,16 @@ those of many made ones that say most about b (probes.py), and there are as many
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ..kernels.gaussian import HALF_LOG_2_PI
 from ..models.likelihoods import Gaussian
-from .explain import (STANDARD_ERRORS, Explanation, Fit, beta_tolerance, explanations, fit, is_intended, is_known,
-                      n_mistakes, nll_candidates, rivals, simplest)
+from .explain import (STANDARD_ERRORS, Explanation, Fit, beta_tolerance, explanations, fit, is_intended,
+                      is_known, n_mistakes, nearest_wrong, nll_candidates, rivals, simplest)
 from .exclude import Exclusion, exclusion, is_excluded_enough, is_meant, is_precise, knows_constant, leaves_a_constant
-from .formulas import REMARKS, RIGHT
+from .formulas import BOUNDED, FREE_BITS, REMARKS, RIGHT, least_free_bits
 from .measure import (FIRST_REPEATS, TINY, Measurement, draws_needed, measured_drawn, measured_frozen,
                       measured_once)
 from .probes import IMAGES
@@ -79,7 +81,8 @@ def check_loss(subject: Subject) -> Findings:
     excluded = None
     if not subject.frozen and n_mistakes(subject, first) == 0:
         excluded = exclusion(subject, measured, first)
-    return (_likelihood_finding(subject, first, others), _kl_finding(subject, first, others, excluded),
+    kls = measured[0].kl if excluded is None else excluded.shown
+    return (_likelihood_finding(subject, first, others), _kl_finding(subject, first, others, excluded, kls),
             _reduction_finding(subject, first, excluded))
 
 
@@ -150,7 +153,8 @@ def _is_decided(subject: Subject, measured: list[Measurement], found: list[Expla
     if n_mistakes(subject, first) == 0:
         return (measured[0].loss.shape[1] >= 2 * FIRST_REPEATS      # a variance of fewer draws says little
                 and is_excluded_enough(subject, exclusion(subject, measured, first)))
-    return is_known(subject, first) and not rivals(first, others)
+    unlike = [one for one in others if one.kl not in BOUNDED]    # a bound nearby is as wrong: no draws for that
+    return is_known(subject, first) and not rivals(first, unlike)
 
 
 def _has_no_nll(one: Explanation, measured: list[Measurement]) -> bool:
@@ -224,8 +228,9 @@ def _likelihood_finding(subject: Subject, found: Explanation, others: list[Expla
     return Finding("likelihood", OK, evidence)
 
 
-def _kl_finding(subject: Subject, found: Explanation, others: list[Explanation], excluded: Exclusion | None
-                ) -> Finding:
+def _kl_finding(subject: Subject, found: Explanation, others: list[Explanation], excluded: Exclusion | None,
+                kls: Iterable[str]) -> Finding:
+    """kls : the KL's formulas that the images tell apart"""
     kl, each = found.kl, found.fits[-1]
     image = subject.x[:1]
     closed, log_ratio = float(subject.kl(subject.q(image))[0]), subject.log_ratios(image, MONTE_CARLO)
@@ -264,18 +269,29 @@ def _kl_finding(subject: Subject, found: Explanation, others: list[Explanation],
     if subject.frozen and knows_constant(subject) and not _is(each.constant, 0.0, each.constant_error):
         evidence += (f" A constant of {digits(each.constant)} nats a row is left over, which belongs to neither NLL "
                      "nor KL, such as a penalty on the weights: without it the loss is the negative ELBO.")
-    return Finding("kl", OK, evidence)
+    return Finding("kl", OK, f"{evidence} {_free_bits(kls)}")
+
+
+def _free_bits(kls: Iterable[str]) -> str:
+    """Which free bits the images do not show: where no dimension's KL is so small, they change nothing."""
+    least = least_free_bits(kls)
+    if least is None:
+        return (f"Free bits are not excluded, up to {max(FREE_BITS):g} nats a dimension: too few images have so small "
+                "a KL.")
+    return f"Not excluded are free bits of less than {least:g} nats a dimension."
 
 
 def _doubt(subject: Subject, excluded: Exclusion) -> str:
     """Why a loss that draws its own noise, and fits the right formulas, is not called right; "" if it is."""
-    if not is_precise(subject, excluded):
-        return f"Cannot tell with draws={subject.draws}: {_weights(excluded)}."
     if not is_meant(subject, excluded) or leaves_a_constant(subject, excluded):
         return (f"A KL with the intended weight leaves a constant of {digits(excluded.constant)} +- "
                 f"{digits(excluded.constant_error, 2)} nats a row over, which belongs to neither NLL nor KL; without "
                 f"it the weight is {digits(excluded.beta)} +- {digits(excluded.beta_error, 2)}, or the KL's formula "
                 f"another{''.join(f' ({kl})' for kl in excluded.formulas)}.")
+    if not is_precise(subject, excluded):
+        low, high = (digits(beta, 3) for beta in nearest_wrong(subject))
+        return (f"Cannot tell with draws={subject.draws}: {_weights(excluded)}; a pass has to exclude {low} and {high} "
+                "and all beyond.")
     return ""
 
 

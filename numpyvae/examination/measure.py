@@ -22,7 +22,9 @@ REPEATS = 16            # draws of the noise for each image where the loss takes
 DRAWN_COPIES = (16, 48)
 FIRST_REPEATS = 8       # where it draws its own: then as many again, again and again, as long as the budget lasts
 LEAST_REPEATS = 2
-AT_ONCE = 8             # batches that go through decode together
+AT_ONCE = 9             # batches that go through decode together
+OWN = 3                 # draws of our own for each of a loss(x): half of the noise is that of the formulas
+SMALL = 1250            # pixels, up to which they take no long time
 ROUNDINGS = 30.0        # a sum of many terms rounds more than once
 TINY = float(np.finfo(float).tiny)
 
@@ -37,7 +39,7 @@ class Measurement:
     n: int
     frozen: bool
     loss: Array                   # (I, R)
-    nll: dict[str, Array]         # by formula: (I, R), the mean over the batch
+    nll: dict[str, Array]         # by formula: (I, R), the mean over the batch; (I, own R) if not frozen
     doubt: dict[str, Array]       # of the NLL by formula, beside rounding: (I, R); a formula that is not here has none
     kl: dict[str, Array]          # by formula: (I, R)
     rounding: float               # relative, of the loss
@@ -92,20 +94,25 @@ def measured_drawn(subject: Subject) -> Generator[list[Measurement], bool, None]
 
     send(True) starts again with wrong formulas of the NLL beside the right ones.
     """
-    left = subject.draws // (IMAGES * sum(DRAWN_COPIES))
+    left = full_repeats(subject)
     if left < LEAST_REPEATS:
         return
     images = _encoded(subject, chosen_probes(subject))
     measured: list[Measurement] = []
-    wrong, repeats = False, FIRST_REPEATS
+    wrong, repeats, own = False, FIRST_REPEATS, OWN if images.x.shape[1] <= SMALL else 1
     while left >= LEAST_REPEATS:
         repeats = min(repeats, left)
         left -= repeats
-        new = [_measured(subject, images, n, repeats, wrong) for n in DRAWN_COPIES]
+        new = [_measured(subject, images, n, repeats, wrong, own) for n in DRAWN_COPIES]
         measured = [_joined(*pair) for pair in zip(measured, new)] if measured else new
         repeats = measured[0].loss.shape[1]
         if (yield measured) and not wrong:
             wrong, measured = True, []
+
+
+def full_repeats(subject: Subject) -> int:
+    """How often each image can be drawn at both batch sizes."""
+    return subject.draws // (IMAGES * sum(DRAWN_COPIES))
 
 
 def draws_needed(subject: Subject) -> int:
@@ -126,25 +133,28 @@ def _encoded(subject: Subject, x: Array) -> _Encoded:
     return _Encoded(x, q, kl_formulas(subject.kl(q), *subject.encoded(x)))
 
 
-def _measured(subject: Subject, images: _Encoded, n: int, repeats: int, wrong: bool) -> Measurement:
+def _measured(subject: Subject, images: _Encoded, n: int, repeats: int, wrong: bool, own: int = 1) -> Measurement:
+    """own : batches from which the formulas' NLL is known, for each of the loss"""
     shape = len(images.x), repeats
     loss = np.empty(shape)
-    nll, doubt, kl = _Table(shape), _Table(shape), _Table(shape)
+    nll, doubt, kl = _Table((len(images.x), own * repeats)), _Table(shape), _Table(shape)
     kl.update({name: np.repeat(values[:, None], repeats, axis=1) for name, values in images.kl.items()})
     for i in range(len(images.x)):
         x = np.repeat(images.x[i:i + 1], n, axis=0)
-        for start in range(0, repeats, AT_ONCE):
-            draws = range(start, min(start + AT_ONCE, repeats))
+        for start in range(0, repeats, AT_ONCE // own):
+            draws = range(start, min(start + AT_ONCE // own, repeats))
             here = i, slice(draws.start, draws.stop)
+            batches = own * len(draws)
             eps = subject.noise((len(draws), n, subject.n_latent)) if subject.frozen else None
             for r in draws:
                 loss[i, r] = subject.loss_value(x, None if eps is None else eps[r - start])
             # What the formulas need of these batches, in one call of decode.
-            many = copies(images.q, i, n * len(draws))
+            many = copies(images.q, i, n * batches)
             noise = None if eps is None else eps.reshape(-1, subject.n_latent)
-            rows = np.repeat(x, len(draws), axis=0)
+            rows = np.repeat(x, batches, axis=0)
             theta = subject.decoded(subject.draw(many, noise))
-            nll.fill(here, nll_formulas(subject, theta, rows, wrong, n), len(draws))
+            nll.fill((i, slice(own * draws.start, own * draws.stop)), nll_formulas(subject, theta, rows, wrong, n),
+                     batches)
             # Doubts take time, and where only means over the draws count, those of one batch are good enough.
             if noise is not None:
                 doubt.fill(here, nll_doubts(subject, theta, rows, wrong), len(draws))

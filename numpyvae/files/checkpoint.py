@@ -1,7 +1,6 @@
 """Arrays and a header in one .npz file.  The header is JSON, and nothing in a file is ever executed."""
 from __future__ import annotations
 
-import errno
 import json
 import os
 from typing import Any
@@ -9,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from .npz import open_npz
-from .regular import one_line, written_whole
+from .regular import FULL, one_line, written_whole
 
 FORMAT = 2    # 1, up to numpyvae 0.1.0: a model as its constructor's name and arguments
 NAMES = ("header", "values", "best", "order", "sums")    # and "optimizer. ...": anything else in a file is ignored
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)    # what happens to a disk while it is written
 ADVICE = "give the path of a run's model.npz, or train a model first"
 
 

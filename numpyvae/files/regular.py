@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)    # what happens to a disk while it is written
 
 
 def open_file(path: str | os.PathLike[str], advice: str) -> BinaryIO:
@@ -44,7 +47,9 @@ def written_whole(path: str | os.PathLike[str], flush: bool = False) -> Iterator
         os.replace(part, path)
         if flush:
             _flush_folder(os.path.dirname(os.path.abspath(path)))
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno is not None:    # of a full disk it would name no file
+            error.filename = os.fspath(path)
         with contextlib.suppress(OSError, ValueError):    # ValueError: a null byte in the name
             os.unlink(part)
         raise
@@ -58,6 +63,17 @@ def _flush_folder(path: str) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def in_words(error: OSError) -> str:
+    """What the operating system refused, as the package's own errors say it; of one of those, its words."""
+    if error.errno is None or (error.filename is None and error.errno not in FULL):
+        return str(error)
+    what = "the output" if error.filename is None else one_line(os.fsdecode(error.filename))
+    if error.errno in FULL:
+        return (f"{what} cannot be written ({error.strerror}); expected space for it: free some, or choose another "
+                "place")
+    return f"{what} cannot be used ({error.strerror}); expected a place that you can read and write"
 
 
 def one_line(error: BaseException | str) -> str:

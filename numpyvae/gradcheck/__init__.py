@@ -27,9 +27,9 @@ from .layers import check_layer, layer_examples
 from .models import Example, check_model, model_examples
 from .numeric import STEP, TOLERANCE, Array, Gradients, differentiate, relative_errors
 from .objectives import objective_examples
-from .own import OwnReport, check
+from .own import check
 from .pairs import check_pair, pairs
-from .report import Report, Row
+from .report import OwnReport, Report, Row
 
 __all__ = ["Gradients", "OwnReport", "Report", "Row", "STEP", "TOLERANCE", "check", "check_component", "check_layer",
            "check_model", "check_pair", "components", "differentiate", "gradcheck", "relative_errors"]

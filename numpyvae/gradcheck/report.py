@@ -83,3 +83,32 @@ class Report:
         table = f"<table><thead><tr><th>{'</th><th>'.join(head)}</th></tr></thead><tbody>{rows}</tbody></table>"
         return table + picture_tag(lambda ax: gradient_errors(self, ax), (9, 0.6 + 0.18 * len(self.rows)),
                                    "error of every entry, as a heat map")
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnReport(Report):
+    """The gradient check of somebody's own layer: what is wrong, what was not checked and what else to know, in words.
+
+    Prints as a table with a verdict: "all right", "WRONG" or "not all checked".
+    """
+
+    findings: list[str]     # what is wrong
+    unchecked: list[str]    # what was found but could not be checked
+    notes: list[str]
+
+    @property
+    def ok(self) -> bool:
+        return not (self.failed or self.findings or self.unchecked)
+
+    @property
+    def verdict(self) -> str:
+        return "all right" if self.ok else "WRONG" if self.failed or self.findings else "not all checked"
+
+    def __str__(self) -> str:
+        lines = [*self.findings, *(f"not checked: {one}" for one in self.unchecked),
+                 *(f"note: {one}" for one in self.notes)]
+        return "\n".join([super().__str__(), *(f"- {line}" for line in lines)])
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "verdict": self.verdict, "findings": self.findings, "unchecked": self.unchecked,
+                "notes": self.notes}

@@ -212,7 +212,7 @@ def _check_schedules(model: Model, optimizer: Any, epochs: int, objective: Any, 
         raise ValueError(f"lr_end is {lr_end:g}, above the learning rate at the start, {optimizer.lr:g}; expected "
                          "less, for it to fall to, or a larger one there")
     if getattr(objective, "func", objective) in BOUNDS_ON_LOG_P and (warmup or beta not in (None, 1)):
-        what = f"warmup is {warmup}" if warmup else f"the model's beta is {beta:g}"
+        what = f"warmup is {warmup}" if warmup else f"beta is {beta:g}"
         raise ValueError(f"{what}; expected {0 if warmup else 1} with the objective {name_of(objective)}: a bound on "
                          "log p(x) needs a beta of 1 throughout")
     if not warmup:
@@ -220,7 +220,7 @@ def _check_schedules(model: Model, optimizer: Any, epochs: int, objective: Any, 
     if beta is None:
         raise ValueError(f"warmup is {warmup}, but {type(model).__name__} has no beta; expected 0")
     if beta == 0:
-        raise ValueError(f"warmup is {warmup}, but the model's beta is 0, so there is nothing to grow; expected 0")
+        raise ValueError(f"warmup is {warmup}, but beta is 0, so there is nothing to grow; expected 0")
     if warmup > epochs:
         raise ValueError(f"warmup is {warmup}, but there {'are' if epochs > 1 else 'is'} only "
                          f"{counted(epochs, 'epoch')}, so beta would never reach {beta:g}; expected more epochs, or at "

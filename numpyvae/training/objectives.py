@@ -187,7 +187,7 @@ def _check_samples(vae: VAE, x: Array, eps: Array, labels: Array | None,
     Raises ValueError where they do not go together.
     """
     if vae.beta != 1:
-        raise ValueError(f"the model's beta is {vae.beta:g}; expected 1: a bound on log p(x) needs that weight")
+        raise ValueError(f"beta is {vae.beta:g}; expected 1: a bound on log p(x) needs that weight")
     x, eps = vae.check_data(x), np.asarray(eps)
     samples = eps if eps.ndim == 3 else eps[None]
     if samples.ndim != 3 or samples.shape[1:] != (len(x), vae.n_latent) or len(samples) == 0:
