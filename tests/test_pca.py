@@ -191,6 +191,32 @@ def test_a_linear_vae_is_given_the_model_that_is_best_for_its_own_sigma_and_beta
     np.testing.assert_allclose(logvar, np.log(variance) + 0 * mu, atol=1e-12)
 
 
+def test_pictures_have_the_loss_of_their_rows(data):
+    vae = linear(data, 2, 0.5)
+    assert exact.linear_loss(vae, data.reshape(120, 2, 3)) == exact.linear_loss(vae, data)
+
+
+def test_a_solution_takes_only_data_like_its_own(data):
+    solution = exact.probabilistic_pca(data, 2)
+    for call in (solution.log_likelihood, solution.posterior):
+        with pytest.raises(ValueError, match=r"x has shape \(120, 5\); expected \(N, 6\), as the data had"):
+            call(data[:, :5])
+
+
+def test_a_covariance_has_to_be_positive_definite():
+    with pytest.raises(ValueError, match="covariance is not positive definite; expected one that is"):
+        exact.gaussian_log_likelihood(np.ones((3, 2)), np.zeros(2), np.ones((2, 2)) - 2 * np.eye(2))
+
+
+def test_a_share_of_a_millionth_of_a_millionth_of_the_variance_is_no_rounding_error():
+    x = np.array([[1, 1.01e-6], [1, -1.01e-6], [-1, 1.01e-6], [-1, -1.01e-6]])
+    assert exact.probabilistic_pca(x, 1).sigma == pytest.approx(1.01e-6, rel=1e-6)
+
+
+def test_the_cubature_s_points_lie_on_the_axes_first_those_above_0():
+    np.testing.assert_allclose(exact.cubature(3), 3**0.5 * np.vstack([np.eye(3), -np.eye(3)]), rtol=1e-15)
+
+
 def test_without_the_kl_no_linear_vae_is_best(data):
     with pytest.raises(ValueError, match="the VAE's beta is 0; expected a number above 0"):
         exact.solve_linear_vae(linear(data, 2, 0.5, beta=0.0), data)
