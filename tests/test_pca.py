@@ -125,6 +125,7 @@ def test_beta_and_sigma_are_one_knob(beta, sigma, rng):
     (lambda x: exact.linear_loss(nv.VAE.dense(6, (3,), 2, rng=np.random.default_rng(0)), x), "expected VAE.dense"),
     (lambda x: exact.mixture_entropy([0.0], -1.0), "sigma is -1.0"),
     (lambda x: exact.gaussian_entropy(0.0), r"variance is array\(0.\)"),
+    (lambda x: exact.gaussian_entropy([1.0, -1.0]), "variance is an array"),
     (lambda x: nv.datasets.two_gaussians(0, rng=np.random.default_rng(0)), "n is 0"),
     (lambda x: nv.datasets.two_gaussians(5, 0.0, rng=np.random.default_rng(0)), "sigma is 0.0"),
 ])
