@@ -133,6 +133,7 @@ def test_log_p_of_an_image_and_its_label_by_weights_and_by_quadrature(vae, rng):
     assert np.abs(truth - nv.exact.log_likelihood(vae, images / 255, labels=0)).max() > 0.01
 
 
+@pytest.mark.no_judge
 def test_the_command_line_trains_draws_and_measures(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     small = ["--hidden", "16", "--latent", "3", "--epochs", "1", "--batch-size", "500"]

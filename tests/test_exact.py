@@ -140,7 +140,7 @@ def test_the_next_grid_is_half_as_wide_again_or_twice_as_fine(fault, n_latent, b
 def weights(name, by):
     """Of seven points, none at the edge, so that those of every second or every third of them are exp(by) too many."""
     b = {"halves": 3 * np.exp(by) / (4 - 2 * np.exp(by)), "thirds": 1.5 * (np.exp(by) - 1)}[name]
-    return np.array([0, 1, b, 1, b, 1, 0])
+    return np.array([0, 1, 1.2 * b, 1, 0.8 * b, 1, 0])
 
 
 @pytest.mark.parametrize("name, by", [("halves", 1e-3), ("halves", -1e-3), ("thirds", 0.1)])
@@ -167,7 +167,8 @@ def test_a_grid_that_no_image_is_explained_on_is_too_small():
     narrow = np.log(np.maximum(np.eye(101)[50], 1e-300))
     edge = np.log(np.maximum(np.eye(101)[0], 1e-300))
     joint = np.stack([np.full(101, -np.inf), narrow, edge])
-    assert quadrature._faults(joint, 101, 1).tolist() == [quadrature.SMALL, quadrature.COARSE, quadrature.SMALL]
+    with np.errstate(invalid="raise"):
+        assert quadrature._faults(joint, 101, 1).tolist() == [quadrature.SMALL, quadrature.COARSE, quadrature.SMALL]
 
 
 @pytest.mark.parametrize("a", [[[1, 2, 3], [700, 710, 0]], [[[0.5, 1.0]], [[-800.0, -801.0]]], [3.0, 4.0]])

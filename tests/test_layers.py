@@ -216,6 +216,10 @@ def test_layers_may_have_as_many_weights_in_all_as_is_said(rng):
         Dense(9, 9, rng=rng), Dense(4, 2, rng=rng)    # 90 and 10
         with pytest.raises(ValueError, match="its parts need more weights than it holds"):
             Dense(1, 1, rng=rng)
+    with at_most(1000):
+        Dense(9, 9, rng=rng)
+        with pytest.raises(ValueError, match="its parts need more weights than it holds"):
+            Dense(6, 131, rng=rng)    # 917, of the 910 that are left
     with at_most(99), pytest.raises(ValueError, match="its parts need more weights than it holds"):
         Dense(9, 10, rng=rng)
     Dense(99, 99, rng=rng)    # and none is counted outside

@@ -70,6 +70,27 @@ def test_a_lambda_in_a_table_is_a_target():
         assert one.function(200, 100) == right and len(seen) > 5 and right not in seen.values()
 
 
+def same_by_construction(x, y):
+    """Nothing here is mutated."""
+    both = (x > 0) & (y < 0)
+    z = np.maximum(x, y) if both.all() else np.abs(x - y)
+    z[0] -= (x - y) ** 2
+    found = isinstance(z, (list, tuple)) or np.isfinite(z)
+    return found, z.sum(axis=(0, 1)), z in (x, y), np.random.integers(0, 2, 9)
+
+
+def test_what_computes_the_same_by_construction_is_no_mutant():
+    texts = [str(one) for one in Source(same_by_construction, statistics=True).mutants()]
+    same = ("operands swapped: (x > 0)", "operands swapped: x - y", "arguments swapped: np.maximum", "sign: x - y",
+            "x 1.05: x  ->  x * 1.05    in: both = ", "results swapped: (list", "results swapped: (0, 1)",
+            "results swapped: (x, y)", "another density: ", "x 1.05: z  ->  z * 1.05    in: found = ",
+            "sign: z  ->  -z    in: found = ", "accumulation: z[0] -= (x - y) ** 2  ->  z[0] = z[0] - ")
+    assert not [text for text in texts if text.startswith(same)]
+    for wrong in ("operator: x - y  ->  x + y", "sign: x  ->  -x    in: both = ", "comparison: x > 0  ->  x >= 0",
+                  "draw shared by rows: ", "accumulation: z[0] -= (x - y) ** 2  ->  z[0] = z[0] + "):
+        assert any(text.startswith(wrong) for text in texts), wrong
+
+
 def test_what_is_said_to_people_is_not_mutated():
     texts = [str(one) for one in Source(told, statistics=True).mutants()]
     assert any(text.startswith("comparison: n < 0  ->") for text in texts)

@@ -23,7 +23,6 @@ def nearest_neighbour_accuracy(codes: Array, labels: Array, test_codes: Array, t
 
     Numbers of any type are compared as float64.  Of codes that are equally near, the first counts.
     """
-    labels, test_labels = np.asarray(labels), np.asarray(test_labels)
     codes, test_codes = np.asarray(codes, float), np.asarray(test_codes, float)
     centre = codes.mean(axis=0)    # distances do not depend on it, rounding does
     codes, test_codes = codes - centre, test_codes - centre

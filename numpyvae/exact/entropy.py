@@ -17,8 +17,7 @@ REACH, POINTS = 12, 1201    # standard deviations to either side of each mean, a
 @checked(variance="...")
 def gaussian_entropy(variance: float | Array) -> float:
     """The entropy of independent Gaussians with these variances, in nats:  sum of 1/2 log(2 pi e variance)."""
-    variance = np.asarray(variance, float)
-    if not (variance > 0).all():
+    if np.any(np.asarray(variance) <= 0):
         raise ValueError(f"variance is {shown(variance)}; expected numbers above 0")
     return float(np.sum(0.5 * np.log(2 * np.pi * np.e * variance)))
 

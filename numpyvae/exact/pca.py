@@ -83,10 +83,10 @@ def probabilistic_pca(x: Array, n_latent: int) -> ProbabilisticPCA:
     direction (drop constant pixels first): where they vary in at most Z directions, the likelihood is unbounded.
     """
     x = np.asarray(x, float)
-    if x.ndim != 2 or len(x) < 2 or not np.isfinite(x).all():
-        raise ValueError(f"x has shape {x.shape}; expected (N, D) finite numbers with at least two rows")
+    if len(x) < 2:
+        raise ValueError(f"x has shape {x.shape}; expected at least two rows")
     D = x.shape[1]
-    if not 1 <= n_latent < D:
+    if n_latent >= D:
         raise ValueError(f"n_latent is {n_latent}; expected 1 to {D - 1}, fewer than the {D} columns of x")
     mean = x.mean(axis=0)
     values, vectors = np.linalg.eigh((x - mean).T @ (x - mean) / len(x))

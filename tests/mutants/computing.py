@@ -4,8 +4,9 @@
     python -m tests.mutants.computing --share 0.1         a tenth, drawn by the commit
     python -m tests.mutants.computing --target sample     only those of functions whose name holds "sample"
 
-Pytest collects the judges, fast tests of formulas and statistics, once.  Forked processes then run each of them and
-note which functions it calls; and run, for each mutant, the tests of its room that call its function until one fails.
+Pytest collects the judges once: the tests in the files of a room, but for those marked slow, full or no_judge.  Forked
+processes then run each of them and note which functions it calls; and run, for each mutant, the tests of its room that
+call its function until one fails, the fastest first.
 Kernels are off: the mutants are of the bodies that people read, and tests/test_kernels.py holds the kernels to these.
 Rooms in which mutants still survive run only with --target; ROOMS says which.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import contextvars
 import functools
 import inspect
 import io
@@ -25,6 +27,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 import warnings
@@ -38,23 +41,25 @@ from hypothesis import Phase, settings
 
 from numpyvae.twin import kernels_off
 
-from .__main__ import summary, table
+from .__main__ import idle_rows, summary, table
 from .checks import Place, place_of
 from .equivalents import COMPUTING_ROWS, reason_of
 from .harness import FAILURES, Result
 from .operators import LAMBDA, Source
-from .targets import package_modules, swapped_globals, targets
+from .targets import package_modules, poisoned_memory, swapped_globals, targets
 
 
 class Room(NamedTuple):
     """A part of the package that computes numbers or picks data.
 
     judges : the files of tests that its mutants have to fail
+    draws  : functions that compute nothing: they place boxes, or show what others drew
     stands : whether no mutant survives; rooms of which that is not true yet are left out unless --target names them
     """
 
     judges: str
     stands: bool = False
+    draws: str = ""
 
 
 # Not where files are read and written, arguments checked and models put together, which tests/test_files.py,
@@ -70,22 +75,26 @@ ROOMS = {
     "models.vae": Room("losses conditional model posteriors parts", stands=True),
     "models.autoencoder": Room("model", stands=True),
     "models.variants": Room("model", stands=True),
-    "evaluation": Room("evaluation by_hand honest_numbers remarks memory_and_cores"),
+    "evaluation": Room("measures evaluation by_hand honest_numbers remarks"),
     "exact": Room("exact pca honest_numbers"),
     "datasets.toy": Room("draws", stands=True),
     "datasets.strokes": Room("drawing", stands=True),
     "datasets.digits": Room("drawing", stands=True),
-    "functional": Room("formulas extremes likelihoods layers convolution draws kernels"),
+    "functional": Room("functions convolution likelihoods formulas draws"),
+    "nn.networks": Room("networks", stands=True),
     "nn.layers": Room("layers parts", stands=True),
     "nn.convolution": Room("convolution", stands=True),
-    "report.plots": Room("plots"),
+    "report.plots": Room("plots plotted_numbers", draws="learning_curves network _box _arrow _half_height diagram "
+                         "show_diagram show_rows show_dots show strip picture_tag _axes _open_frame"),
 }
 LEFT_OUT = {"__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__", "__del__", "_advice"}    # words, files
+AT_ONCE = {"BLOCK", "ROWS_AT_ONCE", "VALIDATION_BATCH"}    # constants that only say in which pieces work is done
 MOST_LISTED = 0.05    # of the mutants of a kind
-# In seconds of the processor, so that a busy machine gives the same verdicts.
-FAST = 4.0     # a slower test judges nothing, with tens of thousands of mutants to come
-LIMIT = 5.0    # what a test may take longer with a mutant: beyond, the mutant is caught in an endless loop
-LISTED = 0.5   # what the judges of a mutant that is listed as equivalent may take in all, to prove the list wrong
+# A test in which a mutant takes so many times longer than the right code, and these seconds of the processor, is caught
+# in an endless loop; one that takes none for so many seconds in which it could waits for what never comes.  However
+# busy the machine is, nothing else comes near to that.
+ENDLESS, ENDLESS_SECONDS, STILL = 10, 2.0, 10
+LISTED = 10    # judges that a mutant listed as equivalent has to pass, to prove the list wrong
 
 Wanted = Callable[[str], bool]    # whether a mutant with this text is to run
 Change = tuple[str, str, contextlib.AbstractContextManager[None]]    # kind, text, and what puts it into the package
@@ -152,7 +161,8 @@ def functions() -> list[Function]:
         if room is not None:
             for function in bodies(vars(module), module.__name__):
                 place = place_of(function.__code__)
-                if backward.get(place, "") is not None and function.__name__ not in LEFT_OUT:
+                left_out = {*LEFT_OUT, *ROOMS[room].draws.split()}
+                if backward.get(place, "") is not None and function.__name__ not in left_out:
                     found[place] = Function(f"{name}.{function.__qualname__}", room, function, {place},
                                             backward.get(place))
     return list(found.values())
@@ -165,7 +175,7 @@ def constants() -> list[Constant]:
         room = room_of(module)
         if room is not None:
             for name, value in vars(module).items():
-                if name.isupper() and type(value) in (int, float):
+                if name.isupper() and name not in AT_ONCE and type(value) in (int, float):
                     holders = [other for other in package_modules() if vars(other).get(name) is value]
                     places = {place_of(body.__code__) for other in holders
                               for body in bodies(vars(other), other.__name__) if name in body.__code__.co_names}
@@ -214,14 +224,16 @@ class Rig:
         global _rig
         _rig = self    # forked processes begin with it, and with everything that is collected here
         fork = multiprocessing.get_context("fork")
-        self.items = session.items
+        self.items = [item for item in session.items if not item.get_closest_marker("no_judge")]
         with fork.Pool() as pool:
-            judged = pool.map(run_right, range(len(self.items)), chunksize=8)
-        self.failed = [self.items[one.item].nodeid for one in judged if not one.passed and one.seconds < FAST]
+            judged = pool.map(run_right, range(len(self.items)), chunksize=4)
+        self.failed = [self.items[one.item].nodeid for one in judged if not one.passed]
         if self.failed:
             return True
-        self.judges = sorted((one for one in judged if one.seconds < FAST), key=lambda one: one.seconds)
-        self.say(f"{len(self.judges)} of {len(judged)} tests are fast enough to judge; {len(self.chosen)} targets")
+        self.judges = sorted(judged, key=lambda one: one.seconds)
+        slowest = self.judges[-1]
+        self.say(f"{len(self.judges)} tests judge {len(self.chosen)} targets; the slowest is "
+                 f"{self.items[slowest.item].nodeid}, {slowest.seconds:.1f} s")
         started = time.perf_counter()
         with fork.Pool() as pool:
             for n, results in enumerate(pool.imap_unordered(examine, range(len(self.chosen))), 1):
@@ -234,25 +246,39 @@ class Rig:
     def run_right(self, i: int) -> Judged:
         seen: set[types.CodeType] = set()
         started = time.process_time()
-        sys.settrace(lambda frame, event, argument: seen.add(frame.f_code))
+        for tracing in (sys, threading):
+            tracing.settrace(lambda frame, event, argument: seen.add(frame.f_code))
         try:
-            passed = self.passes(i, 8 * FAST)
+            passed = self.passes(i)
         finally:
-            sys.settrace(None)
+            for tracing in (sys, threading):
+                tracing.settrace(None)
         places = {place_of(code) for code in seen if f"{os.sep}numpyvae{os.sep}" in code.co_filename}
         return Judged(i, passed, time.process_time() - started, places)
 
-    def passes(self, i: int, limit: float) -> bool:
-        """Whether a test passes, with its fixtures made anew."""
+    def passes(self, i: int, limit: float = 0.0) -> bool:
+        """Whether a test passes, with its fixtures made anew, within so many seconds; for 0, in any time."""
+        still = used = 0.0
+
         def stop(number: int, frame: Any) -> None:
             raise EndlessLoop
 
+        def look(number: int, frame: Any) -> None:    # once a second, but for those in which the process is paused
+            nonlocal still, used
+            still, used = still + 1 if time.process_time() - used < 1e-3 else 0, time.process_time()
+            if still >= STILL:    # and again, where the end of a block waits too
+                raise EndlessLoop
+
         signal.signal(signal.SIGPROF, stop)
+        signal.signal(signal.SIGALRM, look)
         signal.setitimer(signal.ITIMER_PROF, limit)
+        signal.setitimer(signal.ITIMER_REAL, bool(limit), 1.0)
         try:
-            reports = runtestprotocol(self.items[i], log=False, nextitem=None)
+            # In a context of its own, so that what a mutant leaves in a ContextVar is gone for the next test.
+            reports = contextvars.copy_context().run(runtestprotocol, self.items[i], log=False, nextitem=None)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
         return not any(report.failed for report in reports)
 
     def examine(self, n: int) -> list[Result]:
@@ -271,16 +297,18 @@ class Rig:
             with mutated, warnings.catch_warnings():
                 verdict, by = self.judge(chosen.name, text, judges)
             results.append(Result(chosen.name, "computing", text, kind, verdict, by))
+        killers = {result.by for result in results if result.verdict == "killed"}
+        for one in judges:
+            if self.items[one.item].nodeid in killers and not self.passes(one.item):
+                raise RuntimeError(f"a mutant of {chosen.name} left something behind: from then on "
+                                   f"{self.items[one.item].nodeid} fails, whatever is mutated")
         return results
 
     def judge(self, name: str, mutant: str, judges: list[Judged]) -> tuple[str, str]:
         """The verdict, and the test that gave it, which is asked first about the next mutant."""
         reason = reason_of(name, mutant, COMPUTING_ROWS)
-        started = time.process_time()
-        for i, one in enumerate(judges):
-            if reason and time.process_time() - started > LISTED:
-                break
-            if not self.passes(one.item, one.seconds + LIMIT):
+        for i, one in enumerate(judges[:LISTED] if reason else judges):
+            if not self.passes(one.item, max(ENDLESS_SECONDS, ENDLESS * one.seconds)):
                 judges.insert(0, judges.pop(i))
                 return "killed", self.items[one.item].nodeid
         return ("equivalent", reason) if reason else ("survived", "")
@@ -356,7 +384,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.sort(key=lambda one: len(one.function.__code__.co_code) if isinstance(one, Function) else 0, reverse=True)
     rig = Rig(options, chosen, survivors, functools.partial(print, file=os.fdopen(os.dup(2), "w"), flush=True))
     judges = [f"tests/{name}" for name in files_of({one.room for one in chosen})]
-    with contextlib.redirect_stdout(io.StringIO()) as said, kernels_off(), threadpoolctl.threadpool_limits(1):
+    with (contextlib.redirect_stdout(io.StringIO()) as said, kernels_off(), poisoned_memory(),
+          threadpoolctl.threadpool_limits(1)):
         pytest.main([*judges, "-q", "--capture=sys", "--tb=no", "--assert=plain", "-p", "no:xdist",
                      "-p", "no:cacheprovider"], plugins=[rig])
     seconds = time.perf_counter() - started
@@ -371,13 +400,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     whole = not (options.target or options.again)
     unfinished = [name for name, room in ROOMS.items() if not room.stands] if whole else []
     not_yet = [f"left out, as mutants still survive there: {', '.join(unfinished)}"] if unfinished else []
-    excuses = too_often_listed(results) if whole and options.share == 1 else []
+    rows = [row for row in COMPUTING_ROWS if any(re.fullmatch(row.target, one.name) for one in chosen)]
+    excuses = too_often_listed(results) + idle_rows(results, rows) if whole and options.share == 1 else []
     print(*failures, *not_yet, *excuses, f"{len(results)} mutants in {seconds:.0f} s, {len(failures)} survived",
           sep="\n")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(summary(results, seconds), file, indent=1)
-    return 1 if failures else 0
+    return 1 if failures or excuses else 0
 
 
 if __name__ == "__main__":

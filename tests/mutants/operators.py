@@ -22,8 +22,16 @@ FUNCTIONS = {"exp": ["expm1", "tanh"], "expm1": ["exp", "tanh"], "log": ["log1p"
              "tanh": ["exp"], "sigmoid": ["tanh", "softplus"], "sqrt": ["square"], "abs": ["negative"],
              "max": ["min"], "min": ["max"], "maximum": ["minimum"],
              "zeros": ["ones"], "zeros_like": ["ones_like"]}
+COMMUTATIVE = (ast.Add, ast.Mult, ast.BitAnd, ast.BitOr, ast.BitXor)
+COMMUTATIVE_CALLS = {"max", "min", "maximum", "minimum"}    # of two arguments, in any order
+EVEN = {"abs", "square"}    # of these no argument's sign is read,
+NO_SIZE = {"flatnonzero", "iscomplexobj", "isfinite", "isinstance", "isnan", "shape"}    # and of these no size either
 # Of one number or array, in other words or to another place in memory.
 CONVERSIONS = {"float", "int", "bool", "asarray", "ascontiguousarray", "tuple", "list"}
+# What a figure looks like, apart from where its marks stand, is judged by who looks at it.
+STYLE = {"adjustable", "alpha", "aspect", "bbox_to_anchor", "cmap", "color", "edgecolor", "fill", "fontsize", "frameon",
+         "handletextpad", "interpolation", "length", "linestyle", "linewidth", "loc", "marker", "min_n_ticks", "ncols",
+         "shrink", "zorder"}
 DRAWS = {"standard_normal", "random", "uniform", "integers", "logistic", "standard_t", "permutation"}
 MISTAKEN_DRAWS = {"draw shared by rows": "draw[:1] + 0 * draw", "draw shared by columns": "draw[..., :1] + 0 * draw",
                   "another density": "draw * abs(draw) ** 0.1"}
@@ -70,8 +78,9 @@ class Source:
     after_comment : the comment that begins the backward half, where the function has a forward half too
     arrays        : whether its variables are arrays, which have transposes; in a kernel most are numbers
     statistics    : whether numbers are judged by tests of statistics too, which see 1.05 times a number and not 1.0005
-                    times; then defaults are mutated as well, only one variable is mistaken for each, and none of them,
-                    most being vectors, is transposed
+                    times; then defaults are mutated as well, only one variable is mistaken for each, none of them,
+                    most being vectors, is transposed, and nothing is made that computes the same by construction, as
+                    no comparison of numbers stands behind the list of equivalents
     """
 
     def __init__(self, function: Callable[..., Any], after_comment: str | None = None, arrays: bool = True,
@@ -256,7 +265,7 @@ def mutate(node: ast.AST, site: Site, names: Names, role: str, statement: ast.st
         if field == "annotation":
             continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            if names.statistics and is_for_a_message(node, field, child):
+            if names.statistics and (is_for_a_message(node, field, child) or is_style(child)):
                 continue
             if isinstance(child, ast.AST):
                 child_role = role_of(node, field, role)
@@ -285,6 +294,10 @@ def is_for_a_message(block: ast.AST, field: str, statement: Any) -> bool:
             and isinstance(statements[-1], ast.Raise) and statement is not statements[-1])
 
 
+def is_style(node: Any) -> bool:
+    return isinstance(node, ast.keyword) and node.arg in STYLE
+
+
 def role_of(parent: ast.AST, field: str, role: str) -> str:
     if isinstance(parent, ast.Subscript) and field == "slice":
         return "index"
@@ -308,14 +321,15 @@ def last_name(call: ast.Call) -> str:
 
 def changes(node: ast.AST, site: Site, names: Names, role: str) -> Iterator[tuple[str, ast.AST]]:
     if isinstance(node, ast.stmt):
-        yield from changes_of_statement(node)
+        yield from changes_of_statement(node, names)
     elif isinstance(node, ast.expr) and role != "storage":
         if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
             yield from changes_of_target(node)
             return
         if role == "value" and is_number(node, site, names):
-            yield f"x {names.scale}", ast.BinOp(node, ast.Mult(), ast.Constant(names.scale))
-            if not isinstance(site.parent, ast.UnaryOp):
+            if not (names.statistics and is_compared_with_0(site)):
+                yield f"x {names.scale}", ast.BinOp(node, ast.Mult(), ast.Constant(names.scale))
+            if not isinstance(site.parent, ast.UnaryOp) and not (names.statistics and has_no_sign(site)):
                 yield "sign", ast.UnaryOp(ast.USub(), node)
         yield from changes_of_expression(node, site, names, role)
 
@@ -325,7 +339,10 @@ def is_number(node: ast.expr, site: Site, names: Names) -> bool:
     if names.statistics and (site.field == "test" or isinstance(site.parent, ast.BoolOp)
                              or isinstance(site.parent, ast.UnaryOp) and isinstance(site.parent.op, ast.Not)):
         return False
-    if (isinstance(site.parent, ast.Compare) and isinstance(site.parent.ops[0], (ast.Is, ast.IsNot))):
+    if isinstance(site.parent, ast.Compare) and isinstance(site.parent.ops[0], (ast.Is, ast.IsNot)):
+        return False
+    if names.statistics and isinstance(site.parent, ast.Call) and (
+            last_name(site.parent) in NO_SIZE or last_name(site.parent) == "where" and site.index == 0):
         return False
     if isinstance(site.parent, (ast.Attribute, ast.Expr)) or (isinstance(site.parent, ast.Subscript)
                                                               and site.field == "value"):
@@ -340,14 +357,51 @@ def is_number(node: ast.expr, site: Site, names: Names) -> bool:
     return isinstance(node, (ast.BinOp, ast.Subscript, ast.Attribute, ast.IfExp))
 
 
-def changes_of_statement(node: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
+def is_compared_with_0(site: Site) -> bool:
+    """Whether only the sign is read of what stands there."""
+    match site.parent:
+        case ast.Compare(left, [_], [right]):
+            other = right if site.field == "left" else left
+            return isinstance(other, ast.Constant) and other.value == 0
+    return False
+
+
+def has_no_sign(site: Site) -> bool:
+    """Whether the sign is not read of what stands there."""
+    return is_made_even(site) or is_compared_with_0(site) and isinstance(
+        site.parent.ops[0], (ast.Eq, ast.NotEq))    # type: ignore[attr-defined]
+
+
+def is_made_even(site: Site) -> bool:
+    """Whether of what stands there the square is taken, the absolute value or the parity: nobody reads its sign."""
+    match site.parent:
+        case ast.BinOp(_, ast.Mod(), ast.Constant(2)):
+            return site.field == "left"
+        case ast.BinOp(_, ast.Pow(), ast.Constant(int() as power)):
+            return site.field == "left" and power % 2 == 0
+        case ast.Call(_, [_]):
+            return site.field == "args" and last_name(site.parent) in EVEN
+    return False
+
+
+def has_no_order(site: Site) -> bool:
+    """Whether a tuple that stands there holds axes, types, or what something may be equal to."""
+    match site.parent:
+        case ast.keyword("axis") | ast.Compare(_, [ast.In() | ast.NotIn()], _):
+            return True
+        case ast.Call():
+            return last_name(site.parent) == "isinstance"
+    return False
+
+
+def changes_of_statement(node: ast.stmt, names: Names) -> Iterator[tuple[str, ast.AST]]:
     if not isinstance(node, ast.Pass):
         yield "dropped statement", ast.Pass()
     if isinstance(node, ast.AugAssign):
         load = ast.parse(ast.unparse(node.target), mode="eval").body
         yield "accumulation", ast.Assign([node.target], node.value)
-        yield "accumulation", ast.Assign([node.target], ast.BinOp(load, ast.Sub(), node.value))
-        yield "accumulation", ast.Assign([node.target], ast.BinOp(load, ast.Mult(), node.value))
+        for other in ARITHMETIC.get(type(node.op), []) if names.statistics else (ast.Sub, ast.Mult):
+            yield "accumulation", ast.Assign([node.target], ast.BinOp(load, other(), node.value))
     if isinstance(node, ast.If):
         yield "comparison", ast.If(ast.UnaryOp(ast.Not(), node.test), node.body, node.orelse)
         for always in (True, False):
@@ -370,7 +424,8 @@ def changes_of_expression(node: ast.expr, site: Site, names: Names,
                 yield "operator", ast.BinOp(left, other(), right)
             yield "dropped term", left
             yield "dropped term", right
-            if not isinstance(op, (ast.Add, ast.Mult)):
+            same = isinstance(op, COMMUTATIVE) or isinstance(op, ast.Sub) and is_made_even(site)
+            if not (same if names.statistics else isinstance(op, (ast.Add, ast.Mult))):
                 yield "operands swapped", ast.BinOp(right, op, left)
         case ast.UnaryOp(ast.USub(), operand):
             yield "sign", operand
@@ -403,14 +458,14 @@ def changes_of_expression(node: ast.expr, site: Site, names: Names,
         case ast.Subscript():
             yield from swapped_indices(node)
         case ast.Tuple(elements):
-            along_axes = names.statistics and isinstance(site.parent, ast.keyword) and site.parent.arg == "axis"
-            for kind, swap in swapped(elements, "results") if role == "value" and not along_axes else []:
+            same = names.statistics and has_no_order(site)
+            for kind, swap in swapped(elements, "results") if role == "value" and not same else []:
                 yield kind, ast.Tuple(swap, ast.Load())
         case ast.Call():
-            yield from changes_of_call(node)
+            yield from changes_of_call(node, site, names)
 
 
-def changes_of_call(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
+def changes_of_call(node: ast.Call, site: Site, names: Names) -> Iterator[tuple[str, ast.AST]]:
     name = last_name(node)
     if name == "sum":
         yield "mean for sum", ast.Call(renamed(node.func, "mean"), node.args, node.keywords)
@@ -421,13 +476,23 @@ def changes_of_call(node: ast.Call) -> Iterator[tuple[str, ast.AST]]:
         if name == "range":
             yield "loop", ast.Call(node.func, [ast.Constant(1), *node.args], [])
             yield "loop", ast.Call(node.func, [ast.BinOp(node.args[0], ast.Sub(), ast.Constant(1))], [])
-    for kind, arguments in swapped(node.args, "arguments"):
+    same = names.statistics and name in COMMUTATIVE_CALLS
+    for kind, arguments in swapped(node.args, "arguments") if not same else []:
         yield kind, ast.Call(node.func, arguments, node.keywords)
     if name in DRAWS and isinstance(node.func, ast.Attribute):
         for kind, mistake in MISTAKEN_DRAWS.items():
+            if kind == "another density" and keeps_its_density(node, site):
+                continue
             yield kind, ast.Call(ast.parse(f"lambda draw: {mistake}", mode="eval").body, [node], [])
-    for i in range(len(node.keywords)):
+    for i in (i for i, keyword in enumerate(node.keywords) if not is_style(keyword)):
         yield "dropped argument", ast.Call(node.func, node.args, node.keywords[:i] + node.keywords[i + 1:])
+
+
+def keeps_its_density(draw: ast.Call, site: Site) -> bool:
+    """Whether a power of a draw changes nothing: 0 and 1 are their own powers, and only the order of some is read."""
+    if isinstance(site.parent, ast.Attribute) and site.parent.attr == "argsort":
+        return True
+    return last_name(draw) == "integers" and [ast.unparse(one) for one in draw.args[:2]] == ["0", "2"]
 
 
 def renamed(function: ast.expr, name: str) -> ast.expr:

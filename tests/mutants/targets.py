@@ -292,8 +292,8 @@ def swapped_half(twin: Twin, kind: str, function: Callable[..., Any]) -> Iterato
 
 
 @contextlib.contextmanager
-def plain_python() -> Iterator[None]:
-    """Nothing is compiled; memory that nobody wrote to holds NaN, so that what a mutant leaves out shows."""
+def poisoned_memory() -> Iterator[None]:
+    """Memory that nobody wrote to holds NaN, or 0 where there is none, so that what a mutant leaves out shows."""
     def poisoned(make):
         @functools.wraps(make)
         def allocate(*args, **kwargs):
@@ -302,11 +302,18 @@ def plain_python() -> Iterator[None]:
             return array
         return allocate
 
+    with (swapped_attribute(np, "empty", poisoned(np.empty)),
+          swapped_attribute(np, "empty_like", poisoned(np.empty_like))):
+        yield
+
+
+@contextlib.contextmanager
+def plain_python() -> Iterator[None]:
+    """Nothing is compiled, and memory is poisoned."""
     with contextlib.ExitStack() as stack:
         for twin in registry.values():
             stack.enter_context(swapped_attribute(twin, "_compiled", twin.kernel))    # None where there is none
-        for name in ("empty", "empty_like"):
-            stack.enter_context(swapped_attribute(np, name, poisoned(getattr(np, name))))
+        stack.enter_context(poisoned_memory())
         stack.enter_context(swapped_attribute(switch, "_kernels_on", True))    # whatever NUMPYVAE_KERNELS says
         stack.enter_context(np.errstate(all="ignore"))
         yield
