@@ -167,9 +167,10 @@ def who(monkeypatch):
     """The name of what would multiply."""
     def loop(name):
         def run(a, b, out):
-            return name if name in ("in_place", "copied") or b.flags.c_contiguous else f"{name} of a b not transposed"
+            return name if name not in ("transposed", "rows") or b.flags.c_contiguous else f"{name} of b as it is"
         return run
-    tile = types.SimpleNamespace(loops={name: loop(name) for name in ("in_place", "copied", "transposed")})
+    tile = types.SimpleNamespace(loops={name: loop(name) for name in
+                                        ("in_place", "copied", "transposed", "strips", "thin")})
     monkeypatch.setattr(affine, "_compiled", lambda loop: loop)
     monkeypatch.setattr(kernels.matmul, "matmul_rows", loop("rows"))
 
@@ -183,18 +184,22 @@ def who(monkeypatch):
 @pytest.mark.parametrize("sizes, M, K, N, a, b, expected", [
     # every product that a tile fits
     (EVERY, 8, 16, 16, "rows", "rows", "in_place"), (EVERY, 7, 16, 16, "rows", "rows", "blas"),
-    (EVERY, 8, 15, 16, "rows", "rows", "blas"), (EVERY, 8, 16, 15, "rows", "rows", "blas"),
+    (EVERY, 8, 1, 16, "rows", "rows", "in_place"),
     (EVERY, 32, 16, 16, "rows", "rows", "in_place"), (EVERY, 33, 16, 16, "rows", "rows", "copied"),
-    (EVERY, 33, 16, 16, "columns", "rows", "copied"), (EVERY, 8, 999, 16, "columns", "rows", "in_place"),
+    (EVERY, 16, 2, 16, "columns", "rows", "strips"), (EVERY, 15, 16, 16, "columns", "rows", "blas"),
+    # with fewer columns than a tile, whatever b's layout
+    (EVERY, 8, 1, 15, "rows", "rows", "thin"), (EVERY, 8, 1, 1, "rows", "columns", "thin"),
+    (EVERY, 16, 9, 15, "columns", "neither", "thin"), (EVERY, 7, 9, 15, "rows", "rows", "blas"),
     (EVERY, 33, 16, 16, "neither", "rows", "blas"), (EVERY, 33, 16, 16, "rows", "neither", "blas"),
-    # with b transposed there is a loop for few rows that are long
+    # with b transposed there is a loop for few rows that are long, and blocks have 16 terms
+    (EVERY, 33, 16, 16, "rows", "columns", "transposed"), (EVERY, 33, 15, 16, "rows", "columns", "blas"),
     (EVERY, 32, 128, 16, "rows", "columns", "rows"), (EVERY, 33, 128, 16, "rows", "columns", "transposed"),
     (EVERY, 32, 127, 16, "rows", "columns", "transposed"), (EVERY, 32, 128, 16, "columns", "columns", "transposed"),
     # those where one thread of ours is faster than one of BLAS
     (FASTER, 50, 50, 100, "rows", "rows", "copied"), (FASTER, 50, 50, 99, "rows", "rows", "blas"),
     (FASTER, 16, 500, 32, "rows", "rows", "in_place"), (FASTER, 15, 700, 32, "rows", "rows", "blas"),
     (FASTER, 16, 700, 31, "rows", "rows", "blas"), (FASTER, 1000, 100, 1000, "rows", "rows", "copied"),
-    (FASTER, 1000, 100, 1001, "rows", "rows", "blas"), (FASTER, 99, 256, 99, "columns", "rows", "copied"),
+    (FASTER, 1000, 100, 1001, "rows", "rows", "blas"), (FASTER, 99, 256, 99, "columns", "rows", "strips"),
     (FASTER, 99, 257, 99, "columns", "rows", "blas"), (FASTER, 99, 257, 99, "rows", "rows", "copied"),
     (FASTER, 99, 257, 99, "rows", "columns", "transposed"), (FASTER, 30, 257, 99, "rows", "columns", "rows"),
     # those of few rows, where it is faster than several

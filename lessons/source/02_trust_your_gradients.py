@@ -511,7 +511,7 @@ claim("variance_of_the_draws", draws.var(), 16.0, 0.4)
 
 # %% [markdown]
 # The gradients are right: they belong to the function that was written. It is the wrong function. Only its *meaning*, the mean and the
-# variance of its draws, shows it. (`numpyvae examine` looks for such things in a whole model: its `sampling` check draws, and counts.)
+# variance of its draws, shows it. (`nv.examine` looks for such things in a whole model: its `sampling` check draws, and counts.)
 #
 # ## Exercises
 #
