@@ -89,6 +89,31 @@ assert os.waitpid(child, 0)[1] == 0
     assert parent == child
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_does_not_wait_for_another_thread_that_trains():
+    for jobs in run("""
+import warnings
+from numpyvae.kernels.activations import add_bias
+warnings.simplefilter("ignore")    # Python 3.12 warns of a fork beside a thread
+add, y, b = jit.jit(add_bias), np.zeros((200, 1000), np.float32), np.zeros(1000, np.float32)
+def keep_on():
+    while True:
+        add(y, b)
+threading.Thread(target=keep_on, daemon=True).start()
+for _ in range(3):
+    while not st.second.board[st.DONE]:
+        time.sleep(0.01)
+    board = st.second.board
+    before = board[st.JOB]
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(board[st.JOB] - before)
+"""):
+        assert int(jobs) < 10_000    # some hundred; waiting for a pause it would be thirty thousand to a million
+
+
 def test_processes_of_a_pool_train():
     results = run("""
 import multiprocessing

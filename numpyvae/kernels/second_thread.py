@@ -37,7 +37,8 @@ from numba.extending import intrinsic
 from .jit import jit
 
 CACHE_LINE = 8    # numbers of 8 bytes: two threads that write to the same line would wait for each other
-BUSY, JOB, CLAIMED, DONE, AWAKE, FAILED, WORK, ARGUMENTS = range(0, 8 * CACHE_LINE, CACHE_LINE)    # where on the board
+# Where on the board they stand:
+BUSY, JOB, CLAIMED, DONE, AWAKE, FAILED, WORK, ARGUMENTS, STOP = range(0, 9 * CACHE_LINE, CACHE_LINE)
 LITTLE = 4_000    # steps of a kernel; see halves.py
 PATIENCE = 100_000    # looks at the board before the second thread goes to sleep: one to five milliseconds
 
@@ -162,7 +163,7 @@ ASLEEP, RAISED = 1, 2
 def follow(board, patience):
     """What the second thread does from its awakening until it falls asleep."""
     seen, left = acquire(board, JOB) - 1, patience    # the job under way as well, if nobody has begun its second half
-    while left > 0:
+    while left > 0 and acquire(board, STOP) == 0:
         job = acquire(board, JOB)
         if job == seen:
             pause()
@@ -190,13 +191,12 @@ class SecondThread:
     """The board, and the thread that looks at it, which is started when a kernel first calls for it."""
 
     def __init__(self) -> None:
-        memory = np.zeros(9 * CACHE_LINE, np.int64)
+        memory = np.zeros(10 * CACHE_LINE, np.int64)
         start = -memory.ctypes.data // 8 % CACHE_LINE
-        self.board = memory[start:start + 8 * CACHE_LINE]
+        self.board = memory[start:start + 9 * CACHE_LINE]
         self._called = threading.Event()    # not a semaphore: called a thousand times before it is awake, it wakes once
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._going = True
 
     def wake(self) -> None:
         """Start it if need be, and let it look at the board; it is taken for awake from now on."""
@@ -211,13 +211,13 @@ class SecondThread:
 
     def _run(self) -> None:
         look = jit(follow)
-        while self._called.wait() and self._going:
+        while self._called.wait() and not self.board[STOP]:
             self._called.clear()
             look(self.board, PATIENCE)
 
     def stop(self) -> None:
         """At Python's exit, which frees the board, and before a fork, which is safe in a process of one thread only."""
-        self._going = False
+        self.board[STOP] = 1    # looked for between jobs as well: another Python thread may never run out of them
         self._called.set()
         if self._thread is not None:
             self._thread.join()
