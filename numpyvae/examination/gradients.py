@@ -73,7 +73,7 @@ def check_gradients(subject: Subject) -> Finding:
     checked = sum(len(entries) for entries in analytic.values())
     evidence = (f"{counted(checked, 'entry', 'entries')} of {counted(len(errors), 'array')} against central "
                 f"differences of loss(x, eps): largest error {apart[worst]:.1e}, relative to the largest gradient in "
-                f"its array, at {worst}.")
+                f"its array{f', at {worst}' if wrong else ''}.")    # where all is right, rounding alone decides where
     if precision == "float32":
         own = max(float(numeric[name].error.max()) / numeric[name].size for name in numeric)
         evidence += f" (In float32 the differences themselves are off by up to some {own:.1e}.)"
