@@ -67,6 +67,7 @@ ROWS = [
     Row("gelu_u|sigmoid|tanh", r"^(x 1.0005|sign|wrong variable|function): .*\b(a|type\(a\)\(\d\))",
         "only the type of a, its sign or its absolute value is read"),
     Row("sigmoid|tanh", r"^(comparison|constant): .* in: return ", "at 0 both branches give the same"),
+    Row(".*_backward_bias", r" in: first, last = all_columns\(", "of dy only the number of columns is read"),
     Row("dense_backward|.*backward_bias", r"^((x 1.0005|sign): buffers|wrong variable: dy  ->  kept .*buffers)\(",
         "an array of that shape that nothing is in yet"),
     Row("gaussian_kl_of_dimensions_backward", r" in: column = ",
