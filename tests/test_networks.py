@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from numpyvae.nn.convolution import Conv2d, ConvTranspose2d
-from numpyvae.nn.layers import Dense, Flatten, Reshape, ReshapeLabelled
+from numpyvae.nn.layers import Dense, Flatten, Reshape, ReshapeLabelled, SharedLogvar
 from numpyvae.nn.networks import conv_decoder, conv_encoder, dense_decoder, dense_stack, halved
 
 
@@ -20,6 +20,8 @@ def words(network):
                 lines.append(f"Reshape {layer.shape}")
             case Flatten():
                 lines.append(f"Flatten {layer.groups}")
+            case SharedLogvar():
+                lines.append(f"SharedLogvar {layer.n_in}")
     return lines
 
 
@@ -29,7 +31,8 @@ def weights(rng):
 
 def assert_made_with_these_weights(network):
     layers = [layer for layer in network.layers if layer.params]
-    assert all(layer.init == "glorot" and layer.params["W"].dtype == np.float64 for layer in layers) and layers
+    assert all(weight.dtype == np.float64 for layer in layers for weight in layer.params.values()) and layers
+    assert all(layer.init == "glorot" for layer in layers if "W" in layer.params)
 
 
 def test_dense_layers_go_through_the_sizes_and_only_the_last_has_the_last_activation(rng):
@@ -43,6 +46,17 @@ def test_a_dense_decoder_takes_the_hidden_sizes_in_reverse(rng):
     decoder = dense_decoder(2, (9, 5), 7, 3, "relu", **weights(rng))
     assert words(decoder) == ["Dense 2 5 relu", "Dense 5 9 relu", "Dense 9 21 identity"]
     assert_made_with_these_weights(decoder)
+
+
+def test_a_decoder_with_one_shared_logvar_computes_the_means_and_ends_with_it(rng):
+    dense = dense_decoder(2, (9, 5), 7, 2, "relu", shared_logvar=True, **weights(rng))
+    assert words(dense) == ["Dense 2 5 relu", "Dense 5 9 relu", "Dense 9 7 identity", "SharedLogvar 7"]
+    images = conv_decoder(2, 10, (5,), (4, 6, 3), 2, "relu", shared_logvar=True, **weights(rng))
+    assert words(images) == ["Dense 2 10 relu", "Dense 10 30 relu", "Reshape (2, 3, 5)",
+                             "ConvTranspose2d 5 3 identity", "Flatten 1", "SharedLogvar 72"]
+    for decoder, n_data in (dense, 7), (images, 72):
+        assert_made_with_these_weights(decoder)
+        assert decoder.forward(rng.standard_normal((3, 2))).shape == (3, 2 * n_data)
 
 
 @pytest.mark.parametrize("n_labels, first", [(0, "Reshape (11, 6, 3)"), (4, "ReshapeLabelled (11, 6, 3) 4")])

@@ -67,7 +67,7 @@ def _ending(n_data: int, outputs_per_pixel: int, shared_logvar: bool,
     """How many outputs for each pixel the network computes, and the layer that adds the shared one, if there is one."""
     if not shared_logvar:
         return outputs_per_pixel, []
-    return outputs_per_pixel - 1, [SharedLogvar(n_data, dtype=weights["dtype"])]
+    return 1, [SharedLogvar(n_data, dtype=weights["dtype"])]
 
 
 def halved(shape: Sequence[int], times: int) -> tuple[int, int]:

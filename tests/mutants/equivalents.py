@@ -185,6 +185,7 @@ COMPUTING_ROWS: list[Row] = [
         "the density of N(0, 1) is even, and (z - 0)^2 = (0 - z)^2"),
     Row("models.(autoencoder|vae).*", r"^arguments swapped: dense_decoder\(.*n_data, pixels.outputs_per_pixel, ",
         "a product has no order"),
+    Row("models.*|nn.networks.*", r"^(x 1.05|sign): (pixels.)?shared_logvar", "only true or false is read"),
     Row("models.(autoencoder|vae).*mean_terms", "^wrong variable: .*np.iscomplexobj", "both are of one type"),
     Row("models.vae.VAE.check_batch", "^wrong variable: x  ->  eps .*one_hot", "there are as many rows of both"),
     Row("models.vae.VAE.one_hot", "^(comparison: known is None or|wrong variable: known  ->  labels)",
