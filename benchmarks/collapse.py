@@ -82,9 +82,7 @@ def linear_vae(name: str, seed: int) -> list[float]:
     analytic = vae.astype(np.float64)
     exact.solve_linear_vae(analytic, x)
     train_without_noise(vae, x)
-    found, _ = np.linalg.qr(vae.parameters["decoder.0.W"].T)
-    right, _ = np.linalg.qr(solution.W.T)
-    angle = np.degrees(np.arccos(min(1.0, np.linalg.svd(found.T @ right, compute_uv=False).min())))
+    angle = np.degrees(exact.principal_angles(vae.parameters["decoder.0.W"], solution.W)[-1])
     return [-exact.linear_loss(vae, x), abs(solution.optimum + exact.linear_loss(analytic, x)), float(angle)]
 
 

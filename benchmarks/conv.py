@@ -19,7 +19,7 @@ import numpyvae as nv
 from .floor import conv_products, step_of
 from .interleave import interleave_apart, spread
 from .peers import torch_conv_step
-from .results import table, title_with_blas, write_section
+from .results import table, title_with_choices, write_section
 
 BATCH, LATENT, STARTS = 128, 16, 3
 
@@ -39,7 +39,7 @@ def main() -> None:
     rows = []
     for name in makers:
         rows.append([name, f"{1000 * np.median(times[name]):.2f}", spread(times, name, "numpyvae")])
-    write_section(title_with_blas("A convolutional training step"), "python -m benchmarks.conv", f"""
+    write_section(title_with_choices("A convolutional training step"), "python -m benchmarks.conv", f"""
 28x28 - 32 - 64 channels, stride 2, dense 256, latent {LATENT}, batch {BATCH}, float32, with Adam (PyTorch's own, fused,
 in its rows).  Medians over the rounds, in {STARTS} starts of the processes, of how many times as long as ours a step
 takes, and the quartiles; in the row of the products this is our share of their speed.

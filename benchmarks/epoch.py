@@ -17,7 +17,7 @@ import numpyvae as nv
 from .floor import matrix_products
 from .interleave import interleave_apart, single, spread
 from .peers import torch_epoch
-from .results import table, title_with_blas, write_section
+from .results import table, title_with_choices, write_section
 
 HIDDEN, LATENT, BATCH, ROUNDS = (400,), 20, 128, 5
 
@@ -44,7 +44,7 @@ def main() -> None:
         makers["PyTorch"] = functools.partial(torch_epoch, images, HIDDEN, LATENT, BATCH)
     times = interleave_apart(makers, ROUNDS, single)
     rows = [[name, f"{np.median(times[name]):.2f}", spread(times, name, "numpyvae")] for name in makers]
-    write_section(title_with_blas("A whole MNIST epoch"), "python -m benchmarks.epoch", f"""
+    write_section(title_with_choices("A whole MNIST epoch"), "python -m benchmarks.epoch", f"""
 60,000 images, 784-400-20, batch 128, dynamic binarisation, float32.  "PyTorch" is eager, with its DataLoader and fused
 Adam; "floor" the same number of steps' matrix products alone.  Epochs in turn, medians of {ROUNDS} rounds, quartiles.
 

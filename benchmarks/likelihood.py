@@ -17,7 +17,7 @@ from numpyvae.evaluation import log_likelihood
 
 from .interleave import Run, interleave_apart, single, spread
 from .peers import torch_log_likelihood
-from .results import table, title_with_blas, write_section
+from .results import table, title_with_choices, write_section
 
 IMAGES, SAMPLES, TEST_SET = 100, 5000, 10_000
 STARTS, ROUNDS = 7, 3    # starts of the processes, and rounds in each: PyTorch's time varies from 24 to 40 ms per image
@@ -42,7 +42,7 @@ def main() -> None:
         rate = IMAGES / np.median(times[name])
         rows.append([name, f"{rate:.0f}", f"{TEST_SET / rate:.0f}", spread(times, name, ours)])
     head = ["what", "images a second", f"seconds for {TEST_SET} images, at that rate", "times as long as ours"]
-    write_section(title_with_blas("log p(x) by importance sampling"), "python -m benchmarks.likelihood", f"""
+    write_section(title_with_choices("log p(x) by importance sampling"), "python -m benchmarks.likelihood", f"""
 {SAMPLES} samples per image, 784-200-200-50, float32, {IMAGES} images per turn.  Medians and quartiles over {ROUNDS}
 rounds in each of {STARTS} starts of the processes.
 

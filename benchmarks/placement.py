@@ -12,7 +12,7 @@ import numpy as np
 from .distance import NEAR
 from .floor import network_name
 from .interleave import apart, by_name, one_round, rounds_by_distance, spread
-from .results import table, title_with_blas, write_section
+from .results import table, title_with_choices, write_section
 from .step import PEERS, steps
 
 WORK = [((400,), 20, 128), ((400,), 20, 20)]    # hidden, latent, batch
@@ -33,7 +33,7 @@ def main() -> None:
                 rows.append([network_name(hidden, n_latent), batch, where, len(rounds),
                              *(f"{1000 * np.median(times[name]):.2f}" for name in ("numpyvae", "floor")),
                              *(spread(times, name, "numpyvae") for name in ("floor", *peers))])
-    write_section(title_with_blas("Where the host puts the cores"), "python -m benchmarks.placement", f"""
+    write_section(title_with_choices("Where the host puts the cores"), "python -m benchmarks.placement", f"""
 "Near": one core sees what the other has written after less than {NEAR} ns, before the round and after it.  All the
 other tables are of such rounds.  "Floor" and the frameworks' columns as in "A training step".
 

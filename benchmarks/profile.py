@@ -23,7 +23,7 @@ from numpyvae.twin import Twin
 
 from .floor import conv_products, matrix_products, network_name, step_of
 from .interleave import interleave, near_rounds
-from .results import table, title_with_blas, write_section
+from .results import table, title_with_choices, write_section
 
 STEPS, ROUNDS = 50, 20
 DENSE = [((400,), 20, 128), ((400,), 20, 20), ((200, 200), 50, 20), ((400,), 20, 1024)]    # hidden, latent, batch
@@ -49,7 +49,7 @@ def main() -> None:
         rows.append([name, batch, f"{1e3 * np.median(times['step']):.2f}", f"{1e3 * np.median(times['floor']):.2f}",
                      *(f"{1e3 * parts[part]:.3f} ({parts[part] / whole:.0%})"
                        for part in (*PARTS.values(), BETWEEN))])
-    write_section(title_with_blas("Where a step's time goes"), "python -m benchmarks.profile", f"""
+    write_section(title_with_choices("Where a step's time goes"), "python -m benchmarks.profile", f"""
 Milliseconds; medians over {STEPS * ROUNDS} steps.  "Floor" is the matrix products alone, over and over, so they find
 their operands in the caches.  The columns after it are the parts of a step, each timed at its calls, and their shares.
 

@@ -34,7 +34,7 @@ def write_section(title: str, command: str, body: str, packages: Sequence[str] =
     print(section)
 
 
-def title_with_blas(title: str) -> str:
+def title_with_choices(title: str) -> str:
     """The title, which routines BLAS was told to use, and whether a second thread of ours helped, so that sections for
     each choice can coexist."""
     chosen = os.environ.get(BLAS_CHOICE)

@@ -17,7 +17,7 @@ import numpy as np
 from .floor import matrix_products, network_name, training_step
 from .interleave import Run, interleave_apart, spread
 from .peers import jax_step, torch_step
-from .results import table, title_with_blas, write_section
+from .results import table, title_with_choices, write_section
 
 WORK = [((400,), 20, 128), ((400,), 20, 20), ((200, 200), 50, 20), ((400,), 20, 1024)]    # hidden, latent, batch
 PEERS: dict[str, tuple[str, Callable[..., Run]]] = {
@@ -37,7 +37,7 @@ def main() -> None:
         rows.append([network, batch, f"{1000 * np.median(times['numpyvae']):.2f}",
                      *(spread(times, name, "numpyvae") for name in ("floor", *peers))])
         bounds.append([network, batch, *(spread(times, name, "floor") for name in peers)])
-    write_section(title_with_blas("A training step"), "python -m benchmarks.step", f"""
+    write_section(title_with_choices("A training step"), "python -m benchmarks.step", f"""
 "Floor": the step's share of the speed of its matrix products alone (1 would be a step that does nothing else).
 The frameworks' columns: how many times as long as ours their step takes.  Medians over the rounds, and the quartiles.
 

@@ -34,6 +34,11 @@ def draw_codes(model: Any, images: np.ndarray, rng: np.random.Generator) -> np.n
     return mu + np.exp(0.5 * logvar) * rng.standard_normal(mu.shape)
 
 
+def rotation(angle: float) -> np.ndarray:
+    """The matrix (2, 2) that turns columns by an angle in radians."""
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
 def beside(W: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """For each of the axes (Z, D) the row of W (Z, D) that is nearest to it, with the sign of the axis: (Z, D)."""
     cosines = (W / np.linalg.norm(W, axis=1, keepdims=True)) @ axes.T
@@ -55,8 +60,7 @@ def draw_turned(ax: Any, degrees: float, variances: np.ndarray) -> None:
 
     [lesson 4, eq. 4.6 and 4.7]
     """
-    alpha, around = np.radians(degrees), np.linspace(0, 2 * np.pi, 200)
-    turn = np.array([[np.cos(alpha), -np.sin(alpha)], [np.sin(alpha), np.cos(alpha)]])
+    turn, around = rotation(np.radians(degrees)), np.linspace(0, 2 * np.pi, 200)
     circle = 2 * np.array([np.cos(around), np.sin(around)])
     precision = np.diag(turn @ np.diag(1 / variances) @ turn.T)
     ax.plot(*(turn @ (np.sqrt(variances)[:, None] * circle)), color=BLUE, label="p(z|x)")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .check import exercise, expect, expect_parts
+from .common import rotation
 
 
 def _eigenvalues(rng: np.random.Generator) -> tuple[np.ndarray, int]:
@@ -93,16 +94,12 @@ def linear_posterior(answer: Any, rng: np.random.Generator) -> None:
                                                          np.diag(sigma**2 / np.diag(M))]}))
 
 
-def _turn(angle: float) -> np.ndarray:
-    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-
-
 @exercise("W", "sigma", "angle")
 def turned_gap(answer: Any, rng: np.random.Generator) -> None:
     D, sigma, angle = int(rng.integers(4, 7)), float(rng.uniform(0.75, 0.9)), float(rng.uniform(0.4, 0.7))
     axes = np.linalg.qr(rng.standard_normal((D, 2)))[0].T
     W = np.array([[rng.uniform(3, 4)], [rng.uniform(1, 1.5)]]) * axes
-    turn = _turn(angle)
+    turn = rotation(angle)
 
     def gap(noise: float, R: np.ndarray = turn) -> float:
         M = R @ W @ W.T @ R.T + noise * np.eye(2)
@@ -122,7 +119,7 @@ def turned_gap(answer: Any, rng: np.random.Generator) -> None:
         "the logarithm of the sum is taken; sum the logarithms":
             0.5 * (np.log(np.diag(M).sum()) - np.log(np.linalg.det(M))),
         "W is not turned: that is 0, the gap before": [0.0, gap(sigma**2, np.eye(2))],
-        "the angle is in radians as it is": gap(sigma**2, _turn(np.radians(angle))),
+        "the angle is in radians as it is": gap(sigma**2, rotation(np.radians(angle))),
         "that is the formula for small angles": 0.5 * angle**2 * (first - second)**2 / (first * second),
         "the sine is of twice the angle": 0.5 * np.log(
             1 + (first - second)**2 / (4 * first * second) * np.sin(angle)**2)}, scale=1.0)

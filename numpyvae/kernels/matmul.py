@@ -204,7 +204,7 @@ SIGNATURE = "float32[:, :], float32[:, :], float32[:, :]"
 
 
 def tiled(size, **names):
-    """matmul_tiled with tiles of the given size, for each way to get a panel, and matmul_by_strips, by name."""
+    """Loops over tiles of the given size, by name: matmul_tiled for each way to get a panel, "strips" and "thin"."""
     loops = {way.__name__: (how, loop_for(f"matmul_{size}_{way.__name__}", matmul_tiled, panel_of=way, **names))
              for way, how in ((in_place, product), (copied, product), (transposed, product_transposed))}
     loops["strips"] = product, loop_for(f"matmul_{size}_by_strips", matmul_by_strips, **names)

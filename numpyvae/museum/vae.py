@@ -169,9 +169,9 @@ class MeanOverPixels(TinyVAE):
         theta = self.decode(self.sample_z(mu, logvar, eps))
         return float(np.mean(self.nll(theta, x) / self.n_data) + np.mean(self.kl(mu, logvar)))
 
-    def gradients(self, x: Array, eps: Array) -> dict[str, Array]:
+    def __init__(self, rng: np.random.Generator, x: Array | None = None, units: tuple[int, int, int] = (H, Z, G)):
+        super().__init__(rng, x, units)
         self.nll_weight = 1.0 / self.n_data
-        return super().gradients(x, eps)
 
 
 class KLSummedOverBatch(TinyVAE):
