@@ -24,6 +24,19 @@ def test_the_continuous_bernoulli_integrates_to_one_and_has_its_mean(logit):
     assert continuous_bernoulli_mean(np.array([[logit]]))[0, 0] == pytest.approx(mean, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mode", [contextlib.nullcontext, nv.kernels_off])
+def test_every_function_keeps_the_dtype(name, dtype, mode, rng):
+    likelihood = make_likelihood(name, 0.7 if name in WITH_SIGMA else 1.0)
+    theta = rng.standard_normal((3, 4 * likelihood.outputs_per_pixel)).astype(dtype)
+    x = rng.integers(0, 2, (3, 4)).astype(dtype)
+    with mode():
+        arrays = [likelihood.nll(theta, x), *likelihood.nll_and_grad(np.ones(3, dtype), theta, x),
+                  likelihood.mean(theta), likelihood.sample(theta, rng)]
+    assert [array.dtype for array in arrays] == [dtype] * len(arrays)
+
+
 def test_the_series_near_zero_meets_the_formula():
     """On both sides of the place where the one takes over from the other, in both precisions."""
     for dtype, bound in ((np.float64, 1e-12), (np.float32, 1e-6)):
@@ -44,7 +57,7 @@ def test_the_discretized_logistic_s_levels_sum_to_one_and_have_its_mean(m, log_s
 
 @pytest.mark.parametrize("name", [name for name, kind in LIKELIHOODS.items() if kind.support is None])
 def test_a_density_over_all_numbers_integrates_to_one_and_has_its_mean_and_draws(name, rng):
-    likelihood = make_likelihood(name, 0.7)
+    likelihood = make_likelihood(name, 0.7 if name in WITH_SIGMA else 1.0)
     theta = np.array([[0.3] * likelihood.outputs_per_pixel])
 
     def density(x):
@@ -77,7 +90,7 @@ def test_extremes_stay_finite(name, dtype):
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_draws_have_the_mean_and_keep_the_dtype(name, rng):
-    likelihood = make_likelihood(name, 0.3)
+    likelihood = make_likelihood(name, 0.3 if name in WITH_SIGMA else 1.0)
     n = 40_000
     theta = np.repeat([[0.8] + [-2.5] * (likelihood.outputs_per_pixel - 1)], n, axis=0).astype(np.float32)
     draws, mean = likelihood.sample(theta, rng), likelihood.mean(theta)

@@ -76,7 +76,8 @@ def test_a_loss_that_leads_nowhere_stops_with_a_sentence(rng):
 
 
 @pytest.mark.parametrize("value, text", [(1.234, "1.23"), (-9999.994, "-9999.99"), (35363.1049, "35363.1"),
-                                         (4.1234567e26, "4.12346e+26"), (1234567.0, "1.23457e+06"), (0, "0.00")])
+                                         (4.1234567e26, "4.12346e+26"), (1234567.0, "1.23457e+06"), (0, "0.00"),
+                                         (-0.004, "0.00")])
 def test_numbers_keep_six_digits(value, text):
     assert summary.nats(value) == text
 

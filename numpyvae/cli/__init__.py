@@ -25,6 +25,17 @@ from .pictures import add_encode, add_reconstruct, add_sample
 from .tools import add_bench, add_gradcheck, add_lessons
 from .train import add_train
 
+# What people type, and what does it.
+ELSEWHERE = {
+    "help": "numpyvae --help, or numpyvae COMMAND --help",
+    "version": "numpyvae --version",
+    "fit": "numpyvae train",
+    "generate": "numpyvae sample RUN",
+    "test": "numpyvae evaluate RUN for a model, pytest for the package",
+    "check": "numpyvae gradcheck",
+    "notebook": "numpyvae lessons",
+    "examine": "nv.examine(model, x=..., rng=...) in Python, where a VAE of your own can be handed over"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
@@ -92,6 +103,8 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     known = parser.commands
     first = arguments[0] if arguments else ""
     command = next((word for word in arguments if word in known), None)
+    if first in ELSEWHERE:
+        parser.error(f"{first!r} is no command: use {ELSEWHERE[first]}")
     if first not in ("-h", "--help", "--version") and first != command and not did_you_mean(first, known):
         if command is None and first[:1] in ("", "-"):
             parser.error(f"there is no command; expected one of {', '.join(known)}"

@@ -93,7 +93,7 @@ class LogLikelihood:
 
     def __str__(self) -> str:
         error = "" if len(self.values) < 2 else f" ± {self.standard_error:.2f}"
-        return f"{self.mean:.2f}{error} nats" + (f" ({self.caveat})" if self.caveat else "")
+        return f"{self.mean:z.2f}{error} nats" + (f" ({self.caveat})" if self.caveat else "")
 
 
 @checked(samples=AT_LEAST_2, images="numbers: ...", labels="any: ...")

@@ -241,7 +241,8 @@ def sigma_of_linear(vae: VAE) -> float:
     linear = linear and isinstance(vae.posterior, DiagonalGaussian)
     if not linear or not isinstance(vae.likelihood, (Gaussian, GaussianShared)):
         raise ValueError(f"the VAE has the weights {', '.join(vae.parameters.names)} and likelihood "
-                         f"{vae.likelihood.name!r}; expected VAE.dense(n_data, (), n_latent, 'gaussian', sigma=...)")
+                         f"{vae.likelihood.name!r}; expected VAE.dense(n_data, (), n_latent, 'gaussian', sigma=...), "
+                         "or the same with 'gaussian-shared'")
     if isinstance(vae.likelihood, Gaussian):
         return vae.likelihood.sigma
     return float(np.exp(0.5 * vae.parameters["decoder.1.logvar"][0]))

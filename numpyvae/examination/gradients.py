@@ -48,6 +48,8 @@ def check_gradients(subject: Subject) -> Finding:
         return Finding("gradients", NOT_CHECKED, "the loss draws its own noise: write loss(x, eps), gradients(x, eps).")
     x = subject.x[:IMAGES]
     eps = subject.noise((len(x), subject.n_latent)).astype(x.dtype)
+    if not np.isfinite(subject.loss_value(x, eps)):
+        return Finding("gradients", NOT_CHECKED, "the loss is NaN or infinite, and has no gradients then.")
     given = _gradients(subject, x, eps)
     for name, array in subject.parameters.items():
         if name not in given or given[name].shape != array.shape:
@@ -75,7 +77,8 @@ def check_gradients(subject: Subject) -> Finding:
                 f"differences of loss(x, eps): largest error {apart[worst]:.1e}, relative to the largest gradient in "
                 f"its array{f', at {worst}' if wrong else ''}.")    # where all is right, rounding alone decides where
     if precision == "float32":
-        own = max(float(numeric[name].error.max()) / numeric[name].size for name in numeric)
+        own = max(float(known.error.max(where=np.isfinite(known.error), initial=0.0)) / known.size
+                  for known in numeric.values())
         evidence += f" (In float32 the differences themselves are off by up to some {own:.1e}.)"
     if not wrong:
         if not blurred:
@@ -127,10 +130,10 @@ def _of_loss(subject: Subject, array: Array, places: Array, x: Array, eps: Array
     found, jump = slopes.mean(axis=2), 0.5 * np.abs(slopes[:, -1, 1] - slopes[:, -1, 0])
     error = np.stack([np.abs(found[:, i:i + 1] - found[:, i + 1:]).max(axis=1) + rounding / steps[i]
                       for i in range(len(steps) - 1)], axis=1)                       # of all but the last step
-    error[~np.isfinite(error)] = np.inf
+    error[~np.isfinite(error)] = np.inf                                            # a step to where the loss is none
     best = np.argmin(error, axis=1)[:, None]
     value, error = (np.take_along_axis(table, best, axis=1)[:, 0] for table in (found, error))
-    return Differences(value, error, jump)
+    return Differences(np.where(np.isfinite(error), value, 0.0), error, jump)
 
 
 def _of_kl(subject: Subject, array: Array, places: Array, x: Array, precision: str) -> Array:

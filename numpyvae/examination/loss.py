@@ -38,6 +38,8 @@ NAMES = ("likelihood", "kl", "reduction")
 MONTE_CARLO = 20000
 SPREAD_ERRORS = 4.0     # of the ratio of two spreads; besides, each has to be far too large itself
 ALIKE = 0.5             # spreads of the loss and of the NLL whose logarithms differ by no more have one shape
+NOT_FINITE = Finding("likelihood", WRONG, "the loss of ordinary images, or its NLL by the formula, is NaN or infinite.",
+                     "look for log(0), a division by 0, or an exp that overflows.")
 
 
 def check_loss(subject: Subject) -> Findings:
@@ -55,9 +57,7 @@ def check_loss(subject: Subject) -> Findings:
     if not measured:
         return _all(NOT_DECIDED, f"draws={subject.draws} are too few: expected at least {draws_needed(subject)}.")
     if not all(m.is_finite for m in measured):
-        return _likelihood_first(Finding("likelihood", WRONG, "the loss of ordinary images, or its NLL by the formula, "
-                                         "is NaN or infinite.",
-                                         "look for log(0), a division by 0, or an exp that overflows."))
+        return _likelihood_first(NOT_FINITE)
     if not found:
         return _unexplained(subject, measured)
     first, *others = simplest(subject, found)
@@ -190,7 +190,9 @@ def _is_replaced(subject: Subject, one: Explanation) -> bool:
 def _without_noise(subject: Subject) -> Findings:
     """The loss does not change with the noise.  Either there is no noise, or no NLL that could show it."""
     measured = measured_once(subject)
-    for kl in measured[0].kl if measured and measured[0].is_finite else ():
+    if measured and not measured[0].is_finite:
+        return _likelihood_first(NOT_FINITE)
+    for kl in measured[0].kl if measured else ():
         one = Explanation(RIGHT, kl, [fit(m, RIGHT, kl) for m in measured])
         if one.fits[0].off < STANDARD_ERRORS and _has_no_nll(one, measured):
             return _likelihood_first(Finding("likelihood", WRONG, _shares(one) + ".", "the loss contains no NLL: "

@@ -20,8 +20,10 @@ Array = np.ndarray
 FROZEN_COPIES = (3, 8)
 REPEATS = 16            # draws of the noise for each image where the loss takes its noise as an argument
 DRAWN_COPIES = (16, 48)
-FIRST_REPEATS = 8       # where it draws its own: then as many again, again and again, as long as the budget lasts
 LEAST_REPEATS = 2
+# Where it draws its own: then as many again, again and again, as long as the budget lasts.  The spread of fewer is
+# known so badly that right VAEs were called wrong.
+FIRST_REPEATS = 8
 AT_ONCE = 9             # batches that go through decode together
 OWN = 3                 # draws of our own for each of a loss(x): half of the noise is that of the formulas
 SMALL = 1250            # pixels, up to which they take no long time
@@ -95,12 +97,12 @@ def measured_drawn(subject: Subject) -> Generator[list[Measurement], bool, None]
     send(True) starts again with wrong formulas of the NLL beside the right ones.
     """
     left = full_repeats(subject)
-    if left < LEAST_REPEATS:
+    if left < FIRST_REPEATS:
         return
     images = _encoded(subject, chosen_probes(subject))
     measured: list[Measurement] = []
     wrong, repeats, own = False, FIRST_REPEATS, OWN if images.x.shape[1] <= SMALL else 1
-    while left >= LEAST_REPEATS:
+    while left and (measured or left >= FIRST_REPEATS):
         repeats = min(repeats, left)
         left -= repeats
         new = [_measured(subject, images, n, repeats, wrong, own) for n in DRAWN_COPIES]
@@ -117,7 +119,9 @@ def full_repeats(subject: Subject) -> int:
 
 def draws_needed(subject: Subject) -> int:
     """The smallest budget with which anything is measured."""
-    return LEAST_REPEATS * IMAGES * sum(FROZEN_COPIES if subject.frozen else DRAWN_COPIES)
+    if subject.frozen:
+        return LEAST_REPEATS * IMAGES * sum(FROZEN_COPIES)
+    return FIRST_REPEATS * IMAGES * sum(DRAWN_COPIES)
 
 
 class _Encoded(NamedTuple):

@@ -149,17 +149,19 @@ def check_images(subject: Subject) -> Finding:
     error = spread / np.sqrt(IMAGE_DRAWS) + 1e-3    # a pixel with p = 0.001 may well be drawn 0 each time
     off = np.abs(found - expected) / error
     worst = np.unravel_index(np.argmax(off), off.shape)
-    evidence = (f"mean of {IMAGE_DRAWS} images from each of {len(z)} z, {found.size} pixels: within {off.max():.1f} "
-                f"standard errors of E[x|z]; at worst {found[worst]:.4f} where {expected[worst]:.4f} is expected.")
+    evidence = (f"mean of {IMAGE_DRAWS} images from each of {len(z)} z, of {found.shape[1]} pixels each: within "
+                f"{off.max():.1f} standard errors of E[x|z]; at worst {found[worst]:.4f} where {expected[worst]:.4f} "
+                "is expected.")
     if off.max() < STANDARD_ERRORS:
         return Finding("images", OK, evidence)
     mistake = "images are not drawn from p(x|z): look at what is done to the decoder's output."
     if subject.decodes_to in ("logits", "probabilities"):
         logits = theta if subject.decodes_to == "logits" else safe_log(theta) - safe_log(1 - theta)
         for name, wrong in (("softplus(logits)", softplus(logits)), ("the logits themselves", logits),
-                            ("sigmoid twice", sigmoid(sigmoid(logits))), ("1 - sigmoid(logits)", sigmoid(-logits))):
+                            ("sigmoid(sigmoid(logits))", sigmoid(sigmoid(logits))),
+                            ("1 - sigmoid(logits)", sigmoid(-logits))):
             if np.all(np.abs(found - wrong) < STANDARD_ERRORS * error):
-                mistake = f"{name} is taken for the probability of a pixel: it is sigmoid(logits)."
+                mistake = f"the probability of a pixel is sigmoid(logits), but the images follow {name}."
     return Finding("images", WRONG, evidence, mistake)
 
 

@@ -7,6 +7,8 @@ The upstream gradient `dnll` (B,) holds one number per row: 1/B where the loss i
 """
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .. import kernels
@@ -61,7 +63,7 @@ def gaussian_nll(mean: Array, x: Array, sigma: float) -> Array:
 
     -log p = (x - m)^2 / (2 sigma^2) + log sigma + 1/2 log(2 pi)                                [lesson 3, eq. 3.3]
     """
-    return np.sum(0.5 * ((x - mean) / sigma) ** 2, axis=1) + mean.shape[1] * (np.log(sigma) + HALF_LOG_2_PI)
+    return np.sum(0.5 * ((x - mean) / sigma) ** 2, axis=1) + mean.shape[1] * (math.log(sigma) + HALF_LOG_2_PI)
 
 
 @twin(None, dnll="B", mean="B D", x="B D", sigma="positive number")

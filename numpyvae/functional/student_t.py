@@ -28,8 +28,8 @@ def student_t_nll(mean: Array, x: Array, sigma: float) -> Array:
     log c = log Gamma((nu + 1) / 2) - log Gamma(nu / 2) - 1/2 log(nu pi)
     """
     r = (x - mean) / sigma
-    constant = np.log(sigma) - (math.lgamma((DEGREES + 1) / 2) - math.lgamma(DEGREES / 2)
-                                - 0.5 * math.log(DEGREES * math.pi))
+    constant = math.log(sigma) - (math.lgamma((DEGREES + 1) / 2) - math.lgamma(DEGREES / 2)
+                                  - 0.5 * math.log(DEGREES * math.pi))
     return np.sum(0.5 * (DEGREES + 1) * np.log1p(r**2 / DEGREES), axis=1) + mean.shape[1] * constant
 
 

@@ -137,7 +137,7 @@ EXHIBITS = (
     Exhibit("softplus-samples", FAMILIES[10],
             "Images are made with softplus(logits) instead of sigmoid(logits).",
             "The loss is fine, but the pictures are burnt out: a logit of 2 gives 2.13.",
-            "images", "softplus(logits) is taken for the probability", _model(vae.SoftplusSamples)),
+            "images", "the images follow softplus(logits)", _model(vae.SoftplusSamples)),
     Exhibit("log-of-probability", FAMILIES[11],
             "The NLL takes log(y) of a probability that has been rounded to 0 or 1.",
             "NaN after some epochs, sooner with a larger learning rate.",
@@ -172,5 +172,5 @@ EXHIBITS = (
     Exhibit("logits-shown", FAMILIES[17],
             "The decoder's logits are shown as the picture, without the sigmoid.",
             "The loss is fine, but the pictures are grey.",
-            "images", "the logits themselves", _model(vae.LogitsShown)),
+            "images", "the images follow the logits themselves", _model(vae.LogitsShown)),
 )

@@ -146,7 +146,7 @@ def network(vae: VAE) -> str:
 def number(value: float) -> str:
     """Three or more digits, as people write them: 0.0123, 21.7, 1,234."""
     value = float(value)
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:z.2f}"
     if 0 < abs(value) < 0.1:
         text = f"{value:.2g}"
     return text.replace("-", "−") if float(value) else "0"

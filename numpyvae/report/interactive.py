@@ -60,7 +60,7 @@ def sliders(vae: VAE, image: Array, kl: Array, label: Any = None) -> str:
     at = [values[np.abs(values - code[0, dimension]).argmin()] for dimension in used]
     cards = "\n".join(
         f'<div class="slider"><div class="sprite" role="img"></div>'
-        f'<label for="z{dimension}">z[{dimension}]<small>KL {kl[dimension]:.2f} nats</small></label>'
+        f'<label for="z{dimension}">z[{dimension}]<small>KL {kl[dimension]:z.2f} nats</small></label>'
         f'<output for="z{dimension}"></output>'
         f'<input type="range" id="z{dimension}" min="-3" max="3" step="{6 / (n_steps - 1):g}" value="{value:g}" '
         f'data-row="{row}"></div>' for row, (dimension, value) in enumerate(zip(used, at)))
@@ -96,7 +96,7 @@ def code_map(mu: Array, kl: Array, images: Array, numbers: Array, names: Array |
         places = np.column_stack([places, np.linspace(-2, 2, n)])
     reach = max(2.5, 1.05 * float(np.abs(places).max()))
     texts = [f"Test image {number}" + ("" if names is None else f", class {plots.short(str(names[i]))}") + ": " +
-             ", ".join(f"z[{axis}] = {mu[i, axis]:.2f}".replace("-", "−") for axis in axes)
+             ", ".join(f"z[{axis}] = {mu[i, axis]:z.2f}".replace("-", "−") for axis in axes)
              for i, number in enumerate(numbers[:n])]
     colors, legend = [plots.BLUE] * n, ""
     classes = [] if names is None else np.unique(names).tolist()

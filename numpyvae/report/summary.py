@@ -55,8 +55,8 @@ def settings(configuration: Mapping[str, Any], thing: str = "image") -> dict[str
 
 
 def nats(value: float) -> str:
-    """Two decimals, or six digits of what is too large for them."""
-    return f"{value:.2f}" if abs(value) < 1e4 else f"{value:.6g}"
+    """Two decimals, or six digits of what is too large for them; what rounds to 0 has no sign."""
+    return f"{value:z.2f}" if abs(value) < 1e4 else f"{value:.6g}"
 
 
 def as_typed(path: str) -> str:
@@ -133,9 +133,9 @@ def lines(result: dict[str, Any], thing: str = "image") -> list[tuple[str, str, 
         found.append(("nearest neighbours", f"{result['nearest_neighbour_accuracy']:.1%}",
                       f"test {thing}s whose nearest training {thing}, in latent space, has the same label"))
     if "mutual_information_gap" in result:
-        found.append(("MIG", f"{result['mutual_information_gap']:.3f}",
+        found.append(("MIG", f"{result['mutual_information_gap']:z.3f}",
                       "1 if each true factor has a dimension of its own, 0 if none has (Chen et al. 2018)"))
     for name, share in result.get("factor_recovery", {}).items():
-        found.append((f"  {name}", f"{share:.2f}",
+        found.append((f"  {name}", f"{share:z.2f}",
                       "the share of this factor's information that its best dimension holds"))
     return found
