@@ -99,9 +99,9 @@ nv.plots.show_diagram("z", "p(x|z)", "KL")
 # %% [markdown]
 # ### When does a dimension die?
 #
-# Take the simplest decoder, a straight line: $m = w z$ with one latent dimension. Let the data be centred, and let $u$
-# be the direction, of length 1, in which $w = |w|\,u$ points. $\lambda$ is the variance of the data in this direction.
-# First $\beta = 1$.
+# Take the simplest decoder, a straight line: $m = w z$ with one latent dimension. This is lesson 9's model, now with a
+# β. Let the data be centred, and let $u$ be the direction, of length 1, in which $w = |w|\,u$ points. $\lambda$ is the
+# variance of the data in this direction. First $\beta = 1$.
 #
 # *Step 1.* $x = wz + \sigma\eta$ is a sum of Gaussians, so $x$ is Gaussian. Along $u$ its variance is
 # $c = |w|^2 + s$; in every other direction it is $s$, whatever $w$ is.
@@ -180,7 +180,9 @@ nv.plots.show_diagram("z", "p(x|z)", "KL")
 #
 # $$\sigma^2 = \frac{\mathrm E\,|r|^2}{D} \tag{10.9}$$
 #
-# the mean square of the residual per pixel. Nobody has to choose it.
+# the mean square of the residual per pixel. Nobody has to choose it. In lesson 9 $\sigma$ was
+# one more weight, the likelihood `"gaussian-shared"`, and the gradient led it to the same value. Here we set it by (10.9)
+# after each epoch, which gets there in fewer steps.
 #
 # **Free bits.** Let the KL of a dimension, averaged over the batch, count no less than a minimum $\kappa$:
 #
