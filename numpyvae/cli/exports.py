@@ -32,7 +32,7 @@ def add_import(commands: Any) -> None:
         "import", help="bring weights back that were trained in PyTorch or JAX",
         description="Make a model with the network of a run and the weights of a safetensors file, by the names that "
                     "numpyvae export gives them.",
-        example="numpyvae import weights.safetensors --like RUN\nnumpyvae sample RUN/imported.npz")
+        example="numpyvae import weights.safetensors --like RUN")
     parser.set_defaults(run=run_import)
     parser.needs = ["like"]
     parser.add_argument("weights", type=os.path.expanduser, metavar="WEIGHTS", help="a safetensors file")

@@ -87,9 +87,9 @@ def check_exportable(model: Model) -> None:
         for name, head in model.posterior.named_heads():
             if type(head) is not Dense or head.activation != "identity":
                 raise ValueError(f"{name} is {head}, which cannot be exported; expected a Dense without an activation")
-    name = model.parameters.first_not_finite()
-    if name is not None:
-        raise ValueError(f"{name} holds NaN or infinity, and cannot be exported; expected finite weights: train the "
+    wrong = model.parameters.first_not_finite()
+    if wrong is not None:
+        raise ValueError(f"{wrong} holds NaN or infinity, and cannot be exported; expected finite weights: train the "
                          "model again")
 
 

@@ -69,16 +69,34 @@ class Traced:
     def __neg__(self) -> Traced:
         return self.graph("Neg", self)
 
+    def __add__(self, other: Any) -> Traced:
+        return self.graph("Add", self, other)
 
-def _binary(operator: str, swapped: bool) -> Callable[[Traced, Any], Traced]:
-    return lambda a, b: a.graph(operator, *((b, a) if swapped else (a, b)))
+    def __sub__(self, other: Any) -> Traced:
+        return self.graph("Sub", self, other)
 
+    def __rsub__(self, other: Any) -> Traced:
+        return self.graph("Sub", other, self)
 
-for _operator, _name in {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "truediv", "Pow": "pow"}.items():
-    setattr(Traced, f"__{_name}__", _binary(_operator, False))
-    setattr(Traced, f"__r{_name}__", _binary(_operator, True))
-for _operator, _name in {"Less": "lt", "Greater": "gt"}.items():
-    setattr(Traced, f"__{_name}__", _binary(_operator, False))
+    def __mul__(self, other: Any) -> Traced:
+        return self.graph("Mul", self, other)
+
+    def __truediv__(self, other: Any) -> Traced:
+        return self.graph("Div", self, other)
+
+    def __rtruediv__(self, other: Any) -> Traced:
+        return self.graph("Div", other, self)
+
+    def __pow__(self, other: Any) -> Traced:
+        return self.graph("Pow", self, other)
+
+    def __lt__(self, other: Any) -> Traced:
+        return self.graph("Less", self, other)
+
+    def __gt__(self, other: Any) -> Traced:
+        return self.graph("Greater", self, other)
+
+    __radd__, __rmul__ = __add__, __mul__
 
 
 class Functions:

@@ -15,7 +15,7 @@ import numpy as np
 from ..arguments import did_you_mean
 from .regular import one_line, open_file
 
-DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 MAX_HEADER = 2**20    # bytes: that of a network with 100 arrays takes 10,000
 ADVICE = "give one that safetensors.torch.save_file(model.state_dict(), path) wrote"
 AS_FLOATS = "save model.float().state_dict()"
