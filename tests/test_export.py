@@ -300,6 +300,26 @@ def test_an_autoencoder_goes_too(rng, tmp_path):
     np.testing.assert_array_equal(again.parameters.values, model.parameters.values)
 
 
+def test_what_came_back_is_evaluated_beside_the_run(run, vae, capsys, blobs, monkeypatch):
+    """Its numbers have a file of their own, and the run's report, whose curves are not its, stays as it was."""
+    np.save("x.npy", np.repeat(blobs, 5, axis=0))
+    assert main(["train", "--data", "x.npy", "--hidden", "4", "--latent", "2", "--epochs", "1", "--out", "mine"]) == 0
+    assert main(["export", "mine"]) == 0
+    assert main(["import", "mine/export/weights.safetensors", "--like", "mine"]) == 0
+    before = files()
+    capsys.readouterr()
+    few = ["--samples", "5", "--images", "4", "--json"]
+    assert main(["evaluate", "mine/imported.npz", *few]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert "report" not in measured and json.load(open("mine/evaluation-imported.json")) == measured
+    assert main(["evaluate", "mine/imported.npz", *few, "--data", "x.npy"]) == 0
+    assert {name: content for name, content in files().items() if name in before} == before
+    monkeypatch.setattr("numpyvae.cli.evaluate.write_run_report", lambda out, *_: f"{out}/report.html")
+    capsys.readouterr()
+    assert main(["evaluate", "mine", *few]) == 0
+    assert json.loads(capsys.readouterr().out) == measured | {"report": "mine/report.html"}
+
+
 def test_nothing_is_replaced_unasked(run, vae, capsys):
     main(["export", "run", "--out", "new"])
     main(["import", "new/weights.safetensors", "--like", "run"])
