@@ -87,15 +87,16 @@ def module_source(model: Model, weights: str) -> str:
 
     Raises ValueError where a part of the model has no form in PyTorch.
     """
-    pieces = [_class(model), _load(model, weights), *_helpers(model), *formulas_of(model, "torch")]
+    pieces = [*(_autoencoder(model) if is_autoencoder(model) else _vae(model)), _load(model, weights),
+              *_helpers(model), *formulas_of(model, "torch")]
     if calls("softplus", "\n".join(pieces)):
         pieces.append(SOFTPLUS)
     return joined([_head(model, "\n".join(pieces)), *pieces])
 
 
 def _head(model: Model, body: str) -> str:
-    imports = ["import math"] * ("math." in body) + ["from pathlib import Path", "", "import torch",
-                                                     "from safetensors.torch import load_file"]
+    imports = ["import math"] * ("math." in body) + ["from pathlib import Path", ""]
+    imports += ["import torch"] * calls(r"torch\.\w+", body) + ["from safetensors.torch import load_file"]
     imports.append("from torch import nn, sigmoid" if calls("sigmoid", body) else "from torch import nn")
     if "F." in body:
         imports.append("from torch.nn import functional as F")
@@ -103,10 +104,6 @@ def _head(model: Model, body: str) -> str:
              f"{codes_of(model)} = model.encode({given(model, 'x')})",
              f"model.loss({batch_of(model)}).backward()"]
     return "\n".join([docstring(model, "a PyTorch module", usage), *imports])
-
-
-def _class(model: Model) -> str:
-    return "\n".join(_autoencoder(model) if is_autoencoder(model) else _vae(model))
 
 
 def _vae(model: Model) -> Iterator[str]:
@@ -152,7 +149,6 @@ class VAE(nn.Module):
 '''
     if labels:
         yield f'''
-
 def with_labels(rows, labels):
     """Each row, and behind it its label, one-hot: (B, I), (B,) -> (B, I + {model.n_classes})."""
     return torch.cat([rows, F.one_hot(labels, {model.n_classes}).to(rows.dtype)], dim=1)
