@@ -26,6 +26,8 @@ WORKING = {    # the flag under test is added to these; `info`, `bench` and `les
     "sample": ["sample", "run", "--n", "4", "--out", "new.png"],
     "reconstruct": ["reconstruct", "run", "--data", "images.npy", "--n", "4", "--out", "new.png"],
     "encode": ["encode", "run", "--data", "images.npy", "--out", "new.csv"],
+    "export": ["export", "run", "--out", "new"],
+    "import": ["import", "weights.safetensors", "--like", "run", "--out", "new"],
     "gradcheck": ["gradcheck", "--component", "relu", "--method", "complex-step"],
 }
 UNTRIED = {"bench", "lessons", "info"}
@@ -68,6 +70,7 @@ def run(tmp_path_factory):
         pathlib.Path("own.py").write_text("")
         pathlib.Path("broken.py").write_text("def f(:")
         assert main([*TRAIN[:-1], "run"]) == 0
+        assert main(["export", "run", "--out", "."]) == 0
         yield folder
 
 

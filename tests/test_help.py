@@ -122,6 +122,8 @@ def run(tmp_path_factory):
     np.savez(folder / "größe 文.npz", x=rng.integers(0, 256, (60, 6, 5), np.uint8), y=np.arange(60) % 3)
     assert main(["train", "--data", str(folder / "größe 文.npz"), "--conditional", "--hidden", "4", "--latent", "2",
                  "--epochs", "1", "--out", str(folder / "run é")]) == 0
+    assert main(["export", str(folder / "run é"), "--out", str(folder)]) == 0
+    (folder / "weights.safetensors").rename(folder / "weights é.safetensors")
     return folder
 
 
@@ -129,6 +131,8 @@ LINES = {
     "train": ["train", "--data", "größe 文.npz", "--hidden", "4", "--latent", "2", "--epochs", "1", "--out", "Σ"],
     "evaluate": ["evaluate", "run é", "--samples", "5", "--images", "4"], "sample": ["sample", "run é", "--n", "3"],
     "reconstruct": ["reconstruct", "run é", "--out", "ö.csv"], "encode": ["encode", "run é", "--out", "μ.npy"],
+    "export": ["export", "run é", "--out", "größe Σ"],
+    "import": ["import", "weights é.safetensors", "--like", "run é", "--out", "μ.npz", "--overwrite"],
     "gradcheck": ["gradcheck", "--component", "relu", "--method", "complex-step"], "bench": ["bench", "--help"],
     "lessons": ["lessons", "--help"], "info": ["info"], "": ["train", "--data", "größe"]}
 

@@ -18,6 +18,7 @@ from ..arguments import did_you_mean
 from ..files.regular import FULL, in_words
 from .common import in_options, not_enough_memory, say
 from .evaluate import add_evaluate
+from .exports import add_export, add_import
 from .info import add_info
 from .outputs import speak_any_code_page
 from .parser import Parser
@@ -77,7 +78,7 @@ def _run(options: argparse.Namespace, typed: Sequence[str]) -> int:
             raise
         print(f"numpyvae: {in_options(in_words(error), options)}", file=sys.stderr)
         return 1
-    except (ValueError, TypeError, ArithmeticError) as error:
+    except (ValueError, TypeError, ArithmeticError, ImportError) as error:
         print(f"numpyvae: {in_options(str(error), options)}", file=sys.stderr)
         return 1
 
@@ -90,8 +91,8 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"numpyvae {nv.__version__}",
                         help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog=parser.prog)
-    for add in (add_train, add_evaluate, add_sample, add_reconstruct, add_encode, add_gradcheck, add_bench,
-                add_lessons, add_info):
+    for add in (add_train, add_evaluate, add_sample, add_reconstruct, add_encode, add_export, add_import,
+                add_gradcheck, add_bench, add_lessons, add_info):
         add(commands)
     parser.commands = list(commands.choices)
     return parser

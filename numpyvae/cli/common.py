@@ -18,6 +18,7 @@ import numpyvae as nv
 from ..arguments import COUNT, NOT_NEGATIVE, POSITIVE, SEED, WHOLE, Kind, did_you_mean_file, extent, shown, too_large
 from ..datasets.contents import OPTIONS
 from ..files.regular import one_line, written_whole
+from ..models.model import Model
 from ..report.summary import as_typed
 
 READING = ("test", *OPTIONS)    # the options that say how data are read
@@ -62,27 +63,33 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def load_run(model: str) -> tuple[nv.VAE, str]:
     """The VAE of a run, and the run's folder."""
-    if not os.path.isfile(model) and not os.path.isfile(os.path.join(model, MODEL)):
-        raise _no_run(model)
-    vae = nv.load(model)
+    vae, folder = load_model(model)
     if not isinstance(vae, nv.VAE):
         raise ValueError(f"{one_line(model)} holds a model of type {type(vae).__name__}; expected a VAE, as numpyvae "
                          "train saves")
-    return vae, model if os.path.isdir(model) else os.path.dirname(model)
+    return vae, folder
 
 
-def _no_run(model: str) -> FileNotFoundError:
+def load_model(model: str, argument: str = "RUN") -> tuple[Model, str]:
+    """The model of a run, an autoencoder too, and the run's folder."""
+    if not os.path.isfile(model) and not os.path.isfile(os.path.join(model, MODEL)):
+        raise _no_run(model, argument)
+    return nv.load(model), model if os.path.isdir(model) else os.path.dirname(model)
+
+
+def _no_run(model: str, argument: str) -> FileNotFoundError:
     """The error for a RUN without a model, with where there may be one."""
     if os.path.exists(os.path.join(model, CHECKPOINT)):
-        return FileNotFoundError(f"RUN is {model!r}, without a model yet; expected a run that has finished an epoch: "
-                                 f"go on with it, numpyvae train --resume {as_typed(model)}")
+        return FileNotFoundError(f"{argument} is {model!r}, without a model yet; expected a run that has finished an "
+                                 f"epoch: go on with it, numpyvae train --resume {as_typed(model)}")
     folder = model if os.path.isdir(model) else os.path.dirname(model)
     found = (path for place in {folder, "runs"} for path in glob.glob(os.path.join(glob.escape(place), "*")))
     known = sorted(path for path in found if os.path.exists(os.path.join(path, MODEL)))
     meant = did_you_mean_file(model, known) or (f": there is {one_line(known[-1])}" if known else
                                                 ": train one first, numpyvae train")
     what = "a folder without a model.npz" if os.path.isdir(model) else f"but {one_line(model)} does not exist"
-    return FileNotFoundError(f"RUN is {model!r}, {what}; expected the folder of a run, or its model.npz{meant}")
+    return FileNotFoundError(f"{argument} is {model!r}, {what}; expected the folder of a run, or its "
+                             f"model.npz{meant}")
 
 
 def not_enough_memory(options: argparse.Namespace, error: MemoryError) -> str:

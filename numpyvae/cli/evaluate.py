@@ -40,8 +40,13 @@ def add_evaluate(commands: Any) -> None:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """numpyvae evaluate"""
+    """numpyvae evaluate
+
+    Weights that numpyvae import brought get no report: the run's learning curves are not theirs.
+    """
     vae, folder = load_run(options.model)
+    stem, _ = os.path.splitext(os.path.basename(options.model))
+    imported = [] if os.path.isdir(options.model) or stem == "model" else [stem]
     metrics = _metrics_of(folder, options.model)
     configuration = metrics["configuration"]
     data, is_own = load_data_of_run(options, folder, vae, known_of_run(folder))
@@ -49,20 +54,22 @@ def run_evaluate(options: argparse.Namespace) -> int:
         say(f"note: --images is {options.images:,}, more than the {counted(len(data.test), f'test {data.thing}')}: all "
             "of them are measured")
     result = measure(vae, data, options.samples, options.images, configuration["binarize"], options.seed)
-    file = "evaluation.json"
+    file = "-".join(["evaluation", *imported]) + ".json"
     if not is_own:
         result["data"] = data.name
         paths = {name: os.path.abspath(path) for name, path in paths_of(options)}
         result["read"] = {name: getattr(options, name) for name in options.typed & {"data", *READING}} | paths
-        file = _file_for(folder, data.name, result["read"])
+        file = _file_for(folder, "-".join([*imported, data.name]), result["read"])
     path = os.path.join(folder, file)
     larger = _larger(path, result)
     if larger is None:
         write_json(path, result)
-    records = [nv.Record.from_json(record) for record in metrics["records"]]
-    report = write_run_report(folder, vae, records, data, metrics, larger or result)
+    reports = {}
+    if not imported:
+        records = [nv.Record.from_json(record) for record in metrics["records"]]
+        reports["report"] = write_run_report(folder, vae, records, data, metrics, larger or result)
     if options.json:
-        print(json.dumps({**result, "report": report}))
+        print(json.dumps({**result, **reports}))
     else:
         lines = summary.lines(result, data.thing)
         widths = [max(len(line[i]) for line in lines) for i in (0, 1)]
@@ -70,9 +77,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
             print(f"{name:{widths[0]}}  {value:>{widths[1]}}  {hint}")
         if larger is None:
             print(f"numbers   {path}")
-        print(f"report    {report}")
+        for name, report in reports.items():
+            print(f"{name}    {report}")
     if larger is not None:
-        say(f"note: {path} and the report keep a larger evaluation of this model, of "
+        say(f"note: {path}{' and the report keep' if reports else ' keeps'} a larger evaluation of this model, of "
             f"{counted(larger['images'], data.thing)} with {counted(larger['samples'], 'sample')} each; delete that "
             "file to replace it")
     return 0

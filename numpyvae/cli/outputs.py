@@ -53,14 +53,20 @@ def output_path(out: str | None, default: str, folder: str, read: Iterable[str |
     if suffix not in ENDINGS:
         raise ValueError(f"--out is {out!r}, which cannot be written: a {suffix or 'name without an ending'} is none "
                          f"of its kinds; expected {' '.join(ENDINGS)}, or a folder{did_you_mean(suffix, ENDINGS)}")
+    refuse_file_of_run(path, folder)
     place = os.path.realpath(path)
-    if os.path.dirname(place) == os.path.realpath(folder) and os.path.basename(place) in FILES:
-        raise ValueError(f"--out is {path!r}, which would replace a file of the run; expected another name")
     for source in map(os.path.realpath, filter(os.path.exists, filter(None, read))):
         if os.path.commonpath([place, source]) == source:
             raise ValueError(f"--out is {path!r}, which would {'replace' if place == source else 'be taken for one of'}"
                              f" the data in {source!r}; expected another place: name it with --out")
     return path
+
+
+def refuse_file_of_run(path: str, folder: str) -> None:
+    """Raises ValueError where a command would replace a file that belongs to the run in the folder."""
+    place = os.path.realpath(path)
+    if os.path.dirname(place) == os.path.realpath(folder) and os.path.basename(place) in FILES:
+        raise ValueError(f"--out is {path!r}, which would replace a file of the run; expected another name")
 
 
 def write_result(options: argparse.Namespace, path: str, array: np.ndarray, names: Sequence[str] | None,

@@ -51,9 +51,11 @@ class Parser(argparse.ArgumentParser):
 
     example  : a line of shell, or several, that ends the help
     commands : the names of the commands that a parser of all has
+    needs    : options without which a command cannot run; argparse would ask for them before it names a misspelt one
     """
 
     commands: Sequence[str] = ()
+    needs: Sequence[str] = ()
 
     def __init__(self, *args: Any, example: str = "", epilog: str = "", **options: Any):
         super().__init__(*args, **options)
@@ -74,6 +76,9 @@ class Parser(argparse.ArgumentParser):
         names = {action.dest for action in self._actions}
         bare, _ = super().parse_known_args(args, argparse.Namespace(**dict.fromkeys(names, NOT_TYPED)))
         options.typed = {name for name in names if getattr(bare, name, NOT_TYPED) is not NOT_TYPED}
+        missing = [f"--{name}" for name in self.needs if name not in options.typed]
+        if missing:
+            self.error(f"the following arguments are required: {', '.join(missing)}")
         return options, rest
 
     def error(self, message: str) -> NoReturn:
