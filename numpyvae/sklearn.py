@@ -64,8 +64,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
     the KL in closed form, the expectation as a mean over draws of eps, z = mu + sigma eps.  They are drawn once, in
     `fit`, from random_state, and are the same for all rows: a score repeats, depends on no other row, and compares rows
     and models by the same noise.  There are 32 or, if that is more, twice as many as latent dimensions, made orthogonal
-    so that their second moments are those of N(0, I), and the negative of each: what is linear or quadratic in eps, such
-    as log p(x|z) of a linear Gaussian decoder, comes out exactly.  The KL counts in full whatever beta is, so that a
+    so that their second moments are those of N(0, I), and the negative of each: what is linear or quadratic in eps, as
+    log p(x|z) of a linear Gaussian decoder is, comes out exactly.  The KL counts in full whatever beta is, so that a
     search may compare betas, and sigmas too, as p(x|z) is a density.
     """
 

@@ -165,8 +165,8 @@ def objective_outcomes(name: str) -> Iterator[Callable[[], Outcome]]:
 
 
 def package_modules() -> list[types.ModuleType]:
-    """Every module of the package but the museum, whose exhibits are wrong on purpose, the judges of exercises, and what
-    needs an extra."""
+    """Every module of the package but the museum, whose exhibits are wrong on purpose, the judges of exercises, and
+    what needs an extra."""
     root = pathlib.Path(numpyvae.__path__[0])
     places = [path.relative_to(root.parent).with_suffix("").parts for path in sorted(root.rglob("*.py"))]
     return [importlib.import_module(".".join(place).removesuffix(".__init__"))
