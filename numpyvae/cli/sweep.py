@@ -333,6 +333,6 @@ def _show(options: argparse.Namespace, out: str, runs: Sequence[Run], rows: Sequ
             print(f"{name:<9} {file}")
     if len({run.setting.get("beta") for run in runs}) > 1:
         say("note: the settings differ in beta, the weight of the KL in the loss: compare reconstruction + KL instead")
-    if failed:
-        say(f"numpyvae: {counted(len(failed), 'run')} failed, such as {next(iter(failed))}: "
-            f"{next(iter(failed.values()))}")
+    first = next((run.name for run in runs if run.name in failed), None)
+    if first is not None:
+        say(f"numpyvae: {counted(len(failed), 'run')} failed, such as {first}: {failed[first]}")

@@ -145,7 +145,8 @@ def take_first_step(options: argparse.Namespace, data: DataSet) -> None:
     """
     rng = np.random.default_rng(options.seed)
     batch = _sets(options, data)[0].some(np.arange(options.batch_size))
-    run = _fit(options, _make_vae(options, _sizes(options, data), rng), batch, batch, rng)
+    run = _fit(options, _make_vae(options, _sizes(options, data), rng), batch, batch, rng,
+               checkpoint_every=options.checkpoint_every)
     with contextlib.suppress(FloatingPointError):
         next(run)
 

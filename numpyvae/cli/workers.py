@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Self
 
 from ..files.regular import one_line
@@ -124,7 +124,7 @@ class Cluster:
                              "'.[dask]'") from None
         logging.getLogger("distributed").setLevel(logging.CRITICAL)    # what is amiss is said here, in a line
         try:
-            self.client = Client(self.address, timeout=SECONDS, set_as_default=False)
+            self.client = _within(2 * SECONDS, lambda: Client(self.address, timeout=SECONDS, set_as_default=False))
         except Exception as error:    # of many kinds: no such host, no such protocol, silence, something else answers
             raise ValueError(f"--dask is {self.address!r}, where no Dask scheduler answers ({one_line(error)}); "
                              "expected the address that  dask scheduler  prints, such as "
@@ -181,6 +181,23 @@ class Cluster:
             say(f"note: no worker is left at {self.address}; waiting for one, as  dask worker {self.address}  starts "
                 "it")
         self.was_empty = is_empty
+
+
+def _within(seconds: float, function: Callable[[], Any]) -> Any:
+    """What a function returns; raises TimeoutError where it does not.  Dask's own limit does not hold where something
+    listens that never says a word."""
+    answer: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(function())
+        except BaseException as error:
+            answer.set_exception(error)
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return answer.result(seconds)
+    except TimeoutError as error:
+        raise TimeoutError(str(error) or f"no word in {seconds} s") from None
 
 
 def cores() -> int:
