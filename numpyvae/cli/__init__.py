@@ -23,6 +23,7 @@ from .info import add_info
 from .outputs import speak_any_code_page
 from .parser import Parser
 from .pictures import add_encode, add_reconstruct, add_sample
+from .sweep import add_sweep
 from .tools import add_bench, add_gradcheck, add_lessons
 from .train import add_train
 
@@ -91,7 +92,7 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"numpyvae {nv.__version__}",
                         help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog=parser.prog)
-    for add in (add_train, add_evaluate, add_sample, add_reconstruct, add_encode, add_export, add_import,
+    for add in (add_train, add_evaluate, add_sample, add_reconstruct, add_encode, add_export, add_import, add_sweep,
                 add_gradcheck, add_bench, add_lessons, add_info):
         add(commands)
     parser.commands = list(commands.choices)

@@ -53,9 +53,9 @@ class Folder:
         self.was_locked_before = self.begun = False
 
     def __enter__(self) -> Folder:
-        self.made = _missing(self.out)
+        self.made = missing(self.out)
         self.was_locked_before = os.path.exists(self.lock.lock_file)
-        _make_folder(self.out)
+        make_folder(self.out)
         try:
             self.lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -133,7 +133,7 @@ class Folder:
         shutil.rmtree(self._path(ASIDE), ignore_errors=True)
 
 
-def _missing(path: str) -> list[str]:
+def missing(path: str) -> list[str]:
     """This folder and those above it that do not exist yet, the innermost first."""
     folders = [os.path.abspath(path)]
     while not os.path.exists(os.path.dirname(folders[-1])):
@@ -141,7 +141,7 @@ def _missing(path: str) -> list[str]:
     return [] if os.path.exists(path) else folders
 
 
-def _make_folder(path: str) -> None:
+def make_folder(path: str) -> None:
     """Find out before an hour of training, not after it, whether the run can be written."""
     try:
         os.makedirs(path, exist_ok=True)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import math
@@ -114,8 +115,7 @@ def run_train(options: argparse.Namespace) -> int:
     data = load_data(options)
     _refuse_unlikely(options, data)
     if options.resume is None:
-        options.checksum, options.shape, options.columns = checksum(data), data.train.shape[1:], data.columns
-        options.classes = data.classes    # the names that sample --label takes
+        _remember(options, data)
         options.commands = [options.command]
     elif getattr(options, "checksum", None) not in (None, checksum(data)):    # runs of version 0.1.0 have none
         raise has_changed(options.data, is_named="data" in options.typed)
@@ -127,6 +127,34 @@ def run_train(options: argparse.Namespace) -> int:
     remember_paths(options)
     with Folder(out, options.resume is not None, options.overwrite) as folder:
         return _train(options, data, folder)
+
+
+def check_run(options: argparse.Namespace, data: DataSet) -> None:
+    """Raises ValueError where a run with these options would fail at its start; they become what its run.json holds."""
+    _refuse_without_effect(options)
+    _refuse_unlikely(options, data)
+    _remember(options, data)
+    remember_paths(options)
+    _fit_the_batch(options, len(_sets(options, data)[0].images), data.thing)
+
+
+def take_first_step(options: argparse.Namespace, data: DataSet) -> None:
+    """The first step of a run that has been checked, and its validation, after which its kernels are compiled.
+
+    Raises ValueError or TypeError where the run would; that its loss is not finite is for the run itself to say.
+    """
+    rng = np.random.default_rng(options.seed)
+    batch = _sets(options, data)[0].some(np.arange(options.batch_size))
+    run = _fit(options, _make_vae(options, _sizes(options, data), rng), batch, batch, rng,
+               checkpoint_every=options.checkpoint_every)
+    with contextlib.suppress(FloatingPointError):
+        next(run)
+
+
+def _remember(options: argparse.Namespace, data: DataSet) -> None:
+    """By which a run knows its data again."""
+    options.checksum, options.shape, options.columns = checksum(data), data.train.shape[1:], data.columns
+    options.classes = data.classes    # the names that sample --label takes
 
 
 def _refuse_without_effect(options: argparse.Namespace) -> None:
@@ -227,12 +255,8 @@ def _begin(options: argparse.Namespace, vae: nv.VAE, train: Images, validation: 
     """The run, from its beginning or from its checkpoint; its folder says from now on what it does."""
     checkpoint = os.path.join(folder.out, CHECKPOINT)
     resume = checkpoint if options.resume is not None and os.path.exists(checkpoint) else None
-    run = nv.fit(vae, train.images, optimizer=OPTIMIZERS[options.optimizer](lr=options.lr), epochs=options.epochs,
-                 batch_size=options.batch_size, rng=rng, labels=train.labels, validation=validation.images,
-                 validation_labels=validation.labels, binarize=options.binarize, objective=_objective(options),
-                 samples=options.samples, lr_end=options.lr_end, warmup=options.warmup, patience=options.patience,
-                 checkpoint=checkpoint, checkpoint_every=options.checkpoint_every, resume=resume,
-                 stop=interrupt.is_requested, progress=sys.stderr.isatty())
+    run = _fit(options, vae, train, validation, rng, checkpoint=checkpoint, checkpoint_every=options.checkpoint_every,
+               resume=resume, stop=interrupt.is_requested, progress=sys.stderr.isatty())
     try:
         folder.begin(options)
     except OSError:
@@ -241,6 +265,16 @@ def _begin(options: argparse.Namespace, vae: nv.VAE, train: Images, validation: 
     if options.resume is not None and resume is None:
         say(f"{folder.out} holds no checkpoint yet: starting the run from the beginning")
     return run
+
+
+def _fit(options: argparse.Namespace, vae: nv.VAE, train: Images, validation: Images, rng: np.random.Generator,
+         **how: Any) -> nv.training.fit.Epochs:
+    """nv.fit with what the options say of training.  how : its other arguments"""
+    return nv.fit(vae, train.images, optimizer=OPTIMIZERS[options.optimizer](lr=options.lr), epochs=options.epochs,
+                  batch_size=options.batch_size, rng=rng, labels=train.labels, validation=validation.images,
+                  validation_labels=validation.labels, binarize=options.binarize, objective=_objective(options),
+                  samples=options.samples, lr_end=options.lr_end, warmup=options.warmup, patience=options.patience,
+                  **how)
 
 
 def _records(options: argparse.Namespace, vae: nv.VAE, run: nv.training.fit.Epochs, out: str,

@@ -165,11 +165,12 @@ def objective_outcomes(name: str) -> Iterator[Callable[[], Outcome]]:
 
 
 def package_modules() -> list[types.ModuleType]:
-    """Every module of the package but the museum, whose exhibits are wrong on purpose, and the judges of exercises."""
+    """Every module of the package but the museum, whose exhibits are wrong on purpose, the judges of exercises, and
+    what needs an extra."""
     root = pathlib.Path(numpyvae.__path__[0])
     places = [path.relative_to(root.parent).with_suffix("").parts for path in sorted(root.rglob("*.py"))]
     return [importlib.import_module(".".join(place).removesuffix(".__init__"))
-            for place in places if not {"museum", "course", "__main__"} & set(place)]
+            for place in places if not {"museum", "course", "sklearn", "__main__"} & set(place)]
 
 
 def package_classes() -> list[type]:

@@ -1,0 +1,338 @@
+"""numpyvae sweep: many runs of numpyvae train, for each seed and each combination of settings."""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
+
+import filelock
+
+from ..arguments import counted
+from ..datasets import DataSet
+from ..files.regular import one_line, written_whole
+from ..report import summary
+from ..report import sweep as result
+from . import workers
+from .common import READING, in_options, say, whole
+from .data import read_data
+from .runs import GOES_ON_WITH, NOT_OF_RUN, make_folder, missing, read_metrics, read_run
+from .sweep_file import Run, in_short, read_sweep, train_parser
+from .train import check_run, take_first_step
+
+ATTEMPTS = 3    # at a run whose process is killed, or whose worker is lost
+LOOK = 2.0      # seconds after which we look whether the workers are still there
+PART, REPLACED = ".part", ".replaced"    # folders that a sweep which was killed may leave
+# What may differ between a run that is whole and the one that is asked for: its data may have moved.
+MAY_DIFFER = {*NOT_OF_RUN, "commands", *GOES_ON_WITH} - {"epochs", "patience"}
+TABLE = {"table": "sweep.md", "numbers": "sweep.csv", "figure": "sweep.png"}
+
+
+def add_sweep(commands: Any) -> None:
+    sweep = commands.add_parser(
+        "sweep", help="train many runs: seeds and combinations of settings, on cores or a cluster",
+        example="numpyvae sweep vae.toml --jobs 2\nnumpyvae sweep vae.toml --dask tcp://10.0.0.1:8786",
+        description="Train a run for each seed and each combination of settings that a file asks for:\n"
+                    "\n  seeds = [0, 1, 2]\n\n  [train]                # options of numpyvae train, without dashes\n"
+                    "  epochs = 20\n\n  [grid]                 # every combination of these\n  latent = [2, 10, 20]\n"
+                    "  lr = [1e-3, 3e-3]\n\nWrite a table and a figure of the settings, with mean and sample deviation "
+                    "over the seeds.",
+        epilog="Runs that are whole are not done again: after Ctrl-C, or with more seeds in the file, type the same "
+               "line. Paths in the file are found from its own folder.")
+    sweep.set_defaults(run=run_sweep)
+    sweep.add_argument("file", type=os.path.expanduser, metavar="FILE.toml", help="what to train")
+    where = sweep.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=whole, default=None, metavar="N",
+                       help="runs at a time on this machine, each on one core (default: one for each core)")
+    where.add_argument("--dask", default=None, metavar="ADDRESS",
+                       help="train on the workers of this Dask scheduler instead, which needs the extra dask")
+    sweep.add_argument("--out", type=os.path.expanduser, default=None, metavar="DIR",
+                       help="folder for the runs and the table (default: that of the file's name in runs/)")
+    sweep.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run_sweep(options: argparse.Namespace) -> int:
+    """numpyvae sweep"""
+    runs = read_sweep(options.file)
+    if options.out == "":    # as from a variable of the shell that is not set
+        raise ValueError("--out is ''; expected the name of a folder, or no --out for one in runs/")
+    out = options.out or os.path.join("runs", os.path.splitext(os.path.basename(options.file))[0])
+    _refuse_a_run(out)
+    with (workers.Processes(options.jobs or workers.cores()) if options.dask is None else
+          workers.Cluster(options.dask)) as place:
+        expected = _checked(options.file, runs)
+        with _folder(out):
+            left = _left(out, runs, expected)
+            if left:
+                say(f"{counted(len(left), 'run')} of {len(runs)} to train, on {place.where}; compiling first")
+                place.compile(first_steps, _settings(left))
+            failed = _train(place, left, out, options)
+            rows = _rows(runs, out)
+            _write(out, rows)
+    _show(options, out, runs, rows, failed)
+    return 1 if failed else 0
+
+
+def _refuse_a_run(out: str) -> None:
+    if os.path.exists(os.path.join(out, "run.json")):
+        raise ValueError(f"--out is {out!r}, which holds a run; expected a folder for a sweep, in which each run has "
+                         "its own")
+
+
+# Before training
+
+def _options(words: Sequence[str]) -> argparse.Namespace:
+    options = train_parser().parse_args(list(words))
+    options.run = None
+    return options
+
+
+def _data_of(options: argparse.Namespace, read: dict[str, DataSet]) -> DataSet:
+    """The data of a run, read once for all that follow and read the same."""
+    key = repr([getattr(options, name) for name in ("data", "data_dir", "seed", *READING)])
+    if key not in read:
+        read.clear()    # others need the memory
+        read[key] = read_data(options)
+    return read[key]
+
+
+def _checked(file: str, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """What the run.json of each run will hold.  Raises ValueError where one would fail at its start."""
+    read: dict[str, DataSet] = {}
+    found: dict[int, dict[str, Any]] = {}
+    for i in sorted(range(len(runs)), key=lambda i: runs[i].seed):
+        options = _options(runs[i].words)
+        try:
+            data = _data_of(options, read)
+            check_run(options, data)
+            if runs[i].seed == runs[0].seed:
+                take_first_step(options, data)
+        except (ValueError, TypeError, OSError) as error:
+            raise ValueError(f"{one_line(file)}, {runs[i].name}: {in_options(one_line(error), options)}") from None
+        saved = {name: value for name, value in vars(options).items() if name not in NOT_OF_RUN}
+        found[i] = json.loads(json.dumps(saved))
+    return [found[i] for i in range(len(runs))]
+
+
+def _settings(runs: Sequence[Run]) -> list[list[str]]:
+    """What to type for each setting, with the first of its seeds."""
+    return list({repr(run.setting): run.words for run in reversed(runs)}.values())
+
+
+def first_steps(settings: list[list[str]]) -> None:
+    """Take a step of each setting, so that the kernels are in this machine's cache before many processes want them."""
+    read: dict[str, DataSet] = {}
+    for words in settings:
+        options = _options(words)
+        data = _data_of(options, read)
+        check_run(options, data)
+        take_first_step(options, data)
+
+
+# The folder
+
+@contextlib.contextmanager
+def _folder(out: str) -> Iterator[None]:
+    """For us alone; what a sweep that was killed left half written goes."""
+    made = missing(out)
+    make_folder(out)
+    lock = filelock.FileLock(os.path.join(out, ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise ValueError(f"--out is {out!r}, which another numpyvae sweep is using; wait for it to end, or choose "
+                         "another folder") from None
+    try:
+        for entry in os.listdir(out):
+            if entry.startswith(".") and entry.endswith((PART, REPLACED)):
+                shutil.rmtree(os.path.join(out, entry))
+        yield
+    finally:
+        lock.release()
+        if os.listdir(out) == [".lock"]:    # nothing came of it
+            os.unlink(lock.lock_file)
+            for folder in made:
+                with contextlib.suppress(OSError):    # somebody else has put something into it
+                    os.rmdir(folder)
+
+
+def _left(out: str, runs: Sequence[Run], expected: Sequence[dict[str, Any]]) -> list[Run]:
+    """The runs that are not whole, or were started with something else; says which are done again and why."""
+    left, reasons = [], Counter[str]()
+    for run, asked in zip(runs, expected):
+        folder = os.path.join(out, run.name)
+        if os.path.exists(folder):
+            why = _why_again(folder, asked)
+            if why is None:
+                continue
+            reasons[why] += 1
+        left.append(run)
+    for why, n in reasons.items():
+        say(f"note: {counted(n, 'run')} will be done again: {why}")
+    names = {run.name for run in runs}
+    others = [name for name in sorted(os.listdir(out))
+              if name not in names and os.path.exists(os.path.join(out, name, "run.json"))]
+    if others:
+        say(f"note: {counted(len(others), 'run')} in {out} are none of the file's any more, such as {others[0]}; they "
+            "stay, and the table leaves them out")
+    if len(left) < len(runs):
+        say(f"{counted(len(runs) - len(left), 'run')} of {len(runs)} are whole already")
+    return left
+
+
+def _why_again(folder: str, asked: dict[str, Any]) -> str | None:
+    """Why a run that is there has to be done again; None where it is the one that is asked for.
+
+    Raises ValueError for a folder that holds something else.
+    """
+    try:
+        saved = read_run(folder)
+        read_metrics(folder)
+    except ValueError:
+        return "a file of theirs is damaged"
+    except OSError:
+        if os.path.exists(os.path.join(folder, "run.json")) or os.path.isdir(folder) and not os.listdir(folder):
+            return "a file of theirs is missing"
+        raise ValueError(f"--out holds {folder!r}, which is no run but has the name of one; expected another "
+                         "folder") from None
+    if not os.path.exists(os.path.join(folder, "model.npz")):
+        return "a file of theirs is missing"
+    if saved.get("checksum") != asked["checksum"]:
+        return "the data are others"
+    changed = [f"{name.replace('_', '-')} was {_value(saved.get(name))}, is {_value(asked[name])}"
+               for name in asked if name not in MAY_DIFFER and saved.get(name) != asked[name]]
+    return ", ".join(changed) or None
+
+
+def _value(value: Any) -> str:
+    return "not given" if value is None else in_short(value)
+
+
+def _put(out: str, name: str, files: dict[str, bytes]) -> None:
+    """The folder of a run, whole or not at all."""
+    place, part, replaced = (os.path.join(out, entry) for entry in (name, f".{name}{PART}", f".{name}{REPLACED}"))
+    try:
+        os.makedirs(part)
+        for file, content in files.items():
+            with open(os.path.join(part, file), "wb") as opened:
+                opened.write(content)
+        if os.path.exists(place):
+            os.replace(place, replaced)
+        os.replace(part, place)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+# Training
+
+def _train(place: workers.Processes | workers.Cluster, left: Sequence[Run], out: str,
+           options: argparse.Namespace) -> dict[str, str]:
+    """Train the runs that are left; returns why some failed.  A run that is lost with its worker is done again."""
+    failed: dict[str, str] = {}
+    done = 0
+    attempts = Counter[str]()
+
+    def submit(run: Run) -> Future[workers.Outcome]:
+        attempts[run.name] += 1
+        return place.executor.submit(workers.train, run.words, os.path.abspath(os.path.join(out, run.name)))
+
+    try:
+        with _bar(len(left)) as bar:
+            waiting = {submit(run): run for run in left}
+            while waiting:
+                ended, _ = wait(waiting, timeout=LOOK, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    run, outcome = waiting.pop(future), _outcome(future)
+                    if outcome.is_lost and attempts[run.name] < ATTEMPTS:
+                        bar.write(f"note: {run.name} is done again: {outcome.why}", file=sys.stderr)
+                        waiting[submit(run)] = run
+                        continue
+                    done += 1
+                    said = f"failed: {outcome.why}"
+                    if outcome.files:
+                        _put(out, run.name, outcome.files)
+                        said = _line(os.path.join(out, run.name), outcome.seconds)
+                    else:
+                        failed[run.name] = outcome.why
+                    bar.write(f"run {done:{len(str(len(left)))}}/{len(left)}  {run.name}  {said}", file=sys.stderr)
+                    bar.update()
+                place.check()
+    except (KeyboardInterrupt, ConnectionError, OSError):
+        say(f"numpyvae: {done - len(failed)} of these runs are whole, in {out}; what is not goes on with  "
+            f"{options.command}")
+        raise
+    return failed
+
+
+def _outcome(future: Future[workers.Outcome]) -> workers.Outcome:
+    try:
+        return future.result(0)
+    except Exception as error:    # Dask has many for workers that it has lost
+        return workers.Outcome({}, 0, one_line(error) or type(error).__name__, True)
+
+
+def _line(folder: str, seconds: float) -> str:
+    metrics = read_metrics(folder)
+    loss, nll, kl = (summary.nats(metrics[measure]) for measure in result.MEASURES)
+    beta = metrics["configuration"]["beta"]
+    weight = "" if beta == 1 else f"{beta:g} x "
+    return f"test {loss:>8} = {nll} + {weight}KL {kl}  {seconds:.1f} s"
+
+
+def _bar(n: int) -> Any:
+    from tqdm.auto import tqdm
+    return tqdm(total=n, desc="runs", leave=False, unit="run", disable=not sys.stderr.isatty() or not n)
+
+
+# The result
+
+def _rows(runs: Sequence[Run], out: str) -> list[result.Row]:
+    """A row for each setting, in the order of the file."""
+    rows: dict[str, result.Row] = {}
+    for run in runs:
+        shown = {name: in_short(value) for name, value in run.setting.items()}
+        row = rows.get(repr(run.setting), result.Row(shown, 0, {measure: [] for measure in result.MEASURES}))
+        values = row.values
+        with contextlib.suppress(OSError):    # it has failed
+            metrics = read_metrics(os.path.join(out, run.name))
+            values = {measure: [*row.values[measure], metrics[measure]] for measure in result.MEASURES}
+        rows[repr(run.setting)] = row._replace(runs=row.runs + 1, values=values)
+    return list(rows.values())
+
+
+def _write(out: str, rows: Sequence[result.Row]) -> None:
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(8, 1.2 + 0.35 * len(rows)), layout="constrained")
+    result.draw(rows, figure.subplots())
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    content = {"table": result.as_markdown(rows).encode(), "numbers": result.as_csv(rows).encode(),
+               "figure": picture.getvalue()}
+    for name, file in TABLE.items():
+        with written_whole(os.path.join(out, file)) as opened:
+            opened.write(content[name])
+
+
+def _show(options: argparse.Namespace, out: str, runs: Sequence[Run], rows: Sequence[result.Row],
+          failed: dict[str, str]) -> None:
+    files = {name: os.path.join(out, file) for name, file in TABLE.items()}
+    if options.json:
+        print(json.dumps({"settings": [row.as_dict() for row in rows], "failed": failed, **files}))
+    else:
+        print(result.as_markdown(rows))
+        for name, file in files.items():
+            print(f"{name:<9} {file}")
+    if len({run.setting.get("beta") for run in runs}) > 1:
+        say("note: the settings differ in beta, the weight of the KL in the loss: compare reconstruction + KL instead")
+    first = next((run.name for run in runs if run.name in failed), None)
+    if first is not None:
+        say(f"numpyvae: {counted(len(failed), 'run')} failed, such as {first}: {failed[first]}")
