@@ -125,7 +125,8 @@ def run(tmp_path_factory):
 
 LINES = {
     "train": ["train", "--data", "größe 文.npz", "--hidden", "4", "--latent", "2", "--epochs", "1", "--out", "Σ"],
-    "evaluate": ["evaluate", "run é", "--samples", "5", "--images", "4"], "sample": ["sample", "run é", "--n", "3"],
+    "evaluate": ["evaluate", "run é", "--samples", "5", "--images", "4"],
+    "explore": ["explore", "run é", "--out", "ж.html"], "sample": ["sample", "run é", "--n", "3"],
     "reconstruct": ["reconstruct", "run é", "--out", "ö.csv"], "encode": ["encode", "run é", "--out", "μ.npy"],
     "gradcheck": ["gradcheck", "--component", "relu", "--method", "complex-step"], "bench": ["bench", "--help"],
     "lessons": ["lessons", "--help"], "info": ["info"], "": ["train", "--data", "größe"]}
