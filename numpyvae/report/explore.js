@@ -45,7 +45,6 @@ const Picture = {
     }
     context.putImageData(pixels, 0, 0);
   },
-  words: () => "",
 };
 
 const MOST_BARS = 24;
@@ -245,7 +244,7 @@ function drawMap() {
     [[across, across], [across, up], [up, up]].map(([i, j]) => vae.posterior.covariance(state.q, i, j));
   const middle = (a + c) / 2, far = Math.hypot((a - c) / 2, b);
   const radii = [middle + far, middle - far].map((variance) =>
-    Math.max(2, 2 * Math.sqrt(Math.max(variance, 0)) / reach * (side() / 2 - MARGIN)));
+    Math.max(4, 2 * Math.sqrt(Math.max(variance, 0)) / reach * (side() / 2 - MARGIN)));
   context.beginPath();
   context.ellipse(...at(state.q.mu), ...radii, -0.5 * Math.atan2(2 * b, a - c), 0, 2 * Math.PI);
   context.stroke();
@@ -269,6 +268,8 @@ function colours() {    // point -> its colour
   return (point) => ramp(high > low ? (values[point] - low) / (high - low) : 0.5);
 }
 
+const MOST_NAMED = 39;    // classes in a legend
+
 const colourOf = (kind, n) =>
   (n <= given.palette.length ? given.palette[kind] : `hsl(${Math.round(360 * kind / n)} 70% 50%)`);
 
@@ -282,7 +283,8 @@ function setLegend() {
   const legend = find("legend"), colouring = given.colourings[state.colouring];
   legend.replaceChildren();
   if (!colouring) return;
-  if (colouring.names) {
+  if (colouring.names && colouring.names.length > MOST_NAMED) legend.append(`${colouring.names.length} classes`);
+  else if (colouring.names) {
     const list = add(legend, "ul", { className: "legend" });
     colouring.names.forEach((name, kind) => {
       const item = add(list, "li");
@@ -638,7 +640,7 @@ let stillness = null;
 function whenStill() {
   clearTimeout(stillness);
   stillness = setTimeout(() => {
-    const decoded = view.words(vae.decode(state.z, state.label));
+    const decoded = given.shape ? "" : Row.words(vae.decode(state.z, state.label));
     find("decoded").setAttribute("aria-label", `What the decoder makes of ${where()}${decoded && ": " + decoded}`);
     if (cursor === null) tell(decoded ? `${where()}; ${decoded}` : where());
     writeHash();

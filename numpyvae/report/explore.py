@@ -29,7 +29,7 @@ MOST_MEGABYTES = 64        # of weights in a page: a browser still opens it in s
 WITHIN = 0.5 / 255         # how far rounded weights may move a number of q(z|x) or of E[x|z]: no pixel by a level
 MOST_POINTS = 1000         # on the map
 MOST_CODES = 200_000       # numbers in their codes
-MOST_IMAGES = 24           # to begin with
+MOST_IMAGES, MOST_ROWS = 24, 8    # to begin with
 MOST_VALUES = 500_000      # numbers in those
 N_TRIED = 100              # images, and codes, for which the rounded weights are tried
 RAMP = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")    # of a factor's colours: viridis
@@ -66,7 +66,8 @@ def explorer(vae: VAE, images: Array, labels: Array | None = None, factors: Mapp
     shape = plots.picture_shape(images.shape[1:]) if columns is None and looks_like_pictures(images) else None
     x, told = images.reshape(len(images), -1), coloured["class"] if vae.n_classes is not None else None
     mu, logvar = vae.encode(x, **plots.given(told))
-    begin = _of_each_class(coloured.get("class"), len(x))[:max(1, min(MOST_IMAGES, MOST_VALUES // vae.n_data))]
+    most = MOST_ROWS if shape is None else MOST_IMAGES
+    begin = _of_each_class(coloured.get("class"), len(x))[:max(1, min(most, MOST_VALUES // vae.n_data))]
     names = _names(vae, classes)
     given = {
         "model": tree, "weights": _weights(vae, x, told), "n_data": vae.n_data,
@@ -84,7 +85,7 @@ def explorer(vae: VAE, images: Array, labels: Array | None = None, factors: Mapp
             f"slider: the decoder shows E[x|z], the {thing} that it expects behind that code (lesson 3). Between the "
             f"codes of two {thing}s it finds {thing}s too, for the KL leaves few holes in the map (lesson 1).")
     return page("explore.html", title=html.escape(title), lead=html.escape(lead), thing=thing, given=written,
-                model=source("model.js"), script=source("explore.js"))
+                compared="" if shape else "; grey is x", model=source("model.js"), script=source("explore.js"))
 
 
 def known(table: str) -> set[str]:
@@ -172,15 +173,14 @@ def _of_each_class(labels: Array | None, n: int) -> list[int]:
 def _range(x: Array, shape: tuple[int, ...] | None) -> dict[str, Any]:
     """What the page draws between: the lowest and the highest number, of a table for each column; and what a drawing
     begins from, the end of that range which most pixels are near to."""
-    if x.dtype == np.uint8:
-        x = x / 255
+    x = x / 255 if x.dtype == np.uint8 else x.astype(float)
     if shape is not None:
         low, high = min(0.0, float(x.min())), max(1.0, float(x.max()))
         return {"low": [low], "high": [high], "blank": low if np.median(x) < (low + high) / 2 else high}
     axis = None if are_curves(x) else 0
-    low, high = (np.broadcast_to(end(x, axis=axis), x.shape[1]).astype(float) for end in (np.min, np.max))
-    margin = 0.1 * np.where(high > low, high - low, 1)
-    return {"low": (low - margin).tolist(), "high": (high + margin).tolist(), "blank": 0}
+    lowest, highest = (np.broadcast_to(end(x, axis=axis), x.shape[1]).astype(float) for end in (np.min, np.max))
+    margin = 0.1 * np.where(highest > lowest, highest - lowest, 1)
+    return {"low": (lowest - margin).tolist(), "high": (highest + margin).tolist(), "blank": 0}
 
 
 def _names(vae: VAE, classes: Sequence[str] | None) -> list[str] | None:

@@ -80,7 +80,7 @@ function conv2d(x, W, b, stride, padding) {
     for (let c = 0; c < C; c++) {
       const x_ijc = x[ij * C + c], row = (kl * C + c) * O;
       if (x_ijc === 0) continue;
-      for (let o = 0; o < O; o++) y[pq * O + o] += x_ijc * W[row + o];
+      for (let o = 0, at = pq * O; o < O; o++) y[at + o] += x_ijc * W[row + o];
     }
   });
   return y;
