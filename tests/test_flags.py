@@ -23,6 +23,7 @@ TRAIN = ["train", "--data", "images.npy", "--hidden", "6", "--latent", "2", "--e
          "--out", "new"]
 WORKING = {    # the flag under test is added to these; `info`, `bench` and `lessons` have none
     "train": TRAIN, "evaluate": ["evaluate", "run", "--samples", "3", "--images", "4"],
+    "explore": ["explore", "run", "--data", "images.npy", "--out", "new.html"],
     "sample": ["sample", "run", "--n", "4", "--out", "new.png"],
     "reconstruct": ["reconstruct", "run", "--data", "images.npy", "--n", "4", "--out", "new.png"],
     "encode": ["encode", "run", "--data", "images.npy", "--out", "new.csv"],
@@ -88,7 +89,7 @@ def called(arguments):
 @pytest.mark.parametrize("command, flag", list(flags()))
 @given(value=values)
 def test_a_bad_value_gives_a_result_or_a_line(command, flag, value, run):
-    for left in "new", "new.png":
+    for left in "new", "new.png", "new.html":
         shutil.rmtree(run / left) if os.path.isdir(run / left) else (run / left).unlink(missing_ok=True)
     arguments = WORKING[command]
     given = [*arguments, flag, value] if flag else [command, value, *[word for word in arguments[1:] if word != "run"]]

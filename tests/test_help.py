@@ -129,7 +129,8 @@ def run(tmp_path_factory):
 
 LINES = {
     "train": ["train", "--data", "größe 文.npz", "--hidden", "4", "--latent", "2", "--epochs", "1", "--out", "Σ"],
-    "evaluate": ["evaluate", "run é", "--samples", "5", "--images", "4"], "sample": ["sample", "run é", "--n", "3"],
+    "evaluate": ["evaluate", "run é", "--samples", "5", "--images", "4"],
+    "explore": ["explore", "run é", "--out", "ж.html"], "sample": ["sample", "run é", "--n", "3"],
     "reconstruct": ["reconstruct", "run é", "--out", "ö.csv"], "encode": ["encode", "run é", "--out", "μ.npy"],
     "export": ["export", "run é", "--out", "größe Σ"],
     "import": ["import", "weights é.safetensors", "--like", "run é", "--out", "μ.npz", "--overwrite"],

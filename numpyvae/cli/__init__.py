@@ -18,6 +18,7 @@ from ..arguments import did_you_mean
 from ..files.regular import FULL, in_words
 from .common import in_options, not_enough_memory, say
 from .evaluate import add_evaluate
+from .explore import add_explore
 from .exports import add_export, add_import
 from .info import add_info
 from .outputs import speak_any_code_page
@@ -92,8 +93,8 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"numpyvae {nv.__version__}",
                         help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog=parser.prog)
-    for add in (add_train, add_evaluate, add_sample, add_reconstruct, add_encode, add_export, add_import, add_sweep,
-                add_gradcheck, add_bench, add_lessons, add_info):
+    for add in (add_train, add_evaluate, add_explore, add_sample, add_reconstruct, add_encode, add_export, add_import,
+                add_sweep, add_gradcheck, add_bench, add_lessons, add_info):
         add(commands)
     parser.commands = list(commands.choices)
     return parser

@@ -7,7 +7,9 @@ import csv
 import io
 import json
 import os
+import pathlib
 import sys
+import webbrowser
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from ..arguments import did_you_mean
 from ..files.regular import written_whole
+from .common import say
 from .runs import FILES
 
 ENDINGS = (".npy", ".csv", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".svg", ".pdf")
@@ -35,13 +38,15 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     return "".join(ASCII.get(c, "?") for c in error.object[error.start:error.end]), error.end
 
 
-def output_path(out: str | None, default: str, folder: str, read: Iterable[str | None]) -> str:
+def output_path(out: str | None, default: str, folder: str, read: Iterable[str | None],
+                endings: Sequence[str] = ENDINGS) -> str:
     """The file that a command writes: what --out names; in a folder, or where --out is None, one called `default`.
 
-    folder : of the run, for None
-    read   : the files and folders that the run and the command read; other than paths are passed over
+    folder  : of the run, for None
+    read    : the files and folders that the run and the command read; other than paths are passed over
+    endings : of the kinds of file that the command writes
 
-    Raises ValueError before any work is done where its ending is none of ENDINGS, or it would replace a file of the run
+    Raises ValueError before any work is done where its ending is none of these, or it would replace a file of the run
     or the data, or be taken for a part of these.
     """
     if out is not None and (not out or "\0" in out):
@@ -50,9 +55,9 @@ def output_path(out: str | None, default: str, folder: str, read: Iterable[str |
     if os.path.isdir(path) or path.endswith(("/", os.sep)):
         path = os.path.join(path, default)
     suffix = os.path.splitext(path)[1].lower()
-    if suffix not in ENDINGS:
+    if suffix not in endings:
         raise ValueError(f"--out is {out!r}, which cannot be written: a {suffix or 'name without an ending'} is none "
-                         f"of its kinds; expected {' '.join(ENDINGS)}, or a folder{did_you_mean(suffix, ENDINGS)}")
+                         f"of its kinds; expected {' '.join(endings)}, or a folder{did_you_mean(suffix, endings)}")
     refuse_file_of_run(path, folder)
     place = os.path.realpath(path)
     for source in map(os.path.realpath, filter(os.path.exists, filter(None, read))):
@@ -92,7 +97,22 @@ def write_table(options: argparse.Namespace, path: str, columns: dict[str, np.nd
     return _written(options, path, len(next(iter(columns.values()))), lambda file: _write_csv(file, columns))
 
 
-def _written(options: argparse.Namespace, path: str, n: int, write: Callable[[BinaryIO], None]) -> int:
+def write_page(options: argparse.Namespace, path: str, text: str, n: int) -> int:
+    """Write a page about n images, whole or not at all.  Raises ValueError where it cannot be."""
+    return _written(options, path, n, lambda file: file.write(text.encode(errors="surrogateescape")))
+
+
+def open_in_browser(path: str) -> None:
+    """Show a page in the browser, or say that there is none."""
+    try:
+        opened = webbrowser.open(pathlib.Path(path).resolve().as_uri())
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        say(f"numpyvae: no browser could be opened from here (--open); open {path} yourself")
+
+
+def _written(options: argparse.Namespace, path: str, n: int, write: Callable[[BinaryIO], Any]) -> int:
     """Let `write` fill a file about n images, and print where it is."""
     try:
         with written_whole(path) as file:
@@ -100,7 +120,7 @@ def _written(options: argparse.Namespace, path: str, n: int, write: Callable[[Bi
     except (OSError, ValueError) as error:
         raise ValueError(f"--out is {path!r}, which cannot be written ({getattr(error, 'strerror', None) or error}); "
                          "expected a file in a folder that you can write to") from error
-    kind = "file" if path.lower().endswith((".npy", ".csv")) else "picture"
+    kind = "page" if path.endswith(".html") else "file" if path.lower().endswith((".npy", ".csv")) else "picture"
     print(json.dumps({kind: path, "images": n}) if options.json else path)
     return 0
 

@@ -7,10 +7,8 @@ import itertools
 import json
 import math
 import os
-import pathlib
 import sys
 import time
-import webbrowser
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -32,6 +30,7 @@ from ..training.fit import LARGE
 from ..training.optimizers import OPTIMIZERS
 from .common import CHECKPOINT, MODEL, READING, add_common, count, given, not_negative, positive, say, whole, write_json
 from .data import add_data, checksum, has_changed, load_data, refuse_if_gone, remember_paths
+from .outputs import open_in_browser
 from .runs import Folder, Interrupt, options_of, refuse_inside_data, write_log
 
 OF_MODEL = ("likelihood", "activation", "beta", "init", "sigma")
@@ -317,17 +316,7 @@ def _show(options: argparse.Namespace, vae: nv.VAE, records: list[nv.Record], da
             print(f"longer    {longer}")
         print(f"report    {report}")
     if options.open:
-        _open(report)
-
-
-def _open(report: str) -> None:
-    """Show the report in the browser, or say that there is none."""
-    try:
-        opened = webbrowser.open(pathlib.Path(report).resolve().as_uri())
-    except webbrowser.Error:
-        opened = False
-    if not opened:
-        say(f"numpyvae: no browser could be opened from here (--open); open {report} yourself")
+        open_in_browser(report)
 
 
 class Images(NamedTuple):

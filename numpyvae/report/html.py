@@ -120,10 +120,18 @@ def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str, thing: s
     lead = (f"A variational autoencoder with {counted(len(vae.parameters), 'weight')} turns "
             f"{counted(vae.n_data, 'number')} into a code of {vae.n_latent} and back. The loss is reconstruction + "
             f"{vae.beta:g} × KL: lower is better.")
-    template = Template(resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
-    return template.substitute(title=html.escape(title), lead=html.escape(lead), numbers="\n".join(numbers),
-                               made=" · ".join(made), sections=sections,
-                               version=__version__, script=interactive.script())
+    return page("report.html", title=html.escape(title), lead=html.escape(lead), numbers="\n".join(numbers),
+                made=" · ".join(made), sections=sections, script=source("report.js"))
+
+
+def source(name: str) -> str:
+    """A file of this folder that pages are made of."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def page(template: str, **parts: str) -> str:
+    """A page from its template, whose $names are replaced by these parts, the common style and the version."""
+    return Template(source(template)).substitute(style=source("page.css").rstrip(), version=__version__, **parts)
 
 
 def _remarks(remarks: Sequence[str]) -> str:

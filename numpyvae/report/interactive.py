@@ -10,7 +10,6 @@ import html
 import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -27,11 +26,6 @@ N_POINTS = 300                 # on the map: each brings its picture
 FEWEST_POINTS = 3              # fewer make no map
 MOST_VALUES = 600_000          # bytes of a sprite sheet before it is compressed; larger pictures are shown smaller
 SIDE, MARGIN, TOP = 480, 44, 28    # of the map, in its own units; above TOP it would be empty
-
-
-def script() -> str:
-    """The code of the page."""
-    return resources.files(__package__).joinpath("report.js").read_text(encoding="utf-8")
 
 
 def sliders(vae: VAE, image: Array, kl: Array, label: Any = None) -> str:

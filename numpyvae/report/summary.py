@@ -87,6 +87,8 @@ def next_steps(run: str, metrics: Mapping[str, Any], configuration: Mapping[str,
     return [
         ("Train for longer:", train_longer(run, metrics, configuration)),
         ("Measure how good it is, and add that to this report:", f"numpyvae evaluate {place}"),
+        ("Play with it in a browser: draw, move its code, and see what it makes of that:",
+         f"numpyvae explore {place} --open"),
         (f"Draw new {thing}s{' of one class' if label else ''}:", f"numpyvae sample {place}{label} --n 100"),
         (f"Look at more {thing}s and their reconstructions:", f"numpyvae reconstruct {place} --n 64"),
         (f"Save the code of each {thing} as a table:", f"numpyvae encode {place}"),
