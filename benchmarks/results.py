@@ -21,17 +21,21 @@ RUNS = pathlib.Path("runs")
 SEEDS = range(5)    # of figures that depend on one
 RESULTS = pathlib.Path(__file__).with_name("RESULTS.md")
 BLAS_CHOICE = "OPENBLAS_CORETYPE"    # if it is set, NumPy's BLAS does not choose its routines by the processor
-HEAD = "# Results\n\nEvery section was written by the command that it names.\n"
 
 
 def write_section(title: str, command: str, body: str, packages: Sequence[str] = ("numpy", "numba")) -> None:
-    """Put a section into RESULTS.md, in place of an older one with the same title."""
+    """Print a section, and put it into RESULTS.md, in place of an older one with the same title.
+
+    A wheel has no such file; there it is only printed.
+    """
     section = f"\n## {title}\n\n`{command}` on {machine(packages)}\n\n{body.strip()}\n"
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
+    print(section)
+    if not RESULTS.exists():
+        return
+    text = RESULTS.read_text(encoding="utf-8")
     older = re.compile(rf"\n## {re.escape(title)}\n.*?(?=\n## |\Z)", re.DOTALL)
     text = older.sub(lambda _: section, text) if older.search(text) else text.rstrip("\n") + "\n" + section
     RESULTS.write_text(text, encoding="utf-8")
-    print(section)
 
 
 def title_with_choices(title: str) -> str:

@@ -175,12 +175,3 @@ def test_ctrl_c_exits_130_and_says_where_the_model_is(images):
     assert process.returncode == 130
     assert "is in run/model.npz" in errors and "Traceback" not in errors
     nv.load("run/model.npz")
-
-
-def test_bench_and_lessons_say_what_they_miss(monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert main(["lessons"]) == 1
-    assert "JupyterLab is not installed" in capsys.readouterr().err
-    monkeypatch.setattr("numpyvae.cli.tools.__file__", "/nowhere/numpyvae/cli/tools.py")
-    assert main(["bench"]) == 1
-    assert "the folder benchmarks/ is not beside the package" in capsys.readouterr().err

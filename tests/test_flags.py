@@ -21,7 +21,7 @@ from numpyvae.gradcheck import components
 
 TRAIN = ["train", "--data", "images.npy", "--hidden", "6", "--latent", "2", "--epochs", "1", "--batch-size", "12",
          "--out", "new"]
-WORKING = {    # the flag under test is added to these; `info`, `bench` and `lessons` have none
+WORKING = {    # the flag under test is added to these; `info` and `bench` have none
     "train": TRAIN, "evaluate": ["evaluate", "run", "--samples", "3", "--images", "4"],
     "explore": ["explore", "run", "--data", "images.npy", "--out", "new.html"],
     "sample": ["sample", "run", "--n", "4", "--out", "new.png"],
@@ -30,8 +30,9 @@ WORKING = {    # the flag under test is added to these; `info`, `bench` and `les
     "export": ["export", "run", "--out", "new"],
     "import": ["import", "weights.safetensors", "--like", "run", "--out", "new"],
     "gradcheck": ["gradcheck", "--component", "relu", "--method", "complex-step"],
+    "lessons": ["lessons", "--dir", "new"],
 }
-UNTRIED = {"bench", "lessons", "info"}
+UNTRIED = {"bench", "info"}
 
 
 def flags():
@@ -63,6 +64,11 @@ def run(tmp_path_factory):
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         for command in "train", "evaluate":
             patch.setattr(f"numpyvae.cli.{command}.write_run_report", lambda out, *_: f"{out}/report.html")
+        patch.setattr("numpyvae.cli.tools._is_there", lambda module: True)
+        patch.setattr("numpyvae.cli.tools.carried", lambda name: folder / "carried")    # a lesson, and no JupyterLab
+        patch.setattr("numpyvae.cli.tools.subprocess.call", lambda *_, **__: 0)
+        (folder / "carried").mkdir()
+        (folder / "carried" / "00_the_whole_game.ipynb").write_text("{}")
         few = dict(list(components().items())[:3])
         patch.setattr(numpyvae.gradcheck, "components", lambda: few)
         np.save("images.npy", np.random.default_rng(0).integers(0, 256, (40, 5, 5), np.uint8))

@@ -279,6 +279,14 @@ def test_the_second_process_finds_the_kernel_in_the_cache(tmp_path):
 
 
 @needs_kernels
+def test_numba_still_has_the_private_stamp_that_jit_sets():
+    """Without it jit() falls back to compiling in every process, and blames the folder."""
+    import numba
+    stamp = numba.njit(cache=True)(gaussian_kl.kernel)._cache._cache_file._source_stamp
+    assert stamp is not None and jit(gaussian_kl.kernel)._cache._cache_file._source_stamp == _fingerprint()
+
+
+@needs_kernels
 def test_a_change_in_any_kernel_file_makes_the_cache_stale(tmp_path):
     run(PROGRAM, NUMBA_CACHE_DIR=str(tmp_path))
     changed = "import numpyvae.kernels.jit as j; j._fingerprint = lambda: 'another'\n" + PROGRAM

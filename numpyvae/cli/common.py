@@ -124,6 +124,14 @@ def seed(text: str) -> int:
     return _parse(text, int, SEED)
 
 
+def port(text: str) -> int:
+    """A port that a user may serve from, for argparse."""
+    number = whole(text)
+    if not 1024 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1024 to 65535")
+    return number
+
+
 def positive(text: str) -> float:
     """A number above 0, for argparse."""
     return _parse(text, float, POSITIVE)

@@ -5,15 +5,21 @@ import argparse
 import contextlib
 import importlib.util
 import json
+import os
 import pathlib
+import socket
 import subprocess
 import sys
 from typing import Any
 
 from ..arguments import shown
-from .common import given
+from ..files.carried import PACKAGE, carried
+from ..files.regular import written_whole
+from .common import given, port, say
 
 NOT_ALL_CHECKED = 3    # exit code: nothing is wrong, but not all could be checked
+LESSONS = "numpyvae-lessons"
+FIRST = "00_the_whole_game.ipynb"
 
 
 def add_gradcheck(commands: Any) -> None:
@@ -34,17 +40,25 @@ def add_gradcheck(commands: Any) -> None:
 
 def add_bench(commands: Any) -> None:
     bench = commands.add_parser(
-        "bench", help="time a training step against PyTorch and JAX, where installed",
-        description="Time a training step, its matrix products alone, PyTorch and JAX in turn (pip install -e "
-                    "'.[bench]'); the table goes into benchmarks/RESULTS.md.", example="numpyvae bench")
+        "bench", help="time a training step against PyTorch and JAX, where installed", example="numpyvae bench",
+        description=f"Time a training step, its matrix products alone, PyTorch and JAX in turn ({pip_line('bench')}).  "
+                    "In a checkout the table goes into benchmarks/RESULTS.md.")
     bench.set_defaults(run=run_bench)
 
 
 def add_lessons(commands: Any) -> None:
     lessons = commands.add_parser(
-        "lessons", help="open the lessons in JupyterLab", example="numpyvae lessons",
-        description="Open lesson 0 in JupyterLab, which pip install -e '.[lessons]' installs.")
+        "lessons", help="open the lessons in JupyterLab",
+        example="numpyvae lessons\nnumpyvae lessons --solved --dir ~/vae --no-browser --port 8890",
+        description="Copy the lessons' notebooks to a folder, and open the first there in JupyterLab "
+                    f"({pip_line('lessons')}).  A notebook that is there already is yours, and stays as it is.")
     lessons.set_defaults(run=run_lessons)
+    lessons.add_argument("--dir", type=os.path.expanduser, default=LESSONS, metavar="DIR",
+                         help="folder for your copies")
+    lessons.add_argument("--solved", action="store_true", help="the solved lessons too, in DIR/solved, and open those")
+    lessons.add_argument("--port", type=port, default=None, metavar="N",
+                         help="of JupyterLab (default: 8888, or the next that is free)")
+    lessons.add_argument("--no-browser", action="store_true", help="print the address rather than open a browser")
 
 
 def run_gradcheck(options: argparse.Namespace) -> int:
@@ -64,21 +78,71 @@ def run_gradcheck(options: argparse.Namespace) -> int:
 
 def run_bench(options: argparse.Namespace) -> int:
     """numpyvae bench"""
-    return subprocess.call([sys.executable, "-m", "benchmarks.step"], cwd=_checkout("benchmarks"))
+    missing = [name for name, module in (("PyTorch", "torch"), ("JAX", "jax")) if not _is_there(module)]
+    if missing:
+        say(f"note: without {' and '.join(missing)}, which {pip_line('bench')} brings")
+    folder = carried("benchmarks")
+    if not folder.is_dir():
+        raise OSError(f"the folder benchmarks/ is neither in the package at {PACKAGE} nor beside it; expected an "
+                      "installed package or a checkout: install numpyvae anew")
+    package = "numpyvae.benchmarks" if folder.parent == PACKAGE else "benchmarks"
+    return subprocess.call([sys.executable, "-m", f"{package}.step"],
+                           cwd=None if folder.parent == PACKAGE else folder.parent)
 
 
 def run_lessons(options: argparse.Namespace) -> int:
     """numpyvae lessons"""
-    if importlib.util.find_spec("jupyterlab") is None:
-        raise OSError("JupyterLab is not installed, so the lessons cannot be opened; pip install -e '.[lessons]'")
-    first = _checkout("lessons") / "lessons" / "00_the_whole_game.ipynb"
-    return subprocess.call([sys.executable, "-m", "jupyterlab", str(first)])
+    if not _is_there("jupyterlab"):
+        raise OSError(f"JupyterLab is not installed, so the lessons cannot be opened; {pip_line('lessons')}")
+    if options.port is not None and not _is_free(options.port):
+        raise ValueError(f"--port is {options.port}, which another program uses; expected one that is free")
+    folder = copy_lessons(options.dir, options.solved)
+    first = f"solved/{FIRST}" if options.solved else FIRST
+    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}",
+                            f"--LabApp.default_url=/lab/tree/{first}",    # the address that it prints, too
+                            *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+                            *([f"--port={options.port}"] if options.port is not None else []),
+                            *(["--no-browser"] if options.no_browser else [])], cwd=folder)
 
 
-def _checkout(folder: str) -> pathlib.Path:
-    """The root of the checkout, which holds what the installed package does not."""
-    root = pathlib.Path(__file__).parents[2]
-    if not (root / folder).is_dir():
-        raise OSError(f"the folder {folder}/ is not beside the package at {root}; clone the project and "
-                      "pip install -e . there")
-    return root
+def copy_lessons(folder: str, solved: bool) -> pathlib.Path:
+    """Copy the learner's notebooks, or the solved ones too, where the folder has none of that name yet.
+
+    Returns the folder, as a whole path.  Raises ValueError where it is none, OSError where nothing can be written.
+    """
+    if not folder or "\0" in folder or os.path.exists(folder) and not os.path.isdir(folder):
+        raise ValueError(f"--dir is {shown(folder)}; expected the name of a folder, such as {LESSONS}")
+    source, target = carried("lessons"), pathlib.Path(folder).absolute()
+    paths = sorted(source.glob("[0-9]*.ipynb")) + (sorted((source / "solved").glob("[0-9]*.ipynb")) if solved else [])
+    if not paths:
+        raise OSError(f"the folder lessons/ is neither in the package at {PACKAGE} nor beside it; expected an "
+                      "installed package or a checkout: install numpyvae anew")
+    new = [path for path in paths if not (target / path.relative_to(source)).exists()]
+    for path in new:
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(copy) as file:
+            file.write(path.read_bytes())
+    kept = f", kept {len(paths) - len(new)} that were there" if len(new) < len(paths) else ""
+    say(f"copied {len(new)} notebooks to {folder}{kept}")
+    return target
+
+
+def pip_line(extra: str) -> str:
+    """What to type for an extra; it works for a checkout's package as well, which pip knows by its name."""
+    return f"pip install 'numpyvae[{extra}]'"
+
+
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _is_free(number: int) -> bool:
+    with socket.socket() as probe:
+        if os.name == "posix":    # a server that has just ended does not hold its port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", number))
+        except OSError:
+            return False
+    return True

@@ -15,6 +15,7 @@ import zlib
 import numpy as np
 
 from ..arguments import checked, one_of
+from ..files.carried import kept
 from ..files.regular import written_whole
 from .idx import GZIP_MAGIC, read_idx
 
@@ -32,16 +33,15 @@ CONTENTS = {    # name: (bytes, SHA-256)
 }
 # What others publish under the same names, by the MD5 of the training images' .gz file.         [torchvision's list]
 ARCHIVES = {"8d4fb7e6c68d591d4c3dfef9ec88bf0d": "fashion-mnist", "bdb82020997e1d708af4cf47b453dcf7": "kmnist"}
-BESIDE_PACKAGE = pathlib.Path(__file__).parents[2] / "data"
 
 
 @checked()
 def mnist(split: str = "train", data_dir: str | os.PathLike[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """MNIST's images (N, 28, 28) uint8 and labels (N,) uint8: 60,000 for "train", 10,000 for "test".
 
-    Looked for in data_dir, else in the folder that the environment variable NUMPYVAE_DATA names, else in data/ beside
-    the package.  That folder, or mnist/ in it, may hold the four IDX files, plain or as .gz; missing ones are
-    downloaded into mnist/.
+    Looked for in data_dir, else in the folder that the environment variable NUMPYVAE_DATA names, else in data/ of the
+    checkout, or of an installed package in ~/.numpyvae.  That folder, or mnist/ in it, may hold the four IDX files,
+    plain or as .gz; missing ones are downloaded into mnist/.
 
     Raises ValueError for a damaged file or an unknown split, OSError if a file can be neither found nor downloaded.
     """
@@ -73,8 +73,9 @@ def name_of_files(data_dir: str | os.PathLike[str] | None = None) -> tuple[str, 
 
 
 def data_folder(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
-    """The folder for what is kept between runs: data_dir, else NUMPYVAE_DATA, else data/ beside the package."""
-    return pathlib.Path(data_dir or os.environ.get("NUMPYVAE_DATA") or BESIDE_PACKAGE)
+    """The folder for what is kept between runs: data_dir, else NUMPYVAE_DATA, else data/ of the checkout or
+    ~/.numpyvae."""
+    return pathlib.Path(data_dir or os.environ.get("NUMPYVAE_DATA") or kept())
 
 
 def _find_or_download(name: str, folder: pathlib.Path) -> pathlib.Path:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pathlib
 
 import numpy as np
 
 from ..arguments import SEED, WHOLE, checked, one_of
+from ..files.carried import carried
 from . import digits
 
 SIDE = 28    # pixels: height and width of an image
@@ -30,7 +30,7 @@ ASPECT = 0.15    # of the logarithm of the width
 
 BLOCK = 1000    # images drawn at a time, to save memory
 
-FROZEN = pathlib.Path(__file__).parents[2] / "data" / "strokes.npz"
+FROZEN = carried("data") / "strokes.npz"
 FROZEN_SHA256 = "a69833fe9aafed811b708e68dbe2f479fcbb1a75b48e4448cc184cec7128a6a6"
 SPLITS = {"train": (10_000, 1), "test": (2_000, 2)}    # number of images, seed
 
@@ -94,7 +94,7 @@ def strokes(n: int, seed: int, colour: bool = False) -> tuple[np.ndarray, np.nda
 def load_strokes(split: str) -> tuple[np.ndarray, np.ndarray]:
     """The frozen grey set that the lessons use: "train", 10,000 images, or "test", 2,000; see `strokes`.
 
-    Read from data/strokes.npz beside the package.  Where that file is not installed, the same set is drawn
+    Read from data/strokes.npz, beside the package or in its wheel.  Where that file is missing, the same set is drawn
     anew: on another machine a pixel may then be one grey level off.
 
     Raises ValueError for any other split, or if the file is not the frozen one.

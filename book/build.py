@@ -1,0 +1,151 @@
+"""Make the book: one static site of the committed notebooks, the sources and the pages in book/pages.
+
+    python -m book.build            into book/_build/html
+    python -m book.build --out DIR
+
+Sources are gathered in book/_build/source, and Sphinx makes the site of them.  MathJax, the only thing from outside, is
+fetched once from npm, as a tarball of known SHA-512; the second time no network is needed.  Needs the extra book.
+"""
+from __future__ import annotations
+
+import argparse
+import base64
+import copy
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import pathlib
+import shutil
+import sys
+import tarfile
+import urllib.request
+from typing import Any
+
+from numpyvae.cli.tools import pip_line
+from numpyvae.files.regular import written_whole
+
+BOOK = pathlib.Path(__file__).parent
+ROOT = BOOK.parent
+BUILD = BOOK / "_build"
+MATHJAX = "https://registry.npmjs.org/mathjax/-/mathjax-3.2.2.tgz"
+# `integrity` in npm's own description of this version
+MATHJAX_SHA512 = "Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw=="
+TAKEN = ("package/es5/tex-chtml-full.js", "package/es5/output/chtml/fonts/", "package/es5/input/tex/extensions/")
+BUNDLED = ("sphinx", "sphinx-book-theme", "pydata-sphinx-theme", "myst-nb", "Pygments")    # whose files the site has
+SHOWN = {"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the book, a static site.")
+    parser.add_argument("--out", type=pathlib.Path, default=BUILD / "html", help="folder of the site, made anew")
+    out = parser.parse_args().out
+    if importlib.util.find_spec("sphinx_book_theme") is None or importlib.util.find_spec("myst_nb") is None:
+        sys.exit(f"book: Sphinx, myst-nb or the theme is not installed; {pip_line('book')}")
+    if out.exists() and any(out.iterdir()) and not (out / "searchindex.js").exists():
+        sys.exit(f"book: --out is {out}, which holds something other than a site; expected a new folder")
+    try:
+        source = gather(mathjax())
+    except (OSError, ValueError) as error:
+        sys.exit(f"book: {error}")
+    from sphinx.cmd.build import build_main
+    made = BUILD / "site"
+    shutil.rmtree(made, ignore_errors=True)
+    if build_main(["-b", "html", "-q", "-W", "--keep-going", "-j", "auto", "-d", str(BUILD / "doctrees"), "-c", str(BOOK),
+                   str(source), str(made)]):
+        sys.exit("book: not built, for what is said above")
+    add_licences(made / "licences", MATHJAX)
+    shutil.rmtree(out, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(made, out)
+    print(f"{out / 'index.html'}")
+
+
+def mathjax() -> pathlib.Path:
+    """MathJax's tarball, fetched where it is not there yet, with the hash that it must have.
+
+    Raises OSError where it cannot be fetched, ValueError where it is another.
+    """
+    path = BUILD / MATHJAX.rsplit("/", 1)[1]
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with urllib.request.urlopen(MATHJAX, timeout=60) as answer, written_whole(path) as file:
+                shutil.copyfileobj(answer, file)
+        except OSError as error:
+            raise OSError(f"MathJax cannot be fetched from {MATHJAX} ({getattr(error, 'reason', error)}); expected a "
+                          f"network, or the file at {path}") from None
+    found = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
+    if found != MATHJAX_SHA512:
+        raise ValueError(f"{path} has SHA-512 {found}; expected {MATHJAX_SHA512}: delete it, and it is fetched again")
+    return path
+
+
+def gather(tarball: pathlib.Path) -> pathlib.Path:
+    """Everything that Sphinx reads, in one folder."""
+    from . import annotated
+    source = BUILD / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(BOOK / "pages", source)
+    shutil.rmtree(BUILD / "static", ignore_errors=True)
+    with tarfile.open(tarball) as archive:
+        for member in archive:
+            if member.name.startswith(TAKEN):
+                member.name = member.name.removeprefix("package/es5/")
+                archive.extract(member, BUILD / "static" / "mathjax", filter="data")
+    (source / "lessons").mkdir()
+    for path in sorted((ROOT / "lessons").glob("[0-9]*.ipynb")):
+        page = with_solutions(read(path), ROOT / "lessons" / "solved" / path.name)
+        (source / "lessons" / path.name).write_text(json.dumps(page), encoding="utf-8")
+    for path in ("benchmarks/RESULTS.md", "benchmarks/scaling.png", "benchmarks/picture.png",
+                 "examples/vae_in_100_lines.py"):
+        shutil.copy(ROOT / path, source)
+    (source / "code").mkdir(exist_ok=True)
+    for name, text in annotated.pages().items():
+        (source / "code" / f"{name}.rst").write_text(text, encoding="utf-8")
+    return source
+
+
+def read(path: pathlib.Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def with_solutions(learners: Any, solved: pathlib.Path) -> Any:
+    """The learner's notebook with a solution, folded, after each stub.
+
+    Raises ValueError where the two notebooks do not go together.
+    """
+    if not solved.exists():    # the refresher and the glossary ask nothing
+        return learners
+    solutions = [copy.deepcopy(cell) for cell in read(solved)["cells"] if "solution" in tags(cell)]
+    stubs = [cell for cell in learners["cells"] if "exercise" in tags(cell)]
+    if len(stubs) != len(solutions):
+        raise ValueError(f"{solved.name} has {len(solutions)} solutions for {len(stubs)} exercises; expected as many: "
+                         f"run python -m lessons.build {solved.name[:2]}")
+    for number, (stub, solution) in enumerate(zip(stubs, solutions)):
+        solution["id"] = f"solution-{number}"
+        solution["metadata"] = {"tags": ["hide-input"], "mystnb": SHOWN}
+        place = next(i for i, cell in enumerate(learners["cells"]) if cell is stub)
+        learners["cells"].insert(place + 1, solution)
+    return learners
+
+
+def tags(cell: Any) -> list[str]:
+    found: list[str] = cell["metadata"].get("tags", [])
+    return found
+
+
+def add_licences(folder: pathlib.Path, tarball: str) -> None:
+    """The licences of what the site bundles, as their packages bring them, beside our own."""
+    folder.mkdir()
+    shutil.copy(ROOT / "LICENSE", folder / "numpyvae.txt")
+    with tarfile.open(BUILD / tarball.rsplit("/", 1)[1]) as archive:
+        (folder / "mathjax.txt").write_bytes(archive.extractfile("package/LICENSE").read())    # type: ignore[union-attr]
+    for name in BUNDLED:
+        for file in importlib.metadata.files(name) or []:
+            if "LICENSE" in file.name and file.suffix in ("", ".rst", ".txt"):
+                shutil.copy(str(file.locate()), folder / f"{name}-{file.name.removesuffix('.txt')}.txt".lower())
+
+
+if __name__ == "__main__":
+    main()

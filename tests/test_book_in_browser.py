@@ -1,0 +1,141 @@
+"""The book as people meet it: every page in a real browser, at the width of a phone and of a screen, in light and in dark
+mode, from this machine alone.  `.ci/browser` installs what this needs, besides the extra `book`; MathJax is fetched once."""
+import functools
+import http.server
+import pathlib
+import subprocess
+import sys
+import threading
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("[0-9]*.ipynb"))
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the site, and its address."""
+    folder = tmp_path_factory.mktemp("book") / "site"
+    subprocess.run([sys.executable, "-m", "book.build", "--out", str(folder)], cwd=ROOT, check=True)
+
+    class Silent(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Silent, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Open a page; it fails if the page asks another machine, misses a file or complains."""
+    contexts = []
+
+    def open_page(name, width=1300, scheme="light"):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = context.new_page()
+        contexts.append((context, complaints := []))
+        page.on("request", lambda request: complaints.append(request.url)
+                if not request.url.startswith((site[1], "data:")) else None)
+        page.on("response", lambda response: complaints.append((response.status, response.url))
+                if response.status >= 400 else None)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{site[1]}/{name}")
+        page.wait_for_load_state("networkidle")
+        page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
+        return page
+    yield open_page
+    for context, complaints in contexts:
+        context.close()
+        assert complaints == []
+
+
+def pages(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.html")
+                  if "_static" not in path.parts)
+
+
+def faults(page, width):
+    """What is wrong with a page, in words."""
+    from axe_playwright_python.sync_playwright import Axe
+    found = page.evaluate("""() => [...document.querySelectorAll("mjx-merror, [data-mjx-error], .MathJax_Error")]
+        .map(e => "formula: " + e.outerHTML.slice(0, 200))""")
+    found += page.evaluate("""() => [...document.querySelectorAll("main .problematic, main .system-message")]
+        .map(e => "markup: " + e.innerText.slice(0, 200))""")
+    left = page.evaluate("""() => [...document.querySelectorAll(".math")].filter(e => !e.querySelector("mjx-container"))
+        .map(e => "formula not set: " + e.innerText.slice(0, 200))""")
+    if page.evaluate("document.documentElement.scrollWidth") > width:
+        found.append(f"wider than {width}: " + str(page.evaluate("""width => [...document.querySelectorAll("main *")]
+            .filter(e => e.getBoundingClientRect().right > width + 1 && !e.closest("pre, mjx-container, .cell_output"))
+            .map(e => e.outerHTML.slice(0, 100)).slice(0, 3)""", width)))
+    for rule in Axe().run(page).response["violations"]:
+        if rule["impact"] in ("serious", "critical"):
+            found.append((rule["id"], len(rule["nodes"]), rule["nodes"][0]["html"][:200]))
+    return found + left
+
+
+@pytest.mark.parametrize("width, scheme", [(1300, "light"), (375, "dark")])
+def test_no_page_has_a_fault(width, scheme, site, visit):
+    names = pages(site[0])
+    assert len(names) > 35
+    assert {name: found for name in names if (found := faults(visit(name, width, scheme), width))} == {}
+
+
+def test_every_lesson_has_its_page_with_solutions_folded(site, visit):
+    assert {f"lessons/{stem}.html" for stem in LESSONS} <= set(pages(site[0]))
+    page = visit("lessons/05_the_kl_three_ways_and_a_misprint.html")
+    solution = page.locator("details", has_text="Show a solution").first
+    assert not solution.locator("pre").is_visible()
+    solution.locator("summary").click()
+    assert "np.exp(logvar)" in solution.locator("pre").inner_text()
+
+
+@pytest.mark.parametrize("word, page", [("reparameterization", "06_differentiating_through_a_dice_roll"),
+                                        ("collapse", "10_sigma_beta_and_posterior_collapse")])
+def test_search_finds_the_lesson(word, page, visit):
+    found = visit(f"search.html?q={word}")
+    found.wait_for_selector("#search-results li a")
+    found.wait_for_timeout(1000)
+    links = found.locator("#search-results li a").evaluate_all("all => all.map(e => e.getAttribute('href'))")
+    assert any(page in link for link in links), links
+
+
+def test_derivation_and_code_stand_side_by_side(visit):
+    for width, columns in ((1300, 2), (375, 1)):
+        page = visit("code/functional_gaussian.html", width)
+        row = page.locator(".annotated").nth(2)
+        lefts = {round(row.locator("> div").nth(i).bounding_box()["x"]) for i in range(3)}
+        assert len(lefts) == columns
+        assert "np.exp(logvar) + mu**2" in row.inner_text() and "for i in range" in row.inner_text()
+        assert row.locator("mjx-container").count() > 1
+
+
+def test_the_keyboard_reaches_search_and_the_first_link_skips_to_the_text(visit):
+    page = visit("index.html")
+    page.keyboard.press("Tab")
+    assert "Skip to main content" in page.evaluate("document.activeElement.innerText")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("gradient")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=gradient*")
+
+
+def test_what_is_bundled_comes_with_its_licence(site):
+    licences = {path.name: path.read_text(encoding="utf-8") for path in (site[0] / "licences").iterdir()}
+    assert "Apache License" in licences["mathjax.txt"] and "MIT License" in licences["numpyvae.txt"]
+    assert {name.split("-")[0].split(".")[0] for name in licences} >= {"sphinx", "pydata", "myst", "pygments", "numpyvae"}
+    page = (site[0] / "licences.html").read_text(encoding="utf-8")
+    assert all(f"licences/{name}" in page for name in licences)
+
+
+def test_no_page_names_a_solution_before_it_is_asked_for_without_javascript(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site[1]}/lessons/05_the_kl_three_ways_and_a_misprint.html")
+    assert page.locator("h1").count() == 1
+    assert not page.locator("details", has_text="Show a solution").first.locator("pre").is_visible()
+    context.close()
