@@ -230,6 +230,15 @@ def nearest_pair(x: Array) -> float:
     return best
 
 
+def compiled(function: Callable[..., Any], fastmath: Any = False) -> Callable[..., Any]:
+    """The function, to be compiled by numba at its first call.
+
+    fastmath : what the compiler may do to real numbers' arithmetic: True, False, or the names of LLVM's flags
+    """
+    import numba
+    return numba.njit(function, fastmath=fastmath)
+
+
 def has_nan(x: Array) -> bool:
     """A NaN is the one number that is not equal to itself."""
     for value in x:
@@ -265,6 +274,12 @@ def draw_sums(lengths: Array, errors: Mapping[str, Array]) -> None:
     ax.set(xlabel="numbers in the sum", ylabel="relative error, in u", title="the order of a sum decides what it loses")
     ax.legend(frameon=False, fontsize="small", loc="upper left")
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def draw_layer(ax: Axes, batch: int, peak: float, bandwidth: float, known: Mapping[int, Any]) -> None:
+    """The roofline with a layer's work at this batch, from those known, else measured."""
+    draw_roofline(ax, peak, bandwidth, known.get(batch) or layer(batch))
+    ax.set_title(f"batch {batch}", fontsize=10)
 
 
 # Who does what when, in kernels/second_thread.py: (when it begins, when it ends, what).

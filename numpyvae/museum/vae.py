@@ -223,13 +223,14 @@ class ReluForwardOnly(TinyVAE):
 
 
 class RacingBias(TinyVAE):
-    """Two threads add up the output layer's bias gradient in the same array; the order of their steps is chance."""
+    """Two threads add up the output layer's bias gradient in the same array; for each number chance orders their steps."""
 
     def gradients(self, x: Array, eps: Array) -> dict[str, Array]:
         mu, logvar = self.encode(x)
         theta = self.decode(self.sample_z(mu, logvar, eps))
         dtheta = self.dtheta(theta, x) / len(x)
-        return super().gradients(x, eps) | {"output.b": race.by_chance(race.rows_into_one, dtheta, self.rng)}
+        db = [race.by_chance(race.rows_into_one, column[:, None], self.rng)[0] for column in dtheta.T]
+        return super().gradients(x, eps) | {"output.b": np.array(db, dtheta.dtype)}
 
 
 class SigmoidInGaussian(GaussianVAE):
