@@ -77,7 +77,7 @@ class Lesson:
         holds(sentence, condition, judged=on is None or on == self.data)
 
     def show(self, code: Any, *equations: str) -> Any:
-        """Source code from the package, a function, a class or a module, which cites the given equations of this lesson.
+        """Source code from the package, of a function, class or module that cites these equations of this lesson.
 
         Raises ValueError if the code does not cite one of them, so that text and code cannot drift apart.
         """

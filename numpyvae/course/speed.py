@@ -1,7 +1,7 @@
 """What lesson 12 counts and measures: operations and bytes, seconds, what the machine can do, sums in float32.
 
-Everything is measured on one thread, in float32.  Whatever else runs on a machine only makes a run longer: so of several
-runs the fastest counts, and of time that in which the thread itself had a core.
+Everything is measured on one thread, in float32.  Whatever else runs on a machine only makes a run longer: so of
+several runs the fastest counts, and of time that in which the thread itself had a core.
 """
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Run = Callable[[], Any]
 FLOAT = 4    # bytes
-# The thread's own time, which stands still while another program has the core; Windows counts it in hundredths of a second.
+# The thread's own time, which stands still while another program has the core.  (Windows counts it too coarsely.)
 clock = time.thread_time if hasattr(time, "CLOCK_THREAD_CPUTIME_ID") else time.perf_counter
 AT_LEAST = 1e-3    # seconds: what takes less is done several times between two looks at the clock, which is coarse
 
@@ -282,16 +282,20 @@ def draw_layer(ax: Axes, batch: int, peak: float, bandwidth: float, known: Mappi
     ax.set_title(f"batch {batch}", fontsize=10)
 
 
-# Who does what when, in kernels/second_thread.py: (when it begins, when it ends, what).
-AWAKE = ({"the caller": ((0, 1, "writes the job\nJOB += 1"), (1, 4, "half 0"), (4, 5.2, "claims half 1:\ntaken"),
-                         (5.2, 6.2, "waits")),
-          "the second thread": ((0, 1.4, "looks at JOB"), (1.4, 2.4, "claims half 1:\nmine"), (2.4, 6, "half 1"))},
-         (("JOB", 0, 1, 1.4), ("DONE", 1, 6, 6.2)))
-LATE = ({"the caller": ((0, 1, "writes the job\nJOB += 1"), (1, 4, "half 0"), (4, 5.2, "claims half 1:\nmine"),
-                        (5.2, 8, "half 1")),
-         "the second thread": ((0, 6, "the system lets it wait"), (6, 7.2, "claims half 1:\ntaken"),
-                               (7.2, 8, "looks at\nJOB"))},
-        (("JOB", 0, 1, 6),))
+# Who does what when, in kernels/second_thread.py: for each thread (when it begins, when it ends, what), and messages:
+# (what is written, by which thread, when, and when the other one sees it).
+Scene = tuple[dict[str, tuple[tuple[float, float, str], ...]], tuple[tuple[str, int, float, float], ...]]
+AWAKE: Scene = (
+    {"the caller": ((0, 1, "writes the job\nJOB += 1"), (1, 4, "half 0"), (4, 5.2, "claims half 1:\ntaken"),
+                    (5.2, 6.2, "waits")),
+     "the second thread": ((0, 1.4, "looks at JOB"), (1.4, 2.4, "claims half 1:\nmine"), (2.4, 6, "half 1"))},
+    (("JOB", 0, 1, 1.4), ("DONE", 1, 6, 6.2)))
+LATE: Scene = (
+    {"the caller": ((0, 1, "writes the job\nJOB += 1"), (1, 4, "half 0"), (4, 5.2, "claims half 1:\nmine"),
+                    (5.2, 8, "half 1")),
+     "the second thread": ((0, 6, "the system lets it wait"), (6, 7.2, "claims half 1:\ntaken"),
+                           (7.2, 8, "looks at\nJOB"))},
+    (("JOB", 0, 1, 6),))
 
 
 def draw_protocol() -> None:

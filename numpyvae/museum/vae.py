@@ -223,7 +223,7 @@ class ReluForwardOnly(TinyVAE):
 
 
 class RacingBias(TinyVAE):
-    """Two threads add up the output layer's bias gradient in the same array; for each number chance orders their steps."""
+    """Two threads add up the output layer's bias gradient in the same array; chance orders their steps."""
 
     def gradients(self, x: Array, eps: Array) -> dict[str, Array]:
         mu, logvar = self.encode(x)

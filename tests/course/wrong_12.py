@@ -21,8 +21,7 @@ def kl_and_grad(dkl, mu, logvar):
 
 
 def half_of_db(half, dy, db):
-    db, middle = db.copy(), dy.shape[1] // 2
-    mine = slice(middle, None) if half else slice(0, middle)
+    db, mine = db.copy(), np.array_split(np.arange(dy.shape[1]), 2)[half]
     db[mine] = dy[:, mine].sum(axis=0)
     return db
 
