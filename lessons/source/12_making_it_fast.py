@@ -168,9 +168,9 @@ lesson.slider(lambda batch: nv.plots.strip(draw, [batch], "a roofline", size=(5,
 
 # %% [markdown]
 # Orange is bound by memory, blue by arithmetic: on the left move less, on the right compute better. What is above the
-# slope came from the cache; what is far below has a reason, as that to call NumPy takes longer than 400 additions.
+# slope came from the cache; what is far below has its reason: to call NumPy takes longer than 400 additions do.
 #
-# **A whole step**, counted: each layer multiplies forward, for its weights, and for its input.
+# **A whole step.** Each layer multiplies forward, for its weights, and for its input: 419.84 million operations in all.
 
 # %%
 B, sides = 128, ((784, 400), (400, 20), (400, 20), (20, 400), (400, 784))
@@ -203,12 +203,12 @@ claim("operations_per_number_fetched", 2 * 16 * said["fma"] / (16 * said["load"]
 # %% [markdown]
 # **Predict first.** Four products $M \times K \times N$: A, 1024 × 784 × 400; B, 128 × 784 × 400; C, 20 × 784 × 400; D,
 # 128 × 20 × 400. BLAS first copies its matrices into the order in which its tile reads them; ours, here, copies
-# nothing. In which of the four will BLAS lose most?
+# nothing. Where will BLAS lose, and where will the two be nearly alike?
 #
 # <details><summary>Answer</summary>
 #
-# In D. A copy handles $MK + KN$ numbers, the product does $MKN$ multiplications. In D, whose sums have 20 terms, copies
-# and the stores at the end weigh most. In A they weigh nothing, and the two are nearly alike. </details>
+# Copies handle $MK + KN$ numbers for $MKN$ multiplications. They weigh most in D, whose sums have 20 terms, and in C,
+# which has 20 rows; how much depends on the processor. In A they weigh nothing. </details>
 
 # %%
 loops = speed.compiled_products()
@@ -227,7 +227,7 @@ if loops:
 
 # %% [markdown]
 # So numba does not beat BLAS by itself, but with (12.4), where BLAS copies in vain. (In the package the processor
-# decides who multiplies, never a stopwatch, by which a seed would not give the same bits each time.)
+# decides who multiplies, not a stopwatch: with one a seed would not give the same bits each time.)
 #
 # ### One pass, and the first call
 
@@ -246,7 +246,7 @@ if compiled:
     holds("the first call takes more than twenty times as long as a later one", calls.first > 20 * calls.later)
 
 # %% [markdown]
-# Whoever times the first call times the compiler. (The package keeps what it has compiled on disk.)
+# Whoever times the first call times the compiler. (The package keeps compiled code on disk.)
 #
 # ### A second thread
 #
@@ -291,7 +291,7 @@ racing = nv.museum.vae.RacingBias(np.random.default_rng(5))
 print(patients.wrong_part(nv.examine(**racing.functions(), rng=np.random.default_rng(6))))
 
 # %% [markdown]
-# On a machine a step takes nanoseconds, and AABB comes nearly always. Look for races by thought, not by running.
+# On a machine a step takes nanoseconds, and AABB comes nearly always. So look for races by thought, not by running.
 #
 # ### Sums, and what `fastmath` takes away
 
