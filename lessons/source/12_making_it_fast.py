@@ -54,7 +54,7 @@ nv.plots.show_diagram("encoder", "decoder")
 # \quad\Longrightarrow\quad
 # \frac{\text{operations}}{\text{second}} \le \min(\text{peak},\ \text{intensity}\cdot\text{bandwidth}) \tag{12.3}$$
 #
-# Over the intensity that is a slope and then a flat line, the *roofline*: left memory is the limit, right arithmetic.
+# Over the intensity that is a slope, then flat: the *roofline*. Left of its edge memory is the limit, right arithmetic.
 #
 # **Use what you have fetched.** Three plain loops fetch two numbers for each pair of operations. Keep a *tile* of the
 # result instead, 6 rows and 16 columns, in the *registers*, the few places inside the processor. For each $k$ fetch 6
@@ -136,8 +136,7 @@ lesson.show(speed.time_calls, "12.8")
 # longer. Where there is no numba, as in a browser, the lesson passes over what it says of compiled loops.
 
 # %%
-limit = threadpool_limits(1)
-compiled = kernels_are_on()
+limit, compiled = threadpool_limits(1), kernels_are_on()
 peak, bandwidth = speed.measure_peak(), speed.measure_bandwidth()
 print(f"peak {peak / 1e9:.1f}, bandwidth {bandwidth / 1e9:.1f} billion a second; edge at {peak / bandwidth:.2f}")
 
@@ -291,7 +290,8 @@ racing = nv.museum.vae.RacingBias(np.random.default_rng(5))
 print(patients.wrong_part(nv.examine(**racing.functions(), rng=np.random.default_rng(6))))
 
 # %% [markdown]
-# On a machine a step takes nanoseconds, and AABB comes nearly always. So look for races by thought, not by running.
+# `nv.examine` sees that two calls differ, as with noise drawn twice. On a machine a step takes nanoseconds, and AABB
+# comes nearly always. So look for races by thought, not by running.
 #
 # ### Sums, and what `fastmath` takes away
 
@@ -302,13 +302,13 @@ holds("2^24 + 1 is 2^24 in float32", np.float32(2**24) + np.float32(1) == 2**24)
 holds("no sum errs by more than (12.10)", np.all(errors["in order"].max(axis=1) <= lengths)
       and np.all(errors["in pairs"].max(axis=1) <= 1.01 * np.log2(lengths)))
 holds("no compensated sum errs by more than 2 u", errors["compensated"].max() <= 2)
-holds("of 8192 numbers, in order they lose five times as much as in pairs",
+holds("of 8192 numbers a sum in order loses more than five times what a sum in pairs loses",
       errors["in order"][-1].mean() > 5 * errors["in pairs"][-1].mean())
 
 # %% tags=["hide-input"]
 speed.draw_sums(lengths, errors)
 nv.plots.show("Errors of sums of 4 to 8192 numbers: in order they grow to tens of u, in pairs they stay near one u, "
-              "compensated below it. Two dashed lines, the bounds, lie above.")
+              "compensated below it. Each lies below its bound, a dashed line.")
 
 # %% [markdown]
 # Rounded, $(a + b) + c$ is not $a + (b + c)$, so a compiler must not reorder a sum, unless `fastmath` allows it. That

@@ -258,7 +258,8 @@ def draw_roofline(ax: Axes, peak: float, bandwidth: float, points: Mapping[str, 
     for i, (name, (intensity, speed)) in enumerate(points.items()):
         ax.plot(intensity, speed / 1e9, "osD^v"[i % 5], color=(BLUE, ORANGE)[intensity < ridge], markersize=7,
                 label=name)
-    ax.set(xlabel="operations per byte", ylabel="10⁹ operations per second", ylim=(2e-10 * bandwidth / 16, 2e-9 * peak))
+    lowest = min(0.01 * bandwidth, *(0.7 * rate for _, rate in points.values()))
+    ax.set(xlabel="operations per byte", ylabel="10⁹ operations per second", ylim=(1e-9 * lowest, 2e-9 * peak))
     ax.legend(frameon=False, fontsize="x-small", loc="lower right")
     ax.spines[["top", "right"]].set_visible(False)
 

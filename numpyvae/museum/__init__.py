@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..arguments import Kind, checked
-from . import iwae, race, training, vae
+from . import iwae, training, vae
 
-__all__ = ["EXHIBITS", "Exhibit", "FAMILIES", "race", "right", "right_that_draws_its_noise"]
+__all__ = ["EXHIBITS", "Exhibit", "FAMILIES", "right", "right_that_draws_its_noise"]
 
 Functions = dict[str, Any]
 TINY = Kind(lambda value: isinstance(value, type) and issubclass(value, vae.TinyVAE), "a class of museum.vae",
