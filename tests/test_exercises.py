@@ -189,6 +189,7 @@ ACCEPTED = [    # mutant: how its text begins
         "beside a mean that is a little off, the variance is off by the square of that: less than float32 errs"),
     Row("with_baseline", r"x 1.0005: (len|f.sum|\(f.sum|f  ->)",
         "any number near f, in which its own f(z) counts less than float32 errs, is a baseline"),
+    Row("half_of_db", r"sign: ", "counted from the end, the columns are cut elsewhere, which is as good"),
 ]
 
 

@@ -55,17 +55,17 @@
 # | $\beta$ | beta | the weight of the KL in the loss, 1 in an ordinary VAE | `beta` | 5 |
 # | $\phi$ | phi | either of $\mu$ and $s$ | | 6 |
 # | $g$ | g | the decoder's hidden units | `g` | 7 |
-# | $K$ | capital K | how many draws of $z$ there are for a picture; in lesson 11 the side of a window, in pixels | `K` | 8 |
+# | $K$ | capital K | how many draws of $z$ there are for a picture; in lesson 11 the side of a window, in pixels; in lesson 12 the terms of each sum in a product | `K` | 8 |
 # | $L_K$ | L K | the importance-weighted bound of $K$ draws | `iwae` | 8 |
 # | $w$ | w | the weight of a draw from $q$, whose average is $p(x)$ | `log_weight` | 8 |
 # | $\bar w$ | w bar | the mean of $K$ weights | `log_mean_exp` | 8 |
-# | $\delta$ | delta | the relative error of $\bar w$ | | 8 |
+# | $\delta$ | delta | the relative error of $\bar w$; in lesson 12 that of a rounded result | | 8 |
 # | $k$ | k | the shape of a tail: how heavy it is | `pareto_k` | 8 |
 # | $\hat k$ | k hat | an estimate of $k$ | `k_hat` | 8 |
 # | $\lambda$ | lambda | a variance: in lesson 8 that of the posterior, in lessons 9 and 10 that of the data along an axis | `variance` | 8 |
 # | $V$ | capital V | the covariance matrix of the pictures | | 9 |
-# | $u$ | u | a direction in the space of pictures, of length 1; with an index, a principal axis | `axes` | 9 |
-# | $M$ | capital M | $WW^T + \sigma^2 I$, in lesson 9; in lesson 11 the matrix of a convolution | `M` | 9 |
+# | $u$ | u | a direction in the space of pictures, of length 1; with an index, a principal axis; in lesson 12 the largest error of a rounding, $2^{-24}$ | `axes` | 9 |
+# | $M$ | capital M | $WW^T + \sigma^2 I$, in lesson 9; in lesson 11 the matrix of a convolution; in lesson 12 a product's rows | `M` | 9 |
 # | $R$ | capital R | in lesson 9 a rotation; in lesson 10 the rate, the mean KL, in nats of code per picture | `R` | 9 |
 # | $\alpha$ | alpha | the angle of a rotation | `alpha` | 9 |
 # | $r$ | r | the residual, $x - m$: what the decoder leaves over | | 9 |
@@ -73,6 +73,8 @@
 # | $\kappa$ | kappa | what a dimension's KL counts at least, in free bits | `minimum` | 10 |
 # | $c$ | c | a picture's label, one-hot; as an index, a channel | `c` | 11 |
 # | $P$ | capital P | at how many places the window lies, along one side | `P` | 11 |
+# | $N$ | capital N | in lesson 12 the columns of a product, or how many numbers are added | `N` | 12 |
+# | $\mathrm{fl}$ | f l | what a computer makes of a result: the nearest number that it has | | 12 |
 
 # %% [markdown]
 # ## Words
@@ -85,16 +87,19 @@
 # | ancestral sampling | draw $z$ from the prior, then $x$ given $z$ | 3 |
 # | autoencoder | an encoder and a decoder, trained to rebuild pictures, without a prior | 1 |
 # | backward pass | the computation of all gradients, from the loss back to the first layer | 2 |
+# | bandwidth | how many bytes a machine can move in a second between memory and processor | 12 |
 # | baseline | a number subtracted to make an estimate vary less, without changing its average | 6 |
 # | batch | the pictures of one training step | 1 |
 # | Bernoulli | the distribution of a number that is 0 or 1 | 3 |
 # | bias | how far an estimate is off on average | 8 |
 # | bits per pixel | $-\log p(x)$, in bits and divided by the number of pixels | 8 |
+# | cache | the processor's own small memory, which is faster than the large one | 12 |
 # | central difference | the slope between a point a little above and one a little below | 2 |
 # | channel | one of the numbers that each pixel has | 11 |
 # | checkerboard | a pattern that windows paint where they overlap unevenly | 11 |
 # | Cholesky | the factor $L$ of a covariance matrix, with $LL^T = C$ | 1 |
 # | code | the few numbers that the encoder makes of a picture | 1 |
+# | compensated sum | a sum that keeps what each addition loses, and adds it at the end | 12 |
 # | complex step | a derivative by a small imaginary step, exact to the last digits | 2 |
 # | conditional VAE | a VAE whose encoder and decoder are given the label | 11 |
 # | convolution | a layer that applies the same weights at each place of a sliding window | 11 |
@@ -109,12 +114,14 @@
 # | encoder | the network that makes a code of a picture | 0 |
 # | epoch | one round through all training pictures | 0 |
 # | free bits | a KL that counts no less than a minimum in each dimension | 10 |
+# | fused kernel | one loop that does what would take several passes over the arrays | 12 |
 # | gap | what the ELBO lacks to $\log p(x)$: the KL from $q$ to the posterior | 4 |
 # | Gaussian | the normal distribution, the bell curve | 1 |
 # | gradient | the derivatives of the loss for each entry of an array | 1 |
 # | hole | a place in the latent space where no picture was encoded | 1 |
 # | importance sampling | an average over draws from another distribution, with weights to make up for it | 8 |
 # | importance-weighted bound | the average logarithm of the mean of $K$ weights; it rises to $\log p(x)$ with $K$ | 8 |
+# | intensity | operations per byte that is moved | 12 |
 # | k-hat | an estimate of the shape of the weights' tail; from one half on their variance is infinite | 8 |
 # | KL divergence | how much more likely a draw from $q$ is under $q$ than under $p$, on average, in logarithms | 4 |
 # | label | what a picture shows, as a digit's name; never shown in training | 0 |
@@ -130,6 +137,7 @@
 # | negative log-likelihood | NLL, $-\log p(x\mid z)$ | 3 |
 # | one-hot | a label as a row of zeros with one 1, at its place | 11 |
 # | padding | rows and columns of zeros around a picture | 11 |
+# | peak | how many operations a machine can do in a second | 12 |
 # | posterior | $p(z\mid x)$: the codes that explain a picture | 3 |
 # | posterior collapse | $q$ is the same for all pictures, the KL 0, and the code is not used | 10 |
 # | principal angle | of two subspaces: the smallest angle between vectors in them, then the next at right angles | 9 |
@@ -137,14 +145,19 @@
 # | prior | $p(z)$: the codes before a picture is seen | 3 |
 # | probabilistic PCA | a linear decoder with Gaussian noise, the same in every pixel | 9 |
 # | quadrature | an integral as a sum over a grid | 3 |
+# | race | two threads use the same number, one of them writes it, and chance decides who comes first | 12 |
 # | rate | the mean KL: how many nats the code says about a picture | 10 |
+# | register | a place inside the processor; what stands there is at hand without any wait | 12 |
 # | reparameterization trick | $z = \mu + \sigma\varepsilon$, so that a gradient passes the draw | 6 |
 # | residual | the picture minus what the decoder makes of its code | 9 |
+# | roofline | the largest speed that peak and bandwidth allow, over the intensity | 12 |
 # | round-off | an error, since a computer keeps 16 digits | 2 |
 # | score | the derivative of $\log q$ for a parameter of $q$ | 6 |
 # | squared error | the sum of the squared differences of the pixels | 1 |
 # | stride | how many pixels a window moves at a time | 11 |
 # | style | what pictures of all classes have in common, such as slant | 11 |
+# | thread | a row of instructions that the system can run at the same time as another | 12 |
+# | tile | a block of a product whose sums stay in registers | 12 |
 # | trace | the sum of a matrix's diagonal | 4 |
 # | transposed convolution | a layer whose pixels paint windows; its matrix is a convolution's, transposed | 11 |
 # | truncation error | an error, since a series is cut off | 2 |

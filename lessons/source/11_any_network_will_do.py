@@ -618,4 +618,4 @@ check.tally()
 # (2015): the conditional VAE.
 #
 # **Still wrong, and next.** Convolutions took most of this notebook's time. Where does it go, and what would make it
-# less? And when your own VAE misbehaves, which of all these checks do you run first?
+# less? That is lesson 12.

@@ -76,17 +76,19 @@ class Lesson:
         """
         holds(sentence, condition, judged=on is None or on == self.data)
 
-    def show(self, code: Callable[..., Any], *equations: str) -> Any:
-        """Source code from the package, which cites the given equations of this lesson.
+    def show(self, code: Any, *equations: str) -> Any:
+        """Source code from the package, of a function, class or module that cites these equations of this lesson.
 
         Raises ValueError if the code does not cite one of them, so that text and code cannot drift apart.
         """
         target = getattr(code, "reference", code)    # a twin's NumPy body
+        module = target if inspect.ismodule(target) else inspect.getmodule(target)
+        name = module.__name__ if module else target.__module__
         for equation in equations:
-            if f"lesson {self.number}, eq. {equation}" not in inspect.getsource(inspect.getmodule(target) or target):
-                raise ValueError(f"{target.__module__} does not cite lesson {self.number}, eq. {equation}; "
-                                 "write the citation into the docstring")
-        return Source(target.__module__, inspect.getsource(target))
+            if f"lesson {self.number}, eq. {equation}" not in inspect.getsource(module or target):
+                raise ValueError(f"{name} does not cite lesson {self.number}, eq. {equation}; write the citation into "
+                                 "the docstring")
+        return Source(name, inspect.getsource(target))
 
     def slider(self, draw: Callable[..., Any], **ranges: Any) -> None:
         """Sliders with which the reader changes the arguments of draw; without ipywidgets, nothing."""

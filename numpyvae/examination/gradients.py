@@ -92,7 +92,8 @@ def check_gradients(subject: Subject) -> Finding:
            for name in wrong):
         return Finding("gradients", WRONG, evidence + " Two calls with the same eps differ.",
                        "noise is drawn twice, once forward and once backward: keep eps and use it in both. (Or each "
-                       "gradient is added to the previous one: set them to zero first.)")
+                       "gradient is added to the previous one: set them to zero first. Or two threads add to the same "
+                       "array, a race: let each number belong to one of them.)")
     of_kl = {name: _of_kl(subject, array, places[name], x, precision) for name, array in subject.parameters.items()}
     return Finding("gradients", WRONG, evidence, _other_loss(analytic, numeric, of_kl, TOLERANCE[precision])
                    or place_of_fault(wrong, list(errors)))

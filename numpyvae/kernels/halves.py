@@ -95,6 +95,7 @@ def columns_of_slope(half, dy, kept, da, db):
 # A product's halves are its left and its right columns; if there are few columns, its upper and its lower rows.
 
 def product(half, a, b, out):
+    """[lesson 12, eq. 12.5]"""
     some_rows, some_columns = rows_and_columns(out, half)
     kernel(a[some_rows, :], b[:, some_columns], out[some_rows, some_columns])
 

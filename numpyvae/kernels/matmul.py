@@ -11,7 +11,7 @@ from .vectors import LANES, fma, load, spread, store, sum_up, transpose, zeros
 
 
 def matmul_three_loops(a, b, out):
-    """out[i, j] is the sum over k of a[i, k] b[k, j].
+    """out[i, j] is the sum over k of a[i, k] b[k, j].   [lesson 12, eq. 12.1]
 
     Two numbers are fetched for 2 operations, and b is read down its columns: each fetch is a new cache line.
     """
@@ -45,7 +45,10 @@ def matmul_reordered(a, b, out):
 # Each tile below computes out[i:i + ROWS, j:j + COLUMNS] from a[i:i + ROWS] and panel = b[:, j:j + COLUMNS].
 
 def tile_6x16(a, panel, out, i, j):
-    """For AVX2, which has 16 registers of 8 numbers: 12 hold the sums, 2 a row of the panel, 1 a number of a."""
+    """For AVX2, which has 16 registers of 8 numbers: 12 hold the sums, 2 a row of the panel, 1 a number of a.
+
+    [lesson 12, eq. 12.4]
+    """
     s0 = s1 = s2 = s3 = s4 = s5 = zeros()
     for k in range(a.shape[1]):
         b_k = load(panel, k, 0)

@@ -52,7 +52,7 @@ FAMILIES = (
     "relu forward only", "sigmoid factor in a Gaussian decoder", "invalid importance weights",
     "softmax of the positive loss", "softplus for sigmoid", "log of a probability", "binarised the wrong way round",
     "constant noise", "shuffled batch starts", "early stopping and momentum that do nothing", "noise too small",
-    "logits for probabilities")
+    "logits for probabilities", "two threads, one array")
 
 
 @checked(model=TINY)
@@ -173,4 +173,8 @@ EXHIBITS = (
             "The decoder's logits are shown as the picture, without the sigmoid.",
             "The loss is fine, but the pictures are grey.",
             "images", "the images follow the logits themselves", _model(vae.LogitsShown)),
+    Exhibit("racing-bias", FAMILIES[18],
+            "Two threads add their halves of the rows to the same bias gradient.",
+            "Trains a little worse than it should, and no run can be repeated to the last bit.",
+            "gradients", "two threads add to the same array", _model(vae.RacingBias)),
 )
