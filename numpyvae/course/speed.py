@@ -147,12 +147,15 @@ def billions(M: int, K: int, N: int, loops: Mapping[str, Callable[[Array, Array,
 
 
 def compiled_products() -> dict[str, Callable[[Array, Array, Array], Any]]:
-    """The loops of kernels/matmul.py, compiled; none without numba, or without a tile for the processor."""
+    """The loops of kernels/matmul.py, compiled for one thread; none without numba or a tile for the processor."""
     tile = decide().tile if kernels_are_on() else None
     if tile is None:
         return {}
     loops = {"three loops": matmul.matmul_three_loops, "reordered": matmul.matmul_reordered,
              "tile": tile.loops["in_place"]}
+    for name, loop in loops.items():
+        loops[name] = loop_for(loop.__name__, loop)
+        vars(loops[name]).pop("how_halved", None)    # by which a second thread would do half of it
     return {name: jit(loop, matmul.SIGNATURE) for name, loop in loops.items()}
 
 
