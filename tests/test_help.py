@@ -117,6 +117,8 @@ def test_a_wrong_line_is_answered_in_two(arguments, said, capsys):
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     rng = np.random.default_rng(0)
+    toml = 'seeds = [0]\n[train]\ndata = "größe 文.npz"\nhidden = [4]\nepochs = 1\n'
+    (folder / "größe 文.toml").write_text(toml, encoding="utf-8")
     np.savez(folder / "größe 文.npz", x=rng.integers(0, 256, (60, 6, 5), np.uint8), y=np.arange(60) % 3)
     assert main(["train", "--data", str(folder / "größe 文.npz"), "--conditional", "--hidden", "4", "--latent", "2",
                  "--epochs", "1", "--out", str(folder / "run é")]) == 0
@@ -128,7 +130,8 @@ LINES = {
     "evaluate": ["evaluate", "run é", "--samples", "5", "--images", "4"], "sample": ["sample", "run é", "--n", "3"],
     "reconstruct": ["reconstruct", "run é", "--out", "ö.csv"], "encode": ["encode", "run é", "--out", "μ.npy"],
     "gradcheck": ["gradcheck", "--component", "relu", "--method", "complex-step"], "bench": ["bench", "--help"],
-    "lessons": ["lessons", "--help"], "info": ["info"], "": ["train", "--data", "größe"]}
+    "lessons": ["lessons", "--help"], "info": ["info"], "": ["train", "--data", "größe"],
+    "sweep": ["sweep", "größe 文.toml"]}
 
 
 @pytest.mark.parametrize("encoding", ["cp437", "cp932", "cp1252", "ascii", "utf-8"])
