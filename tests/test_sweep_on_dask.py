@@ -93,7 +93,7 @@ def test_a_run_that_is_lost_with_its_worker_is_done_again_and_learns_the_same_bi
     (seed,) = [word[-1] for word in run.cmdline() if word.startswith("--seed=")]
     lost.send_signal(signal.SIGKILL)
     run.kill()    # it would train on for nobody
-    said, progress = process.communicate(timeout=300)
+    said, progress = process.communicate(timeout=900)
     assert process.returncode == 0 and "table     runs/vae/sweep.md" in said, progress
     assert sorted(name for name in os.listdir("runs/vae") if name.startswith("seed")) == ["seed=0", "seed=1", "seed=2"]
     alone = ["train", "--data=mine.npy", "--hidden", "8", "--epochs=1", f"--seed={seed}", "--out=alone"]
@@ -102,7 +102,7 @@ def test_a_run_that_is_lost_with_its_worker_is_done_again_and_learns_the_same_bi
     assert files[0] == files[1] and nv.load("alone/model.npz").n_latent == 20
     # Called again it has nothing to do, whoever is there
     process = sweep(address)
-    assert "3 runs of 3 are whole already" in process.communicate(timeout=300)[1] and process.returncode == 0
+    assert "3 runs of 3 are whole already" in process.communicate(timeout=900)[1] and process.returncode == 0
 
 
 def refused(capsys, words, address):
@@ -146,7 +146,7 @@ def test_a_scheduler_that_goes_ends_the_sweep_and_what_is_whole_stays(start, sch
     running = sweep(address)
     wait_for(lambda: os.path.exists("runs/vae/seed=0/model.npz") and run_of(worker))
     process.kill()
-    progress = running.communicate(timeout=300)[1]
+    progress = running.communicate(timeout=900)[1]
     assert running.returncode == 1 and "Traceback" not in progress
     last = progress.splitlines()[-2:]
     assert "1 of these runs are whole, in runs/vae; what is not goes on with  numpyvae sweep vae.toml --dask" in last[0]
