@@ -119,6 +119,8 @@ def test_a_wrong_line_is_answered_in_two(arguments, said, capsys):
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     rng = np.random.default_rng(0)
+    toml = 'seeds = [0]\n[train]\ndata = "größe 文.npz"\nhidden = [4]\nepochs = 1\n'
+    (folder / "größe 文.toml").write_text(toml, encoding="utf-8")
     np.savez(folder / "größe 文.npz", x=rng.integers(0, 256, (60, 6, 5), np.uint8), y=np.arange(60) % 3)
     assert main(["train", "--data", str(folder / "größe 文.npz"), "--conditional", "--hidden", "4", "--latent", "2",
                  "--epochs", "1", "--out", str(folder / "run é")]) == 0
@@ -135,7 +137,8 @@ LINES = {
     "export": ["export", "run é", "--out", "größe Σ"],
     "import": ["import", "weights é.safetensors", "--like", "run é", "--out", "μ.npz", "--overwrite"],
     "gradcheck": ["gradcheck", "--component", "relu", "--method", "complex-step"], "bench": ["bench", "--help"],
-    "lessons": ["lessons", "--help"], "info": ["info"], "": ["train", "--data", "größe"]}
+    "lessons": ["lessons", "--help"], "info": ["info"], "": ["train", "--data", "größe"],
+    "sweep": ["sweep", "größe 文.toml"]}
 
 
 @pytest.mark.parametrize("encoding", ["cp437", "cp932", "cp1252", "ascii", "utf-8"])

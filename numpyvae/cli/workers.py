@@ -122,7 +122,8 @@ class Cluster:
         except ImportError:
             raise ValueError(f"--dask is {self.address!r}, but Dask is not installed; pip install -e "
                              "'.[dask]'") from None
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)    # what is amiss is said here, in a line
+        for name in ("distributed", "distributed.client"):    # what is amiss is said here, in a line
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             self.client = _within(2 * SECONDS, lambda: Client(self.address, timeout=SECONDS, set_as_default=False))
         except Exception as error:    # of many kinds: no such host, no such protocol, silence, something else answers
