@@ -14,6 +14,7 @@ copyright = ""
 html_show_copyright = html_show_sphinx = False
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
 language = "en"
+highlight_language = "text"    # of shapes and arguments; code names its own
 
 nb_execution_mode = "off"    # the notebooks are committed as they were run, and tests run them
 nb_code_prompt_show = "Show the code"
@@ -33,7 +34,7 @@ html_static_path = ["static", "_build/static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
 html_favicon = "static/favicon.svg"
-html_copy_source = False
+html_copy_source = html_use_index = False
 html_extra_path = ["_build/extra"]
 mathjax_path = "mathjax/tex-chtml-full.js"
 # A reader's own tools find the formulas without MathJax's menu, which would fetch more of it
@@ -41,7 +42,7 @@ mathjax3_config = {"options": {"enableMenu": False}}
 
 
 def unwrap(app: Any, tree: nodes.document, name: str) -> None:
-    """Formulas as they are written: Sphinx puts those with a line break into `split`, where a tag in `aligned` fails."""
+    """Formulas as written: Sphinx puts those with a line break into `split`, where `aligned` with a tag fails."""
     for formula in tree.findall(nodes.math_block):
         if r"\\" in formula.astext() and not formula.get("no-wrap", formula.get("nowrap")):
             formula["no-wrap"] = True
