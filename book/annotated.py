@@ -41,7 +41,8 @@ def page(name: str) -> str:
     """One file, from its docstring to its last public function."""
     module = importlib.import_module(name)
     title = f"{name.removeprefix('numpyvae.').replace('.', '/')}.py"
-    made = [title, "=" * len(title), "", as_rst(module.__doc__ or "", module)]
+    made = [":html_theme.sidebar_secondary.remove: true", ""]    # the columns take its place
+    made += [title, "=" * len(title), "", as_rst(module.__doc__ or "", module)]
     tree = ast.parse(inspect.getsource(module))
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
@@ -71,7 +72,7 @@ def _function(member: Any) -> Any:
 
 def _columns(function: Any) -> Iterator[str]:
     """A derivation beside its code."""
-    reference = function.reference if isinstance(function, Twin) else function
+    reference = function.reference if isinstance(function, Twin) else inspect.unwrap(function)
     yield from (".. container:: annotated", "")
     yield from _container("derivation", as_rst(inspect.getdoc(reference) or "", reference))
     yield from _container("code", _code("In NumPy", body(reference)))
@@ -140,7 +141,7 @@ def _names(thing: Any) -> set[str]:
     function = inspect.unwrap(getattr(thing, "reference", thing))
     if not isinstance(function, types.FunctionType):
         return set()
-    return {name for name in function.__code__.co_varnames if len(name) < 9} - {"self", "each", "of", "in", "rows", "size"}
+    return {name for name in function.__code__.co_varnames if len(name) < 4 or name[0] == "d"} - {"of", "in", "dtype"}
 
 
 def _blocks(lines: list[str], names: set[str]) -> Iterator[list[str]]:
@@ -176,7 +177,7 @@ def _kind(line: str, last: str, names: set[str]) -> str:
         return "literal"
     if line.startswith(" ") and re.search(r"nv\.|\w\.\w+\(|\"", line):
         return "literal"
-    if bare and last != "prose" and _is_formula(bare, names):
+    if (last != "prose" or re.match(r"-?[A-Za-z]\w*(\([^)]*\))? += ", bare)) and _is_formula(bare, names):
         return "formula"
     return "prose"
 
@@ -196,7 +197,8 @@ def _is_formula(line: str, names: set[str]) -> bool:
 
 def _remark(line: str) -> tuple[str, str]:
     """A formula and the words in brackets after it."""
-    match = re.fullmatch(r"(.*?)\s{3,}\(([^()]*(?:\([^()]*\)[^()]*)*)\)", line)
+    match = (re.fullmatch(r"(.*?)\s{3,}\(([^()]*(?:\([^()]*\)[^()]*)*)\)", line)
+             or re.fullmatch(r"(.*?[^\s:])(?:: +|\s{3,}i\.e\. )(an? .*)", line))
     return (match[1], match[2]) if match else (line, "")
 
 
@@ -213,14 +215,15 @@ def _displayed(lines: list[str], names: set[str]) -> Iterator[list[str]]:
     if len(rows) > 1:
         yield [".. math::", "", r"   \begin{aligned}", *(f"   {row} \\\\" for row in rows), r"   \end{aligned}"]
     else:
-        yield [".. math::", "", f"   {rows[0]}"]
+        yield [".. math::", "", "   " + rows[0].replace(" && ", r" \qquad ")]
     for reference in references:
         yield [".. rst-class:: source", "", f"   {linked(reference)}"]
 
 
 def _words(remark: str, names: set[str]) -> str:
     """Words within a formula, and the formulas in these."""
-    parts = [content.replace("\0", "") if formula else rf"\text{{ {content} }}" for formula, content in inline(remark, names)]
+    parts = [content.replace("\0", "") if formula else rf"\text{{ {content} }}"
+             for formula, content in inline(remark, names)]
     return rf"({' '.join(parts)})".replace("} \\text{", "")
 
 

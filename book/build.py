@@ -51,10 +51,9 @@ def main() -> None:
     from sphinx.cmd.build import build_main
     made = BUILD / "site"
     shutil.rmtree(made, ignore_errors=True)
-    if build_main(["-b", "html", "-q", "-W", "--keep-going", "-j", "auto", "-d", str(BUILD / "doctrees"), "-c", str(BOOK),
-                   str(source), str(made)]):
+    if build_main(["-b", "html", "-q", "-W", "--keep-going", "-j", "auto", "-d", str(BUILD / "doctrees"),
+                   "-c", str(BOOK), str(source), str(made)]):
         sys.exit("book: not built, for what is said above")
-    add_licences(made / "licences", MATHJAX)
     shutil.rmtree(out, ignore_errors=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(made, out)
@@ -103,6 +102,10 @@ def gather(tarball: pathlib.Path) -> pathlib.Path:
     (source / "code").mkdir(exist_ok=True)
     for name, text in annotated.pages().items():
         (source / "code" / f"{name}.rst").write_text(text, encoding="utf-8")
+    licences = add_licences(BUILD / "extra" / "licences", tarball)
+    page = source / "licences.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("@@LICENCES@@", "\n".join(
+        f'- <a href="licences/{path.name}">{path.stem}</a>' for path in licences)), encoding="utf-8")
     return source
 
 
@@ -135,16 +138,21 @@ def tags(cell: Any) -> list[str]:
     return found
 
 
-def add_licences(folder: pathlib.Path, tarball: str) -> None:
-    """The licences of what the site bundles, as their packages bring them, beside our own."""
-    folder.mkdir()
+def add_licences(folder: pathlib.Path, tarball: pathlib.Path) -> list[pathlib.Path]:
+    """Copy the licences of what the site bundles, as their packages bring them, and our own; returns the files."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     shutil.copy(ROOT / "LICENSE", folder / "numpyvae.txt")
-    with tarfile.open(BUILD / tarball.rsplit("/", 1)[1]) as archive:
-        (folder / "mathjax.txt").write_bytes(archive.extractfile("package/LICENSE").read())    # type: ignore[union-attr]
+    with tarfile.open(tarball) as archive:
+        licence = archive.extractfile("package/LICENSE")
+        assert licence is not None
+        (folder / "mathjax.txt").write_bytes(licence.read())
     for name in BUNDLED:
         for file in importlib.metadata.files(name) or []:
             if "LICENSE" in file.name and file.suffix in ("", ".rst", ".txt"):
-                shutil.copy(str(file.locate()), folder / f"{name}-{file.name.removesuffix('.txt')}.txt".lower())
+                stem = file.name.removesuffix(".txt").removesuffix(".rst")
+                shutil.copy(str(file.locate()), folder / f"{name}-{stem}.txt".lower())
+    return sorted(folder.iterdir())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """How Sphinx builds the site; `python -m book.build` gathers what it is built from."""
 from __future__ import annotations
 
-import pathlib
 from typing import Any
 
 from docutils import nodes
@@ -15,6 +14,7 @@ copyright = ""
 html_show_copyright = html_show_sphinx = False
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
 language = "en"
+highlight_language = "text"    # of shapes and arguments; code names its own
 
 nb_execution_mode = "off"    # the notebooks are committed as they were run, and tests run them
 nb_code_prompt_show = "Show the code"
@@ -29,22 +29,24 @@ autodoc_preserve_defaults = True    # names of defaults rather than the arrays a
 html_theme = "sphinx_book_theme"
 html_theme_options = {"show_toc_level": 2, "home_page_in_toc": True, "use_download_button": False,
                       "use_fullscreen_button": False}
+html_context = {"default_mode": "auto"}    # light or dark, as the reader's system is
 html_static_path = ["static", "_build/static"]
 html_css_files = ["book.css"]
-html_copy_source = False
+html_js_files = ["book.js"]
+html_favicon = "static/favicon.svg"
+html_copy_source = html_use_index = False
+html_extra_path = ["_build/extra"]
 mathjax_path = "mathjax/tex-chtml-full.js"
 # A reader's own tools find the formulas without MathJax's menu, which would fetch more of it
 mathjax3_config = {"options": {"enableMenu": False}}
 
 
-def unwrap_aligned(app: Any, tree: nodes.document, name: str) -> None:
-    """Sphinx wraps a formula with line breaks into `split`, inside which `aligned` with a tag fails; without a wrapping
-    MathJax sets it as it is written."""
+def unwrap(app: Any, tree: nodes.document, name: str) -> None:
+    """Formulas as written: Sphinx puts those with a line break into `split`, where `aligned` with a tag fails."""
     for formula in tree.findall(nodes.math_block):
-        if r"\begin{" in formula.astext():
-            formula["no-wrap"] = formula["nowrap"] = True
-            formula.children[:] = [nodes.Text(rf"\[{formula.astext()}\]" if not formula.astext().startswith(r"\begin{align")
-                                              or formula.astext().startswith(r"\begin{aligned") else formula.astext())]
+        if r"\\" in formula.astext() and not formula.get("no-wrap", formula.get("nowrap")):
+            formula["no-wrap"] = True
+            formula.children[:] = [nodes.Text(rf"\[{formula.astext()}\]")]
 
 
 def derivation(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -53,5 +55,5 @@ def derivation(app: Any, what: str, name: str, thing: Any, options: Any, lines: 
 
 
 def setup(app: Any) -> None:
-    app.connect("doctree-resolved", unwrap_aligned)
+    app.connect("doctree-resolved", unwrap)
     app.connect("autodoc-process-docstring", derivation)

@@ -1,6 +1,6 @@
 """From the formulas of a docstring, written for a terminal, to TeX.
 
-    -1/2 log sigma^2 - (z - mu)^2 / (2 sigma^2)    ->    -\\tfrac{1}{2} \\log \\sigma^{2} - \\frac{(z - \\mu)^{2}}{2 \\sigma^{2}}
+    1/2 log sigma^2 - (z - mu)^2 / 2    ->    \\tfrac{1}{2} \\log \\sigma^{2} - \\frac{(z - \\mu)^{2}}{2}
 
 The conventions are those of the sources: a / between spaces divides what stands next to it on either side, one without
 spaces whatever is written without a space; ^ and _ take a sign, a name, a number or a bracket; two or more spaces
@@ -33,20 +33,29 @@ def tex(text: str, names: Collection[str] = ()) -> str:
 
     Raises ValueError where its brackets do not match.
     """
-    formulas = re.split(r"\s{2,}", re.sub(r"<([A-Za-z][^<>=]*?, [^<>=]*?)>", r"⟨\1⟩", text.strip()))
+    formulas = re.split(r"\s{2,}", _with_angles(text.strip()))
     return r" \qquad ".join(_sequence(formula, names) for formula in formulas)
+
+
+def _with_angles(text: str) -> str:
+    """<x, y>, an inner product, in brackets that are no signs of order."""
+    return re.sub(r"<([A-Za-z][^<>=]*?, [^<>=]*?)>", r"⟨\1⟩", text)
 
 
 def is_math(chunk: str, names: Collection[str]) -> bool:
     """Whether a word of a sentence, or a bracket in it, is mathematics."""
+    chunk = re.sub(r"\b[a-z]{2,}\w*_[a-z]\w+(?=\()", "f", chunk)
     words = re.findall(r"[A-Za-z][A-Za-z]*(?:2d)?", re.sub(r"_\{?[A-Za-z0-9 <>=-]+\}?", "", chunk))
     return bool(re.fullmatch(r"[\x20-\x7e⟨⟩]+", chunk)) and all(_known(word, names) for word in words)
 
 
 def inline(text: str, names: Collection[str]) -> Iterator[tuple[bool, str]]:
-    """The parts of a sentence: (True, TeX) for each formula in it, (False, text) for the rest.  Brackets may not match."""
+    """The parts of a sentence: (True, TeX, a zero byte, punctuation) for a formula in it, (False, text) for the rest.
+
+    Of a sentence whose brackets do not match nothing is a formula.
+    """
     try:
-        chunks = _chunks(text)
+        chunks = _chunks(_with_angles(text))
     except ValueError:
         yield False, text
         return
@@ -56,7 +65,7 @@ def inline(text: str, names: Collection[str]) -> Iterator[tuple[bool, str]]:
         while end < len(chunks) and is_math(_bare(chunks[end])[0], names) and not (
                 end > start and _bare(chunks[end - 1])[1]):
             end += 1
-        while end > start and _bare(chunks[end - 1])[0] in OPERATORS:
+        while end > start and _bare(chunks[end - 1])[0] in OPERATORS | {"sum"}:    # the sum of what the words say
             end -= 1
         while start < end and chunks[start] in OPERATORS:
             yield False, chunks[start]
@@ -79,7 +88,7 @@ def _says_something(run: list[str]) -> bool:
     text = " ".join(run)
     if len(run) == 1:
         bare = _bare(text)[0]
-        return bool(re.search(r"[\^]|^[a-zA-Z]+_[a-z]{1,6}$|^[a-zA-Z]\(.*\)$", bare) or bare in GREEK
+        return bool(re.search(r"[\^]|^[a-zA-Z]+_[a-z]{1,6}$|^([a-zA-Z]|KL)\(.*\)$", bare) or bare in GREEK
                     or re.fullmatch("[A-Za-z]", bare) and bare not in ENGLISH)
     return any(chunk in OPERATORS for chunk in run) or bool(re.search(r"[\^]|\b(log|exp|sum)\b", text))
 
@@ -130,7 +139,8 @@ def _sequence(text: str, names: Collection[str]) -> str:
                 above, below, i = f"({above} / {below})", chunks[i + 2], i + 2
             below, punctuation = _bare(below)
             sign = "-" if above.startswith("-") else ""
-            made.append(rf"{sign}\frac{{{_within(above.removeprefix('-'), names)}}}{{{_within(below, names)}}}{punctuation}")
+            above = above.removeprefix("-")
+            made.append(rf"{sign}\frac{{{_within(above, names)}}}{{{_within(below, names)}}}{punctuation}")
         elif chunks[i] == "i.e." or re.fullmatch(r"[A-Za-z]+[,.:;]?", chunks[i]) and not is_math(
                 _bare(chunks[i])[0], names):
             words.append(chunks[i])
@@ -202,6 +212,8 @@ def _atom(text: str, i: int, names: Collection[str]) -> tuple[str, int]:
         inner = _sequence(text[i + 1:end - 1], names)
         left, right = (SYMBOLS.get(mark, mark) for mark in (text[i], text[end - 1]))
         return (rf"\left{left} {inner} \right{right}" if r"\frac" in inner else f"{left}{inner}{right}"), end
+    if match := re.compile(r"[a-z]{2,}\w*_[a-z]\w+(?=\()").match(text, i):    # a function of ours
+        return rf"\operatorname{{{match[0]}}}".replace("_", r"\_"), match.end()
     match = TOKEN.match(text, i)
     assert match is not None
     if match["name"] is None:

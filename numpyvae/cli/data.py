@@ -39,8 +39,8 @@ def add_data(parser: argparse.ArgumentParser, default: str | None = "strokes") -
     data.add_argument("--transpose", action="store_true",
                       help=f"exchange rows and columns: EMNIST's files need it{own}")
     data.add_argument("--data-dir", type=os.path.expanduser, default=None, metavar="DIR",
-                      help="folder with the MNIST files (default: NUMPYVAE_DATA, then data/, or of an installed package "
-                           "~/.numpyvae)")
+                      help="folder with the MNIST files (default: NUMPYVAE_DATA, then data/, or ~/.numpyvae of an "
+                           "installed package)")
 
 
 def load_data(options: argparse.Namespace, **how: Any) -> DataSet:
