@@ -1,0 +1,87 @@
+"""The lessons in a browser: what is built, offline; tests/test_lite_in_browser.py runs it."""
+import base64
+import hashlib
+import io
+import tarfile
+import zipfile
+
+import pytest
+
+from book import lite
+
+LOCK = {"numpy": {"name": "numpy", "depends": []}, "prompt-toolkit": {"name": "prompt_toolkit", "depends": ["wcwidth"]},
+        "ipython": {"name": "ipython", "depends": ["prompt_toolkit", "numpy"]},
+        "wcwidth": {"name": "wcwidth", "depends": []}, "scipy": {"name": "scipy", "depends": ["numpy"]}}
+
+
+@pytest.fixture(autouse=True)
+def downloads(monkeypatch, tmp_path):
+    monkeypatch.setattr(lite, "DOWNLOADS", tmp_path)
+    return tmp_path
+
+
+def test_a_lock_keeps_what_is_needed_and_nothing_else():
+    assert set(lite.closure(LOCK, ["ipython"])) == {"ipython", "prompt-toolkit", "wcwidth", "numpy"}
+
+
+def test_a_wheel_is_taken_from_where_its_hash_is_right(monkeypatch, downloads):
+    """Pyodide's address gives something else here, and the mirror the right file; the second time it is at hand."""
+    entry = {"file_name": "a.whl", "sha256": hashlib.sha256(b"right").hexdigest()}
+    asked = []
+
+    class Mirror:
+        def read(self, name):
+            asked.append(name)
+            return b"right"
+
+    monkeypatch.setattr(lite, "official", lambda name: b"wrong")
+    for _ in range(2):
+        assert lite.wheel_of(entry, Mirror()) == b"right"
+    assert asked == ["a.whl"]
+    (downloads / "a.whl").write_bytes(b"damaged")
+    assert lite.wheel_of(entry, Mirror()) == b"right" and asked == ["a.whl"] * 2
+
+
+def test_a_wheel_of_another_hash_is_refused(monkeypatch, downloads):
+    class Mirror:
+        def read(self, name):
+            return b"wrong"
+
+    monkeypatch.setattr(lite, "official", lambda name: None)
+    with pytest.raises(ValueError, match="no a.whl has the SHA-256 that pyodide-lock.json names"):
+        lite.wheel_of({"file_name": "a.whl", "sha256": hashlib.sha256(b"right").hexdigest()}, Mirror())
+    assert not (downloads / "a.whl").exists()
+
+
+def test_pyodide_itself_is_refused_if_it_is_another(monkeypatch, downloads):
+    content = io.BytesIO()
+    tarfile.open(fileobj=content, mode="w:gz").close()
+    path = downloads / lite.NPM.rsplit("/", 1)[1]
+    path.write_bytes(content.getvalue())
+    with pytest.raises(ValueError, match="SHA-512"):
+        lite.npm_package()
+    assert not path.exists()
+    path.write_bytes(content.getvalue())
+    monkeypatch.setattr(lite, "NPM_SHA512", base64.b64encode(hashlib.sha512(content.getvalue()).digest()).decode())
+    assert lite.npm_package().getnames() == []
+
+
+def test_a_wheel_of_pure_python_gets_a_row_of_the_lock(tmp_path):
+    path = tmp_path / "ipywidgets-8.1.7-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ipywidgets/__init__.py", "")
+    row = lite.entry_of(path)
+    assert (row["name"], row["version"], row["imports"]) == ("ipywidgets", "8.1.7", ["ipywidgets"])
+    assert row["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest() and "comm" in row["depends"]
+
+
+def test_what_numpyvae_needs_there_is_all_that_it_needs():
+    """Its requirements, but for numba, which no browser has."""
+    import configparser
+    config = configparser.ConfigParser()
+    config.read(lite.ROOT / "setup.cfg")
+    lines = config["options"]["install_requires"].splitlines()
+    names = {lite.key(line.split(">=")[0]) for line in lines if line.strip() and not line.startswith(("#", "numba"))}
+    assert names <= set(map(lite.key, lite.NEEDS["numpyvae"]))
+    known = set(map(lite.key, lite.WANTED)) | {line.split("==")[0] for line in lite.PURE.read_text().splitlines()}
+    assert {lite.key(name) for needs in lite.NEEDS.values() for name in needs} <= known
