@@ -2,6 +2,7 @@
 
     python -m book.build            into book/_build/html
     python -m book.build --out DIR
+    python -m book.build --lite     with a JupyterLite in which every lesson runs, and its buttons; needs the extra lite
 
 Sources are gathered in book/_build/source, and Sphinx makes the site of them.  MathJax, the only thing from outside, is
 fetched once from npm, as a tarball of known SHA-512; the second time no network is needed.  Needs the extra book.
@@ -33,19 +34,23 @@ MATHJAX = "https://registry.npmjs.org/mathjax/-/mathjax-3.2.2.tgz"
 MATHJAX_SHA512 = "Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw=="
 TAKEN = ("package/es5/tex-chtml-full.js", "package/es5/output/chtml/fonts/", "package/es5/input/tex/extensions/")
 BUNDLED = ("sphinx", "sphinx-book-theme", "pydata-sphinx-theme", "myst-nb", "Pygments")    # whose files the site has
+IN_BROWSER = ('<p><a href="../lite/lab/index.html?path=lessons/{name}">Run this page in your browser</a>, nothing '
+              "installed: the first visit loads about 45 MB.</p>")
 SHOWN = {"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the book, a static site.")
     parser.add_argument("--out", type=pathlib.Path, default=BUILD / "html", help="folder of the site, made anew")
-    out = parser.parse_args().out
+    parser.add_argument("--lite", action="store_true", help="with the lessons as notebooks that run in the browser")
+    options = parser.parse_args()
+    out, lite = options.out, options.lite
     if importlib.util.find_spec("sphinx_book_theme") is None or importlib.util.find_spec("myst_nb") is None:
         sys.exit(f"book: Sphinx, myst-nb or the theme is not installed; {pip_line('book')}")
     if out.exists() and any(out.iterdir()) and not (out / "searchindex.js").exists():
         sys.exit(f"book: --out is {out}, which holds something other than a site; expected a new folder")
     try:
-        source = gather(mathjax())
+        source = gather(mathjax(), lite)
     except (OSError, ValueError) as error:
         sys.exit(f"book: {error}")
     from sphinx.cmd.build import build_main
@@ -80,8 +85,8 @@ def mathjax() -> pathlib.Path:
     return path
 
 
-def gather(tarball: pathlib.Path) -> pathlib.Path:
-    """Everything that Sphinx reads, in one folder."""
+def gather(tarball: pathlib.Path, lite: bool = False) -> pathlib.Path:
+    """Everything that Sphinx reads, in one folder.  lite : whether lessons name the notebook that runs in a browser"""
     from . import annotated
     source = BUILD / "source"
     shutil.rmtree(source, ignore_errors=True)
@@ -95,6 +100,9 @@ def gather(tarball: pathlib.Path) -> pathlib.Path:
     (source / "lessons").mkdir()
     for path in sorted((ROOT / "lessons").glob("[0-9]*.ipynb")):
         page = with_solutions(read(path), ROOT / "lessons" / "solved" / path.name)
+        if lite:
+            page["cells"].insert(1, {"cell_type": "markdown", "id": "in-browser", "metadata": {}, "source": [
+                IN_BROWSER.format(name=path.name)]})
         (source / "lessons" / path.name).write_text(json.dumps(page), encoding="utf-8")
     for path in ("benchmarks/RESULTS.md", "benchmarks/scaling.png", "benchmarks/picture.png",
                  "examples/vae_in_100_lines.py"):

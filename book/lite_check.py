@@ -4,7 +4,7 @@
     python -m book.lite_check SITE 05 11      these lessons
 
 For each: the seconds from the click to the last cell, and what went wrong.  Leaves SITE/lite.json, which the book
-shows.  Needs the extra book, and Chromium.
+shows.  Needs the extra lite, and Chromium.
 """
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def served(folder: pathlib.Path) -> Iterator[str]:
 def open_notebook(browser: Browser, address: str, name: str) -> Page:
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
     page.set_default_timeout(SECONDS * 1000)
-    page.goto(f"{address}/lab/index.html?path={name}")
+    page.goto(f"{address}/lab/index.html?path=lessons/{name}")
     page.wait_for_function("window.jupyterapp?.shell.currentWidget?.context?.isReady")
     page.wait_for_function(
         "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.connectionStatus === 'connected'")
@@ -96,7 +96,7 @@ def look(browser: Browser, address: str, name: str) -> dict[str, Any]:
 
 
 def main(site: pathlib.Path, lessons: Sequence[str]) -> int:
-    names = [path.name for path in sorted((site / "lite" / "files").glob("*.ipynb"))
+    names = [path.name for path in sorted((site / "lite" / "files" / "lessons").glob("*.ipynb"))
              if not lessons or path.name[:2] in lessons]
     rows = []
     with served(site / "lite") as address, sync_playwright() as playwright:

@@ -3,7 +3,7 @@
     python -m book.lite_suite                         the files of TESTS
     python -m book.lite_suite gradcheck -k dense      one of them, with options of pytest
 
-Pyodide and the wheels come as in book/lite.py; Chromium runs them.  Ends as pytest does.  Needs the extra book.
+Pyodide and the wheels come as in book/lite.py; Chromium runs them.  Ends as pytest does.  Needs the extra lite.
 """
 from __future__ import annotations
 
