@@ -148,7 +148,12 @@ def blocks(path):
     return re.findall(r"^```(python|sh)\n(.*?)^```$", path.read_text(encoding="utf-8"), re.M | re.S)
 
 
-@pytest.mark.parametrize("path", HOWTOS, ids=lambda path: path.stem)
+# What these show needs a GPU or a cluster; tests/test_oracle_export.py and test_sweep.py have their like.
+ELSEWHERE = {"leaving", "sweeps"}
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem, marks=[pytest.mark.full] * (path.stem == "sklearn"))
+                                  for path in HOWTOS if path.stem not in ELSEWHERE])
 def test_the_code_of_a_how_to_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "optuna", optuna())
@@ -190,8 +195,9 @@ def test_the_contents_list_lessons_by_what_is_there():
     assert listed == names
 
 
+@pytest.mark.slow
 def test_the_workflow_is_whole_and_runs_the_gate():
-    yaml = pytest.importorskip("yaml")
+    import yaml    # which JupyterLab needs
     [path] = (ROOT / ".github" / "workflows").glob("*.yml")
     jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
     steps = [step for job in jobs.values() for step in job["steps"]]

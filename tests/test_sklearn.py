@@ -150,7 +150,7 @@ def test_samples_are_draws_from_p_of_x_noise_and_all(scaled):
 
 @pytest.mark.oracle
 def test_names_of_features_frames_and_what_fit_remembers(scaled):
-    pandas = pytest.importorskip("pandas")
+    import pandas
     frame = pandas.DataFrame(scaled, columns=["a", "b", "c"])
     vae = estimator().set_output(transform="pandas").fit(frame)
     codes = vae.transform(frame)

@@ -304,7 +304,7 @@ def test_a_file_that_is_none_is_named(capsys):
     refused(capsys, "is a folder; expected a file", file=".")
     pathlib.Path("bytes.toml").write_bytes(b"\xff\xfe\x00")
     refused(capsys, "bytes.toml is not TOML ('utf-8' codec", file="bytes.toml")
-    write(seeds=str(list(range(1000))), grid="latent = [2, 3, 4, 5]\nhidden = [[4], [5], [6], [7]]\n"
+    write(seeds=str(list(range(1000))), grid="latent = [2, 3, 4, 5]\nlr = [1e-3, 2e-3, 3e-3, 4e-3]\n"
                                              "beta = [1, 2, 3, 4, 5, 6, 7, 8]")
     refused(capsys, "make 128,000 runs; expected at most 100,000")
 

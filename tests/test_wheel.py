@@ -161,7 +161,6 @@ def answer(address):
 
 
 def test_lessons_opens_jupyterlab_in_the_folder_of_copies(site, tmp_path):
-    pytest.importorskip("jupyterlab")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
