@@ -338,9 +338,15 @@ def words(notebook):
 @pytest.mark.slow
 @every_whole_notebook
 def test_the_whole_notebook_runs_from_scratch(stem, kind, tmp_path):
-    notebook, seconds = run_notebook(stem, kind, "strokes", tmp_path)
+    notebook, _ = run_notebook(stem, kind, "strokes", tmp_path)
     check_outputs(notebook, kind, stem)
     assert words(notebook) == words(committed(stem, kind)), f"run python -m lessons.build {stem[:2]}"
+
+
+@pytest.mark.full    # not in the gate, which runs on machines of any speed
+@every_lesson
+def test_the_notebook_takes_less_than_a_minute(stem, tmp_path):
+    _, seconds = run_notebook(stem, "solved", "strokes", tmp_path)
     assert seconds < SECONDS
 
 
