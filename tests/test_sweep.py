@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import shlex
 import signal
 import statistics
 import subprocess
@@ -229,7 +230,8 @@ def test_a_process_that_is_killed_is_told_from_one_that_fails(tmp_path, monkeypa
     for line, why, is_lost in (("import os; os.kill(os.getpid(), 9)", "killed by signal 9", True),
                                ("import sys; sys.exit('numpyvae: too large')", "too large", False)):
         program = tmp_path / "python"
-        program.write_text(f"#!{sys.executable}\n{line}\n")
+        # by the shell, as the first line of a script cannot hold a path with spaces
+        program.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(line)}\n")
         program.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(program))
         outcome = workers.train(["--epochs=1"], "/somewhere/seed=0")
