@@ -5,6 +5,8 @@ entropy H(p), where it is known, is the best attainable value to compare a loss 
 """
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..arguments import POSITIVE, checked, shown
@@ -19,7 +21,7 @@ def gaussian_entropy(variance: float | Array) -> float:
     """The entropy of independent Gaussians with these variances, in nats:  sum of 1/2 log(2 pi e variance)."""
     if np.any(np.asarray(variance) <= 0):
         raise ValueError(f"variance is {shown(variance)}; expected numbers above 0")
-    return float(np.sum(0.5 * np.log(2 * np.pi * np.e * variance)))
+    return float(np.sum(0.5 * np.log(2 * np.pi * math.e * variance)))
 
 
 @checked(means="K", sigma=POSITIVE, weights="K")
