@@ -59,6 +59,9 @@ def main() -> None:
     if build_main(["-b", "html", "-q", "-W", "--keep-going", "-j", "auto", "-d", str(BUILD / "doctrees"),
                    "-c", str(BOOK), str(source), str(made)]):
         sys.exit("book: not built, for what is said above")
+    if lite:
+        from .lite import build as build_lite
+        build_lite(made)
     shutil.rmtree(out, ignore_errors=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(made, out)
