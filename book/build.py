@@ -2,7 +2,7 @@
 
     python -m book.build            into book/_build/html
     python -m book.build --out DIR
-    python -m book.build --lite     with a JupyterLite in which every lesson runs, and its buttons; needs the extra lite
+    python -m book.build --lite     with a JupyterLite in which every lesson runs, and links to it; needs the extra lite
 
 Sources are gathered in book/_build/source, and Sphinx makes the site of them.  MathJax, the only thing from outside, is
 fetched once from npm, as a tarball of known SHA-512; the second time no network is needed.  Needs the extra book.
@@ -10,9 +10,7 @@ fetched once from npm, as a tarball of known SHA-512; the second time no network
 from __future__ import annotations
 
 import argparse
-import base64
 import copy
-import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -20,17 +18,16 @@ import pathlib
 import shutil
 import sys
 import tarfile
-import urllib.request
 from typing import Any
 
 from numpyvae.cli.tools import pip_line
-from numpyvae.files.regular import written_whole
+
+from . import npm
 
 BOOK = pathlib.Path(__file__).parent
 ROOT = BOOK.parent
 BUILD = BOOK / "_build"
 MATHJAX = "https://registry.npmjs.org/mathjax/-/mathjax-3.2.2.tgz"
-# `integrity` in npm's own description of this version
 MATHJAX_SHA512 = "Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw=="
 TAKEN = ("package/es5/tex-chtml-full.js", "package/es5/output/chtml/fonts/", "package/es5/input/tex/extensions/")
 BUNDLED = ("sphinx", "sphinx-book-theme", "pydata-sphinx-theme", "myst-nb", "Pygments")    # whose files the site has
@@ -73,19 +70,7 @@ def mathjax() -> pathlib.Path:
 
     Raises OSError where it cannot be fetched, ValueError where it is another.
     """
-    path = BUILD / MATHJAX.rsplit("/", 1)[1]
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with urllib.request.urlopen(MATHJAX, timeout=60) as answer, written_whole(path) as file:
-                shutil.copyfileobj(answer, file)
-        except OSError as error:
-            raise OSError(f"MathJax cannot be fetched from {MATHJAX} ({getattr(error, 'reason', error)}); expected a "
-                          f"network, or the file at {path}") from None
-    found = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
-    if found != MATHJAX_SHA512:
-        raise ValueError(f"{path} has SHA-512 {found}; expected {MATHJAX_SHA512}: delete it, and it is fetched again")
-    return path
+    return npm.tarball("MathJax", MATHJAX, MATHJAX_SHA512, BUILD)
 
 
 def gather(tarball: pathlib.Path, lite: bool = False) -> pathlib.Path:

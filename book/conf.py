@@ -30,9 +30,6 @@ html_theme = "sphinx_book_theme"
 html_theme_options = {"show_toc_level": 2, "home_page_in_toc": True, "use_download_button": False,
                       "use_fullscreen_button": False}
 html_context = {"default_mode": "auto"}    # light or dark, as the reader's system is
-if tags.has("lite"):    # noqa: F821    Sphinx defines it
-    # from a lesson's page, in the folder lessons, to the notebook of the same path
-    html_theme_options["launch_buttons"] = {"jupyterlite_url": "../lite/lab/index.html"}
 html_static_path = ["static", "_build/static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]

@@ -10,9 +10,7 @@ are added to the lock, so that a notebook's `import numpyvae` installs them.  Ne
 from __future__ import annotations
 
 import argparse
-import base64
 import hashlib
-import io
 import json
 import pathlib
 import re
@@ -27,6 +25,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jupytext
+
+from . import npm
 
 ROOT = pathlib.Path(__file__).parents[1]
 LESSONS, NOTEBOOKS = ROOT / "lessons", ROOT / "book" / "notebooks"
@@ -43,7 +43,6 @@ WANTED = ("micropip", "packaging", "ssl", "sqlite3", "ipython", "jedi", "traitle
 PURE = ROOT / "book" / "lite.txt"
 NEEDS = {"numpyvae": ["numpy", "matplotlib", "pillow", "threadpoolctl", "tqdm", "filelock", "ipywidgets"],
          "ipywidgets": ["comm", "ipython", "traitlets"], "comm": ["traitlets"]}
-SECONDS = 60
 
 
 class Mirror:
@@ -86,22 +85,17 @@ def closure(packages: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, Any
 
 
 def npm_package() -> tarfile.TarFile:
-    """Pyodide's package, once it has been seen to be the one that npm signed off."""
-    path = DOWNLOADS / NPM.rsplit("/", 1)[1]
-    if not path.exists():
-        fetched = urllib.request.urlopen(NPM, timeout=SECONDS).read()
-        DOWNLOADS.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(fetched)
-    content = path.read_bytes()
-    if base64.b64encode(hashlib.sha512(content).digest()).decode() != NPM_SHA512:
-        path.unlink()
-        raise ValueError(f"{NPM} is not the file whose SHA-512 stands here; nothing was built")
-    return tarfile.open(fileobj=io.BytesIO(content))
+    """Pyodide's package; another file in its place is deleted.  Raises as npm.tarball does."""
+    try:
+        return tarfile.open(npm.tarball("Pyodide", NPM, NPM_SHA512, DOWNLOADS))
+    except ValueError:
+        (DOWNLOADS / NPM.rsplit("/", 1)[1]).unlink()
+        raise
 
 
 def official(name: str) -> bytes | None:
     try:
-        return urllib.request.urlopen(f"{OFFICIAL}/{name}", timeout=SECONDS).read()
+        return urllib.request.urlopen(f"{OFFICIAL}/{name}", timeout=npm.SECONDS).read()
     except OSError:
         return None
 
@@ -161,7 +155,7 @@ def build(site: pathlib.Path) -> pathlib.Path:
     """Make SITE/lite; what was there is replaced once the new one is whole."""
     with tempfile.TemporaryDirectory() as temporary:
         contents, output = pathlib.Path(temporary, "contents"), pathlib.Path(temporary, "lite")
-        lessons = contents / "lessons"    # as in the book, whose buttons name a page's path
+        lessons = contents / "lessons"    # as in the book, whose pages link to them
         lessons.mkdir(parents=True)
         for notebook in sorted(LESSONS.glob("[0-9][0-9]_*.ipynb")):
             shutil.copy(notebook, lessons)

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import functools
-import http.server
 import json
 import pathlib
 import shutil
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from .serve import served
 
 SECONDS = 600
 # One notebook at a time: what its cells are, read from JupyterLab's own model.
@@ -35,21 +33,6 @@ CELLS = """() => {
   }
   return found;
 }"""
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: Any) -> None:
-        """Nobody reads thousands of requests."""
-
-
-@contextmanager
-def served(folder: pathlib.Path) -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
 
 
 def open_notebook(browser: Browser, address: str, name: str) -> Page:

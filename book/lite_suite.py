@@ -16,7 +16,8 @@ import zipfile
 from playwright.sync_api import sync_playwright
 
 from .lite import PURE, ROOT, WANTED, add_pyodide
-from .lite_check import SECONDS, served
+from .lite_check import SECONDS
+from .serve import served
 
 TESTS = ("formulas", "gradcheck", "layers", "losses", "optimizers", "posteriors", "fit_steps", "training", "by_hand")
 BESIDES = ("pytest", "pluggy", "iniconfig", "hypothesis", "sortedcontainers")

@@ -1,14 +1,13 @@
 """The book as people meet it: every page in a real browser, at the width of a phone and of a screen, in light and in
 dark mode, from this machine alone.  Needs what `.ci/browser` installs and the extra `book`; MathJax is fetched once."""
-import functools
-import http.server
 import pathlib
 import re
 import subprocess
 import sys
-import threading
 
 import pytest
+
+from book.serve import served
 
 ROOT = pathlib.Path(__file__).parents[1]
 LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("[0-9]*.ipynb"))
@@ -21,14 +20,8 @@ def site(tmp_path_factory):
     """The folder of the site, and its address."""
     folder = tmp_path_factory.mktemp("book") / "site"
     subprocess.run([sys.executable, "-m", "book.build", "--out", str(folder)], cwd=ROOT, check=True)
-
-    class Silent(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Silent, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with served(folder) as address:
+        yield folder, address
 
 
 @pytest.fixture
