@@ -307,14 +307,22 @@ nbformat.write(run(made, pathlib.Path(out).parent), out)
 """
 
 
-def run_notebook(stem, kind, data, tmp_path, kernels=True, shift=0):
-    """From scratch: a fresh kernel, nothing compiled yet, no network.  The notebook, and its processor time in s.
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory, worker_id):
+    """Where notebooks keep their kernels: one folder for all of them and all workers, empty at first."""
+    own = tmp_path_factory.getbasetemp()
+    return (own if worker_id == "master" else own.parent) / "compiled"
 
-    kernels : False runs NumPy alone
-    shift   : is added to every seed
+
+def run_notebook(stem, kind, data, tmp_path, compiled, kernels=True, shift=0):
+    """From scratch: a fresh kernel, no network.  The notebook, and its processor time in s.
+
+    compiled : the folder of compiled kernels
+    kernels  : False runs NumPy alone
+    shift    : is added to every seed
     """
     (tmp_path / "sitecustomize.py").write_text(OFFLINE + (OTHER_SEEDS.format(shift=shift) if shift else ""))
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "OPENBLAS_NUM_THREADS": "1",
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(compiled), "OPENBLAS_NUM_THREADS": "1",
                    **({} if kernels else {"NUMPYVAE_KERNELS": "0"}),
                    "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     start = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -337,8 +345,8 @@ def words(notebook):
 
 @pytest.mark.slow
 @every_whole_notebook
-def test_the_whole_notebook_runs_from_scratch(stem, kind, tmp_path):
-    notebook, _ = run_notebook(stem, kind, "strokes", tmp_path)
+def test_the_whole_notebook_runs_from_scratch(stem, kind, tmp_path, compiled):
+    notebook, _ = run_notebook(stem, kind, "strokes", tmp_path, compiled)
     check_outputs(notebook, kind, stem)
     assert words(notebook) == words(committed(stem, kind)), f"run python -m lessons.build {stem[:2]}"
 
@@ -346,31 +354,32 @@ def test_the_whole_notebook_runs_from_scratch(stem, kind, tmp_path):
 @pytest.mark.full    # not in the gate, which runs on machines of any speed
 @every_lesson
 def test_the_notebook_takes_less_than_a_minute(stem, tmp_path):
-    _, seconds = run_notebook(stem, "solved", "strokes", tmp_path)
+    nothing_yet = tmp_path / "compiled"
+    _, seconds = run_notebook(stem, "solved", "strokes", tmp_path, nothing_yet)
     assert seconds < SECONDS
 
 
 @pytest.mark.slow
 @every_lesson
-def test_the_stubs_run_from_scratch(stem, tmp_path):
-    notebook, _ = run_notebook(stem, "learner", "strokes", tmp_path)
+def test_the_stubs_run_from_scratch(stem, tmp_path, compiled):
+    notebook, _ = run_notebook(stem, "learner", "strokes", tmp_path, compiled)
     check_outputs(notebook, "learner", stem)
 
 
 @pytest.mark.full
 @every_lesson
-def test_the_notebook_runs_on_mnist(stem, tmp_path):
+def test_the_notebook_runs_on_mnist(stem, tmp_path, compiled):
     assert "NUMPYVAE_DATA" in os.environ, "say where MNIST is"
-    notebook, seconds = run_notebook(stem, "solved", "mnist", tmp_path)
+    notebook, seconds = run_notebook(stem, "solved", "mnist", tmp_path, compiled)
     check_outputs(notebook, "solved", stem)
     assert seconds < SECONDS_ON_MNIST
 
 
 @pytest.mark.full
 @every_lesson
-def test_the_notebook_runs_without_kernels(stem, tmp_path):
+def test_the_notebook_runs_without_kernels(stem, tmp_path, compiled):
     """As in a browser, where there is no numba."""
-    notebook, seconds = run_notebook(stem, "solved", "strokes", tmp_path, kernels=False)
+    notebook, seconds = run_notebook(stem, "solved", "strokes", tmp_path, compiled, kernels=False)
     check_outputs(notebook, "solved", stem)
     assert seconds < SECONDS
 
@@ -378,6 +387,6 @@ def test_the_notebook_runs_without_kernels(stem, tmp_path):
 @pytest.mark.full
 @pytest.mark.parametrize("shift", [1000, 2000])
 @every_lesson
-def test_what_a_lesson_claims_holds_at_other_seeds(stem, shift, tmp_path):
-    notebook, _ = run_notebook(stem, "solved", "strokes", tmp_path, shift=shift)
+def test_what_a_lesson_claims_holds_at_other_seeds(stem, shift, tmp_path, compiled):
+    notebook, _ = run_notebook(stem, "solved", "strokes", tmp_path, compiled, shift=shift)
     check_outputs(notebook, "solved", stem)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..files.regular import one_line
-from ..time_limit import TimeUp
+from ..gradcheck.time_limit import TimeUp
 
 FEW = 100    # a longer list holds numbers, which nobody overwrites
 SECONDS = 10.0     # for the whole check of an exercise; a right answer takes some milliseconds

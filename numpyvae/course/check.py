@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..time_limit import TimeUp, time_limit
+from ..gradcheck.time_limit import TimeUp, time_limit
 from .attempt import SECONDS, Attempt, NotAttempted, NotYet, Unexplained, line_of
 from .claim import say
 from .expect import expect, expect_names, expect_parts

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..time_limit import TimeUp
 from .names import (BIASES, CACHES, FLAGS, FUNCTIONS, KNOWN, LABELS, MATRICES, NOISE, PREDICTIONS, RATES, SIZES_IN,
                     SMALL, SQUARES, STATES, STEPS, VECTORS, plain)
 from .parts import Array, LayerError
+from .time_limit import TimeUp
 
 BATCH, N_IN, N_OUT = 4, 7, 5    # all different, so that no transpose goes unnoticed
 IMAGES, TIMES, WINDOW = (8, 6), 3, SMALL["k"]

@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from ..arguments import Kind, checked, shown
-from ..time_limit import TimeUp, time_limit
 from .attempt import Attempt, Search
 from .calling import method_of, ways_to_call
 from .making import (N_IN, N_OUT, ROWS, Convention, Pair, Refused, Whole, call, inputs_for, load, names_of,
@@ -35,6 +34,7 @@ from .names import BACKWARD, FORWARD, FRAMEWORKS, SIZES_IN, plain
 from .numeric import Array
 from .parts import LayerError, State, places
 from .report import OwnReport
+from .time_limit import TimeUp, time_limit
 
 LARGEST_WIDTH = 10_000
 SECONDS = 60    # for all of it; a layer that takes longer is too large, or never ends
