@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from book.serve import served
+from tests.in_browser import serious, windows
 
 ROOT = pathlib.Path(__file__).parents[1]
 LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("[0-9]*.ipynb"))
-AXE = {"preload": False}    # it would ask for style sheets at the wrong addresses
 pytestmark = pytest.mark.full
 
 
@@ -26,26 +26,13 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, site):
-    """Open a page; it fails if the page asks another machine, misses a file or complains."""
-    contexts = []
-
-    def open_page(name, width=1300, scheme="light"):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        page = context.new_page()
-        contexts.append((context, complaints := []))
-        page.on("request", lambda request: complaints.append(request.url)
-                if not request.url.startswith((site[1], "data:")) else None)
-        page.on("response", lambda response: complaints.append((response.status, response.url))
-                if response.status >= 400 else None)
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{site[1]}/{name}")
-        page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
-        return page
-    yield open_page
-    for context, complaints in contexts:
-        context.close()
-        assert complaints == []
+    """Open a page of the book."""
+    with windows(browser, (site[1], "data:")) as open_page:
+        def open_name(name, width=1300, scheme="light", **options):
+            page = open_page(f"{site[1]}/{name}", width, scheme, **options)
+            page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
+            return page
+        yield open_name
 
 
 def pages(folder):
@@ -55,7 +42,6 @@ def pages(folder):
 
 def faults(page, width):
     """What is wrong with a page, in words."""
-    from axe_playwright_python.sync_playwright import Axe
     found = page.evaluate("""() => [...document.querySelectorAll("mjx-merror, [data-mjx-error], .MathJax_Error")]
         .map(e => "formula: " + e.outerHTML.slice(0, 200))""")
     found += page.evaluate("""() => [...document.querySelectorAll("main .problematic, main .system-message")]
@@ -66,10 +52,9 @@ def faults(page, width):
         found.append(f"wider than {width}: " + str(page.evaluate("""width => [...document.querySelectorAll("main *")]
             .filter(e => e.getBoundingClientRect().right > width + 1 && !e.closest("pre, mjx-container, .cell_output"))
             .map(e => e.outerHTML.slice(0, 100)).slice(0, 3)""", width)))
-    for rule in Axe().run(page, options=AXE).response["violations"]:
-        if rule["impact"] in ("serious", "critical"):
-            found.append((rule["id"], len(rule["nodes"]), rule["nodes"][0]["html"][:200]))
-    return found + left
+    found += left + serious(page)
+    page.context.close()    # dozens of open pages slow each other down
+    return found
 
 
 @pytest.mark.parametrize("width, scheme", [(1300, "light"), (375, "dark")])
@@ -126,10 +111,7 @@ def test_what_is_bundled_comes_with_its_licence(site):
     assert all(f"licences/{name}" in page for name in licences)
 
 
-def test_no_page_names_a_solution_before_it_is_asked_for_without_javascript(browser, site):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(f"{site[1]}/lessons/05_the_kl_three_ways_and_a_misprint.html")
+def test_no_page_names_a_solution_before_it_is_asked_for_without_javascript(visit):
+    page = visit("lessons/05_the_kl_three_ways_and_a_misprint.html", java_script_enabled=False)
     assert page.locator("h1").count() == 1
     assert not page.locator("details", has_text="Show a solution").first.locator("pre").is_visible()
-    context.close()
