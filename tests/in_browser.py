@@ -21,14 +21,15 @@ def windows(browser, own=("file:", "data:"), **settings):
         page.on("request", lambda request: None if request.url.startswith(own) else complaints.append(request.url))
         page.on("response", lambda response: complaints.append((response.status, response.url))
                 if response.status >= 400 else None)
-        page.on("console", lambda message: complaints.append(message.text))
+        page.on("console", lambda message: None if message.type == "log" else complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)
         return page
     yield open_page
     for _, context, _ in opened:
         context.close()
-    assert {address: complaints for address, _, complaints in opened if complaints} == {}
+    wrong = {address: complaints for address, _, complaints in opened if complaints}
+    assert not wrong, wrong
 
 
 def serious(page):
@@ -64,7 +65,8 @@ def walk(page, most=200):
         if focused is None:
             break
         reached.append(focused)
-    assert [name for name, width in reached if width < 2] == []
+    unseen = [name for name, width in reached if width < 2]
+    assert not unseen, unseen
     return [name for name, _ in reached]
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from book.serve import served
-from tests.in_browser import serious, windows
+from tests.in_browser import serious, walk, windows
 
 ROOT = pathlib.Path(__file__).parents[1]
 LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("[0-9]*.ipynb"))
@@ -62,6 +62,62 @@ def test_no_page_has_a_fault(width, scheme, site, visit):
     names = pages(site[0])
     assert len(names) > 35
     assert {name: found for name in names if (found := faults(visit(name, width, scheme), width))} == {}
+
+
+@pytest.mark.parametrize("width, scheme", [(1300, "light"), (1300, "dark"), (375, "light"), (375, "dark")])
+def test_the_front_page_begins_with_a_digit_to_draw(width, scheme, visit):
+    page = visit("index.html", width, scheme)
+    frame = page.frames[1]
+    frame.wait_for_function("took > 0 && !waiting")
+    page.wait_for_function("""() => { const frame = document.querySelector(".explorer");
+        return frame.clientHeight === frame.contentDocument.body.offsetHeight; }""")    # all of it, and no more
+    assert frame.evaluate("document.documentElement.scrollWidth") <= frame.evaluate("innerWidth")
+    assert not frame.locator("h1").is_visible() and frame.locator("#pad").is_visible()
+    code, decoded = frame.evaluate("[...state.z]"), frame.evaluate("find('decoded').toDataURL()")
+    pad = frame.locator("#pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert page.locator(".explorer").bounding_box()["y"] < 1.2 * 900 - page.evaluate("scrollY")
+    for i, (right, down) in enumerate([(0.5, 0.2), (0.3, 0.5), (0.5, 0.8), (0.7, 0.5), (0.5, 0.2)]):    # a 0
+        page.mouse.move(box["x"] + right * box["width"], box["y"] + down * box["height"], steps=5)
+        if i == 0:
+            page.mouse.down()
+    page.mouse.up()
+    frame.wait_for_function("!waiting")
+    assert frame.evaluate("[...state.z]") != code and frame.evaluate("find('decoded').toDataURL()") != decoded
+    nearest = frame.evaluate("""() => {
+        const far = (i) => state.z.reduce((sum, value, j) => sum + (value - codes[n_latent * i + j]) ** 2, 0);
+        const order = given.colourings[0].values.map((_, i) => i).sort((i, j) => far(i) - far(j));
+        return order.slice(0, 5).map((i) => given.colourings[0].values[i]); }""")
+    assert nearest.count(0) > 2    # it lands among the zeros
+
+
+def test_the_page_within_the_front_page_is_dark_when_that_is(visit):
+    page = visit("index.html", 1300, "dark")
+    page.frames[1].wait_for_function("took > 0 && !waiting")
+    seen = []
+    for theme in ("light", "dark", "light"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        page.wait_for_timeout(300)
+        seen.append(page.frames[1].evaluate("""[getComputedStyle(find("clear")).backgroundColor, css("--ink"),
+                                               getComputedStyle(document.documentElement).colorScheme]"""))
+    assert seen == [["rgb(251, 250, 248)", "#22262b", "light"], ["rgb(20, 23, 26)", "#e6e4df", "dark"], seen[0]]
+
+
+def test_the_keyboard_goes_through_the_page_within_the_front_page(visit):
+    page = visit("index.html")
+    page.frames[1].wait_for_function("took > 0 && !waiting")
+    names = walk(page)
+    inner = page.frames[1].eval_on_selector_all("[id][tabindex='0'], button[id]",
+                                                "all => all.filter(e => e.checkVisibility()).map(e => e.id)")
+    assert {"pad", "map", "clear"} <= set(inner) <= set(names)
+    assert names[-1] not in inner    # and out of it again
+
+
+def test_without_javascript_the_front_page_says_what_is_missing(visit):
+    page = visit("index.html", java_script_enabled=False)
+    assert not page.locator(".explorer").is_visible() and page.locator("noscript").is_visible()
+    assert "switched off" in page.locator("noscript").inner_text()
 
 
 def test_every_lesson_has_its_page_with_solutions_folded(site, visit):
