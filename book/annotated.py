@@ -217,8 +217,10 @@ def _displayed(lines: list[str], names: set[str]) -> Iterator[list[str]]:
         rows.append(made + (f" && {_words(remark, names)}" if remark else ""))
     if len(rows) > 1:
         yield [".. math::", "", r"   \begin{aligned}", *(f"   {row} \\\\" for row in rows), r"   \end{aligned}"]
-    else:
-        yield [".. math::", "", "   " + rows[0].replace(" && ", r" \qquad ")]
+    else:    # one row, which breaks between its formulas where the column is too narrow
+        parts = rows[0].replace(" && ", r" \qquad ").split(r" \qquad ")
+        blocks = [["   .. math::", "", f"      {part}", ""] for part in parts]
+        yield [".. container:: formulas", "", *sum(blocks, [])]
     for reference in references:
         yield [".. rst-class:: source", "", f"   {linked(reference)}"]
 
@@ -256,7 +258,7 @@ def prose(text: str, names: Iterable[str]) -> str:
             else:
                 words.append(_word(content, names))
     line = re.sub(r"(``[^`]+``) ([,.;:)])", r"\1\2", " ".join(words))
-    return line + (f"  [{linked(reference)}]" if reference else "")
+    return (line + (f"  [{linked(reference)}]" if reference else "")).lstrip()
 
 
 def _word(word: str, names: Iterable[str]) -> str:

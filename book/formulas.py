@@ -13,10 +13,11 @@ from collections.abc import Collection, Iterator
 
 GREEK = {"alpha", "beta", "gamma", "epsilon", "lambda", "mu", "nu", "pi", "phi", "sigma", "theta", "Gamma"}
 FUNCTIONS = {"log": r"\log", "exp": r"\exp", "tanh": r"\tanh", "max": r"\max", "min": r"\min", "det": r"\det",
-             "sum": r"\sum", "prod": r"\prod", "tr": r"\operatorname{tr}", "integral": r"\int"}
+             "sum": r"\sum", "prod": r"\prod", "tr": r"\operatorname{tr}"}
 CALLED = {"sigmoid", "softplus", "relu", "silu", "gelu", "mean", "patches", "scatter", "conv2d", "diag", "KL", "ELBO"}
-WORDS = {"mean", "patches", "scatter"}    # those of them that a sentence uses as words
+WORDS = {"mean", "patches", "scatter", "integral"}    # which a sentence may use as words
 SYMBOLS = {"->": r"\to ", ">=": r"\ge ", "<=": r"\le ", "!=": r"\ne ", "||": r"\,\|\,", "...": r"\dots ", "~": r"\sim ",
+           "∫": r"\int ",
            "*": r"\cdot ", "<": "< ", ">": "> ", "⟨": r"\langle ", "⟩": r"\rangle ", "{": r"\{", "}": r"\}", "%": r"\%",
            "&": r"\&", "#": r"\#", "_": r"\_", "$": r"\$", "\\": r"\backslash ", "^": r"\hat{\ }"}
 OPEN, CLOSE = "([{⟨", ")]}⟩"
@@ -35,12 +36,13 @@ def tex(text: str, names: Collection[str] = ()) -> str:
     Raises ValueError where its brackets do not match.
     """
     text = re.sub(r"/dlog (\w+)", r"/(dlog \1)", text.strip())    # by the logarithm of it
-    formulas = re.split(r"\s{2,}", _with_angles(text))
+    formulas = re.split(r"\s{2,}", _with_signs(text))
     return r" \qquad ".join(_sequence(formula, names) for formula in formulas)
 
 
-def _with_angles(text: str) -> str:
-    """<x, y>, an inner product, in brackets that are no signs of order."""
+def _with_signs(text: str) -> str:
+    """<x, y>, an inner product, in brackets that are no signs of order, and the integral of something by its sign."""
+    text = text.replace("integral of ", "∫ ")
     return re.sub(r"<([A-Za-z][^<>=]*?, [^<>=]*?)>", r"⟨\1⟩", text)
 
 
@@ -48,7 +50,7 @@ def is_math(chunk: str, names: Collection[str]) -> bool:
     """Whether a word of a sentence, or a bracket in it, is mathematics."""
     chunk = re.sub(r"\b[a-z]{2,}\w*_[a-z]\w+(?=\()", "f", chunk)
     words = re.findall(r"[A-Za-z][A-Za-z]*(?:2d)?", re.sub(r"_\{?[A-Za-z0-9 <>=-]+\}?", "", chunk))
-    return bool(re.fullmatch(r"[\x20-\x7e⟨⟩]+", chunk)) and all(_known(word, names) for word in words)
+    return bool(re.fullmatch(r"[\x20-\x7e⟨⟩∫]+", chunk)) and all(_known(word, names) for word in words)
 
 
 def inline(text: str, names: Collection[str]) -> Iterator[tuple[bool, str]]:
@@ -57,7 +59,7 @@ def inline(text: str, names: Collection[str]) -> Iterator[tuple[bool, str]]:
     Of a sentence whose brackets do not match nothing is a formula.
     """
     try:
-        chunks = _chunks(_with_angles(text))
+        chunks = _chunks(_with_signs(text))
     except ValueError:
         yield False, text
         return
@@ -90,14 +92,14 @@ def _says_something(run: list[str]) -> bool:
     text = " ".join(run)
     if len(run) == 1:
         bare = _bare(text)[0]
-        return bool(re.search(r"[\^]|^[a-zA-Z]+_[a-z]{1,6}$|^([a-zA-Z]|[A-Z]_q|KL|exp|log)[(\[].*[)\]]$", bare)
+        return bool(re.search(r"[\^]|^[a-zA-Z]+_[a-z]{1,6}$|^([a-zA-Z]|[A-Z]_q|KL|exp|log|sigmoid)[(\[].*[)\]]$", bare)
                     or bare in GREEK or re.fullmatch("[A-Za-z]", bare) and bare not in ENGLISH)
     return any(chunk in OPERATORS for chunk in run) or bool(re.search(r"[\^]|\b(log|exp|sum)\b", text))
 
 
 def _known(word: str, names: Collection[str]) -> bool:
     return (len(word) == 1 or word in names or word in GREEK or word in FUNCTIONS or word in CALLED
-            or word in ("sqrt", "logvar", "eps", "dL")
+            or word in ("sqrt", "logvar", "eps", "dL", "integral")
             or word[0] == "d" and word not in ("do", "due") and _known(word[1:], names))
 
 

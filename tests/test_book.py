@@ -33,6 +33,7 @@ def without_spaces(text):
     ("sum_bi x_bi", r"\sum_{bi}x_{bi}"), ("sum_{j < i} L_ij^2", r"\sum_{j<i}L_{ij}^{2}"),
     ("sqrt(2 pi)", r"\sqrt{2\pi}"), ("exp(logvar / 2)", r"\exp\left(\frac{\mathrm{logvar}}{2}\right)"),
     ("dz/dlogvar_i", r"\frac{dz}{d\mathrm{logvar}_{i}}"), ("N(mu, diag exp(a))", r"N(\mu,\operatorname{diag}\exp(a))"),
+    ("integral of e^a da", r"\inte^{a}da"), ("b / integral", r"\frac{b}{\mathrm{integral}}"),
     ("dp/dlog s = -p", r"\frac{dp}{d\logs}=-p"), ("log (L L^T)_ii", r"\log(LL^{T})_{ii}"),
     ("KL( q || p(z) )", r"\mathrm{KL}(q\,\|\,p(z))"), ("<A x, y>", r"\langleAx,y\rangle"),
     ("eps ~ N(0, I)", r"\varepsilon\simN(0,I)"),
