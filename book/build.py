@@ -4,8 +4,9 @@
     python -m book.build --out DIR
     python -m book.build --lite     with a JupyterLite in which every lesson runs, and links to it; needs the extra lite
 
-Sources are gathered in book/_build/source, and Sphinx makes the site of them.  MathJax, the only thing from outside, is
-fetched once from npm, as a tarball of known SHA-512; the second time no network is needed.  Needs the extra book.
+Sources are gathered in book/_build/source, and Sphinx makes the site of them; the VAE on the front page is trained then.
+MathJax, the only thing from outside, is fetched once from npm, as a tarball of known SHA-512; the second time no network
+is needed.  Needs the extra book.
 """
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ TAKEN = ("package/es5/tex-chtml-full.js", "package/es5/output/chtml/fonts/", "pa
 BUNDLED = ("sphinx", "sphinx-book-theme", "pydata-sphinx-theme", "myst-nb", "Pygments")    # whose files the site has
 IN_BROWSER = ('<p><a href="../lite/lab/index.html?path=lessons/{name}">Run this page in your browser</a>, nothing '
               "installed: the first visit loads about 45 MB.</p>")
-EPOCHS = 60    # of the VAE on the front page: a quarter of a minute
+EPOCHS = 60    # of the VAE on the front page
 SHOWN = {"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"}
 
 

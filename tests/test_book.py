@@ -130,6 +130,14 @@ def test_another_mathjax_is_refused_and_none_is_asked_for_in_a_line(tmp_path, mo
         build.mathjax()
 
 
+def test_the_front_page_has_a_vae_trained_on_strokes(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "EPOCHS", 1)
+    assert build.add_explorer(tmp_path / "explore.html") == len(nv.datasets.load_strokes("train")[0])
+    assert "A VAE on drawn digits" in (tmp_path / "explore.html").read_text(encoding="utf-8")
+    front = (ROOT / "book" / "pages" / "index.md").read_text(encoding="utf-8")
+    assert 'src="explore.html"' in front and "@@STROKES@@" in front
+
+
 def test_without_its_extra_or_into_a_folder_of_other_things_it_says_so_in_a_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(sys, "argv", ["build", "--out", str(tmp_path)])
