@@ -4,9 +4,9 @@
     python -m book.build --out DIR
     python -m book.build --lite     with a JupyterLite in which every lesson runs, and links to it; needs the extra lite
 
-Sources are gathered in book/_build/source, and Sphinx makes the site of them; the VAE on the front page is trained then.
-MathJax, the only thing from outside, is fetched once from npm, as a tarball of known SHA-512; the second time no network
-is needed.  Needs the extra book.
+Sources are gathered in book/_build/source, and Sphinx makes the site of them; the VAE on the front page is trained
+then.  MathJax, the only thing from outside, is fetched once from npm, as a tarball of known SHA-512; the second time no
+network is needed.  Needs the extra book.
 """
 from __future__ import annotations
 
