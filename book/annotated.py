@@ -26,6 +26,9 @@ LESSONS = {int(path.name[:2]): path.stem for path in sorted(
 MODELS = ("vae", "posteriors")
 REFERENCE = re.compile(r"\s*\[([^\[\]]*(?:\d{4}|lesson \d+)[^\[\]]*)\]\s*$")
 SHAPES = re.compile(r"[\w*.]+(?:, [\w*.]+)* +: |\([A-Z].*\)  ?->")
+# In a sentence: what is marked as code, a shape, a product of matrices, a name with a line in it
+CODE = re.compile(r"(`[^`]+`|(?<!\w)\([A-Z],[\w, +]*\)|(?:\w+ \+= )?\w+(?:\.T)? @ \w+|\b\w+_\w+\(?\)?)")
+GRADIENTS = {f"d{name}" for name in ("mu", "logvar", "lower", "kl", "log", "nll", "theta", "h", "y")}
 FEW = 3    # English words in a line that is a formula all the same
 
 
@@ -214,8 +217,10 @@ def _displayed(lines: list[str], names: set[str]) -> Iterator[list[str]]:
         rows.append(made + (f" && {_words(remark, names)}" if remark else ""))
     if len(rows) > 1:
         yield [".. math::", "", r"   \begin{aligned}", *(f"   {row} \\\\" for row in rows), r"   \end{aligned}"]
-    else:
-        yield [".. math::", "", "   " + rows[0].replace(" && ", r" \qquad ")]
+    else:    # one row, which breaks between its formulas where the column is too narrow
+        parts = rows[0].replace(" && ", r" \qquad ").split(r" \qquad ")
+        blocks = [["   .. math::", "", f"      {part}", ""] for part in parts]
+        yield [".. container:: formulas", "", *sum(blocks, [])]
     for reference in references:
         yield [".. rst-class:: source", "", f"   {linked(reference)}"]
 
@@ -234,10 +239,10 @@ def prose(text: str, names: Iterable[str]) -> str:
     else:
         reference = ""
     made = []
-    for part in re.split(r"(`[^`]+`|\b\w+_\w+\(?\)?)", text):
-        if part.startswith("`"):
+    for part in CODE.split(text):
+        if re.match(r"`|\([A-Z],|.* @ ", part):
             made.append(f"``{part.strip('`')}``")
-        elif re.fullmatch(r"[a-z]\w{2,}_\w+(\(\))?", part) and not is_math(part, set(names)):
+        elif part.startswith("n_") or re.fullmatch(r"[a-z]\w{2,}_\w+(\(\))?", part) and not is_math(part, set(names)):
             made.append(f"``{part}``")
         else:
             made.append(part)
@@ -252,14 +257,14 @@ def prose(text: str, names: Iterable[str]) -> str:
                 words.append(rf":math:`{content.strip()}`{punctuation}")
             else:
                 words.append(_word(content, names))
-    line = re.sub(r"(``\S+``) ([,.;:)])", r"\1\2", " ".join(words))
-    return line + (f"  [{linked(reference)}]" if reference else "")
+    line = re.sub(r"(``[^`]+``) ([,.;:)])", r"\1\2", " ".join(words))
+    return (line + (f"  [{linked(reference)}]" if reference else "")).lstrip()
 
 
 def _word(word: str, names: Iterable[str]) -> str:
     """A word of a sentence: an argument as code, *this* emphasized, and every other mark as it is."""
-    if match := re.fullmatch(r"(\w{3,})([,.;:]*)", word):
-        if match[1] in names:
+    if match := re.fullmatch(r"(\w{3,}|d\w)([,.;:]*)", word):
+        if match[1] in names or match[1] == "logvar" or match[1] in GRADIENTS:
             return f"``{match[1]}``{match[2]}"
     if re.fullmatch(r"\*\w+\*[,.;:]*", word):
         return word

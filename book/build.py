@@ -4,8 +4,9 @@
     python -m book.build --out DIR
     python -m book.build --lite     with a JupyterLite in which every lesson runs, and links to it; needs the extra lite
 
-Sources are gathered in book/_build/source, and Sphinx makes the site of them.  MathJax, the only thing from outside, is
-fetched once from npm, as a tarball of known SHA-512; the second time no network is needed.  Needs the extra book.
+Sources are gathered in book/_build/source, and Sphinx makes the site of them; the VAE on the front page is trained
+then.  MathJax, the only thing from outside, is fetched once from npm, as a tarball of known SHA-512; the second time no
+network is needed.  Needs the extra book.
 """
 from __future__ import annotations
 
@@ -20,7 +21,11 @@ import sys
 import tarfile
 from typing import Any
 
+import numpy as np
+
+import numpyvae as nv
 from numpyvae.cli.tools import pip_line
+from numpyvae.report.explore import explorer
 
 from . import npm
 
@@ -33,6 +38,7 @@ TAKEN = ("package/es5/tex-chtml-full.js", "package/es5/output/chtml/fonts/", "pa
 BUNDLED = ("sphinx", "sphinx-book-theme", "pydata-sphinx-theme", "myst-nb", "Pygments")    # whose files the site has
 IN_BROWSER = ('<p><a href="../lite/lab/index.html?path=lessons/{name}">Run this page in your browser</a>, nothing '
               "installed: the first visit loads about 45 MB.</p>")
+EPOCHS = 60    # of the VAE on the front page
 SHOWN = {"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"}
 
 
@@ -99,10 +105,29 @@ def gather(tarball: pathlib.Path, lite: bool = False) -> pathlib.Path:
     for name, text in annotated.pages().items():
         (source / "code" / f"{name}.rst").write_text(text, encoding="utf-8")
     licences = add_licences(BUILD / "extra" / "licences", tarball)
-    page = source / "licences.md"
-    page.write_text(page.read_text(encoding="utf-8").replace("@@LICENCES@@", "\n".join(
-        f'- <a href="licences/{path.name}">{path.stem}</a>' for path in licences)), encoding="utf-8")
+    fill_in(source / "licences.md", "@@LICENCES@@", "\n".join(
+        f'- <a href="licences/{path.name}">{path.stem}</a>' for path in licences))
+    fill_in(source / "index.md", "@@STROKES@@", f"{add_explorer(BUILD / 'extra' / 'explore.html'):,}")
     return source
+
+
+def fill_in(path: pathlib.Path, place: str, text: str) -> None:
+    """Write a text in its place in a page."""
+    path.write_text(path.read_text(encoding="utf-8").replace(place, text), encoding="utf-8")
+
+
+def add_explorer(path: pathlib.Path) -> int:
+    """Train a VAE on strokes, some seconds long and each time the same, and write the page to play with it, which the
+    front page shows; returns the number of digits that it was trained on."""
+    images, _ = nv.datasets.load_strokes("train")
+    test, factors = nv.datasets.load_strokes("test")
+    rng = np.random.default_rng(0)
+    vae = nv.VAE.dense(images[0].size, (256, 128), 2, rng=rng)
+    for _ in nv.fit(vae, images, optimizer=nv.Adam(lr=2e-3), epochs=EPOCHS, batch_size=128, lr_end=2e-4, rng=rng):
+        pass
+    seen = {name: factors[name] for name in ("thickness", "slant")}
+    path.write_text(explorer(vae, test, factors["label"], seen, "A VAE on drawn digits"), encoding="utf-8")
+    return len(images)
 
 
 def read(path: pathlib.Path) -> Any:

@@ -13,9 +13,11 @@ from collections.abc import Collection, Iterator
 
 GREEK = {"alpha", "beta", "gamma", "epsilon", "lambda", "mu", "nu", "pi", "phi", "sigma", "theta", "Gamma"}
 FUNCTIONS = {"log": r"\log", "exp": r"\exp", "tanh": r"\tanh", "max": r"\max", "min": r"\min", "det": r"\det",
-             "sum": r"\sum", "prod": r"\prod", "tr": r"\operatorname{tr}", "integral": r"\int"}
+             "sum": r"\sum", "prod": r"\prod", "tr": r"\operatorname{tr}"}
 CALLED = {"sigmoid", "softplus", "relu", "silu", "gelu", "mean", "patches", "scatter", "conv2d", "diag", "KL", "ELBO"}
+WORDS = {"mean", "patches", "scatter", "integral"}    # which a sentence may use as words
 SYMBOLS = {"->": r"\to ", ">=": r"\ge ", "<=": r"\le ", "!=": r"\ne ", "||": r"\,\|\,", "...": r"\dots ", "~": r"\sim ",
+           "∫": r"\int ",
            "*": r"\cdot ", "<": "< ", ">": "> ", "⟨": r"\langle ", "⟩": r"\rangle ", "{": r"\{", "}": r"\}", "%": r"\%",
            "&": r"\&", "#": r"\#", "_": r"\_", "$": r"\$", "\\": r"\backslash ", "^": r"\hat{\ }"}
 OPEN, CLOSE = "([{⟨", ")]}⟩"
@@ -33,12 +35,14 @@ def tex(text: str, names: Collection[str] = ()) -> str:
 
     Raises ValueError where its brackets do not match.
     """
-    formulas = re.split(r"\s{2,}", _with_angles(text.strip()))
+    text = re.sub(r"/dlog (\w+)", r"/(dlog \1)", text.strip())    # by the logarithm of it
+    formulas = re.split(r"\s{2,}", _with_signs(text))
     return r" \qquad ".join(_sequence(formula, names) for formula in formulas)
 
 
-def _with_angles(text: str) -> str:
-    """<x, y>, an inner product, in brackets that are no signs of order."""
+def _with_signs(text: str) -> str:
+    """<x, y>, an inner product, in brackets that are no signs of order, and the integral of something by its sign."""
+    text = text.replace("integral of ", "∫ ")
     return re.sub(r"<([A-Za-z][^<>=]*?, [^<>=]*?)>", r"⟨\1⟩", text)
 
 
@@ -46,7 +50,7 @@ def is_math(chunk: str, names: Collection[str]) -> bool:
     """Whether a word of a sentence, or a bracket in it, is mathematics."""
     chunk = re.sub(r"\b[a-z]{2,}\w*_[a-z]\w+(?=\()", "f", chunk)
     words = re.findall(r"[A-Za-z][A-Za-z]*(?:2d)?", re.sub(r"_\{?[A-Za-z0-9 <>=-]+\}?", "", chunk))
-    return bool(re.fullmatch(r"[\x20-\x7e⟨⟩]+", chunk)) and all(_known(word, names) for word in words)
+    return bool(re.fullmatch(r"[\x20-\x7e⟨⟩∫]+", chunk)) and all(_known(word, names) for word in words)
 
 
 def inline(text: str, names: Collection[str]) -> Iterator[tuple[bool, str]]:
@@ -55,7 +59,7 @@ def inline(text: str, names: Collection[str]) -> Iterator[tuple[bool, str]]:
     Of a sentence whose brackets do not match nothing is a formula.
     """
     try:
-        chunks = _chunks(_with_angles(text))
+        chunks = _chunks(_with_signs(text))
     except ValueError:
         yield False, text
         return
@@ -67,7 +71,7 @@ def inline(text: str, names: Collection[str]) -> Iterator[tuple[bool, str]]:
             end += 1
         while end > start and _bare(chunks[end - 1])[0] in OPERATORS | {"sum"}:    # the sum of what the words say
             end -= 1
-        while start < end and chunks[start] in OPERATORS:
+        while start < end and chunks[start] in OPERATORS | WORDS:
             yield False, chunks[start]
             start += 1
         run = chunks[start:end]
@@ -88,14 +92,14 @@ def _says_something(run: list[str]) -> bool:
     text = " ".join(run)
     if len(run) == 1:
         bare = _bare(text)[0]
-        return bool(re.search(r"[\^]|^[a-zA-Z]+_[a-z]{1,6}$|^([a-zA-Z]|KL)\(.*\)$", bare) or bare in GREEK
-                    or re.fullmatch("[A-Za-z]", bare) and bare not in ENGLISH)
+        return bool(re.search(r"[\^]|^[a-zA-Z]+_[a-z]{1,6}$|^([a-zA-Z]|[A-Z]_q|KL|exp|log|sigmoid)[(\[].*[)\]]$", bare)
+                    or bare in GREEK or re.fullmatch("[A-Za-z]", bare) and bare not in ENGLISH)
     return any(chunk in OPERATORS for chunk in run) or bool(re.search(r"[\^]|\b(log|exp|sum)\b", text))
 
 
 def _known(word: str, names: Collection[str]) -> bool:
     return (len(word) == 1 or word in names or word in GREEK or word in FUNCTIONS or word in CALLED
-            or word in ("sqrt", "logvar", "eps", "dL")
+            or word in ("sqrt", "logvar", "eps", "dL", "integral")
             or word[0] == "d" and word not in ("do", "due") and _known(word[1:], names))
 
 
@@ -188,6 +192,8 @@ def _atoms(text: str, names: Collection[str]) -> str:
     while i < len(text):
         piece, i = _atom(text, i, names)
         made += piece
+        if text[i - 1:i] in CLOSE and (match := re.compile(r"_([A-Za-z0-9]+)").match(text, i)):    # (L L^T)_ii
+            made, i = f"{made}_{{{match[1]}}}", match.end()
         while text[i:i + 1] == "^" and i + 1 < len(text):
             sign, i = ("-", i + 2) if text[i + 1] == "-" else ("", i + 1)
             if text[i:i + 1] == "(":
@@ -237,12 +243,8 @@ def _name(name: str, names: Collection[str]) -> str:
         return rf"\{name}"
     if len(name) == 1:
         return name
-    if name in ("KL", "ELBO"):
-        return rf"\mathrm{{{name}}}"
-    if name == "logvar" or name in names and name[0] != "d":
-        return rf"\mathit{{{name}}}"
+    if name in CALLED and name not in ("KL", "ELBO"):
+        return rf"\operatorname{{{name}}}"
     if name[0] == "d" and _known(name, names):
         return "d" + _name(name[1:], names)
-    if name in CALLED:
-        return rf"\operatorname{{{name}}}"
-    return rf"\mathit{{{name}}}" if name in names else rf"\text{{{name}}}"
+    return rf"\mathrm{{{name}}}"    # upright: in italics it would be a product of its letters

@@ -31,7 +31,10 @@ def without_spaces(text):
     ("1/2 sigma^2", r"\tfrac{1}{2}\sigma^{2}"), ("a b / c", r"a\frac{b}{c}"), ("-a / (1 + b)", r"-\frac{a}{1+b}"),
     ("a / b / c", r"\frac{\frac{a}{b}}{c}"), ("dz/dmu = 1", r"\frac{dz}{d\mu}=1"), ("d/dm = r", r"\frac{d}{dm}=r"),
     ("sum_bi x_bi", r"\sum_{bi}x_{bi}"), ("sum_{j < i} L_ij^2", r"\sum_{j<i}L_{ij}^{2}"),
-    ("sqrt(2 pi)", r"\sqrt{2\pi}"), ("exp(logvar / 2)", r"\exp\left(\frac{\mathit{logvar}}{2}\right)"),
+    ("sqrt(2 pi)", r"\sqrt{2\pi}"), ("exp(logvar / 2)", r"\exp\left(\frac{\mathrm{logvar}}{2}\right)"),
+    ("dz/dlogvar_i", r"\frac{dz}{d\mathrm{logvar}_{i}}"), ("N(mu, diag exp(a))", r"N(\mu,\operatorname{diag}\exp(a))"),
+    ("integral of e^a da", r"\inte^{a}da"), ("b / integral", r"\frac{b}{\mathrm{integral}}"),
+    ("dp/dlog s = -p", r"\frac{dp}{d\logs}=-p"), ("log (L L^T)_ii", r"\log(LL^{T})_{ii}"),
     ("KL( q || p(z) )", r"\mathrm{KL}(q\,\|\,p(z))"), ("<A x, y>", r"\langleAx,y\rangle"),
     ("eps ~ N(0, I)", r"\varepsilon\simN(0,I)"),
     ("a = b  c = d", r"a=b\qquadc=d"), ("a = b for c > 0", r"a=b\;\text{for}\;c>0"),
@@ -49,6 +52,7 @@ def test_a_formula_whose_brackets_do_not_match_is_refused(text):
 @pytest.mark.parametrize("text, formulas", [
     ("With t = e^-|a| <= 1: it is a sum", ["t=e^{-|a|}\\le1"]),
     ("the same times e^a / e^a, as a rule", [r"\frac{e^{a}}{e^{a}}"]),
+    ("z_i has the mean mu_i + b_i here", ["z_{i}", r"\mu_{i}+b_{i}"]), ("so E_q[ log q ] is", [r"E_{q}[\logq]"]),
     ("A draw from a layer", []), ("so dx is the sum of all", []), ("it holds for each of these", [])])
 def test_formulas_are_found_in_sentences(text, formulas):
     found = [without_spaces(content.split("\0")[0]) for is_formula, content in inline(text, {"dx"}) if is_formula]
@@ -70,6 +74,25 @@ def test_every_function_has_its_derivation_its_body_and_its_loop():
     assert "flat_terms[i] = half * (exp(flat_logvar[i]) + flat_mu[i] * flat_mu[i] - one - flat_logvar[i])" in text
     assert r":doc:`lesson 5, eq. 5.4 </lessons/05_the_kl_three_ways_and_a_misprint>`" in text
     assert "def relu_slope(y):" in pages["functional_activations"]
+
+
+def test_names_of_several_letters_are_upright():
+    """In italics they would be products; indices, and d before one letter, are what they look like."""
+    of_names = re.compile(r"\\(mathrm|operatorname|text|begin|end)\{[^}]*\}|\\[A-Za-z]+|(?<=_)\{[a-z]{2,6}\}")
+    for name, text in annotated.pages().items():
+        formulas = re.findall(r":math:`([^`]*)`", text) + re.findall(r"\.\. math::\n\n((?: +.*\n)+)", text)
+        assert formulas and r"\text{iag}" not in text
+        for formula in formulas:
+            runs = re.findall(r"[A-Za-z]{2,}", of_names.sub(" ", formula))
+            assert all(re.fullmatch("d[A-Za-z]", run) for run in runs), (name, formula)
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("dkl (B, Z) -> dmu, and logvar.", "``dkl`` ``(B, Z)`` -> ``dmu``, and ``logvar``."),
+    ("a dense layer, n_latent, joins", "a dense layer, ``n_latent``, joins"),
+    ("of a @ b, whole (B, n_classes)", "of ``a @ b``, whole ``(B, n_classes)``")])
+def test_in_sentences_shapes_and_names_are_code(text, expected):
+    assert annotated.prose(text, {"dkl"}) == expected
 
 
 def test_a_body_is_what_runs():
@@ -105,6 +128,14 @@ def test_another_mathjax_is_refused_and_none_is_asked_for_in_a_line(tmp_path, mo
     (tmp_path / "mathjax.tgz").write_bytes(b"another")
     with pytest.raises(ValueError, match="has SHA-512 .*; expected .*: delete it, and it is fetched again"):
         build.mathjax()
+
+
+def test_the_front_page_has_a_vae_trained_on_strokes(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "EPOCHS", 1)
+    assert build.add_explorer(tmp_path / "explore.html") == len(nv.datasets.load_strokes("train")[0])
+    assert "A VAE on drawn digits" in (tmp_path / "explore.html").read_text(encoding="utf-8")
+    front = (ROOT / "book" / "pages" / "index.md").read_text(encoding="utf-8")
+    assert 'src="explore.html"' in front and "@@STROKES@@" in front
 
 
 def test_without_its_extra_or_into_a_folder_of_other_things_it_says_so_in_a_line(tmp_path, monkeypatch, capsys):

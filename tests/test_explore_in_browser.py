@@ -18,6 +18,7 @@ from numpyvae.models.tree import tree_of
 from numpyvae.nn.convolution import Conv2d, ConvTranspose2d
 from numpyvae.nn.layers import Dense, Flatten, Reshape, ReshapeLabelled, SharedLogvar
 from numpyvae.report.explore import explorer, source
+from tests.in_browser import controls, serious, walk, windows
 
 pytestmark = pytest.mark.full
 LEVEL = 1 / 255
@@ -222,24 +223,13 @@ def pages(tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, pages):
-    """Open a page as somebody may have set up their browser; it fails if it asks the network or complains."""
-    contexts = []
-
-    def open_page(kind, width=1300, scheme="light", hash="", **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True,
-                                      **options)
-        page = context.new_page()
-        contexts.append((context, complaints := []))
-        page.on("request", lambda request: complaints.append(request.url) if request.url[:5] != "file:" else None)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(pages(kind)[2] + hash)
-        page.wait_for_function("took >= 0 && waiting === false")
-        return page
-    yield open_page
-    for context, complaints in contexts:
-        context.close()
-        assert complaints == []
+    """Open the page of a kind of model."""
+    with windows(browser, "file:", offline=True) as open_page:
+        def open_kind(kind, width=1300, scheme="light", hash="", **options):
+            page = open_page(pages(kind)[2] + hash, width, scheme, **options)
+            page.wait_for_function("took >= 0 && waiting === false")
+            return page
+        yield open_kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -268,37 +258,16 @@ def test_the_page_computes_what_the_package_computes(kind, pages, visit):
 @pytest.mark.parametrize("kind", ["likelihood bernoulli", "conditional", "latent 1", "latent 50", "colour", "series",
                                   "table"])
 def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(kind, scheme, width, visit):
-    from axe_playwright_python.sync_playwright import Axe
     page = visit(kind, width, scheme)
-    found = Axe().run(page).response
-    assert len(found["passes"]) > 15
-    assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]
-            if rule["impact"] in ("serious", "critical")] == []
+    assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-FOCUSED = """() => {
-    const e = document.activeElement, style = getComputedStyle(e);
-    return e === document.body ? null : [e.id || e.getAttribute("aria-label") || e.textContent, style.outlineStyle,
-                                         parseFloat(style.outlineWidth)];
-}"""
 
 
 @pytest.mark.parametrize("kind", ["conditional", "latent 50", "table"])
 def test_every_control_is_reached_by_the_keyboard_and_shows_it(kind, visit):
     page = visit(kind)
-    reached = []
-    for _ in range(120):
-        page.keyboard.press("Tab")
-        focused = page.evaluate(FOCUSED)
-        if focused is None:
-            break
-        reached.append(focused)
-    names = {name for name, *_ in reached}
-    there = page.eval_on_selector_all("input, button, select, summary, [tabindex]", """all => all.filter(
-        e => e.checkVisibility()).map(e => e.id || e.getAttribute("aria-label") || e.textContent)""")
-    assert len(there) > 15 and set(there) <= names
-    assert [name for name, style, width in reached if style == "none" or width < 2] == []
+    names = walk(page)
+    assert len(names) > 15 and set(controls(page)) <= set(names)
 
 
 def at_rest(page):

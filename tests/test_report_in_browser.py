@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from numpyvae.cli import main
+from tests.in_browser import controls, serious, walk, windows
 from tests.own_data import save_pictures, write_csv
 
 pytestmark = pytest.mark.full
@@ -40,61 +41,23 @@ def reports(tmp_path_factory):
 
 @pytest.fixture
 def visit(browser):
-    """Open a page as somebody may have set up their browser; it fails if it asks the network or complains."""
-    contexts = []
-
-    def open_page(address, width=1300, scheme="light", **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True,
-                                      **options)
-        page = context.new_page()
-        contexts.append((context, complaints := []))
-        page.on("request", lambda request: complaints.append(request.url)
-                if not request.url.startswith(("file:", "data:")) else None)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(address)
-        return page
-    yield open_page
-    for context, complaints in contexts:
-        context.close()
-        assert complaints == []
+    with windows(browser, offline=True) as open_page:
+        yield open_page
 
 
 @pytest.mark.parametrize("scheme, width", [("light", 1300), ("dark", 1300), ("light", 375), ("dark", 375)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(kind, scheme, width, reports, visit):
-    from axe_playwright_python.sync_playwright import Axe
     page = visit(reports[kind], width, scheme)
-    found = Axe().run(page).response
-    assert len(found["passes"]) > 15
-    assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]
-            if rule["impact"] in ("serious", "critical")] == []
+    assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-FOCUSED = """() => {
-    const e = document.activeElement, style = getComputedStyle(e);
-    return e === document.body ? null : [e.id || e.tagName.toLowerCase() + "." + (e.getAttribute("role") || ""),
-                                         style.outlineStyle, parseFloat(style.outlineWidth)];
-}"""
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_control_is_reached_by_the_keyboard_and_shows_it(kind, reports, visit):
     page = visit(reports[kind])
-    reached = []
-    for _ in range(100):
-        page.keyboard.press("Tab")
-        focused = page.evaluate(FOCUSED)
-        if focused is None:
-            break
-        reached.append(focused)
-    names = [name for name, *_ in reached]
-    for selector in ("input", "button", "a", "[tabindex]"):
-        for name in page.eval_on_selector_all(selector, """all => all.filter(e => e.checkVisibility()).map(
-                e => e.id || e.tagName.toLowerCase() + "." + (e.getAttribute("role") || ""))"""):
-            assert name in names, name
-    assert [name for name, style, width in reached if style == "none" or width < 2] == []
+    names = walk(page)
+    assert set(controls(page)) <= set(names)
     assert len(names) > (10 if kind == "strokes" else 1)
 
 

@@ -50,7 +50,7 @@ def discretized_logistic_nll(theta: Array, x: Array) -> Array:
 def discretized_logistic_nll_backward(dnll: Array, theta: Array, x: Array) -> Array:
     """The gradient for theta = [m, log s].
 
-    d(-log P)/dp = -sigmoid(-p),    /dq = sigmoid(q),    /dw = -e^-w / (1 - e^-w) for w = p - q,  and
+    d(-log P)/dp = -sigmoid(-p),  d(-log P)/dq = sigmoid(q),  d(-log P)/dw = -e^-w / (1 - e^-w) for w = p - q,  and
 
     dp/dm = dq/dm = -1/s,    dw/dm = 0;        dp/dlog s = -p,    dq/dlog s = -q,    dw/dlog s = -w.
     """

@@ -683,6 +683,20 @@ function readHash() {
   setMap();
 }
 
+// In a page within a page there is the stage alone.  The page around it is told how tall that is, and may say {dark}.
+function frame(again) {
+  const root = document.documentElement;
+  const inTheDark = [...document.styleSheets[0].cssRules].find((rule) => rule.media?.mediaText.includes("scheme: dark"));
+  root.classList.add("framed");
+  new ResizeObserver(() => parent.postMessage({ height: document.body.offsetHeight }, "*")).observe(document.body);
+  addEventListener("message", ({ source, data }) => {
+    if (source !== parent || typeof data.dark !== "boolean") return;
+    inTheDark.media.mediaText = data.dark ? "all" : "not all";
+    root.style.colorScheme = data.dark ? "dark" : "light";
+    again();
+  });
+}
+
 function start() {
   find("explorer").hidden = false;
   find("explorer").classList.add(given.shape ? "pictures" : "rows");
@@ -700,6 +714,7 @@ function start() {
     [...find("between").children].forEach((canvas) => { canvas.shows = null; });
     show();
   };
+  if (parent !== window) frame(again);
   addEventListener("hashchange", readHash);
   addEventListener("resize", again);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
