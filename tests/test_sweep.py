@@ -330,7 +330,8 @@ def test_one_sweep_at_a_time_uses_a_folder(trained, capsys):
 def test_without_dask_one_line_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "distributed", None)
     write()
-    refused(capsys, "--dask is 'tcp://x:1', but Dask is not installed; pip install -e '.[dask]'", "--dask", "tcp://x:1")
+    refused(capsys, "--dask is 'tcp://x:1', but Dask is not installed; pip install 'numpyvae[dask]'", "--dask",
+            "tcp://x:1")
 
 
 # Names

@@ -17,13 +17,13 @@ import filelock
 
 from ..arguments import counted
 from ..datasets import DataSet
-from ..files.regular import one_line, written_whole
+from ..files.regular import missing, one_line, remove_empty, written_whole
 from ..report import summary
 from ..report import sweep as result
 from . import workers
 from .common import READING, in_options, say, whole
 from .data import read_data
-from .runs import GOES_ON_WITH, NOT_OF_RUN, make_folder, missing, read_metrics, read_run
+from .runs import GOES_ON_WITH, NOT_OF_RUN, make_folder, read_metrics, read_run
 from .sweep_file import Run, in_short, read_sweep, train_parser
 from .train import check_run, take_first_step
 
@@ -158,9 +158,7 @@ def _folder(out: str) -> Iterator[None]:
         lock.release()
         if os.listdir(out) == [".lock"]:    # nothing came of it
             os.unlink(lock.lock_file)
-            for folder in made:
-                with contextlib.suppress(OSError):    # somebody else has put something into it
-                    os.rmdir(folder)
+            remove_empty(made)
 
 
 def _left(out: str, runs: Sequence[Run], expected: Sequence[dict[str, Any]]) -> list[Run]:

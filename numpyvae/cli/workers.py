@@ -19,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Self
 
+from ..arguments import pip_line
 from ..files.regular import one_line
 from ..report.summary import as_typed
 from .common import say
@@ -120,8 +121,8 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError:
-            raise ValueError(f"--dask is {self.address!r}, but Dask is not installed; pip install -e "
-                             "'.[dask]'") from None
+            raise ValueError(f"--dask is {self.address!r}, but Dask is not installed; "
+                             f"{pip_line('dask')}") from None
         for name in ("distributed", "distributed.client"):    # what is amiss is said here, in a line
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
