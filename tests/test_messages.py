@@ -216,7 +216,7 @@ def test_a_seed_without_effect_is_said(run, capsys):
 
 def test_a_folder_of_a_run_is_no_data(run, capsys):
     output(capsys, "sample", run)    # a picture, which could be one
-    assert "numpyvae: run is the folder of a run; expected data" in output(capsys, "train", "--data", run, code=1)
+    assert "numpyvae: run holds a run; expected data" in output(capsys, "train", "--data", run, code=1)
 
 
 def test_images_to_test_on_that_are_not_there(capsys):
