@@ -33,13 +33,15 @@ class Kind:
 
     def __init__(self, folder: pathlib.Path):
         import numpyvae as nv
+        from numpyvae import export
         from numpyvae.datasets import load_images, read_idx
         self.folder = folder
         self.images = np.random.default_rng(0).integers(0, 256, (12, 6, 5), np.uint8)
         self.vae = nv.VAE.dense(30, (8,), 2, rng=np.random.default_rng(0))
         self.readers: dict[str, Callable[[pathlib.Path], Any]] = {
             "model": nv.load, "checkpoint": self.resume, "idx": read_idx, "gzip": read_idx, "npy": load_images,
-            "npz": load_images, "folder": self.read_folder, "zip": load_images, "csv": load_images}
+            "npz": load_images, "folder": self.read_folder, "zip": load_images, "csv": load_images,
+            "safetensors": lambda path: export.load(path, self.vae)}
         self.nv = nv
 
     def resume(self, path: pathlib.Path) -> Any:
@@ -68,6 +70,10 @@ class Kind:
                                rng=np.random.default_rng(1), checkpoint=path, checkpoint_every="2 steps")
             collections.deque(runs, 0)
             return [path.read_bytes()]
+        if name == "safetensors":
+            from numpyvae.export.layout import state_dict
+            from numpyvae.files.safetensors import as_bytes
+            return [as_bytes(state_dict(self.vae.astype(dtype))) for dtype in (np.float32, np.float64)]
         if name == "folder":
             (self.folder / "pictures").mkdir(exist_ok=True)
             return list(self.pictures())
@@ -130,6 +136,8 @@ class Kind:
             packer, block = zlib.compressobj(9, wbits=31), bytes(2**20)    # 100 MB that must never be in memory at once
             yield b"".join([packer.compress(struct.pack(">BBBBI", 0, 0, 8, 1, 1000)),
                             *(packer.compress(block) for _ in range(100)), packer.flush()])
+        elif name == "safetensors":
+            yield from self.forged_safetensors()
         elif name == "csv":
             yield from (b"1," * 10**6, b'"1,2\n' * 1000, b"1,\0\n", b"a" * 10**6, b"," * 10**5, b"\xef\xbb\xbf",
                         b"a,b\n" + b"1,2\n" * 10**5, b"1e999,2\n", b"1,2\n3" + b"0" * 10**5 + b",4\n",
@@ -169,6 +177,26 @@ class Kind:
         for array in (np.full(5, np.nan), np.zeros(0), np.zeros((3, 3)), np.arange(5)):
             yield file({"format": 2, "model": tree}, array)
             yield file({"format": 1, "kind": "VAE", "config": config}, array)
+
+    def forged_safetensors(self) -> Iterator[bytes]:
+        """Weights whose header asks for terabytes, lays arrays over each other or outside, or is no header at all."""
+        good = self.good("safetensors")[0]
+        length = int.from_bytes(good[:8], "little")
+        header, numbers = json.loads(good[8:8 + length]), good[8 + length:]
+
+        def file(text: Any, promised: int | None = None) -> bytes:
+            content = text if isinstance(text, bytes) else json.dumps(text).encode()
+            return (len(content) if promised is None else promised).to_bytes(8, "little") + content + numbers
+        odd = (2**63, -1, 0, 10**400, 1.5, "x", "F16", "BF16", None, [], [2**40] * 3, [0, 2**62], [4, 0], {}, True,
+               float("nan"), header)
+        for value in odd:
+            yield from (file(changed) for changed in with_one_changed(header, value))
+        for text in (b"[" * 100_000, b"{" + b'"a":{' * 5000, b"null", b"\xff\xfe", b"", b"{}" + b" " * 2**20,
+                     b'{"a":1,"a":1}', b'{"\\u0000\\n\\u001b[2J":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}'):
+            yield file(text)
+        yield from (file(header, promised) for promised in (0, 1, length + 8, 2**20 + 1, 2**63, 2**64 - 1))
+        yield from (good[:8 + length] + np.full(len(numbers) // 4, value, "<f4").tobytes()
+                    for value in (np.nan, np.inf, -np.inf))
 
 
 def with_one_changed(tree: Any, value: Any) -> Iterator[Any]:
@@ -266,7 +294,7 @@ def read_all(name: str, count: int, seed: int) -> dict[str, Any]:
     return {"kind": name, **outcomes, "wrong": wrong, "peak bytes": peak}
 
 
-KINDS = ("model", "checkpoint", "idx", "gzip", "npy", "npz", "folder", "zip", "csv")
+KINDS = ("model", "checkpoint", "idx", "gzip", "npy", "npz", "folder", "zip", "csv", "safetensors")
 
 
 def read_apart(name: str, count: int, seed: int = 0) -> dict[str, Any]:

@@ -26,6 +26,11 @@ BLAMED = 10_000        # a size from which on it is named alone where memory run
 LARGEST = 2**31 - 1    # whole number accepted: more than anybody has time or memory for
 
 
+def pip_line(extra: str) -> str:
+    """What to type for an extra; it works for a checkout's package as well, which pip knows by its name."""
+    return f"pip install 'numpyvae[{extra}]'"
+
+
 def plain(value: Any) -> Any:
     """A NumPy number as Python's own, also inside a tuple or a list."""
     if isinstance(value, (tuple, list)) and type(value) in (tuple, list):

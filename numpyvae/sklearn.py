@@ -3,7 +3,7 @@
     from numpyvae.sklearn import VAE
     codes = make_pipeline(StandardScaler(), VAE(n_latent=2, random_state=0)).fit_transform(X)
 
-`import numpyvae` leaves this module alone, as scikit-learn is an extra: pip install -e '.[sklearn]'.
+`import numpyvae` leaves this module alone, as scikit-learn is an extra: pip install 'numpyvae[sklearn]'.
 """
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from typing import Any, Self
 
 import numpy as np
 
+from .arguments import SEED, WHOLE, pip_line, plain
+
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
     from sklearn.utils import check_array, check_random_state
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError("numpyvae.sklearn needs scikit-learn 1.6 or newer, which is not installed; "
-                      "pip install -e '.[sklearn]'") from error
+                      f"{pip_line('sklearn')}") from error
 
-from .arguments import SEED, WHOLE, plain
 from .models.vae import VAE as Model
 from .training.fit import LARGE, fit
 from .training.optimizers import Adam

@@ -221,10 +221,19 @@ def test_the_browser_opens_it(run, capsys, monkeypatch):
                                             "yourself\n")
 
 
+def test_the_seed_chooses_what_is_shown(run):
+    pages = []
+    for seed in (0, 0, 5):
+        assert main(["explore", "run", "--seed", str(seed), "--out", "x.html"]) == 0
+        pages.append(given(pathlib.Path("x.html").read_text(encoding="utf-8")))
+    assert pages[0] == pages[1] and pages[0]["images"] != pages[2]["images"]
+
+
 @pytest.mark.parametrize("options, said", [
     (["--out", "page.pdf"], "a .pdf is none of its kinds; expected .html, or a folder"),
     (["--out", "run/report.html"], "which would replace a file of the run"), (["--out", ""], "--out is ''"),
-    (["--out", "nowhere/page.html"], "which cannot be written"), (["--data", "none"], "neither a file nor a folder"),
+    (["--out", "nowhere/page.html"], "there is no folder 'nowhere'"),
+    (["--data", "none"], "neither a file nor a folder"),
     (["--out", "f/x.html"], "taken for one of the data")])
 def test_what_cannot_be_is_refused_and_nothing_is_written(options, said, run, capsys):
     pathlib.Path("run/report.html").write_text("the report")

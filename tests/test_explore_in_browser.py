@@ -529,6 +529,20 @@ def test_the_map_can_show_other_dimensions_and_colours(visit):
     assert page.evaluate(points) != before and page.locator("#legend").inner_text().startswith("place from 0.00 to ")
 
 
+def test_the_circle_that_the_text_names_is_seen_over_the_points(visit):
+    dark = visit("latent 50").evaluate("""() => {
+      const canvas = find("points"), scale = canvas.width / side();
+      const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+      return [...Array(360).keys()].filter((degree) => {
+        const angle = degree * Math.PI / 180;
+        const [x, y] = place(2 * Math.cos(angle), 2 * Math.sin(angle)).map((value) => Math.floor(value * scale));
+        const [red, green, blue, alpha] = pixels.slice(4 * (y * canvas.width + x), 4 * (y * canvas.width + x + 1));
+        return alpha > 200 && red + green + blue < 200;
+      }).length / 360;
+    }""")
+    assert 0.3 < dark < 0.9    # it is dashed
+
+
 def test_the_address_brings_the_same_page_back(visit):
     page = visit("conditional")
     page.locator("#images button").nth(4).click()

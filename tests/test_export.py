@@ -329,9 +329,9 @@ def test_nothing_is_replaced_unasked(run, vae, capsys):
     before = files()
     assert "new/weights.safetensors is there already" in refused(capsys, "export", "run", "--out", "new")
     assert "which is there already" in refused(capsys, "import", "new/weights.safetensors", "--like", "run")
-    for name in ("run/model.npz", "run/run.json"):
+    for name, why in (("run/model.npz", "would replace a file of the run"), ("run/run.json", "none of its kinds")):
         said = refused(capsys, "import", "new/weights.safetensors", "--like", "run", "--out", name, "--overwrite")
-        assert "would replace a file of the run" in said
+        assert why in said
     assert files() == before
     assert main(["export", "run", "--out", "new", "--overwrite"]) == 0
     assert main(["import", "new/weights.safetensors", "--like", "run", "--overwrite"]) == 0
@@ -348,7 +348,8 @@ def test_what_is_wrong_leaves_nothing_behind(run, vae, capsys, rng):
     assert "cut.npz is not a .npz file, or is damaged" in refused(capsys, "export", "cut.npz", "--out", "a")
     assert "nan.npz holds weights that are NaN" in refused(capsys, "export", "nan.npz", "--out", "a")
     assert "RUN is 'nowhere'" in refused(capsys, "export", "nowhere", "--out", "a")
-    assert "--out is 'nan.npz', which cannot be written" in refused(capsys, "export", "run", "--out", "nan.npz")
+    assert ("--out is 'nan.npz', which is a file; expected the name of a folder" in
+            refused(capsys, "export", "run", "--out", "nan.npz"))
     assert "--out is ''" in refused(capsys, "export", "run", "--out", "")
     for weights, like, said in (("cut.safetensors", "run", "it is damaged"), ("run/model.npz", "run", "safetensors"),
                                 ("nowhere", "run", "nowhere does not exist"), ("run", "run", "is a folder"),
@@ -369,5 +370,22 @@ def test_a_disk_that_fills_up_leaves_no_part(run, capsys, monkeypatch):
             raise OSError(28, "No space left on device", str(path))
         return written(path)
     monkeypatch.setattr(export, "written_whole", full)
-    assert "--out is 'new', which cannot be written (No space left" in refused(capsys, "export", "run", "--out", "new")
-    assert not os.path.exists("new")
+    for out in ("new", "new/er/est"):    # nor a folder that was made for it
+        said = refused(capsys, "export", "run", "--out", out)
+        assert f"--out is {out!r}, which cannot be written (No space left" in said
+        assert not os.path.exists("new")
+
+
+def test_weights_that_came_back_replace_no_data_and_are_called_as_models_are(run, capsys, blobs):
+    np.save("x.npy", np.repeat(blobs, 5, axis=0))
+    assert main(["train", "--data", "x.npy", "--hidden", "4", "--latent", "2", "--epochs", "1", "--out", "mine"]) == 0
+    os.rename("x.npy", "x.npz")
+    saved = pathlib.Path("mine/run.json")
+    saved.write_text(saved.read_text().replace("x.npy", "x.npz"))
+    assert main(["export", "mine", "--out", "new"]) == 0
+    before = files()
+    for out, said in (("x.npz", "which would replace the data in"), ("x", "a name without an ending is none"),
+                      ("x.npy", "a .npy is none of its kinds; expected .npz, or a folder: did you mean '.npz'?")):
+        assert said in refused(capsys, "import", "new/weights.safetensors", "--like", "mine", "--out", out,
+                               "--overwrite")
+    assert files() == before

@@ -89,7 +89,8 @@ def test_a_port_in_use_is_refused_before_anything_is_copied(started, tmp_path, c
 
 @pytest.mark.parametrize("name, said", [
     ("", "--dir is ''; expected the name of a folder, such as numpyvae-lessons"),
-    ("file", "--dir is 'file'; expected the name of a folder"), ("file/x", "file/x cannot be used (Not a directory)")])
+    ("file", "--dir is 'file'; expected the name of a folder"),
+    ("file/x", "--dir is 'file/x', which cannot be written (Not a directory); choose a folder that you can write to")])
 def test_a_folder_that_is_none_is_refused_in_a_line(name, said, started, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["lessons", "--dir", name]) == 1
@@ -134,5 +135,5 @@ def test_the_line_that_brings_an_extra_names_one_that_there_is():
     import configparser
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
-    for extra in ("lessons", "bench"):
+    for extra in ("lessons", "bench", "export", "sklearn", "dask"):
         assert extra in config["options.extras_require"] and f"numpyvae[{extra}]" in pip_line(extra)

@@ -162,6 +162,93 @@ def test_a_disk_that_is_full_when_a_run_writes(name, monkeypatch, capsys):
     assert "Errno" not in said
 
 
+# What the shell has closed
+
+@pytest.mark.skipif(os.name != "posix", reason="as shells of Unix do it")
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_output_that_is_closed_goes_nowhere(closed):
+    """Nor into a file, which would else get its number."""
+    words = shlex.join([sys.executable, "-m", "numpyvae"])
+    for command in ("info", "train --help", "train --data mine.npy --hidden 8 --epochs 1 --out run",
+                    "sample run --n 2 --out x.csv"):
+        done = subprocess.run(f"{words} {command} {closed}", shell=True, capture_output=True, text=True)
+        assert done.returncode == 0 and "Traceback" not in done.stderr and done.stdout == ""
+    assert pathlib.Path("x.csv").read_text().startswith("x0,x1,") and nv.load("run").n_latent == 20
+    done = subprocess.run(f"{words} sample nowhere {closed}", shell=True, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == (closed == ">&-")
+
+
+# Options without effect, and names of nothing
+
+@pytest.fixture
+def run(capsys):
+    output(capsys, "train", "--data", "mine.npy", *SMALL, "--out", "run")
+    return "run"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "encode", "reconstruct", "explore"])
+@pytest.mark.parametrize("folder", [".", "nowhere"])
+def test_a_folder_for_mnist_has_no_effect_on_other_data(command, folder, run, capsys):
+    said = output(capsys, command, run, "--data-dir", folder, code=1)
+    assert f"numpyvae: --data-dir is {folder!r}, which has no effect on " in said and "mine.npy; expected none" in said
+    said = output(capsys, command, run, "--data", "mine.npy", "--data-dir", folder, code=1)
+    assert f"numpyvae: --data-dir is {folder!r}, which has no effect on mine.npy; expected none" in said
+    said = output(capsys, "train", "--resume", run, "--data-dir", folder, code=1)
+    assert f"numpyvae: --data-dir is {folder!r}, which has no effect here" in said
+
+
+def test_an_option_that_is_given_is_said_to_be_given(run, capsys):
+    assert "numpyvae: --colour is given, but without --data" in output(capsys, "encode", run, "--colour", code=1)
+
+
+def test_a_seed_without_effect_is_said(run, capsys):
+    note = "note: --seed is 3, which has no effect here: nothing is drawn at random\n"
+    for command in ("reconstruct", "encode"):
+        assert note in output(capsys, command, run, "--seed", 3)
+        assert note not in output(capsys, command, run)
+    assert note not in output(capsys, "encode", run, "--data", "scaled.csv", "--seed", 3, code=1)
+    np.save("new.npy", np.load("mine.npy")[::-1])
+    outs = [["--out", f"{seed}.npy", "--seed", seed] for seed in (0, 3)]
+    for out in outs:
+        assert note not in output(capsys, "encode", run, "--data", "new.npy", "--part", "test", *out)
+    assert not np.array_equal(np.load("0.npy"), np.load("3.npy"))
+
+
+def test_a_folder_of_a_run_is_no_data(run, capsys):
+    output(capsys, "sample", run)    # a picture, which could be one
+    assert "numpyvae: run holds a run; expected data" in output(capsys, "train", "--data", run, code=1)
+
+
+def test_images_to_test_on_that_are_not_there(capsys):
+    said = output(capsys, "train", "--data", "mine.npy", "--test", "mien.npy", code=1)
+    assert "numpyvae: --test is 'mien.npy', which is neither a file nor a folder; expected the path of " in said
+    assert said.endswith(": did you mean 'mine.npy'?\n") and "strokes" not in said
+
+
+def test_a_run_to_resume_that_is_not_there(run, capsys):
+    said = output(capsys, "train", "--resume", "rnu", code=1)
+    assert said.endswith("expected the folder of a run that numpyvae train started: did you mean 'run'?\n")
+
+
+def test_an_empty_component_is_none(capsys):
+    assert "numpyvae: --component is ''; expected" in output(capsys, "gradcheck", "--component", "", code=1)
+
+
+@pytest.mark.parametrize("command", ["encode", "explore", "reconstruct"])
+def test_a_damaged_record_of_a_run_is_one_line(command, run, capsys):
+    pathlib.Path(run, "run.json").write_text("{")
+    said = output(capsys, command, run, code=1)
+    assert said.startswith("numpyvae: run/run.json cannot be read") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("metrics", [{"configuration": {}}, {"records": [{"epoch": 1}]}, {"records": 3}])
+def test_damaged_metrics_are_one_line(metrics, run, capsys):
+    path = pathlib.Path(run, "metrics.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **metrics}))
+    said = output(capsys, "evaluate", run, "--samples", 3, code=1)
+    assert said.startswith("numpyvae: run/metrics.json cannot be read") and said.count("\n") == 1
+
+
 # Advice
 
 @pytest.mark.parametrize("path, meant", [

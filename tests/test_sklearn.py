@@ -57,7 +57,7 @@ def test_without_scikit_learn_one_line_says_what_to_install():
     code = ("import sys; sys.modules['sklearn'] = None\nimport numpyvae\n"
             "try:\n    import numpyvae.sklearn\nexcept ImportError as error:\n    print(error)")
     assert python(code).stdout == ("numpyvae.sklearn needs scikit-learn 1.6 or newer, which is not installed; "
-                                   "pip install -e '.[sklearn]'\n")
+                                   "pip install 'numpyvae[sklearn]'\n")
 
 
 def test_the_package_does_not_import_scikit_learn():

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from numpyvae.cli import main, sweep_file, workers
+from numpyvae.cli.sweep import first_steps
 from numpyvae.report import sweep as result
 
 SMALL = 'data = "mine.npy"\nhidden = [8]\nepochs = 1\nbatch-size = 20\n'
@@ -330,7 +331,31 @@ def test_one_sweep_at_a_time_uses_a_folder(trained, capsys):
 def test_without_dask_one_line_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "distributed", None)
     write()
-    refused(capsys, "--dask is 'tcp://x:1', but Dask is not installed; pip install -e '.[dask]'", "--dask", "tcp://x:1")
+    refused(capsys, "--dask is 'tcp://x:1', but Dask is not installed; pip install 'numpyvae[dask]'", "--dask",
+            "tcp://x:1")
+
+
+def test_a_worker_with_other_data_at_that_place_is_refused(trained, monkeypatch, capsys):
+    """At the first steps, or where it came later, by what it trained."""
+    write(grid="")
+    (run, *_) = sweep_file.read_sweep("vae.toml")
+    with pytest.raises(ValueError, match="mine.npy holds other data there"):
+        first_steps([run.words], ["0"])
+    train = workers.train
+
+    def elsewhere(words, place):
+        images = np.load("mine.npy")
+        np.save("mine.npy", images[::-1])
+        try:
+            return train(words, place)
+        finally:
+            np.save("mine.npy", images)
+    monkeypatch.setattr(workers, "train", lambda words, place: (
+        elsewhere if "--seed=1" in words else train)(words, place))
+    sweep(code=1)
+    said = capsys.readouterr().err
+    assert "seed=1: its worker has other data at that place; expected the same on every machine" in said
+    assert [name for name in sorted(os.listdir("runs/vae")) if name.startswith("seed")] == ["seed=0"]
 
 
 # Names

@@ -29,12 +29,12 @@ def start(tmp_path):
     """Starts Dask's scheduler or a worker in a folder of its own; what is still there at the end is killed."""
     started = []
 
-    def one(kind, *options):
+    def one(kind, *options, **environment):
         folder = tmp_path / f"{kind} {len(started)}"
         folder.mkdir()
         started.append(subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.dask_{kind}", *options, "--no-dashboard"], cwd=folder,
-            env=workers.ONE_THREAD | os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            env=workers.ONE_THREAD | os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         return started[-1]
     yield one
     for process in started:
@@ -65,9 +65,9 @@ def wait_for(found, seconds=300):
     return result
 
 
-def start_workers(start, address, n):
+def start_workers(start, address, n, **environment):
     from distributed import Client
-    processes = [start("worker", address, "--no-nanny", "--nthreads=1") for _ in range(n)]
+    processes = [start("worker", address, "--no-nanny", "--nthreads=1", **environment) for _ in range(n)]
     with Client(address, set_as_default=False) as client:
         client.wait_for_workers(n, timeout=300)
     return processes
@@ -138,6 +138,17 @@ def test_workers_with_other_versions_are_named_and_a_cluster_without_any_refused
     refused(capsys, "whose worker tcp://", address)
     here = workers._version("numpy")
     refused(capsys, f"numpyvae {nv.__version__} (here 0.0.1), numpy {here} (here 1.0)", address)
+
+
+def test_a_worker_of_another_environment_is_refused(start, scheduler, tmp_path_factory, capsys):
+    """A real one, for which pip has installed another numba: that is told by the folder of its metadata."""
+    address, _ = scheduler
+    there = tmp_path_factory.mktemp("there") / "numba-0.1.2.dist-info"
+    there.mkdir()
+    (there / "METADATA").write_text("Metadata-Version: 2.1\nName: numba\nVersion: 0.1.2\n")
+    path = os.pathsep.join([str(there.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    start_workers(start, address, 1, PYTHONPATH=path)
+    refused(capsys, f"has numba 0.1.2 (here {workers._version('numba')}); expected the same versions", address)
 
 
 def test_a_scheduler_that_goes_ends_the_sweep_and_what_is_whole_stays(start, scheduler):

@@ -21,7 +21,7 @@ from .evaluate import add_evaluate
 from .explore import add_explore
 from .exports import add_export, add_import
 from .info import add_info
-from .outputs import speak_any_code_page
+from .outputs import open_closed_streams, speak_any_code_page
 from .parser import Parser
 from .pictures import add_encode, add_reconstruct, add_sample
 from .sweep import add_sweep
@@ -42,6 +42,7 @@ ELSEWHERE = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    open_closed_streams()
     speak_any_code_page()
     typed = sys.argv[1:] if arguments is None else arguments
     try:

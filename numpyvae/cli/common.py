@@ -56,8 +56,8 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=os.path.expanduser, metavar="RUN", help="folder of a run, or its model.npz")
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of every random draw")
+def add_common(parser: argparse.ArgumentParser, drawn: str = "seed of every random draw") -> None:
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help=drawn)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -82,14 +82,19 @@ def _no_run(model: str, argument: str) -> FileNotFoundError:
     if os.path.exists(os.path.join(model, CHECKPOINT)):
         return FileNotFoundError(f"{argument} is {model!r}, without a model yet; expected a run that has finished an "
                                  f"epoch: go on with it, numpyvae train --resume {as_typed(model)}")
-    folder = model if os.path.isdir(model) else os.path.dirname(model)
-    found = (path for place in {folder, "runs"} for path in glob.glob(os.path.join(glob.escape(place), "*")))
-    known = sorted(path for path in found if os.path.exists(os.path.join(path, MODEL)))
+    known = runs_near(model, MODEL)
     meant = did_you_mean_file(model, known) or (f": there is {one_line(known[-1])}" if known else
                                                 ": train one first, numpyvae train")
     what = "a folder without a model.npz" if os.path.isdir(model) else f"but {one_line(model)} does not exist"
     return FileNotFoundError(f"{argument} is {model!r}, {what}; expected the folder of a run, or its "
                              f"model.npz{meant}")
+
+
+def runs_near(path: str, file: str) -> list[str]:
+    """The runs that hold this file, beside a path or in the folder that it names, and in runs/."""
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
+    found = (run for place in {folder, "runs"} for run in glob.glob(os.path.join(glob.escape(place), "*")))
+    return sorted(run for run in found if os.path.exists(os.path.join(run, file)))
 
 
 def not_enough_memory(options: argparse.Namespace, error: MemoryError) -> str:

@@ -12,11 +12,10 @@ import numpy as np
 
 import numpyvae as nv
 
-from ..arguments import shown
 from ..datasets import BUILT_IN, DataSet, load_dataset
 from ..datasets.contents import OPTIONS, listed
 from ..files.regular import one_line
-from .common import READING, flag, say, width_and_height
+from .common import READING, flag, given, say, width_and_height
 from .runs import options_of_run
 
 
@@ -79,6 +78,7 @@ def load_data_of_run(options: argparse.Namespace, folder: str, vae: nv.VAE,
     """
     if "data" not in options.typed:
         return _own_data(options, folder), True
+    _refuse_data_dir(options, options.data)
     saved = known if vae.n_classes is None else options_of_run(folder) or {}    # which tells the names of classes
     classes = None if vae.n_classes is None else _classes(options, saved, vae.n_classes)
     inherited = [name for name in OPTIONS if name not in options.typed and saved.get(name)]
@@ -99,18 +99,26 @@ def _own_data(options: argparse.Namespace, folder: str) -> DataSet:
     """The data that a run was trained on, where it found them."""
     for name in READING:
         if name in options.typed:
-            raise ValueError(f"{flag(name)} is {shown(getattr(options, name))}, but without --data the "
-                             "run's own data are read as in training; expected --data too")
+            raise ValueError(f"{given(name, getattr(options, name))}, but without --data the run's own data are read "
+                             "as in training; expected --data too")
     saved = options_of_run(folder)
     if saved is None:
         raise FileNotFoundError(f"{folder or '.'} has no run.json, which tells what the model was trained on; name the "
                                 "data with --data")
     as_in_training = _as_in_training(options, saved)
+    _refuse_data_dir(options, as_in_training.data)
     refuse_if_gone(as_in_training)
     data = load_data(as_in_training)
     if saved.get("checksum") not in (None, checksum(data)):    # runs of version 0.1.0 have none
         raise has_changed(saved["data"])
     return data
+
+
+def _refuse_data_dir(options: argparse.Namespace, data: str) -> None:
+    """Raises ValueError where --data-dir was typed and the data are not looked for there."""
+    if "data_dir" in options.typed and data != "mnist":
+        raise ValueError(f"{given('data_dir', options.data_dir)}, which has no effect on {one_line(data)}; expected "
+                         "none, as only mnist is looked for there")
 
 
 def _as_in_training(options: argparse.Namespace, saved: dict[str, Any]) -> argparse.Namespace:
@@ -147,11 +155,13 @@ def _as_own(data: DataSet, now: argparse.Namespace, saved: dict[str, Any],
     return None
 
 
-def known_of_run(folder: str) -> dict[str, Any]:
-    """What run.json tells, for a command that can do without it."""
+def known_of_run(folder: str, is_needed: bool = False) -> dict[str, Any]:
+    """What run.json tells; where it is damaged a command that can do without it says so and goes on."""
     try:
         return options_of_run(folder) or {}
     except (ValueError, OSError) as error:
+        if is_needed:
+            raise
         say(f"note: {error}")
         return {}
 
@@ -202,6 +212,15 @@ def remember_paths(options: argparse.Namespace) -> None:
     """So that the run finds its data from any folder."""
     for name, path in paths_of(options):
         setattr(options, name, os.path.abspath(path))
+
+
+def read_by(options: argparse.Namespace, known: dict[str, Any]) -> list[str | None]:
+    """The files and folders of data that a run and a command read.
+
+    known : what known_of_run returned
+    """
+    named = [*map(known.get, ("data", "test")), *(getattr(options, name, None) for name in ("data", "test"))]
+    return [name for name in named if name not in BUILT_IN]
 
 
 def paths_of(options: argparse.Namespace) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     imported = [] if os.path.isdir(options.model) or stem == "model" else [stem]
     metrics = _metrics_of(folder, options.model)
     configuration = metrics["configuration"]
-    data, is_own = load_data_of_run(options, folder, vae, known_of_run(folder))
+    data, is_own = load_data_of_run(options, folder, vae, known_of_run(folder, "data" not in options.typed))
     if "images" in options.typed and options.images > len(data.test):
         say(f"note: --images is {options.images:,}, more than the {counted(len(data.test), f'test {data.thing}')}: all "
             "of them are measured")

@@ -5,9 +5,8 @@ import argparse
 import os
 from typing import Any
 
-from ..datasets import BUILT_IN
 from .common import add_common, add_run, load_run
-from .data import add_data, known_of_run, load_data_of_run
+from .data import add_data, known_of_run, load_data_of_run, read_by
 from .outputs import open_in_browser, output_path, write_page
 
 LABEL = "label"    # the one of strokes' factors that is the class
@@ -25,20 +24,20 @@ def add_explore(commands: Any) -> None:
     explore.add_argument("--out", type=os.path.expanduser, default=None, metavar="FILE",
                          help="an .html file, or a folder for explore.html (default: explore.html in RUN)")
     explore.add_argument("--open", action="store_true", help="open the page in the browser when it is written")
-    add_common(explore)
+    add_common(explore, "chooses the images that are shown, and which come first")
 
 
 def run_explore(options: argparse.Namespace) -> int:
     """numpyvae explore"""
     vae, folder = load_run(options.model)
-    known = known_of_run(folder)
-    read = [name for name in (known.get("data"), known.get("test"), options.data, options.test) if name not in BUILT_IN]
-    path = output_path(options.out, "explore.html", folder, read, [".html"])
+    known = known_of_run(folder, "data" not in options.typed)
+    path = output_path(options.out, "explore.html", folder, read_by(options, known), [".html"])
     data, _ = load_data_of_run(options, folder, vae, known)
     from ..report.explore import explorer
     factors = {} if data.test_factors is None else {
         name: data.test_factors[name] for name in data.test_factors.dtype.names or () if name != LABEL}
-    text = explorer(vae, data.test, data.test_labels, factors, f"A VAE on {data.name}", data.classes, data.columns)
+    text = explorer(vae, data.test, data.test_labels, factors, f"A VAE on {data.name}", data.classes, data.columns,
+                    options.seed)
     code = write_page(options, path, text, len(data.test))
     if options.open:
         open_in_browser(path)

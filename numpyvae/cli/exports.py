@@ -7,8 +7,10 @@ import os
 from typing import Any
 
 from .. import export
+from ..arguments import pip_line
 from .common import add_run, load_model
-from .outputs import refuse_file_of_run
+from .data import known_of_run, read_by
+from .outputs import output_path
 
 
 def add_export(commands: Any) -> None:
@@ -16,7 +18,8 @@ def add_export(commands: Any) -> None:
         "export", help="write a trained model for PyTorch, JAX or ONNX",
         description="Write a model for a framework: to torch or safetensors, its weights with PyTorch's names and "
                     "layout and a module that loads them; to jax, the same weights and functions; to onnx, the encoder "
-                    "and the decoder. No framework has to be installed; onnx needs pip install -e '.[export]'.",
+                    "and the decoder. No framework has to be installed; onnx needs "
+                    f"{pip_line('export')}.",
         example="numpyvae export RUN --to torch\nnumpyvae export RUN --to onnx --out for_the_phone")
     parser.set_defaults(run=run_export)
     add_run(parser)
@@ -39,7 +42,8 @@ def add_import(commands: Any) -> None:
     parser.add_argument("--like", type=os.path.expanduser, default=None, metavar="RUN",
                         help="folder of the run that was exported, or its model.npz")
     parser.add_argument("--out", type=os.path.expanduser, default=None, metavar="FILE",
-                        help="the model's file (default: imported.npz in RUN, where the commands know its data)")
+                        help="an .npz file, or a folder for imported.npz (default: imported.npz in RUN, where the "
+                             "commands know its data)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file of that name")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -47,9 +51,13 @@ def add_import(commands: Any) -> None:
 def run_export(options: argparse.Namespace) -> int:
     """numpyvae export"""
     model, folder = load_model(options.model)
-    out = _place(options.out, os.path.join(folder, "export"), "the name of a folder")
+    out = os.path.join(folder, "export") if options.out is None else options.out
+    if not out or {"\0", "\n"} & set(out):
+        raise ValueError(f"--out is {out!r}; expected the name of a folder")
     try:
         paths = export.save(model, out, options.to, options.overwrite)
+    except FileExistsError as error:
+        raise ValueError(f"--out is {out!r}, which is a file; expected the name of a folder") from error
     except OSError as error:
         raise OSError(f"--out is {out!r}, which cannot be written ({error.strerror or error}); choose a folder that "
                       "you can write to") from error
@@ -60,20 +68,10 @@ def run_export(options: argparse.Namespace) -> int:
 def run_import(options: argparse.Namespace) -> int:
     """numpyvae import"""
     like, folder = load_model(options.like, "--like")
-    path = _place(options.out, os.path.join(folder, "imported.npz"), "the name of a file, such as imported.npz")
-    if os.path.isdir(path) or path.endswith(("/", os.sep)):
-        path = os.path.join(path, "imported.npz")
-    refuse_file_of_run(path, folder)
+    path = output_path(options.out, "imported.npz", folder, read_by(options, known_of_run(folder)), [".npz"])
     if os.path.lexists(path) and not options.overwrite:
         raise ValueError(f"--out is {path!r}, which is there already; expected another name, or --overwrite to replace "
                          "it")
     export.load(options.weights, like).save(path)
     print(json.dumps({"file": path}) if options.json else path)
     return 0
-
-
-def _place(out: str | None, default: str, expected: str) -> str:
-    """What --out names, or else the default; raises ValueError where it cannot be a name."""
-    if out is not None and (not out or {"\0", "\n"} & set(out)):
-        raise ValueError(f"--out is {out!r}; expected {expected}")
-    return default if out is None else out

@@ -24,6 +24,19 @@ ENDINGS = (".npy", ".csv", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".
 ASCII = {"±": "+-", "–": "-", "−": "-", "×": "x", "σ": "sigma", "μ": "mu"}
 
 
+def open_closed_streams() -> None:
+    """Where the shell closed stdout or stderr, `>&-`, what would be printed there goes nowhere.
+
+    The null device takes their numbers: a file that is opened later would get them, and all that is printed with them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, "w" if number else "r", encoding="utf-8")
+            if stream.fileno() != number:
+                os.dup2(stream.fileno(), number)
+            setattr(sys, name, stream)
+
+
 def speak_any_code_page() -> None:
     """Characters that the terminal's or the file's encoding lacks become others, rather than errors after the work."""
     codecs.register_error("numpyvae", _in_ascii)
@@ -46,8 +59,8 @@ def output_path(out: str | None, default: str, folder: str, read: Iterable[str |
     read    : the files and folders that the run and the command read; other than paths are passed over
     endings : of the kinds of file that the command writes
 
-    Raises ValueError before any work is done where its ending is none of these, or it would replace a file of the run
-    or the data, or be taken for a part of these.
+    Raises ValueError before any work is done where its ending is none of these, its folder is not there, or it would
+    replace a file of the run or the data, or be taken for a part of these.
     """
     if out is not None and (not out or "\0" in out):
         raise ValueError(f"--out is {out!r}; expected the name of a file, such as {default}")
@@ -59,6 +72,10 @@ def output_path(out: str | None, default: str, folder: str, read: Iterable[str |
         raise ValueError(f"--out is {out!r}, which cannot be written: a {suffix or 'name without an ending'} is none "
                          f"of its kinds; expected {' '.join(endings)}, or a folder{did_you_mean(suffix, endings)}")
     refuse_file_of_run(path, folder)
+    inside = os.path.dirname(path)
+    if inside and not os.path.isdir(inside):
+        raise ValueError(f"--out is {path!r}, but there is no folder {inside!r}; expected one that is there: make it "
+                         "first, or name another")
     place = os.path.realpath(path)
     for source in map(os.path.realpath, filter(os.path.exists, filter(None, read))):
         if os.path.commonpath([place, source]) == source:

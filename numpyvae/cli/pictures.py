@@ -10,10 +10,9 @@ import numpy as np
 
 from .. import evaluation
 from ..arguments import counted, did_you_mean, shown
-from ..datasets import BUILT_IN
 from ..datasets.contents import listed
 from .common import add_common, add_run, load_run, say, whole
-from .data import add_data, known_of_run, load_data_of_run
+from .data import add_data, known_of_run, load_data_of_run, read_by
 from .outputs import output_path, write_result, write_table
 
 FILE = "a .npy or .csv file, a picture (.png, .svg, .pdf, ...), or a folder for"
@@ -45,7 +44,7 @@ def add_reconstruct(commands: Any) -> None:
     add_data(reconstruct, default=None)
     reconstruct.add_argument("--n", type=whole, default=16, metavar="N", help="how many images")
     _add_out(reconstruct, "reconstructions.png")
-    add_common(reconstruct)
+    add_common(reconstruct, "no effect here: means are decoded, and nothing is drawn at random")
 
 
 def add_encode(commands: Any) -> None:
@@ -62,7 +61,7 @@ def add_encode(commands: Any) -> None:
                         help="which of the images; all keeps the order of their file (default: test, or all of those "
                              "that --data names)")
     _add_out(encode, "codes.csv")
-    add_common(encode)
+    add_common(encode, "chooses the test images, with --part, of data that --data names and that have no test set")
 
 
 def _add_out(parser: argparse.ArgumentParser, default: str) -> None:
@@ -72,8 +71,7 @@ def _add_out(parser: argparse.ArgumentParser, default: str) -> None:
 
 def _path(options: argparse.Namespace, default: str, folder: str, known: dict[str, Any]) -> str:
     """Where the result goes; raises ValueError where it cannot, before any work is done."""
-    read = [known.get("data"), known.get("test"), getattr(options, "data", None), getattr(options, "test", None)]
-    return output_path(options.out, default, folder, [name for name in read if name not in BUILT_IN])
+    return output_path(options.out, default, folder, read_by(options, known))
 
 
 def run_sample(options: argparse.Namespace) -> int:
@@ -116,9 +114,10 @@ def _class(asked: str, n_classes: int, names: Sequence[str] | None) -> int:
 def run_reconstruct(options: argparse.Namespace) -> int:
     """numpyvae reconstruct"""
     vae, folder = load_run(options.model)
-    known = known_of_run(folder)
+    known = known_of_run(folder, "data" not in options.typed)
     path = _path(options, "reconstructions.png", folder, known)
     data, _ = load_data_of_run(options, folder, vae, known)
+    _say_if_nothing_is_drawn(options)
     # Of the images that --data names, where they have no test set, the first are shown.
     images, labels = data.whole() if "data" in options.typed and data.rows is not None else (
         data.test, data.test_labels)
@@ -136,15 +135,22 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     return write_result(options, path, rebuilt.reshape(images.shape), data.columns, draw)
 
 
+def _say_if_nothing_is_drawn(options: argparse.Namespace) -> None:
+    if "seed" in options.typed:
+        say(f"note: --seed is {options.seed}, which has no effect here: nothing is drawn at random")
+
+
 def run_encode(options: argparse.Namespace) -> int:
     """numpyvae encode"""
     vae, folder = load_run(options.model)
-    known = known_of_run(folder)
+    known = known_of_run(folder, "data" not in options.typed)
     path = _path(options, "codes.csv", folder, known)
     part = options.part or ("all" if "data" in options.typed else "test")
     data, _ = load_data_of_run(options, folder, vae, known)
     if part != "all" and not len(data.train):
         data = data.split(options.seed)
+    else:
+        _say_if_nothing_is_drawn(options)
     images, labels, places = {"test": lambda: (data.test, data.test_labels, data.rows and data.rows[1]),
                               "train": lambda: (data.train, data.train_labels, data.rows and data.rows[0]),
                               "all": lambda: (*data.whole(), None)}[part]()

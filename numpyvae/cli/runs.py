@@ -19,10 +19,10 @@ import filelock
 
 import numpyvae as nv
 
-from ..arguments import counted
-from ..files.regular import one_line, written_whole
+from ..arguments import counted, did_you_mean_file
+from ..files.regular import missing, one_line, remove_empty, written_whole
 from ..report.summary import as_typed, more_options
-from .common import CHECKPOINT, MODEL, READING, flag, given, say, with_or_without, write_json
+from .common import CHECKPOINT, MODEL, READING, flag, given, runs_near, say, with_or_without, write_json
 
 SAVED = (MODEL, CHECKPOINT)    # the first files that training writes: with one of them it has got somewhere
 # All that belong to a run; the star stands for other data that it was evaluated on.
@@ -91,9 +91,7 @@ class Folder:
         if failed and not self._holds(FILES):
             if not self.was_locked_before:
                 self._remove([".lock"])
-            for folder in self.made:
-                with contextlib.suppress(OSError):    # somebody else has put something into it
-                    os.rmdir(folder)
+            remove_empty(self.made)
 
     def _path(self, *names: str) -> str:
         return os.path.join(self.out, *names)
@@ -131,14 +129,6 @@ class Folder:
             for name in os.listdir(self._path(ASIDE)):
                 os.replace(self._path(ASIDE, name), self._path(name))
         shutil.rmtree(self._path(ASIDE), ignore_errors=True)
-
-
-def missing(path: str) -> list[str]:
-    """This folder and those above it that do not exist yet, the innermost first."""
-    folders = [os.path.abspath(path)]
-    while not os.path.exists(os.path.dirname(folders[-1])):
-        folders.append(os.path.dirname(folders[-1]))
-    return [] if os.path.exists(path) else folders
 
 
 def make_folder(path: str) -> None:
@@ -193,6 +183,9 @@ def read_run(folder: str) -> dict[str, Any]:
 def read_metrics(folder: str) -> dict[str, Any]:
     """metrics.json: what a run wrote at its end.  Raises as read_json does."""
     def take(metrics: Any) -> dict[str, Any]:
+        os.fspath(metrics["configuration"]["binarize"])
+        for record in metrics["records"]:
+            nv.Record.from_json(record)
         return {**metrics, "configuration": {**metrics["configuration"]}, "records": list(metrics["records"]),
                 "epochs": int(metrics["epochs"])}
     return read_json(os.path.join(folder, "metrics.json"), take)
@@ -220,7 +213,8 @@ def options_of(out: str, now: argparse.Namespace) -> argparse.Namespace:
                                  f"started{meant}") from error
     except OSError as error:
         raise type(error)(f"--resume is {out!r}, but its run.json cannot be read ({error.strerror}); expected the "
-                          "folder of a run that numpyvae train started") from None
+                          "folder of a run that numpyvae train started"
+                          f"{did_you_mean_file(out, runs_near(out, 'run.json'))}") from None
     then = argparse.Namespace(**{**vars(now), **dict.fromkeys(READING), **saved, "out": out,
                                  "data_dir": now.data_dir or saved["data_dir"]})
     for name in sorted(now.typed & set(saved) - GOES_ON_WITH):

@@ -4,12 +4,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
@@ -17,13 +18,13 @@ import filelock
 
 from ..arguments import counted
 from ..datasets import DataSet
-from ..files.regular import one_line, written_whole
+from ..files.regular import missing, one_line, remove_empty, written_whole
 from ..report import summary
 from ..report import sweep as result
 from . import workers
 from .common import READING, in_options, say, whole
 from .data import read_data
-from .runs import GOES_ON_WITH, NOT_OF_RUN, make_folder, missing, read_metrics, read_run
+from .runs import GOES_ON_WITH, NOT_OF_RUN, make_folder, read_metrics, read_run
 from .sweep_file import Run, in_short, read_sweep, train_parser
 from .train import check_run, take_first_step
 
@@ -70,10 +71,12 @@ def run_sweep(options: argparse.Namespace) -> int:
         expected = _checked(options.file, runs)
         with _folder(out):
             left = _left(out, runs, expected)
+            checksums = {run.name: asked["checksum"] for run, asked in zip(runs, expected)}
             if left:
                 say(f"{counted(len(left), 'run')} of {len(runs)} to train, on {place.where}; compiling first")
-                place.compile(first_steps, _settings(left))
-            failed = _train(place, left, out, options)
+                firsts = _firsts(left)
+                place.compile(first_steps, [run.words for run in firsts], [checksums[run.name] for run in firsts])
+            failed = _train(place, left, out, options, checksums)
             rows = _rows(runs, out)
             _write(out, rows)
     _show(options, out, runs, rows, failed)
@@ -121,18 +124,25 @@ def _checked(file: str, runs: Sequence[Run]) -> list[dict[str, Any]]:
     return [found[i] for i in range(len(runs))]
 
 
-def _settings(runs: Sequence[Run]) -> list[list[str]]:
-    """What to type for each setting, with the first of its seeds."""
-    return list({repr(run.setting): run.words for run in reversed(runs)}.values())
+def _firsts(runs: Sequence[Run]) -> list[Run]:
+    """The run of each setting with the first of its seeds."""
+    return list({repr(run.setting): run for run in reversed(runs)}.values())
 
 
-def first_steps(settings: list[list[str]]) -> None:
-    """Take a step of each setting, so that the kernels are in this machine's cache before many processes want them."""
+def first_steps(settings: list[list[str]], checksums: Sequence[str] = ()) -> None:
+    """Take a step of each setting, so that the kernels are in this machine's cache before many processes want them.
+
+    checksums : of each setting's data, where another machine has read them
+
+    Raises ValueError where the data of that name are others here.
+    """
     read: dict[str, DataSet] = {}
-    for words in settings:
+    for words, known in itertools.zip_longest(settings, checksums):
         options = _options(words)
         data = _data_of(options, read)
         check_run(options, data)
+        if known not in (None, options.checksum):
+            raise ValueError(f"{one_line(options.data)} holds other data there")
         take_first_step(options, data)
 
 
@@ -158,9 +168,7 @@ def _folder(out: str) -> Iterator[None]:
         lock.release()
         if os.listdir(out) == [".lock"]:    # nothing came of it
             os.unlink(lock.lock_file)
-            for folder in made:
-                with contextlib.suppress(OSError):    # somebody else has put something into it
-                    os.rmdir(folder)
+            remove_empty(made)
 
 
 def _left(out: str, runs: Sequence[Run], expected: Sequence[dict[str, Any]]) -> list[Run]:
@@ -235,8 +243,11 @@ def _put(out: str, name: str, files: dict[str, bytes]) -> None:
 # Training
 
 def _train(place: workers.Processes | workers.Cluster, left: Sequence[Run], out: str,
-           options: argparse.Namespace) -> dict[str, str]:
-    """Train the runs that are left; returns why some failed.  A run that is lost with its worker is done again."""
+           options: argparse.Namespace, checksums: Mapping[str, str]) -> dict[str, str]:
+    """Train the runs that are left; returns why some failed.  A run that is lost with its worker is done again.
+
+    checksums : of the data of each run, by its name: a worker that came late may have others
+    """
     failed: dict[str, str] = {}
     done = 0
     attempts = Counter[str]()
@@ -256,6 +267,9 @@ def _train(place: workers.Processes | workers.Cluster, left: Sequence[Run], out:
                         bar.write(f"note: {run.name} is done again: {outcome.why}", file=sys.stderr)
                         waiting[submit(run)] = run
                         continue
+                    if outcome.files and json.loads(outcome.files["run.json"])["checksum"] != checksums[run.name]:
+                        outcome = outcome._replace(files={}, why="its worker has other data at that place; expected "
+                                                                 "the same on every machine")
                     done += 1
                     said = f"failed: {outcome.why}"
                     if outcome.files:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
-from ..arguments import shown
+from ..arguments import pip_line, shown
 from ..files.carried import PACKAGE, carried
 from ..files.regular import written_whole
 from .common import given, port, say
@@ -67,6 +67,8 @@ def run_gradcheck(options: argparse.Namespace) -> int:
         if options.own and name in options.typed:
             raise ValueError(f"{given(name, getattr(options, name))}, which has no effect on a layer of your own, "
                              f"{shown(options.own)}; expected none")
+    if options.component == "":    # as from a variable of the shell that is not set
+        raise ValueError("--component is ''; expected part of a component's name, or no --component for all")
     from ..gradcheck import check, gradcheck
     with contextlib.redirect_stdout(sys.stderr):    # what somebody's layer prints is not our result
         report = check(options.own) if options.own else gradcheck(options.component, options.method)
@@ -120,17 +122,16 @@ def copy_lessons(folder: str, solved: bool) -> pathlib.Path:
     new = [path for path in paths if not (target / path.relative_to(source)).exists()]
     for path in new:
         copy = target / path.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(copy) as file:
-            file.write(path.read_bytes())
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(copy) as file:
+                file.write(path.read_bytes())
+        except OSError as error:
+            raise OSError(f"--dir is {folder!r}, which cannot be written ({error.strerror or error}); choose a folder "
+                          "that you can write to") from error
     kept = f", kept {len(paths) - len(new)} that were there" if len(new) < len(paths) else ""
     say(f"copied {len(new)} notebooks to {folder}{kept}")
     return target
-
-
-def pip_line(extra: str) -> str:
-    """What to type for an extra; it works for a checkout's package as well, which pip knows by its name."""
-    return f"pip install 'numpyvae[{extra}]'"
 
 
 def _is_there(module: str) -> bool:

@@ -107,8 +107,9 @@ def run_train(options: argparse.Namespace) -> int:
     """numpyvae train"""
     if options.resume is not None:
         options = options_of(options.resume, options)
-        refuse_if_gone(options)
     _refuse_without_effect(options)
+    if options.resume is not None:
+        refuse_if_gone(options)
     if options.out == "":    # as from a variable of the shell that is not set
         raise ValueError("--out is ''; expected the name of a folder, or no --out for a new one in runs/")
     data = load_data(options)

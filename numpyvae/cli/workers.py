@@ -19,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Self
 
+from ..arguments import pip_line
 from ..files.regular import one_line
 from ..report.summary import as_typed
 from .common import say
@@ -98,7 +99,7 @@ class Processes:
                 process.terminate()
         self.executor.shutdown(cancel_futures=True)
 
-    def compile(self, first_steps: Callable[[list[list[str]]], None], settings: list[list[str]]) -> None:
+    def compile(self, first_steps: Callable[..., None], *of_settings: list[Any]) -> None:
         """The sweep itself has taken the first steps, on this machine."""
 
     def check(self) -> None:
@@ -120,8 +121,8 @@ class Cluster:
         try:
             from distributed import Client
         except ImportError:
-            raise ValueError(f"--dask is {self.address!r}, but Dask is not installed; pip install -e "
-                             "'.[dask]'") from None
+            raise ValueError(f"--dask is {self.address!r}, but Dask is not installed; "
+                             f"{pip_line('dask')}") from None
         for name in ("distributed", "distributed.client"):    # what is amiss is said here, in a line
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
@@ -161,17 +162,17 @@ class Cluster:
                 raise ValueError(f"--dask is {self.address!r}, whose worker {worker} has {', '.join(other)}; expected "
                                  "the same versions everywhere, so that a run learns the same wherever it is done")
 
-    def compile(self, first_steps: Callable[[list[list[str]]], None], settings: list[list[str]]) -> None:
+    def compile(self, first_steps: Callable[..., None], *of_settings: list[Any]) -> None:
         """On one worker of each machine, as the others find the kernels in its cache."""
         hosts = {str(about.get("host", worker)): worker for worker, about in self._workers().items()}
-        steps = [(worker, self.client.submit(first_steps, settings, workers=[worker], pure=False))
+        steps = [(worker, self.client.submit(first_steps, *of_settings, workers=[worker], pure=False))
                  for worker in hosts.values()]
         for worker, step in steps:
             try:
                 step.result()
             except (ValueError, TypeError, OSError) as error:
-                raise ValueError(f"the worker {worker} cannot train this: {one_line(error)}; expected data at the same "
-                                 "place on every machine") from None
+                raise ValueError(f"the worker {worker} cannot train this: {one_line(error)}; expected the same data at "
+                                 "the same place on every machine") from None
 
     def check(self) -> None:
         """Raises ConnectionError where the scheduler has gone; says so where no worker is left."""

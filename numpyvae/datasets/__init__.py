@@ -4,7 +4,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 import numpy as np
@@ -153,7 +153,9 @@ def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] 
             raise ValueError(f"test (--test) is {shown(test)}, but {data} has a test set of its own; expected none")
         found = BUILT_IN[data](data_dir)
     elif not os.path.exists(data):
-        raise _not_there(data)
+        raise _not_there("--data", data, f"{', '.join(map(repr, BUILT_IN))}, or ", BUILT_IN)
+    elif test is not None and os.fspath(test) and not os.path.exists(test):
+        raise _not_there("test (--test)", os.fspath(test))
     else:
         found = _own(data, how, test)
     if classes is not None:
@@ -182,14 +184,17 @@ def split_rows(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
 
 
-def _not_there(data: str) -> FileNotFoundError:
-    """The error for a path without a file, with the closest name in its folder."""
-    folder = os.path.dirname(data)
+def _not_there(argument: str, path: str, or_else: str = "", names: Iterable[str] = ()) -> FileNotFoundError:
+    """The error for a path without a file, with the closest name in its folder.
+
+    or_else : what is expected beside a path
+    names   : the names that stand for data beside those of files
+    """
+    folder = os.path.dirname(path)
     try:
         known = [os.path.join(folder, name) for name in os.listdir(folder or ".")]
     except (OSError, ValueError):
         known = []
-    names = ", ".join(map(repr, BUILT_IN))
-    return FileNotFoundError(f"--data is {shown(data)}, which is neither a file nor a folder; expected {names}, or the "
-                             "path of a .npy, .npz, IDX or .csv file or of a folder of images"
-                             f"{did_you_mean_file(data, [*BUILT_IN] * (not folder) + known)}")
+    return FileNotFoundError(f"{argument} is {shown(path)}, which is neither a file nor a folder; expected {or_else}"
+                             "the path of a .npy, .npz, IDX or .csv file or of a folder of images"
+                             f"{did_you_mean_file(path, [*names] * (not folder) + known)}")

@@ -117,6 +117,8 @@ def _list_folder(path: pathlib.Path) -> Listing:
 def _read(name: str, listing: Listing, how: Reading, like: Part | None) -> list[Part]:
     visible = [entry for entry in listing.files if not _is_hidden(entry.parts)]
     pictures = [entry for entry in visible if is_picture(entry.parts[-1])]
+    if {("run.json",), ("model.npz",)} <= {entry.parts for entry in visible}:
+        raise ValueError(f"{name} holds a run; expected data, such as a folder of pictures")
     if not pictures:
         raise _no_pictures(name, visible)
     others = [entry for entry in visible if not is_picture(entry.parts[-1])]

@@ -12,9 +12,9 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from ..arguments import MODEL, checked, one_of
+from ..arguments import MODEL, checked, one_of, pip_line
 from ..files import safetensors
-from ..files.regular import written_whole
+from ..files.regular import missing, remove_empty, written_whole
 from ..models.model import Model
 from . import jax, onnx, pytorch
 from .layout import check_exportable, shapes_of, state_dict, with_weights
@@ -59,7 +59,7 @@ def save(model: Model, folder: str | os.PathLike[str], to: str = "torch", overwr
         contents = {os.path.join(folder, name): make(model) for name, make in files.items()}
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{error.name} is not installed, so nothing was exported to {to}; "
-                                  "pip install -e '.[export]'") from None
+                                  f"{pip_line('export')}") from None
     others = [path for path, content in contents.items() if _holds_other(path, content)]
     if others and not overwrite:
         raise ValueError(f"{others[0]} is there already, with other content; expected another folder, or to overwrite "
@@ -90,10 +90,9 @@ def _holds_other(path: str, content: bytes) -> bool:
 
 
 def _write(folder: str | os.PathLike[str], contents: dict[str, bytes]) -> None:
-    made = [path for path in contents if not os.path.exists(path)]
-    is_new = not os.path.exists(folder)
-    os.makedirs(folder, exist_ok=True)
+    made, folders = [path for path in contents if not os.path.exists(path)], missing(folder)
     try:
+        os.makedirs(folder, exist_ok=True)
         for path, content in contents.items():
             with written_whole(path) as file:
                 file.write(content)
@@ -101,7 +100,5 @@ def _write(folder: str | os.PathLike[str], contents: dict[str, bytes]) -> None:
         for path in made:
             with contextlib.suppress(OSError):
                 os.unlink(path)
-        if is_new:
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
+        remove_empty(folders)
         raise

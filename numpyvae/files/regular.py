@@ -5,7 +5,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)    # what happens to a disk while it is written
@@ -53,6 +53,21 @@ def written_whole(path: str | os.PathLike[str], flush: bool = False) -> Iterator
         with contextlib.suppress(OSError, ValueError):    # ValueError: a null byte in the name
             os.unlink(part)
         raise
+
+
+def missing(path: str | os.PathLike[str]) -> list[str]:
+    """This folder and those above it that do not exist yet, the innermost first."""
+    folders = [os.path.abspath(path)]
+    while not os.path.exists(os.path.dirname(folders[-1])):
+        folders.append(os.path.dirname(folders[-1]))
+    return [] if os.path.exists(path) else folders
+
+
+def remove_empty(folders: Iterable[str]) -> None:
+    """Remove folders that were made for something that has failed, as `missing` returned them."""
+    for folder in folders:
+        with contextlib.suppress(OSError):    # somebody else has put something into it
+            os.rmdir(folder)
 
 
 def _flush_folder(path: str) -> None:

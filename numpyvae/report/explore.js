@@ -191,6 +191,7 @@ function drawPoints() {
   reach = Math.max(...state.axes.map((i) => extents[i]));
   const [left, top] = place(-reach, reach), [right, bottom] = place(reach, -reach);
   context.strokeStyle = css("--soft");
+  context.lineWidth = 1;
   context.strokeRect(left, top, right - left, bottom - top);
   context.fillStyle = css("--ink");
   context.font = "13px system-ui, sans-serif";
@@ -208,11 +209,6 @@ function drawPoints() {
     context.rotate(-Math.PI / 2);
     context.fillText(`z[${up}]`, 0, 0);
     context.restore();
-    context.setLineDash([5, 4]);    // inside lie 86 % of the prior's codes
-    context.beginPath();
-    context.arc(side() / 2, side() / 2, 2 / reach * (side() / 2 - MARGIN), 0, 2 * Math.PI);
-    context.stroke();
-    context.setLineDash([]);
   }
   const color = colours();
   context.strokeStyle = css("--ink");
@@ -226,6 +222,16 @@ function drawPoints() {
     context.fill();
     context.stroke();
   }
+  if (up === undefined) return;
+  context.setLineDash([6, 4]);    // inside lie 86 % of the prior's codes; it is seen over many points, too
+  for (const [width, stroke] of [[4, css("--card")], [1.5, css("--ink")]]) {
+    context.lineWidth = width;
+    context.strokeStyle = stroke;
+    context.beginPath();
+    context.arc(side() / 2, side() / 2, 2 / reach * (side() / 2 - MARGIN), 0, 2 * Math.PI);
+    context.stroke();
+  }
+  context.setLineDash([]);
 }
 
 function drawMap() {

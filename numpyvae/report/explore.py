@@ -36,7 +36,8 @@ RAMP = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")    # of a factor'
 
 
 def explorer(vae: VAE, images: Array, labels: Array | None = None, factors: Mapping[str, Array] | None = None,
-             title: str = "A VAE", classes: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> str:
+             title: str = "A VAE", classes: Sequence[str] | None = None, columns: Sequence[str] | None = None,
+             seed: int = 0) -> str:
     """The HTML of a page in which a VAE answers to a hand; it needs nothing but itself.
 
     vae     : made of parts of this package
@@ -46,6 +47,7 @@ def explorer(vae: VAE, images: Array, labels: Array | None = None, factors: Mapp
     factors : true factors of the images by their names, each (N,), by which the map can be coloured too
     classes : the names of the labels 0, 1, ..., or None
     columns : the names of a table's columns; None for images
+    seed    : chooses which of the images are shown, where there are more than a page holds, and which come first
 
     Raises ValueError where the model has a part that the page does not know, where it is too large for a page, or for
     arguments that do not fit together.
@@ -59,9 +61,9 @@ def explorer(vae: VAE, images: Array, labels: Array | None = None, factors: Mapp
         raise ValueError("labels is None; expected the images' labels, as the model is conditional")
     tree = tree_of(vae)
     refuse_unknown(tree)
-    # Images may come sorted by class: a random choice of them is shown, the same each time.
+    # Images may come sorted by class: a random choice of them is shown, the same for the same seed.
     n = max(1, min(MOST_POINTS, MOST_CODES // vae.n_latent))
-    rows = np.random.default_rng(0).permutation(len(images))[:n]
+    rows = np.random.default_rng(seed).permutation(len(images))[:n]
     images, coloured = np.asarray(images)[rows], {name: np.asarray(values)[rows] for name, values in coloured.items()}
     shape = plots.picture_shape(images.shape[1:]) if columns is None and looks_like_pictures(images) else None
     x, told = images.reshape(len(images), -1), coloured["class"] if vae.n_classes is not None else None
