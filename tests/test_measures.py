@@ -2,6 +2,7 @@
 import importlib
 import re
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -137,7 +138,7 @@ def test_the_gap_is_that_between_the_best_dimension_and_the_next():
 # The latent dimensions
 
 @pytest.mark.parametrize("binarize", ["none", "static", "dynamic"])
-@pytest.mark.parametrize("rows", [4, 1000])
+@pytest.mark.parametrize("rows", [3, 1000])
 def test_every_image_is_encoded_with_its_label(rows, binarize, rng, monkeypatch):
     monkeypatch.setattr(latents, "ROWS_AT_ONCE", rows)
     vae = nv.ConditionalVAE.dense(6, (5,), 2, n_classes=3, rng=rng, dtype=np.float64)
@@ -305,7 +306,8 @@ def test_the_error_of_the_mean_is_the_larger_of_two(spread, n, rng):
     found = LogLikelihood(values, errors, np.ones(n))
     assert found.mean == pytest.approx(values.mean())
     expected = np.nan if n == 1 else max(stats.sem(values), np.sqrt(np.mean(errors**2) / n))
-    assert found.standard_error == pytest.approx(expected, nan_ok=True)
+    with warnings.catch_warnings(action="error"):    # a single value has no variance, which is nothing to warn of
+        assert found.standard_error == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize("k, words", [
