@@ -262,7 +262,7 @@ COMPUTING_ROWS: list[Row] = [
     Row("exact.pca.probabilistic_pca", r"^x 1.05: len\(x\) .*len\(x\) < 2", "a whole number stays on its side of 2"),
     Row("exact.pca.principal_angles", r"^(sign|operands swapped): (small|large|-?one|rows|np\.|q)",
         "rows of the other sign span the same, and a singular value has no sign"),
-    Row("exact.pca.principal_angles", r"^x 1.05: (rows|np.asarray\(rows, float\)|one.shape\[1\]) ",
+    Row("exact.pca.principal_angles", r"^x 1.05: (rows|rows.T|np.asarray\(rows, float\)|one.shape\[1\]) ",
         "rows that are scaled span the same, and sizes that are scaled have the same order"),
     Row("exact.entropy.mixture_entropy", r"^(sign|operator|operands swapped): .*\b(means|sigma|t)\b",
         "a mixture and its mirror image have the same entropy, and the density of t is even"),
