@@ -10,10 +10,12 @@ from numpyvae import kernels
 from numpyvae.functional import activations, dense
 from numpyvae.functional.activations import ACTIVATIONS, Activation, Identity, fused
 from numpyvae.functional.continuous_bernoulli import continuous_bernoulli_mean, continuous_bernoulli_nll
-from numpyvae.functional.convolution import conv_size, transposed_size
+from numpyvae.functional.convolution import (_frame, conv2d, conv2d_matrix, conv_size, conv_transpose2d,
+                                             patches, scatter_patches, transposed_size)
 from numpyvae.functional.dense import new_array
 from numpyvae.functional.discretized_logistic import discretized_logistic_mean, discretized_logistic_nll
-from numpyvae.functional.full_gaussian import full_gaussian_kl, full_gaussian_log_density, full_reparameterize
+from numpyvae.functional.full_gaussian import (_cholesky_factor, _noise_behind, _solve_transposed, full_gaussian_kl,
+                                               full_gaussian_log_density, full_reparameterize)
 from numpyvae.functional.gaussian import gaussian_kl, gaussian_kl_of_dimensions, gaussian_log_density, reparameterize
 from numpyvae.functional.labels import concatenate, one_hot
 from numpyvae.functional.likelihoods import bernoulli_nll, gaussian_learned_nll, gaussian_nll
@@ -56,18 +58,19 @@ class Lent:
     """Arrays of NaN, and what was asked for."""
 
     def __init__(self):
-        self.asked = []
+        self.asked, self.arrays = [], []
 
     def __call__(self, name, shape, dtype):
         self.asked.append((name, shape, np.dtype(dtype)))
-        return np.full(shape, np.nan, dtype)
+        self.arrays.append(np.full(shape, np.nan, dtype))
+        return self.arrays[-1]
 
 
 @pytest.fixture
 def own(monkeypatch):
     """Activations that nobody wrote a loop for; no other test sees their twins."""
     monkeypatch.setattr("numpyvae.twin.registry", {})
-    made = {keeps: Activation(f"own{keeps}", lambda a: a**3, lambda dy, kept: dy * kept, keeps) for keeps in "ya"}
+    made = {keeps: Activation(f"own{keeps}", lambda a: a**3, lambda dy, kept: dy * kept**2, keeps) for keeps in "ya"}
     for activation in made.values():
         monkeypatch.setitem(ACTIVATIONS, activation.name, activation)
     return made
@@ -81,13 +84,16 @@ def test_a_layer_adds_its_bias_and_applies_the_function_in_place(keeps, own, rng
     np.testing.assert_allclose(y, (a + b)**3, rtol=1e-14)
     np.testing.assert_allclose(kept, y if keeps == "y" else a + b, rtol=1e-14)
     da = activation.backward_bias(dy, kept, db, lent)
-    np.testing.assert_allclose(da, dy * kept, rtol=1e-14)
+    np.testing.assert_allclose(da, dy * kept**2, rtol=1e-14)
     np.testing.assert_allclose(db, da.sum(axis=0), rtol=1e-13)
     assert [name for name, *_ in lent.asked] == ["a", "da"][keeps == "y":]
+    assert da is lent.arrays[-1] and kept is (y if keeps == "y" else lent.arrays[0])
+    assert activation.f(2.0) == 8 and activation.f_backward(2.0, 3.0) == 18
     forward, backward = activation.loops
     assert (forward.name, backward.name) == (f"add_bias_own{keeps}", f"own{keeps}_backward_bias")
     assert forward.writes == (("y",) if keeps == "y" else ("y", "a")) and backward.writes == ("da", "db")
     assert forward.wrt == ("y", "b") and forward.kernel is backward.kernel is None
+    assert (forward(y, b) if keeps == "y" else forward(y, b, kept)) is y
 
 
 def test_where_there_are_loops_they_are_bound(own):
@@ -117,7 +123,7 @@ def test_a_dense_layer_has_two_ways_to_the_same(keeps, own, rng):
     for y, found in (dense(x, W, b, f"own{keeps}"), dense.kernel(x, W, b, f"own{keeps}", lent)):
         np.testing.assert_allclose(y, a**3, rtol=1e-12)
         np.testing.assert_allclose(found, kept, rtol=1e-12)
-    assert lent.asked[0] == ("y", (5, 3), np.float64)
+    assert lent.asked[0] == ("y", (5, 3), np.float64) and y is lent.arrays[0]
 
 
 def test_a_caller_without_buffers_gets_new_arrays():
@@ -137,12 +143,17 @@ def test_who_multiplies_is_decided_once_for_each_layout(on, monkeypatch, rng):
     decided = []
     monkeypatch.setattr(affine, "kernels_are_on", lambda: on)
     monkeypatch.setattr(affine, "_multipliers", {})
-    monkeypatch.setattr(affine, "multiplier", lambda a, b, out: decided.append(a.shape) or np.matmul)
-    for n in (3, 3, 4, 3):
-        a, b, out = rng.standard_normal((n, 4)), rng.standard_normal((4, 5)), np.empty((n, 5))
+    monkeypatch.setattr(affine, "multiplier", lambda *arrays: decided.append(arrays) or np.matmul)
+    rows, gaps = np.empty, lambda shape: np.empty((2 * shape[0], 2 * shape[1]))[::2, ::2]
+    for n, *kinds in ((3, rows, rows, rows), (3, rows, rows, rows), (4, rows, rows, rows), (3, rows, rows, rows),
+                      (4, gaps, rows, rows), (4, rows, gaps, rows), (4, rows, rows, gaps)):
+        a, b, out = given = [kind(shape) for kind, shape in zip(kinds, ((n, 4), (4, 5), (n, 5)))]
+        a[:], b[:] = rng.standard_normal((n, 4)), rng.standard_normal((4, 5))
+        before = len(decided)
         assert affine.matmul(a, b, out) is out
         np.testing.assert_allclose(out, np.einsum("ik,kj->ij", a, b), rtol=1e-12)
-    assert decided == ([(3, 4), (4, 4)] if on else [])
+        assert all(one is other for last in decided[before:] for one, other in zip(last, given, strict=True))
+    assert [len(a) for a, _, _ in decided] == ([3, 4, 4, 4, 4] if on else [])
 
 
 @pytest.mark.parametrize("known, after", [(1000, 1001), (1001, 1)])
@@ -164,20 +175,24 @@ def made(M, K, N, a, b, dtypes="fff"):
 
 @pytest.fixture
 def who(monkeypatch):
-    """The name of what would multiply."""
-    def loop(name):
-        def run(a, b, out):
-            return name if name not in ("transposed", "rows") or b.flags.c_contiguous else f"{name} of b as it is"
-        return run
-    tile = types.SimpleNamespace(loops={name: loop(name) for name in
-                                        ("in_place", "copied", "transposed", "strips", "thin")})
-    monkeypatch.setattr(affine, "_compiled", lambda loop: loop)
-    monkeypatch.setattr(kernels.matmul, "matmul_rows", loop("rows"))
+    """The name of what would multiply, once it is compiled; it gets the arrays themselves, or b read along its rows."""
+    names = "in_place", "copied", "transposed", "strips", "thin"
+    tile = types.SimpleNamespace(loops={name: name for name in names})
+    monkeypatch.setattr(affine, "_compiled", lambda name: lambda *arrays: (name, *arrays))
+    monkeypatch.setattr(kernels.matmul, "matmul_rows", "rows")
 
-    def multiplies(sizes, arrays, tile=tile):
+    def multiplies(sizes, given, tile=tile):
         monkeypatch.setattr(affine, "decide", lambda: Decision(tile, sizes, "this test says so"))
-        multiply = affine.multiplier(*arrays)
-        return "blas" if multiply is np.matmul else multiply(*arrays)
+        multiply = affine.multiplier(*given)
+        if multiply is np.matmul:
+            return "blas"
+        name, a, b, out = multiply(*given)
+        assert a is given[0] and out is given[2]
+        if name in ("transposed", "rows"):
+            assert b.flags.c_contiguous and b.shape == given[1].T.shape and np.shares_memory(b, given[1])
+        else:
+            assert b is given[1]
+        return name
     return multiplies
 
 
@@ -196,6 +211,7 @@ def who(monkeypatch):
     (EVERY, 32, 128, 16, "rows", "columns", "rows"), (EVERY, 33, 128, 16, "rows", "columns", "transposed"),
     (EVERY, 32, 127, 16, "rows", "columns", "transposed"), (EVERY, 32, 128, 16, "columns", "columns", "transposed"),
     # those where one thread of ours is faster than one of BLAS
+    (FASTER, 167, 3, 499, "rows", "rows", "blas"),
     (FASTER, 50, 50, 100, "rows", "rows", "copied"), (FASTER, 50, 50, 99, "rows", "rows", "blas"),
     (FASTER, 16, 500, 32, "rows", "rows", "in_place"), (FASTER, 15, 700, 32, "rows", "rows", "blas"),
     (FASTER, 16, 700, 31, "rows", "rows", "blas"), (FASTER, 1000, 100, 1000, "rows", "rows", "copied"),
@@ -230,12 +246,12 @@ def test_without_a_tile_blas_multiplies(who):
     (3000, (7, 143), [3000])])
 def test_a_sum_over_many_rows_is_done_in_pieces_where_few_numbers_come_out(rows, sizes, pieces, rng, monkeypatch):
     seen = []
-    monkeypatch.setattr(affine, "matmul", lambda a, b, out: seen.append(len(b)) or np.matmul(a, b, out))
+    monkeypatch.setattr(affine, "matmul", lambda a, b, out: seen.append((len(b), out)) or np.matmul(a, b, out))
     a, b = (rng.standard_normal((rows, n)) for n in sizes)
-    total = np.ones(sizes)
-    affine.add_transposed_matmul(a, b, total, np.full(sizes, np.nan))
+    total, scratch = np.ones(sizes), np.full(sizes, np.nan)
+    affine.add_transposed_matmul(a, b, total, scratch)
     np.testing.assert_allclose(total, 1 + a.T @ b, rtol=1e-9, atol=1e-9)
-    assert seen == pieces
+    assert [n for n, _ in seen] == pieces and all(out is scratch for _, out in seen)
 
 
 # Geometry
@@ -251,9 +267,54 @@ def test_a_window_has_as_many_positions_as_can_be_counted(size, kernel, stride, 
 def test_a_picture_that_a_window_does_not_fit_into_or_that_nothing_is_left_of():
     with pytest.raises(ValueError, match="a side of 1, or 3 with padding; expected at least 4"):
         conv_size(1, 4, 1, 1)
+    for size, padding in ((2, 10), (20, 1), (21, 0)):
+        with pytest.raises(ValueError, match="expected at least 23"):
+            conv_size(size, 23, 1, padding)
     assert conv_size(2, 4, 1, 1) == 1 == transposed_size(1, 3, 1, 1, 0)
     with pytest.raises(ValueError, match="padding is 2, .* a kernel W of 3 gives the picture a side of 0"):
         transposed_size(1, 3, 1, 2, 1)
+
+
+def test_a_frame_holds_the_picture_and_every_window():
+    frame = _frame((2, 5, 9, 3), (2, 4, 2, 3, 1, 3), (2, 3), (1, 2), np.float32)
+    assert frame.shape == (2, 3 * 2 + 3, 2 + 9, 3) and frame.dtype == np.float32 and not frame.any()
+
+
+def windows_of(x, kernel, stride, padding):
+    """What every window sees, (B, P, Q, K, L, C), by NumPy's own padding and sliding windows."""
+    framed = np.pad(x, [(0, 0), *[(m, m) for m in padding], (0, 0)])
+    seen = np.lib.stride_tricks.sliding_window_view(framed, kernel, axis=(1, 2))[:, ::stride[0], ::stride[1]]
+    return np.moveaxis(seen, 3, 5)
+
+
+@pytest.mark.parametrize("size, kernel, stride, padding", [
+    ((5, 7), (3, 2), (2, 1), (1, 0)), ((4, 6), (2, 3), (1, 2), (0, 2)), ((6, 5), (1, 4), (3, 2), (0, 1)),
+    ((3, 1), (5, 2), (1, 1), (2, 1)), ((8, 9), (2, 2), (3, 4), (1, 2)), ((7, 4), (2, 3), (3, 1), (2, 0))])
+def test_convolutions_are_products_with_what_the_windows_see(size, kernel, stride, padding, rng):
+    x, W, b = rng.standard_normal((2, *size, 3)), rng.standard_normal((*kernel, 3, 4)), rng.standard_normal(4)
+    seen = windows_of(x, kernel, stride, padding)
+    out = np.full(seen.shape, np.nan)
+    assert patches(x, out, stride, padding) is out
+    np.testing.assert_array_equal(out, seen)
+    np.testing.assert_allclose(conv2d(x, W, b, stride, padding), np.einsum("bpqklc,klco->bpqo", seen, W) + b,
+                               rtol=1e-11, atol=1e-12)
+    # As matrices: those who see a pixel, in its row; the weights of a window, in its row
+    pixels = np.eye(x[0].size).reshape(-1, *x.shape[1:])
+    A = windows_of(pixels, kernel, stride, padding)
+    dout = rng.standard_normal(seen.shape)
+    dx = np.full(x.shape, np.nan)
+    assert scatter_patches(dout, dx, stride, padding) is dx
+    np.testing.assert_allclose(dx, np.einsum("npqklc,bpqklc->bn", A, dout).reshape(x.shape), rtol=1e-11, atol=1e-12)
+    M = np.einsum("npqklc,klco->pqon", A, W).reshape(-1, x[0].size)
+    found = conv2d_matrix(W.astype(np.float32), x.shape[1:], stride, padding)
+    np.testing.assert_allclose(found, M, rtol=1e-5, atol=1e-6)
+    assert found.dtype == np.float32
+    # Painting is the transpose; the output padding says which of the pictures that give as many windows is meant
+    y, c = rng.standard_normal((2, *seen.shape[1:3], 4)), rng.standard_normal(3)
+    rest = tuple(n + 2 * m - k - s * (places - 1) for n, k, s, m, places in
+                 zip(size, kernel, stride, padding, seen.shape[1:3]))
+    np.testing.assert_allclose(conv_transpose2d(y, W, c, stride, padding, rest),
+                               (y.reshape(2, -1) @ M).reshape(x.shape) + c, rtol=1e-11, atol=1e-12)
 
 
 # Gaussians
@@ -285,6 +346,17 @@ def test_a_full_gaussian_by_its_matrices(q, rng):
     np.testing.assert_allclose(full_gaussian_kl(mu, logvar, lower), expected, rtol=1e-12)
 
 
+def test_triangular_systems_are_solved(q, rng):
+    mu, logvar, lower, L = q
+    factor = _cholesky_factor(logvar.astype(np.float32), lower.astype(np.float32))
+    np.testing.assert_allclose(factor, L, rtol=1e-6)
+    assert factor.dtype == np.float32
+    z = rng.standard_normal((4, 3))
+    noise = _noise_behind(z, mu, logvar, lower)
+    np.testing.assert_allclose(noise, [np.linalg.solve(one, x - m) for one, x, m in zip(L, z, mu)], rtol=1e-10)
+    np.testing.assert_allclose(_solve_transposed(L, z), [np.linalg.solve(one.T, e) for one, e in zip(L, z)], rtol=1e-10)
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_full_gaussian_s_density_takes_a_complex_step(which, q, rng):
     mu, logvar, lower, L = q
@@ -310,6 +382,13 @@ def test_likelihoods_of_pixels_by_scipy(dtype, rng):
         np.testing.assert_allclose(found, -expected.sum(axis=1), rtol=10 * EPS[dtype])
 
 
+@pytest.mark.parametrize("degrees", [1.0, 3.0, 30.0])
+def test_student_s_t_has_its_constant_for_any_degrees_of_freedom(degrees, rng, monkeypatch):
+    monkeypatch.setattr("numpyvae.functional.student_t.DEGREES", degrees)
+    mean, x = rng.standard_normal((2, 4, 6))
+    np.testing.assert_allclose(student_t_nll(mean, x, 0.3), -stats.t.logpdf(x, degrees, mean, 0.3).sum(axis=1))
+
+
 @both_dtypes
 def test_the_continuous_bernoulli_is_divided_by_its_integral(dtype):
     a = np.array([[-800, -3, -0.7, -1e-3, 0, 1e-3, 0.7, 3, 800]], dtype).T
@@ -317,12 +396,19 @@ def test_the_continuous_bernoulli_is_divided_by_its_integral(dtype):
     n = a.astype(float)[[1, 2, 3, 5, 6, 7]]
     integral = np.concatenate([[-np.log(800)], np.log(np.expm1(n) / n)[:3, 0], [0], np.log(np.expm1(n) / n)[3:, 0],
                                [800 - np.log(800)]])
-    found = continuous_bernoulli_nll(a, x)
+    with np.errstate(all="raise", under="ignore"):
+        found, found_mean = continuous_bernoulli_nll(a, x), continuous_bernoulli_mean(a)
     np.testing.assert_allclose(found, integral - 0.25 * a[:, 0].astype(float), rtol=EPS[dtype], atol=EPS[dtype])
-    assert found.dtype == dtype == continuous_bernoulli_mean(a).dtype
+    assert found.dtype == dtype == found_mean.dtype
     mean = np.concatenate([[1 / 800], (1 / -np.expm1(-n) - 1 / n)[:3, 0], [0.5], (1 / -np.expm1(-n) - 1 / n)[3:, 0],
                            [1 - 1 / 800]])
-    np.testing.assert_allclose(continuous_bernoulli_mean(a)[:, 0], mean, rtol=1e-6, atol=EPS[dtype])
+    np.testing.assert_allclose(found_mean[:, 0], mean, rtol=1e-6, atol=EPS[dtype])
+
+
+def test_the_continuous_bernoulli_s_mean_has_its_digits_on_both_sides_of_one_half():
+    """Below, by a series; there 1 / (1 - e^-a) - 1 / a has lost no more than a digit."""
+    a = np.array([[-0.55, -0.49, -0.3, 0.3, 0.49, 0.55]])
+    np.testing.assert_allclose(continuous_bernoulli_mean(a), 1 / -np.expm1(-a) - 1 / a, rtol=1e-12)
 
 
 def test_the_continuous_bernoulli_s_slope_at_0_is_one_half():
@@ -352,8 +438,11 @@ def test_the_mean_of_levels_is_the_integral_of_what_lies_above(dtype):
     found = discretized_logistic_mean(np.stack([m, log_s], axis=1).astype(dtype))
     assert found.dtype == dtype
     np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=2e-7 if dtype == np.float32 else 1e-8)
-    ends = discretized_logistic_mean(np.array([[0.3, -100], [0.3, 100], [3, -100], [-2, -100]], dtype))[:, 0]
-    np.testing.assert_allclose(ends, [0.3, 0.5, 1, 0], rtol=EPS[dtype], atol=1e-12)
+    ends = np.array([[0.3, -100], [0.3, 100], [3, -100], [-2, -100], [0.00137, -12], [0.00211, -12]]
+                    + [[m, -0.3] for m in (1000.3, 1000.7, -1000.3, -1000.7)], dtype)
+    with np.errstate(all="raise", under="ignore"):
+        found = discretized_logistic_mean(ends)[:, 0]
+    np.testing.assert_allclose(found, [0.3, 0.5, 1, 0, *ends[4:6, 0], 1, 1, 0, 0], rtol=EPS[dtype], atol=1e-14)
 
 
 # Labels and pixels

@@ -1,9 +1,12 @@
 """What `evaluation` measures, worked out a second time: by scipy, by another formula, one image and draw at a time."""
+import importlib
 import re
+import threading
+import warnings
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import optimize, special, stats
 from scipy.spatial import distance
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -11,9 +14,9 @@ import numpyvae as nv
 from numpyvae import evaluation
 from numpyvae.evaluation import cores, factors, latents, likelihood
 from numpyvae.evaluation.likelihood import LogLikelihood, _estimate, _pareto_k
-from numpyvae.evaluation.remarks import _constant_pixels
 
 HEADS = "mu_head", "logvar_head"
+remarks = importlib.import_module("numpyvae.evaluation.remarks")    # evaluation.remarks is the function
 
 
 # Nearest neighbours
@@ -37,6 +40,34 @@ def test_where_squares_have_no_digits_left_differences_decide(size, rng):
     test_codes = places + 0.5 * np.where(second[:, None], apart, -apart)
     found = evaluation.nearest_neighbour_accuracy(codes, np.arange(100), test_codes, np.arange(50) + 50 * second)
     assert found == 1
+
+
+def test_differences_are_compared_as_euclid_did():
+    """Three small steps are longer than one half as large again."""
+    codes = np.full((2, 3), 1.0)
+    codes += 1e-10 * np.array([[1, 1, 1], [1.5, 0, 0]])
+    assert evaluation.nearest_neighbour_accuracy(codes, np.arange(2), np.ones((1, 3)), [1]) == 1
+    assert factors._nearest(codes, np.ones((2, 3))).shape == (2,)
+
+
+@pytest.mark.parametrize("b, largest", [(0, 1024), (3, 4), (4, 3), (2**12, 3 * 2**10)])
+def test_of_squares_as_many_digits_are_believed_as_rounding_leaves(b, largest):
+    """16 times the machine's accuracy for each of Z dimensions, of the largest |a|^2 and |b|^2."""
+    error = 2.0**-48 * 4 * (4 * largest**2 + 4 * b**2)
+    a = np.sqrt(error * np.array([0, 0.98, 1, 1.02]) / 4)    # |a|^2 = 4 a^2, and at right angles to b
+    far = np.array([1, -1, 1, -1]) * largest
+    codes = np.array([*np.stack([a, -a, a, -a], axis=1), far])
+    found = factors._may_be_nearest(codes, np.array([4 * [b], 4 * [0], 2 * far, -2 * far]))
+    assert found[0].tolist() == [True, True, True, False, False]
+    assert found[1].tolist() == (np.sum(codes**2, axis=1) <= 2.0**-46 * 4 * largest**2).tolist()
+    assert found[2].tolist() == [False, False, False, False, True] and found[3, 0] and not found[3, 4]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_neighbours_of_whole_numbers_are_found_in_float64(dtype):
+    codes = np.array([[100, 100], [3, 3]]).astype(dtype)    # 2 * 100**2 is 32 in eight bits
+    assert evaluation.nearest_neighbour_accuracy(codes, [0, 1], np.array([[90, 90]], dtype), [0]) == 1
+    assert evaluation.nearest_neighbour_accuracy(codes, [0, 1], np.array([[0, 3]], dtype), [1]) == 1
 
 
 def test_of_codes_that_are_equally_near_the_first_counts():
@@ -81,10 +112,16 @@ def test_recovery_is_the_share_of_information_beyond_chance(n, rng):
     found = evaluation.factor_recovery(codes, columns)
     expected = [[recovery_by_hand(code, factor) for code in codes.T] for factor in columns.values()]
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert found.shape == (8, 4)
+
+
+def test_a_factor_that_does_not_fit_is_named():
+    with pytest.raises(ValueError, match=re.escape("factor_recovery: factors['short'] has shape (3,)")):
+        evaluation.factor_recovery(np.ones((4, 2)), {"long": np.ones(4), "short": np.ones(3)})
 
 
 def test_of_many_images_twenty_values_have_a_bin_each_and_twenty_one_share():
-    for distinct, n in ((20, 600), (21, 600), (39, 2500)):
+    for distinct, n in ((20, 600), (21, 600), (39, 2500), (20, 99), (44, 44)):
         values = np.arange(n) % distinct / 7
         np.testing.assert_array_equal(factors._in_bins(values), bins_of(values))
     assert factors._in_bins(np.arange(600) % 20).max() == 19
@@ -94,12 +131,14 @@ def test_the_gap_is_that_between_the_best_dimension_and_the_next():
     recovery = np.array([[0.5, 0.1, 0.9, 0.2], [0.3, 0.3, 0.2, 0.0], [0.0, 0.25, 0.0, -0.1]])
     assert evaluation.mutual_information_gap(recovery) == pytest.approx((0.4 + 0 + 0.25) / 3, rel=1e-12)
     assert evaluation.mutual_information_gap([[1, 0]]) == 1    # two dimensions are enough
+    with pytest.raises(ValueError, match=re.escape("shape (3, 1); expected at least two")):
+        evaluation.mutual_information_gap(recovery[:, :1])
 
 
 # The latent dimensions
 
-@pytest.mark.parametrize("binarize", ["none", "static"])
-@pytest.mark.parametrize("rows", [4, 1000])
+@pytest.mark.parametrize("binarize", ["none", "static", "dynamic"])
+@pytest.mark.parametrize("rows", [3, 1000])
 def test_every_image_is_encoded_with_its_label(rows, binarize, rng, monkeypatch):
     monkeypatch.setattr(latents, "ROWS_AT_ONCE", rows)
     vae = nv.ConditionalVAE.dense(6, (5,), 2, n_classes=3, rng=rng, dtype=np.float64)
@@ -122,18 +161,21 @@ def test_moments_and_kl_of_the_codes_are_the_formulas_in_float64(dtype, rng):
     np.testing.assert_allclose(covariance, np.cov(m.T, ddof=0) + np.diag(v.mean(axis=0)), rtol=1e-11)
 
 
-def test_a_dimension_is_used_if_the_variance_of_its_mean_is_above_a_hundredth():
+def test_a_dimension_is_used_if_the_variance_of_its_mean_is_above_a_hundredth(monkeypatch):
     side = np.array([[1.0], [-1.0]])
     assert evaluation.active_units(side * np.sqrt([0.0099, 0.0101])).tolist() == [False, True]
+    monkeypatch.setattr(latents, "ACTIVE", 1.0)
+    assert not evaluation.active_units(side).any()
 
 
 # log p(x)
 
 def weights_by_hand(vae, x, label, eps):
     """log p(x|z) + log p(z) - log q(z|x) for each row of eps, from scipy's densities."""
-    mu, logvar = (part[0] for part in vae.encode(x[None], labels=label))
+    given = {} if label is None else {"labels": label}
+    mu, logvar = (part[0] for part in vae.encode(x[None], **given))
     z = mu + np.exp(logvar / 2) * eps
-    c = np.eye(3)[np.full(len(eps), label)]
+    c = np.eye(3)[np.full(len(eps), label)] if given else np.empty((len(eps), 0))
     logits = vae.decoder.forward(np.hstack([z, c]))
     return (special.log_expit(np.where(x > 0.5, logits, -logits)).sum(axis=1) + stats.norm.logpdf(z).sum(axis=1)
             - stats.norm.logpdf(z, mu, np.exp(logvar / 2)).sum(axis=1))
@@ -149,7 +191,7 @@ def conditional(rng):
 def test_log_p_of_x_is_what_its_weights_say_image_by_image(rows, samples, conditional, monkeypatch):
     monkeypatch.setattr(likelihood, "ROWS_AT_ONCE", rows)
     vae, images, labels = conditional
-    found = evaluation.log_likelihood(vae, images, samples, rng=np.random.default_rng(3), binarize="static",
+    found = evaluation.log_likelihood(vae, images, samples, rng=np.random.default_rng(3), binarize="dynamic",
                                       labels=labels)
     rng = np.random.default_rng(3)
     x = (images > rng.integers(0, 255, images.shape, np.uint8)).astype(float)
@@ -165,18 +207,29 @@ def test_log_p_of_x_is_what_its_weights_say_image_by_image(rows, samples, condit
 
 def test_the_weights_of_all_images_come_from_one_generator(conditional):
     vae, images, labels = conditional
-    found = evaluation.log_weights(vae, images, 5, rng=np.random.default_rng(3), binarize="static", labels=labels)
+    found = evaluation.log_weights(vae, images, 5, rng=np.random.default_rng(3), binarize="dynamic", labels=labels)
     rng = np.random.default_rng(3)
     x = (images > rng.integers(0, 255, images.shape, np.uint8)).astype(float)
     expected = [weights_by_hand(vae, x[i], labels[i], rng.standard_normal((5, 2))) for i in range(4)]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+    assert found.shape == (4, 5)
+
+
+def test_without_classes_there_are_no_labels(rng):
+    vae, x = nv.VAE.dense(6, (5,), 2, rng=rng, dtype=np.float64), (rng.random((1, 6)) < 0.5).astype(float)
+    found = evaluation.log_weights(vae, x, 5, rng=np.random.default_rng(3))
+    eps = np.random.default_rng(3).standard_normal((5, 2))
+    np.testing.assert_allclose(found[0], weights_by_hand(vae, x[0], None, eps), rtol=1e-9)
 
 
 def test_unless_told_otherwise_there_are_5000_samples_and_no_bar(conditional, monkeypatch, rng, capsys):
     vae, images, labels = conditional
-    monkeypatch.setattr(likelihood, "_log_weights", lambda vae, x, samples, rng, **given: np.log([samples, 1.0]))
+    seen = []
+    monkeypatch.setattr(likelihood, "_log_weights", lambda own, x, samples, rng, **given: (
+        seen.append(own), np.log([samples, 1.0]))[1])
     found = evaluation.log_likelihood(vae, images, rng=rng, labels=labels)
     np.testing.assert_allclose(found.values, np.log(5001 / 2))
+    assert len(seen) == 4 and not any(own is vae for own in seen)    # whose buffers its owner may be using
     assert capsys.readouterr().err == ""
 
 
@@ -207,7 +260,7 @@ def pareto_by_hand(w):
     return (n * np.mean(np.log1p(-mean * y)) + 10 * 0.5) / (n + 10)    # as if ten more had said 1/2
 
 
-@pytest.mark.parametrize("samples", [24, 25, 29, 30, 47, 200, 225, 260, 3000])
+@pytest.mark.parametrize("samples", [24, 25, 29, 30, 47, 200, 225, 260, 3000, 100_000])
 @pytest.mark.parametrize("k", [0.1, 0.6, 1.5])
 def test_the_shape_of_a_tail_is_zhang_and_stephens_estimate(samples, k, rng):
     w = 1000 * (3 + rng.pareto(1 / k, samples))
@@ -222,31 +275,39 @@ def test_many_weights_may_equal_the_threshold(rng):
 @pytest.mark.parametrize("spread, told", [(0.98e-12, False), (1.02e-12, True)])
 def test_weights_that_differ_by_rounding_have_no_tail(spread, told):
     w = 1000 * (1 + spread * np.r_[np.zeros(80), np.linspace(0, 1, 20)])
+    w[:5] = 0    # how small the smallest are does not matter
     assert (_pareto_k(w) > -np.inf) == told
+    assert _pareto_k(np.r_[np.ones(99), 2]) > 1    # one that stands out is a tail
 
 
 def test_tails_are_told_from_25_weights_on_and_whatever_their_size(rng):
-    log_w = rng.standard_normal((3, 25)) * [[0.5], [1], [3]] + [[-2000], [0], [2000]]
-    expected = [pareto_by_hand(np.exp(row - row.mean())) for row in log_w]
-    np.testing.assert_allclose(evaluation.pareto_k(log_w), expected, rtol=1e-9)
+    log_w = rng.standard_normal((3, 25)) * [[0.5], [1], [3]]
+    log_w[:, 0] = -2000
+    expected = [pareto_by_hand(np.exp(row)) for row in log_w]
+    found = evaluation.pareto_k(log_w + [[-20_000], [0], [20_000]])
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    assert found.shape == (3,) and evaluation.pareto_k(1e-14 * np.arange(30)[None]) == [-np.inf]
     with pytest.raises(ValueError, match=re.escape("shape (3, 24); expected at least 25 weights")):
         evaluation.pareto_k(log_w[:, 1:])
 
 
-@pytest.mark.parametrize("where", [-900.0, 0.0, 900.0])
+@pytest.mark.parametrize("where", [-20_000.0, 0.0, 20_000.0])
 def test_an_estimate_does_not_overflow(where, rng):
-    log_w = rng.standard_normal(40)
+    log_w = np.append(rng.standard_normal(40), -2000)
     w = np.exp(log_w)
     expected = [where + np.log(w.mean()), stats.sem(w) / w.mean(), w.sum()**2 / (w**2).sum(), pareto_by_hand(w)]
     np.testing.assert_allclose(_estimate(where + log_w), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
 @pytest.mark.parametrize("spread", [0.0, 0.1, 5.0])
-def test_the_error_of_the_mean_is_the_larger_of_two(spread, rng):
-    values, errors = spread * rng.standard_normal(7) - 100, rng.random(7)
-    found = LogLikelihood(values, errors, np.ones(7))
+def test_the_error_of_the_mean_is_the_larger_of_two(spread, n, rng):
+    values, errors = spread * rng.standard_normal(n) - 100, rng.random(n)
+    found = LogLikelihood(values, errors, np.ones(n))
     assert found.mean == pytest.approx(values.mean())
-    assert found.standard_error == pytest.approx(max(stats.sem(values), np.sqrt(np.mean(errors**2) / 7)))
+    expected = np.nan if n == 1 else max(stats.sem(values), np.sqrt(np.mean(errors**2) / n))
+    with warnings.catch_warnings(action="error"):    # a single value has no variance, which is nothing to warn of
+        assert found.standard_error == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize("k, words", [
@@ -267,6 +328,15 @@ def test_each_piece_of_work_has_one_thread_for_its_products():
         threads.submit(int)
 
 
+def test_when_an_error_ends_the_work_pieces_that_have_not_begun_are_dropped():
+    go_on, pieces = threading.Event(), []
+    with pytest.raises(ArithmeticError), cores.a_thread_for_each_core() as (threads, n):
+        pieces += [threads.submit(go_on.wait) for _ in range(n + 1)]
+        threading.Timer(0.2, go_on.set).start()
+        raise ArithmeticError
+    assert [piece.cancelled() for piece in pieces] == [False] * n + [True]
+
+
 # What is odd, in words
 
 def of_these_kls(kl, likelihood="bernoulli", seed=0, **options):
@@ -283,10 +353,28 @@ def of_these_kls(kl, likelihood="bernoulli", seed=0, **options):
     ([0.99, 0, 0, 0], "the decoder hardly uses the code: its KL is 0.99 nats"),
     ([1.01, 0, 0, 0], "3 of 4 latent dimensions are not used"), ([3, 0.099, 0.099, 0.099], "3 of 4 latent dimensions"),
     ([3, 0.101, 0.099, 0.099], None), ([3, 3, 0, 0, 0], "3 of 5 latent dimensions"), ([3, 3, 3, 0, 0], None),
-    ([0.09] * 12, "none of 12 latent dimensions tells much")])
+    ([0.09] * 12, "none of 12 latent dimensions tells much"), ([0.5, 0.5], None),
+    ([3, *[0] * 20], "20 of 21 latent dimensions"), ([*[3] * 10, *[0] * 11], "11 of 21 latent dimensions")])
 def test_a_dimension_is_unused_below_a_tenth_and_a_code_below_one_nat(kl, words, rng):
     found = evaluation.remarks(*of_these_kls(kl), 1.0, rng=rng)
     assert found == [] if words is None else len(found) == 1 and found[0].startswith(words)
+
+
+def test_what_a_dimension_tells_by_its_variance_counts_too(rng):
+    vae, x = of_these_kls([3, 0, 0, 0])
+    vae.parameters["logvar_head.b"][1:] = optimize.brentq(lambda v: (np.exp(v) - 1 - v) / 2 - 0.099, -2, -0.01)
+    (line,) = evaluation.remarks(vae, x, 1.0, rng=rng)
+    assert line.startswith("3 of 4 latent dimensions are not used")
+
+
+def test_at_the_bounds_themselves_nothing_is_said(rng, monkeypatch):
+    vae, x = of_these_kls([2, 0.5, 0.5])
+    monkeypatch.setattr(remarks, "UNUSED", 0.5)
+    assert evaluation.remarks(vae, x, 1.0, rng=rng) == []
+    monkeypatch.setattr(remarks, "UNUSED", 0.6)
+    assert len(evaluation.remarks(vae, x, 1.0, rng=rng)) == 1
+    monkeypatch.setattr(remarks, "evaluate_loss", lambda *data, **options: nv.LossTerms(9.0, 3.0, 6.0))
+    assert evaluation.remarks(vae, x, 1.0, rng=rng) == []    # half of the rate is told by several together
 
 
 @pytest.mark.parametrize("alone, said", [(0.98, False), (1.02, True)])
@@ -325,9 +413,26 @@ def test_a_pixel_is_constant_if_its_learned_sigma_is_below_a_hundredth_for_half_
     vae.parameters["decoder.1.W"][:] = 0
     found = evaluation.remarks(vae, x, 1.0, rng=rng)
     assert len(found) == said and all("below 0.01 in 3 of 6 pixels" in line for line in found)
+    assert evaluation.remarks(vae, x, -1.0, rng=rng)[1:] == found    # after what is said of a loss below 0
     narrow = np.repeat([0.0, -99.0], 6)    # theta for 9 of the 20 images: the median is that of the others
     vae.generate = lambda z, c=None: np.where(np.arange(len(z))[:, None] < 9, narrow, 0)
-    assert _constant_pixels(vae, vae.encode(x)[0], None) == []
+    assert remarks._constant_pixels(vae, vae.encode(x)[0], None) == []
+
+
+@pytest.mark.parametrize("n", [0, 1, 21])
+def test_constant_pixels_are_counted(n, rng, monkeypatch):
+    vae = nv.VAE.dense(30, (5,), 2, "gaussian-learned", rng=rng, dtype=np.float64)
+    vae.generate = lambda z, c=None: np.tile(np.r_[np.zeros(30), np.full(n, -20), np.zeros(30 - n)], (len(z), 1))
+    monkeypatch.setattr(remarks, "TINY", 1.0)    # the sigma of those that are no smaller
+    found = remarks._constant_pixels(vae, np.zeros((4, 2)), None)
+    assert len(found) == (n > 0) and all(f"in {n} of 30 pixels" in line for line in found)
+
+
+@pytest.mark.parametrize("name, last", [("bernoulli", "decoder.1.b"), ("gaussian-shared", "decoder.2.logvar")])
+def test_pixels_have_no_sigma_or_one_for_all(name, last, rng):
+    vae, x = of_these_kls([3, 3], name)
+    vae.parameters[last][:] = -20
+    assert evaluation.remarks(vae, x, 1.0, rng=rng) == []
 
 
 @pytest.mark.parametrize("labels", [None, 1, "each its own"])
@@ -337,11 +442,13 @@ def test_a_thousand_codes_are_decoded_with_their_labels(labels, rng, monkeypatch
     labels = rng.integers(0, 3, 1002) if labels == "each its own" else labels
     seen = []
     decode = vae.generate
-    monkeypatch.setattr(vae, "generate", lambda z, c=None: seen.append((len(z), c)) or decode(z, c))
+    monkeypatch.setattr(vae, "generate", lambda z, c=None: seen.append((z, c)) or decode(z, c))
     given = labels if labels is None or np.ndim(labels) else np.full(1002, labels)
-    evaluation.remarks(vae, rng.random((1002, 6)), 1.0, rng=rng, labels=given)
-    n, c = seen[-1]
-    assert n == 1000 and (c is None if labels is None else (c.argmax(axis=1) == given[:1000]).all())
+    x = rng.random((1002, 6), np.float32)
+    evaluation.remarks(vae, x, 1.0, rng=rng, labels=given)
+    z, c = seen[-1]
+    np.testing.assert_allclose(z, evaluation.encode_all(vae, x, rng=rng, labels=given)[0][:1000], rtol=1e-5)
+    assert (c is None if labels is None else (c.argmax(axis=1) == given[:1000]).all())
 
 
 @pytest.mark.parametrize("kl", [[3, 0, 0], [0, 0, 0]])

@@ -94,6 +94,7 @@ def test_a_trained_linear_vae_reaches_the_closed_form(data):
     assert -1e-10 <= gap < 1e-3
 
 
+@pytest.mark.no_judge
 def test_a_learned_sigma_reaches_the_mean_of_the_discarded_eigenvalues(data):
     solution = exact.probabilistic_pca(data, 2)
     vae = nv.VAE.dense(6, (), 2, "gaussian-shared", rng=np.random.default_rng(1), dtype=np.float64)
@@ -134,6 +135,11 @@ def test_an_angle_is_found_to_its_last_digits_however_small(angle):
     assert exact.principal_angles(np.array([[1.0, 0.0]]), [[-1.0, 0.0]]) == pytest.approx(0, abs=1e-15)
 
 
+def test_angles_of_float32_are_worked_out_in_float64():
+    plane = np.array([[1, 0, 0], [1, 1e-7, 0]], np.float32)    # float32 would take the rows for one and the same
+    np.testing.assert_allclose(exact.principal_angles(plane, np.eye(3, dtype=np.float32)[:2]), [0, 0], atol=1e-8)
+
+
 @pytest.mark.no_judge
 def test_the_predicted_dimensions_die(data):
     eigenvalues = exact.probabilistic_pca(data, 4).eigenvalues
@@ -165,6 +171,8 @@ def test_beta_and_sigma_are_one_knob(beta, sigma, rng):
     (lambda x: exact.probabilistic_pca(x[0], 2), r"x has shape \(6,\)"),
     (lambda x: exact.linear_loss(nv.VAE.dense(6, (3,), 2, rng=np.random.default_rng(0)), x), "expected VAE.dense"),
     (lambda x: exact.principal_angles(x[:2], np.vstack([x[:1], 2 * x[:1]])), r"B has shape \(2, 6\) and rows that"),
+    (lambda x: exact.principal_angles(np.vstack([np.eye(40)[:39], np.ones(40) - np.eye(40)[39]]), np.eye(40)),
+     r"A has shape \(40, 40\) and rows that"),
     (lambda x: exact.mixture_entropy([0.0], -1.0), "sigma is -1.0"),
     (lambda x: exact.gaussian_entropy(0.0), r"variance is array\(0.\)"),
     (lambda x: exact.gaussian_entropy([1.0, -1.0]), "variance is an array"),
@@ -306,10 +314,11 @@ def test_what_is_linear_is_known_by_its_parts():
                 other_vae(encoder=nv.Sequential([]), decoder=nv.Sequential([nv.Dense(5, 3, rng=rng)]), n_classes=3)):
         with pytest.raises(ValueError, match="expected VAE.dense"):
             pca.sigma_of_linear(vae)
-    vae = other_vae()
-    vae.prior = Other(2)
-    with pytest.raises(ValueError, match="expected VAE.dense"):
-        pca.sigma_of_linear(vae)
+    for name, part in (("prior", Other(2)), ("posterior", nv.posteriors.FullGaussian(6, 2, rng=rng))):
+        vae = other_vae()
+        setattr(vae, name, part)
+        with pytest.raises(ValueError, match="expected VAE.dense"):
+            pca.sigma_of_linear(vae)
 
 
 # Entropies and the toy

@@ -24,8 +24,6 @@ def nearest_neighbour_accuracy(codes: Array, labels: Array, test_codes: Array, t
     Numbers of any type are compared as float64.  Of codes that are equally near, the first counts.
     """
     codes, test_codes = np.asarray(codes, float), np.asarray(test_codes, float)
-    centre = codes.mean(axis=0)    # distances do not depend on it, rounding does
-    codes, test_codes = codes - centre, test_codes - centre
     right = 0
     for start in range(0, len(test_codes), ROWS_AT_ONCE):
         nearest = _nearest(codes, test_codes[start:start + ROWS_AT_ONCE])
@@ -34,21 +32,21 @@ def nearest_neighbour_accuracy(codes: Array, labels: Array, test_codes: Array, t
 
 
 def _nearest(codes: Array, block: Array) -> Array:
-    """The index of the code (N, Z) that is nearest to each row of the block (M, Z): (M,).
+    """The index of the code (N, Z) that is nearest to each row of the block (M, Z): (M,)."""
+    candidates = [np.flatnonzero(near) for near in _may_be_nearest(codes, block)]
+    return np.array([some[np.argmin(np.sum((codes[some] - b)**2, axis=1))] for some, b in zip(candidates, block)])
+
+
+def _may_be_nearest(codes: Array, block: Array) -> Array:
+    """For each row of the block (M, Z), which of the codes (N, Z) are the nearest up to rounding: (M, N) of bool.
 
     |a - b|^2 = |a|^2 - 2 a.b + |b|^2 is one matrix product, but where a is near b most digits cancel.  So it only says
-    which codes may be the nearest: where there are several, their differences decide.
+    whose differences have to decide.
     """
     squares = np.sum(codes**2, axis=1)
-    without_a = squares - 2 * block @ codes.T    # |a|^2 is the same for every b
-    least = without_a.min(axis=1, keepdims=True)
+    without_b = squares - 2 * block @ codes.T    # |b|^2 is the same for every a
     error = ROUNDING * codes.shape[1] * (squares.max() + np.sum(block**2, axis=1, keepdims=True))
-    near = without_a <= least + error
-    nearest = np.argmax(near, axis=1)
-    for row in np.flatnonzero(near.sum(axis=1) > 1):
-        several = np.flatnonzero(near[row])
-        nearest[row] = several[np.argmin(np.sum((codes[several] - block[row])**2, axis=1))]
-    return nearest
+    return without_b <= without_b.min(axis=1, keepdims=True) + error
 
 
 @checked(codes="N Z", factors=MAPPING)

@@ -167,8 +167,8 @@ def _pareto_k(w: Array) -> float:
 
     P(excess > y) = (1 + k y / s)^(-1/k) for the excess y of a weight over the threshold, that is  1 + k y / s = 1 - b y
     with b = -k / s.  For a given b the likelihood is largest for k = mean log(1 - b y), which leaves the profile
-    n (log(-b / k) - k - 1).  b is the mean over a grid, weighted by that likelihood: a posterior mean, which always
-    exists, unlike the maximum.  With few weights k is drawn towards 1/2, as if by ten more.
+    n (log(-b / k) - k), but for a constant.  b is the mean over a grid, weighted by that likelihood: a posterior mean,
+    which always exists, unlike the maximum.  With few weights k is drawn towards 1/2, as if by ten more.
     [Zhang & Stephens 2009; the choice of the tail and the ten are from Vehtari et al. 2024, section 3]
     """
     n = int(min(len(w) / 5, 3 * np.sqrt(len(w))))
@@ -182,7 +182,7 @@ def _pareto_k(w: Array) -> float:
     grid = np.arange(1, 31 + int(np.sqrt(n))) - 0.5
     b = 1 + (1 - np.sqrt(len(grid) / grid)) / (3 * y[(n - 2) // 4])
     k = np.log1p(-b[:, None] * y).mean(axis=1)
-    profile = n * (np.log(-b / k) - k - 1)
+    profile = n * (np.log(-b / k) - k)
     weight = np.exp(profile - profile.max())
     best = float(np.log1p(-np.average(b, weights=weight) * y).mean())
     return (n * best + 10 * HEAVY) / (n + 10)

@@ -235,10 +235,9 @@ def sigma_of_linear(vae: VAE) -> float:
     learned = isinstance(vae.likelihood, GaussianShared)
     names = [f"{part}.{array}" for part in ("mu_head", "logvar_head", "decoder.0") for array in "Wb"]
     names += ["decoder.1.logvar"] * learned
-    linear = vae.parameters.names == names and getattr(vae.decoder.layers[0], "activation", "") == "identity"
-    linear = linear and len(vae.decoder.layers) == 1 + learned
-    linear = linear and vae.n_classes is None and type(vae.prior) is StandardNormal
-    linear = linear and isinstance(vae.posterior, DiagonalGaussian)
+    linear = (vae.parameters.names == names and len(vae.decoder.layers) == 1 + learned
+              and getattr(vae.decoder.layers[0], "activation", "") == "identity" and vae.n_classes is None
+              and type(vae.prior) is StandardNormal and isinstance(vae.posterior, DiagonalGaussian))
     if not linear or not isinstance(vae.likelihood, (Gaussian, GaussianShared)):
         raise ValueError(f"the VAE has the weights {', '.join(vae.parameters.names)} and likelihood "
                          f"{vae.likelihood.name!r}; expected VAE.dense(n_data, (), n_latent, 'gaussian', sigma=...), "

@@ -97,4 +97,4 @@ def discretized_logistic_mean(theta: Array) -> Array:
     narrow = softplus(m * w) - softplus(b)
     wide = np.log1p(sigmoid(b) * np.expm1(np.where(w.real < 1, w, 1)))
     mean = np.where(w.real < 1, wide, narrow) / w
-    return np.clip(np.where(mirrored, 1 - mean, mean), 0, 1)
+    return np.where(mirrored, 1 - mean, mean)

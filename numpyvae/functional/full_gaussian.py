@@ -95,7 +95,7 @@ def _cholesky_factor(logvar: Array, lower: Array) -> Array:
 
 def _noise_behind(z: Array, mu: Array, logvar: Array, lower: Array) -> Array:
     """e = L^-1 (z - mu), by forward substitution: (B, Z)."""
-    L, noise = _cholesky_factor(logvar, lower), np.zeros_like(z + mu)
+    L, noise = _cholesky_factor(logvar, lower), np.empty_like(z + mu)
     for i in range(noise.shape[1]):
         noise[:, i] = (z[:, i] - mu[:, i] - np.sum(L[:, i, :i] * noise[:, :i], axis=1)) / L[:, i, i]
     return noise
@@ -103,7 +103,7 @@ def _noise_behind(z: Array, mu: Array, logvar: Array, lower: Array) -> Array:
 
 def _solve_transposed(L: Array, e: Array) -> Array:
     """g = L^-T e, by back substitution: (B, Z)."""
-    g = np.zeros_like(L[:, 0] * e)
+    g = np.empty_like(L[:, 0] * e)
     for i in reversed(range(g.shape[1])):
         g[:, i] = (e[:, i] - np.sum(L[:, i + 1:, i] * g[:, i + 1:], axis=1)) / L[:, i, i]
     return g

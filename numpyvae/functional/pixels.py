@@ -13,7 +13,7 @@ def pick_pixels(images: np.ndarray, rows: np.ndarray, x: np.ndarray) -> np.ndarr
 
     images : (N, D) uint8, rows : (B,) int64, x : (B, D)
     """
-    np.multiply(images[rows], 1.0 / 255.0, out=x, casting="unsafe")
+    np.multiply(images[rows], 1.0 / 255.0, out=x)
     return x
 
 

@@ -249,7 +249,7 @@ def mutate(node: ast.AST, site: Site, names: Names, role: str, statement: ast.st
     """
     if isinstance(node, ast.stmt):
         statement = node
-        if names.statistics and is_check_of_kind(node):
+        if names.statistics and (is_check_of_kind(node) or is_docstring(node)):
             return
     line = ast.unparse(statement).splitlines()[0]
     for kind, after in changes(node, site, names, role):
@@ -262,7 +262,7 @@ def mutate(node: ast.AST, site: Site, names: Names, role: str, statement: ast.st
     if isinstance(node, (ast.Raise, ast.JoinedStr)) or names.statistics and is_warning(node):
         return
     for field, value in ast.iter_fields(node):
-        if field == "annotation":
+        if field in ("annotation", "returns"):
             continue
         for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if names.statistics and (is_for_a_message(node, field, child) or is_style(child)):
@@ -277,6 +277,14 @@ def is_check_of_kind(node: ast.stmt) -> bool:
     match node:
         case ast.Expr(ast.Call(ast.Attribute(ast.Name(kind), "check"), [ast.Constant(), ast.Constant(), _])):
             return kind.isupper()
+    return False
+
+
+def is_docstring(node: ast.stmt) -> bool:
+    """Of a function inside; that of the function itself is gone."""
+    match node:
+        case ast.Expr(ast.Constant(str())):
+            return True
     return False
 
 
