@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from book import lite
+from book.lite_check import FONTS, wrong
 
 LOCK = {"numpy": {"name": "numpy", "depends": []}, "prompt-toolkit": {"name": "prompt_toolkit", "depends": ["wcwidth"]},
         "ipython": {"name": "ipython", "depends": ["prompt_toolkit", "numpy"]},
@@ -85,3 +86,16 @@ def test_what_numpyvae_needs_there_is_all_that_it_needs():
     assert names <= set(map(lite.key, lite.NEEDS["numpyvae"]))
     known = set(map(lite.key, lite.WANTED)) | {line.split("==")[0] for line in lite.PURE.read_text().splitlines()}
     assert {lite.key(name) for needs in lite.NEEDS.values() for name in needs} <= known
+
+
+@pytest.mark.parametrize("count, output, complaint", [
+    (1, {"output_type": "stream", "name": "stdout", "text": "3.0\n"}, None),
+    (1, {"output_type": "stream", "name": "stderr", "text": FONTS + "\n"}, None),
+    (1, {"output_type": "stream", "name": "stderr", "text": [FONTS + "\n", "RuntimeWarning: overflow"]},
+     "RuntimeWarning: overflow"),
+    (1, {"output_type": "stream", "name": "stderr", "text": "NameError: f"}, "NameError: f"),
+    (1, {"output_type": "error", "ename": "ValueError", "evalue": "not so"}, "not so"),
+    (None, {"output_type": "stream", "name": "stdout", "text": ""}, "not run: f(x)")])
+def test_what_went_wrong_in_a_notebook_is_found(count, output, complaint):
+    found = wrong([{"source": "f(x)", "count": count, "outputs": [output]}])
+    assert found == [] if complaint is None else complaint in found[0] and len(found) == 1
