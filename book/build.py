@@ -31,6 +31,7 @@ MATHJAX = "https://registry.npmjs.org/mathjax/-/mathjax-3.2.2.tgz"
 MATHJAX_SHA512 = "Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw=="
 TAKEN = ("package/es5/tex-chtml-full.js", "package/es5/output/chtml/fonts/", "package/es5/input/tex/extensions/")
 BUNDLED = ("sphinx", "sphinx-book-theme", "pydata-sphinx-theme", "myst-nb", "Pygments")    # whose files the site has
+RESULTS = BOOK / "lite.json"    # of the notebooks in a browser, from lite_check
 IN_BROWSER = ('<p><a href="../lite/lab/index.html?path=lessons/{name}">Run this page in your browser</a>, nothing '
               "installed: the first visit loads about 45 MB.</p>")
 SHOWN = {"code_prompt_show": "Show a solution", "code_prompt_hide": "Hide the solution"}
@@ -102,7 +103,19 @@ def gather(tarball: pathlib.Path, lite: bool = False) -> pathlib.Path:
     page = source / "licences.md"
     page.write_text(page.read_text(encoding="utf-8").replace("@@LICENCES@@", "\n".join(
         f'- <a href="licences/{path.name}">{path.stem}</a>' for path in licences)), encoding="utf-8")
+    page = source / "browser.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("@@RESULTS@@", in_browser(read(RESULTS))),
+                    encoding="utf-8")
     return source
+
+
+def in_browser(results: dict[str, Any]) -> str:
+    """A table of how the notebooks ran in a browser."""
+    if not results:
+        return "*No result yet.*"
+    rows = [f"| {name} | {row['seconds']} | {row['claims']} | {'; '.join(row['wrong']) or 'none'} | {row['date']} | "
+            f"{row['versions']} |" for name, row in results.items()]
+    return "\n".join(["| notebook | seconds | claims that hold | complaints | date | with |", "|" + "---|" * 6, *rows])
 
 
 def read(path: pathlib.Path) -> Any:
