@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 import numpyvae as nv
-from numpyvae.cli.tools import pip_line
+from numpyvae.arguments import pip_line
 from numpyvae.report.explore import explorer
 
 from . import npm
@@ -36,6 +36,7 @@ MATHJAX = "https://registry.npmjs.org/mathjax/-/mathjax-3.2.2.tgz"
 MATHJAX_SHA512 = "Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw=="
 TAKEN = ("package/es5/tex-chtml-full.js", "package/es5/output/chtml/fonts/", "package/es5/input/tex/extensions/")
 BUNDLED = ("sphinx", "sphinx-book-theme", "pydata-sphinx-theme", "myst-nb", "Pygments")    # whose files the site has
+RESULTS = BOOK / "lite.json"    # of the notebooks in a browser, from lite_check
 IN_BROWSER = ('<p><a href="../lite/lab/index.html?path=lessons/{name}">Run this page in your browser</a>, nothing '
               "installed: the first visit loads about 45 MB.</p>")
 EPOCHS = 60    # of the VAE on the front page
@@ -108,6 +109,7 @@ def gather(tarball: pathlib.Path, lite: bool = False) -> pathlib.Path:
     fill_in(source / "licences.md", "@@LICENCES@@", "\n".join(
         f'- <a href="licences/{path.name}">{path.stem}</a>' for path in licences))
     fill_in(source / "index.md", "@@STROKES@@", f"{add_explorer(BUILD / 'extra' / 'explore.html'):,}")
+    fill_in(source / "browser.md", "@@RESULTS@@", in_browser(read(RESULTS)))
     return source
 
 
@@ -128,6 +130,15 @@ def add_explorer(path: pathlib.Path) -> int:
     seen = {name: factors[name] for name in ("thickness", "slant")}
     path.write_text(explorer(vae, test, factors["label"], seen, "A VAE on drawn digits"), encoding="utf-8")
     return len(images)
+
+
+def in_browser(results: dict[str, Any]) -> str:
+    """A table of how the notebooks ran in a browser."""
+    if not results:
+        return "*No result yet.*"
+    rows = [f"| {name} | {row['seconds']} | {row['claims']} | {'; '.join(row['wrong']) or 'none'} | {row['date']} | "
+            f"{row['versions']} |" for name, row in results.items()]
+    return "\n".join(["| notebook | seconds | claims that hold | complaints | date | with |", "|" + "---|" * 6, *rows])
 
 
 def read(path: pathlib.Path) -> Any:

@@ -41,6 +41,8 @@ CORE = ("pyodide.mjs", "pyodide.js", "pyodide.asm.js", "pyodide.asm.wasm", "pyth
 WANTED = ("micropip", "packaging", "ssl", "sqlite3", "ipython", "jedi", "traitlets", "numpy", "matplotlib", "pillow",
           "threadpoolctl")
 PURE = ROOT / "book" / "lite.txt"
+# JupyterLab's own are in JupyterLite; a builder's others are made for another version, and fail
+EXTENSIONS = ("@jupyterlite/pyodide-kernel-extension", "@jupyter-widgets/jupyterlab-manager")
 NEEDS = {"numpyvae": ["numpy", "matplotlib", "pillow", "threadpoolctl", "tqdm", "filelock", "ipywidgets"],
          "ipywidgets": ["comm", "ipython", "traitlets"], "comm": ["traitlets"]}
 
@@ -151,6 +153,19 @@ def add_pyodide(folder: pathlib.Path, wanted: Iterable[str] = WANTED, pure: Iter
     (folder / "pyodide-lock.json").write_text(json.dumps(lock), encoding="utf-8")
 
 
+def drop_extensions(output: pathlib.Path) -> None:
+    """Leave out what the environment that builds has besides."""
+    path = output / "jupyter-lite.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    found = settings["jupyter-config-data"]["federated_extensions"]
+    for extension in found:
+        if extension["name"] not in EXTENSIONS:
+            shutil.rmtree(output / "extensions" / extension["name"])
+    settings["jupyter-config-data"]["federated_extensions"] = [
+        extension for extension in found if extension["name"] in EXTENSIONS]
+    path.write_text(json.dumps(settings), encoding="utf-8")
+
+
 def build(site: pathlib.Path) -> pathlib.Path:
     """Make SITE/lite; what was there is replaced once the new one is whole."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -160,9 +175,13 @@ def build(site: pathlib.Path) -> pathlib.Path:
         for notebook in sorted(LESSONS.glob("[0-9][0-9]_*.ipynb")):
             shutil.copy(notebook, lessons)
         for source in sorted(NOTEBOOKS.glob("*.py")):
-            jupytext.write(jupytext.read(source), lessons / f"{source.stem}.ipynb")
+            made = jupytext.read(source)
+            made.metadata = {"language_info": {"name": "python"}}    # without a language it would ask for a kernel
+            jupytext.write(made, lessons / f"{source.stem}.ipynb")
         settings = {"jupyter-lite-schema-version": 0, "jupyter-config-data": {
-            "appName": "numpyvae", "exposeAppInBrowser": True, "litePluginSettings": {
+            "appName": "numpyvae", "exposeAppInBrowser": True,
+            "enableServiceWorkerCache": "true",    # what was loaded once needs no network
+            "litePluginSettings": {
                 "@jupyterlite/pyodide-kernel-extension:kernel": {
                     "pyodideUrl": "./static/pyodide/pyodide.js",
                     "disablePyPIFallback": True,
@@ -171,6 +190,7 @@ def build(site: pathlib.Path) -> pathlib.Path:
         subprocess.run([sys.executable, "-m", "jupyter", "lite", "build", "--lite-dir", temporary, "--contents",
                         str(contents), "--output-dir", str(output), "--no-sourcemaps"], check=True, cwd=temporary,
                        stdout=subprocess.DEVNULL)
+        drop_extensions(output)
         add_pyodide(output / "static" / "pyodide")
         target = site / "lite"
         shutil.rmtree(target, ignore_errors=True)

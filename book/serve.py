@@ -16,11 +16,12 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: pathlib.Path) -> Iterator[str]:
+def served(folder: pathlib.Path, handler: type[Quiet] = Quiet) -> Iterator[str]:
     """The address of the folder, as long as the block lasts."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
+        server.server_close()    # afterwards nobody answers, rather than nobody in time

@@ -2,12 +2,15 @@
 import base64
 import hashlib
 import io
+import json
 import tarfile
 import zipfile
 
 import pytest
 
-from book import lite
+from book import build, lite, lite_check
+from book.lite_check import FONTS, wrong
+from numpyvae.course import Lesson
 
 LOCK = {"numpy": {"name": "numpy", "depends": []}, "prompt-toolkit": {"name": "prompt_toolkit", "depends": ["wcwidth"]},
         "ipython": {"name": "ipython", "depends": ["prompt_toolkit", "numpy"]},
@@ -85,3 +88,49 @@ def test_what_numpyvae_needs_there_is_all_that_it_needs():
     assert names <= set(map(lite.key, lite.NEEDS["numpyvae"]))
     known = set(map(lite.key, lite.WANTED)) | {line.split("==")[0] for line in lite.PURE.read_text().splitlines()}
     assert {lite.key(name) for needs in lite.NEEDS.values() for name in needs} <= known
+
+
+def test_a_builders_other_extensions_are_left_out(tmp_path):
+    names = [*lite.EXTENSIONS, "jupyterlab-other"]
+    for name in names:
+        (tmp_path / "extensions" / name).mkdir(parents=True)
+    (tmp_path / "jupyter-lite.json").write_text(json.dumps({"jupyter-config-data": {
+        "appName": "numpyvae", "federated_extensions": [{"name": name} for name in names]}}))
+    lite.drop_extensions(tmp_path)
+    kept = json.loads((tmp_path / "jupyter-lite.json").read_text())["jupyter-config-data"]
+    assert [extension["name"] for extension in kept["federated_extensions"]] == list(lite.EXTENSIONS)
+    assert kept["appName"] == "numpyvae" and not (tmp_path / "extensions" / "jupyterlab-other").exists()
+    assert all((tmp_path / "extensions" / name).exists() for name in lite.EXTENSIONS)
+
+
+@pytest.mark.parametrize("count, output, complaint", [
+    (1, {"output_type": "stream", "name": "stdout", "text": "3.0\n"}, None),
+    (1, {"output_type": "stream", "name": "stderr", "text": FONTS + "\n"}, None),
+    (1, {"output_type": "stream", "name": "stderr", "text": [FONTS + "\n", "RuntimeWarning: overflow"]},
+     "RuntimeWarning: overflow"),
+    (1, {"output_type": "stream", "name": "stderr", "text": "NameError: f"}, "NameError: f"),
+    (1, {"output_type": "error", "ename": "ValueError", "evalue": "not so"}, "not so"),
+    (None, {"output_type": "stream", "name": "stdout", "text": ""}, "not run: f(x)")])
+def test_what_went_wrong_in_a_notebook_is_found(count, output, complaint):
+    found = wrong([{"source": "f(x)", "count": count, "outputs": [output]}])
+    assert found == [] if complaint is None else complaint in found[0] and len(found) == 1
+
+
+def test_a_notebooks_last_result_stands_in_the_book(monkeypatch, tmp_path):
+    """A later run replaces the row of its notebook and leaves the others."""
+    monkeypatch.setattr(lite_check, "RESULTS", tmp_path / "lite.json")
+    row = {"seconds": 9, "claims": 3, "wrong": ["f(x): not so"], "date": "2026-01-01", "versions": "Chromium 1"}
+    assert "No result" in build.in_browser({})
+    lite_check.keep("05_kl", row)
+    lite_check.keep("02_gradients", row)
+    lite_check.keep("05_kl", {**row, "seconds": 7, "wrong": []})
+    table = build.in_browser(json.loads((tmp_path / "lite.json").read_text(encoding="utf-8"))).splitlines()
+    assert table[2:] == ["| 02_gradients | 9 | 3 | f(x): not so | 2026-01-01 | Chromium 1 |",
+                         "| 05_kl | 7 | 3 | none | 2026-01-01 | Chromium 1 |"]
+
+
+def test_fewer_only_in_a_browser(monkeypatch):
+    lesson = Lesson(0)
+    assert lesson.size(10000, in_browser=6000) == 10000
+    monkeypatch.setattr("sys.platform", "emscripten")
+    assert lesson.size(10000, in_browser=6000) == 6000

@@ -58,8 +58,9 @@ nv.plots.show_diagram(*nv.plots.DIAGRAM)
 
 # %%
 images, labels = lesson.images("train")
-images, labels = images[:10000], labels[:10000]
-x = images.reshape(10000, 784) / 255        # from 0, black, to 1, white
+n = lesson.size(10000, in_browser=6000)     # a browser multiplies matrices slowly
+images, labels = images[:n], labels[:n]
+x = images.reshape(n, 784) / 255            # from 0, black, to 1, white
 x = x.astype(np.float32)
 
 # %% tags=["hide-input"]
@@ -68,14 +69,15 @@ nv.plots.show_rows({"": images[:28]}, "Twenty-eight small pictures of handwritte
 # %% [markdown]
 # ## Train
 #
-# Two networks with one hidden layer of 256 numbers each, a plane between them, and twelve rounds (*epochs*) through the pictures. The
+# Two networks with one hidden layer of 256 numbers each (64 in a browser), a plane between them, and twelve rounds (*epochs*) through the pictures. The
 # *loss* is what training makes small. It has two parts: what the rebuilt picture lacks, and the KL, what the codes cost.
 
 # %%
 rng = np.random.default_rng(SEED)
-vae = nv.VAE.dense(784, (256,), 2, rng=rng)
+vae = nv.VAE.dense(784, (lesson.size(256, in_browser=64),), 2, rng=rng)
 records = []
-for record in nv.fit(vae, x, optimizer=nv.Adam(2e-3), epochs=12, batch_size=100, rng=rng):
+for record in nv.fit(vae, x, optimizer=nv.Adam(2e-3), epochs=12,
+                     batch_size=lesson.size(100, in_browser=25), rng=rng):
     records.append(record)
     print(f"epoch {record.epoch}: loss {record.loss:.1f} nats per picture")
 

@@ -15,8 +15,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import filelock
-
 import numpyvae as nv
 
 from ..arguments import counted, did_you_mean_file
@@ -48,6 +46,7 @@ class Folder:
 
     def __init__(self, out: str, resumed: bool, overwrite: bool):
         self.out, self.resumed, self.overwrite = out, resumed, overwrite
+        import filelock    # where there are no locks, as in a browser, it warns, and only runs need one
         self.lock = filelock.FileLock(os.path.join(out, ".lock"))
         self.made: list[str] = []
         self.was_locked_before = self.begun = False
@@ -58,7 +57,7 @@ class Folder:
         make_folder(self.out)
         try:
             self.lock.acquire(timeout=0)
-        except filelock.Timeout:
+        except TimeoutError:
             raise ValueError(f"--out is {self.out!r}, which another numpyvae train is using; wait for it to end, or "
                              "choose another folder") from None
         for name in FILES:    # left over by a run that was killed while saving

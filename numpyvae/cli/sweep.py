@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
-import filelock
-
 from ..arguments import counted
 from ..datasets import DataSet
 from ..files.regular import missing, one_line, remove_empty, written_whole
@@ -153,10 +151,11 @@ def _folder(out: str) -> Iterator[None]:
     """For us alone; what a sweep that was killed left half written goes."""
     made = missing(out)
     make_folder(out)
+    import filelock    # where there are no locks, as in a browser, it warns, and only runs need one
     lock = filelock.FileLock(os.path.join(out, ".lock"))
     try:
         lock.acquire(timeout=0)
-    except filelock.Timeout:
+    except TimeoutError:
         raise ValueError(f"--out is {out!r}, which another numpyvae sweep is using; wait for it to end, or choose "
                          "another folder") from None
     try:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,10 @@ class Lesson:
             return mnist(split)
         images, factors = load_strokes(split)
         return images, factors["label"]
+
+    def size(self, usual: int, in_browser: int) -> int:
+        """How many: the second where the lesson runs in a browser, whose NumPy multiplies matrices without BLAS."""
+        return in_browser if sys.platform == "emscripten" else usual
 
     def claim(self, name: str, value: float, expected: float, tol: float, on: str | None = None) -> None:
         """Check a number in the text against the computed one; stops the notebook if they disagree.

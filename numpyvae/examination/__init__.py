@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -107,6 +108,8 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
         raise TypeError(f"model is {type(model).__name__}; expected a numpyvae VAE: pass any other model as "
                         "functions, encode=, sample_z=, decode=, loss=")
     from tqdm.auto import tqdm
+    if sys.platform == "emscripten":    # no threads, and tqdm would warn that its monitor is none
+        tqdm.monitor_interval = 0
     with tqdm(desc="examine", unit="row", leave=False, disable=None) as bar:
         if model is not None:
             if x is None:
