@@ -171,10 +171,49 @@ def test_a_grid_that_no_image_is_explained_on_is_too_small():
         assert quadrature._faults(joint, 101, 1).tolist() == [quadrature.SMALL, quadrature.COARSE, quadrature.SMALL]
 
 
+def test_each_image_goes_on_with_the_grid_that_it_needs(monkeypatch):
+    vae, x = small_vae(2)
+    asked = []
+
+    def log_joint(vae, x, points, reach, labels):
+        return None, np.stack([x[:, 0], np.full(len(x), points + reach)], axis=1)
+
+    def faults(joint, points, n_latent):
+        np.testing.assert_array_equal(joint[:, 1], points + {200: 6, 400: 6, 201: 9}[points])
+        assert n_latent == 2
+        return np.array([quadrature.FINE, quadrature.SMALL, quadrature.COARSE] if points == 200 else [quadrature.FINE])
+
+    def better(what, points, reach, n_latent, images):
+        asked.append((what, points, reach, n_latent, images.tolist()))
+        return (400, 6.0) if what == quadrature.COARSE else (201, 9.0)
+    for name, function in (("log_joint", log_joint), ("_faults", faults), ("_better", better)):
+        monkeypatch.setattr(quadrature, name, function)
+    found = exact.log_likelihood(vae, x)
+    assert asked == [(quadrature.COARSE, 200, 6.0, 2, [2]), (quadrature.SMALL, 200, 6.0, 2, [1])]
+    np.testing.assert_allclose(found, special.logsumexp([x[:, 0], [206, 210, 406]], axis=0), rtol=1e-14)
+
+
+def test_bytes_and_labels_of_images_that_need_several_grids(rng):
+    vae = nv.ConditionalVAE.dense(6, (4,), 1, n_classes=3, likelihood="gaussian", sigma=0.02, rng=rng)
+    vae.parameters.values[:] = rng.normal(0, 0.6, len(vae.parameters))
+    labels = np.array([2, 0, 2, 1])
+    x = np.rint(255 * np.clip(vae.decode(np.array([[0.3], [-1.0], [8.0], [0.0]], np.float32), labels), 0, 1))
+    found = exact.log_likelihood(vae, x.astype(np.uint8), points=20, labels=labels)
+    z, joint = exact.log_joint(vae, x / 255, 20_000, 30.0, labels)
+    np.testing.assert_allclose(found, exact.log_sum_exp(joint), atol=1e-3)
+    assert np.abs(found - exact.log_likelihood(vae, x / 255, labels=2)).max() > 1
+
+
 @pytest.mark.parametrize("a", [[[1, 2, 3], [700, 710, 0]], [[[0.5, 1.0]], [[-800.0, -801.0]]], [3.0, 4.0]])
 def test_log_sum_exp_is_over_the_last_axis(a):
     np.testing.assert_allclose(exact.log_sum_exp(a), special.logsumexp(np.atleast_2d(a), axis=-1).reshape(
         np.atleast_1d(np.asarray(a)[..., 0]).shape), rtol=1e-14)
+
+
+def test_log_sum_exp_of_whole_numbers_of_few_bits_and_of_one_number():
+    assert exact.log_sum_exp(np.array([3, 5], np.uint8)) == pytest.approx(np.log(np.exp(3) + np.exp(5)), rel=1e-14)
+    assert exact.log_sum_exp(np.array([3, 5], np.float32)).dtype == np.float32
+    assert exact.log_sum_exp(np.array(3.0)) == 3 and exact.log_sum_exp(np.array(3.0)).shape == ()
 
 
 def test_log_mean_exp_is_the_logarithm_of_the_mean(rng):
