@@ -188,9 +188,32 @@ def test_each_image_goes_on_with_the_grid_that_it_needs(monkeypatch):
         return (400, 6.0) if what == quadrature.COARSE else (201, 9.0)
     for name, function in (("log_joint", log_joint), ("_faults", faults), ("_better", better)):
         monkeypatch.setattr(quadrature, name, function)
-    found = exact.log_likelihood(vae, x)
+    found = exact.log_likelihood(vae, (255 * x).astype(np.uint8))    # bytes are looked at before they are parted
     assert asked == [(quadrature.COARSE, 200, 6.0, 2, [2]), (quadrature.SMALL, 200, 6.0, 2, [1])]
     np.testing.assert_allclose(found, special.logsumexp([x[:, 0], [206, 210, 406]], axis=0), rtol=1e-14)
+
+
+def test_the_posterior_of_all_images_goes_on_until_none_is_at_fault(monkeypatch):
+    vae, x = small_vae(2)
+    asked, grids = [], iter([(201, 9.0), (400, 9.0)])
+    fine, coarse, small = quadrature.FINE, quadrature.COARSE, quadrature.SMALL
+
+    def faults(joint, points, n_latent):
+        np.testing.assert_array_equal(joint, np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) * points)
+        assert n_latent == 2
+        return np.array({200: [coarse, small, small], 201: [fine, coarse, fine], 400: [fine] * 3}[points])
+
+    def better(what, points, reach, n_latent, images):
+        asked.append((what, points, reach, n_latent, images.tolist()))
+        return next(grids)
+    monkeypatch.setattr(quadrature, "log_joint", lambda vae, x, points, reach, labels: (
+        f"{points} points", np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) * points))
+    monkeypatch.setattr(quadrature, "_faults", faults)
+    monkeypatch.setattr(quadrature, "_better", better)
+    z, p = exact.posterior(vae, x)
+    assert asked == [(small, 200, 6.0, 2, [1, 2]), (coarse, 201, 9.0, 2, [1])]
+    assert z == "400 points"
+    np.testing.assert_allclose(p, [[0.5, 0.5], [0, 1], [0.5, 0.5]], atol=1e-15)
 
 
 def test_bytes_and_labels_of_images_that_need_several_grids(rng):
@@ -219,3 +242,5 @@ def test_log_sum_exp_of_whole_numbers_of_few_bits_and_of_one_number():
 def test_log_mean_exp_is_the_logarithm_of_the_mean(rng):
     a = rng.standard_normal((3, 7))
     np.testing.assert_allclose(exact.log_mean_exp(a - 2000), np.log(np.mean(np.exp(a), axis=1)) - 2000)
+    np.testing.assert_allclose(exact.log_mean_exp(a[0]), np.log(np.mean(np.exp(a[0]))))
+    assert exact.log_mean_exp(np.array(3.0)) == 3

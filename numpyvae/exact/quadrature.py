@@ -48,7 +48,7 @@ def latent_grid(n_latent: int, points: int = 200, reach: float = 6.0) -> tuple[A
 
     Raises ValueError for more than two dimensions, where a grid grows too large.
     """
-    if not 1 <= n_latent <= MAX_DIMENSIONS:
+    if n_latent > MAX_DIMENSIONS:
         raise ValueError(f"n_latent is {n_latent}; expected 1 or 2: a grid over more dimensions is too large, "
                          "so use importance sampling")
     axis, h = np.linspace(-reach, reach, points, retstep=True)
@@ -130,7 +130,7 @@ def posterior(vae: VAE, x: Array, points: int = 200, reach: float = 6.0,
     return z, np.exp(joint - log_sum_exp(joint)[:, None])
 
 
-FINE, COARSE, SMALL = 0, 1, 2
+FINE, COARSE, SMALL = 1, 2, 3    # the worse, the larger
 
 
 def _fine_joint(vae: VAE, x: Array, points: int, reach: float, labels: Array | None) -> tuple[Array, Array]:
@@ -179,7 +179,7 @@ def log_sum_exp(a: Array) -> Array:
 
     -inf where every a is, infinity where one is.                                              [lesson 3, eq. 3.5]
     """
-    a = np.atleast_1d(a if a.dtype.kind in "fc" else a.astype(float))
+    a = a if a.dtype.kind in "fc" else a.astype(float)
     top = a.max(axis=-1)
     top = np.where(np.isfinite(top), top, 0)    # inf - inf would be NaN
     with np.errstate(divide="ignore"):    # log 0 is right here
