@@ -1,6 +1,7 @@
 import itertools
 import os
 import shutil
+import signal
 import zlib
 
 import numpy as np
@@ -9,6 +10,10 @@ from hypothesis import settings
 
 # In notebooks that run in processes of their own too: a test solves no exercise for the person who runs it.
 os.environ["NUMPYVAE_TALLY"] = "0"
+
+# Processes that a shell starts in the background ignore Ctrl-C, and so would those that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The suite draws the same examples every time; `pytest --hypothesis-profile=thorough` draws new ones, and more.
 settings.register_profile("repeatable", max_examples=60, deadline=None, derandomize=True)
