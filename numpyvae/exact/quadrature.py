@@ -105,7 +105,8 @@ def log_likelihood(vae: VAE, x: Array, points: int = 200, reach: float = 6.0, la
     todo = [(np.arange(len(x)), points, reach)]    # images, and the grid that is to be tried for them
     while todo:
         images, points, reach = todo.pop()
-        its_labels = labels if np.size(labels) == 1 else np.asarray(labels)[images]    # None is of size 1, too
+        one = np.size(labels) == 1    # type: ignore[arg-type]    # None is of size 1, too
+        its_labels = labels if one else np.asarray(labels)[images]
         _, joint = log_joint(vae, x[images], points, reach, its_labels)
         found[images] = log_sum_exp(joint)
         fault = _faults(joint, points, vae.n_latent)
