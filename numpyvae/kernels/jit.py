@@ -22,8 +22,7 @@ FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 # error_model="numpy": x / 0 is inf, as in NumPy.  Python's own rule, an exception, puts a branch into every loop
 # with a division and keeps it from being vectorised (measured: 2.0 against 0.15 ns per element).
 # nogil: a kernel touches nothing but its arrays, so Python's other threads may run beside it (evaluation/cores.py).
-# no_cfunc_wrapper: no second entry for callers in C, of whom there are none; a wrapper takes a few percent of the time
-# of compiling.
+# no_cfunc_wrapper: no second entry for callers in C, of whom there are none.
 OPTIONS: dict[str, Any] = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
 INSIDE: dict[str, Any] = {"no_cfunc_wrapper": True, "no_cpython_wrapper": True}    # called by kernels alone
 # A range reduction relies on the rounding of each of its steps, so in exponential.py no sum is reordered.
