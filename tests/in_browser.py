@@ -4,12 +4,13 @@ import itertools
 
 
 @contextlib.contextmanager
-def windows(browser, own=("file:", "data:"), **settings):
+def windows(browser, own=("file:", "data:"), may_log=False, **settings):
     """A function that opens an address as somebody may have set up their browser, each in a window of its own.
 
     In the end no page may have asked for anything but its own, missed a file, or complained.
 
-    own : what the addresses begin with that a page may ask for
+    own     : what the addresses begin with that a page may ask for
+    may_log : whether console.log is no complaint, as in a theme that is not ours
     """
     opened = []
 
@@ -21,7 +22,8 @@ def windows(browser, own=("file:", "data:"), **settings):
         page.on("request", lambda request: None if request.url.startswith(own) else complaints.append(request.url))
         page.on("response", lambda response: complaints.append((response.status, response.url))
                 if response.status >= 400 else None)
-        page.on("console", lambda message: None if message.type == "log" else complaints.append(message.text))
+        page.on("console", lambda message: None if may_log and message.type == "log" else
+                complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)
         return page
@@ -53,7 +55,7 @@ FOCUSED = """() => {
         [named(e), style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth)];
 }"""
 NAMED = """(e) => e.id || e.getAttribute("aria-label") || e.textContent.trim()"""
-CONTROLS = "a[href], input, button, select, summary, [tabindex='0']"
+CONTROLS = "a[href], input, button, select, summary, [tabindex]"
 
 
 def walk(page, most=200):

@@ -27,7 +27,7 @@ def site(tmp_path_factory):
 @pytest.fixture
 def visit(browser, site):
     """Open a page of the book."""
-    with windows(browser, (site[1], "data:")) as open_page:
+    with windows(browser, (site[1], "data:"), may_log=True) as open_page:
         def open_name(name, width=1300, scheme="light", **options):
             page = open_page(f"{site[1]}/{name}", width, scheme, **options)
             page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
