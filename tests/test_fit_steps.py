@@ -1,16 +1,25 @@
 """What `fit` does around each step: when it stops and saves, its clock and its bar, what it says of infinity."""
 import functools
 import itertools
+import zlib
 
 import numpy as np
 import pytest
 
 import numpyvae as nv
+from numpyvae.files import checkpoint
 from numpyvae.training import fit as fit_module
 from numpyvae.training.fit import first_not_finite, name_of
 from numpyvae.training.resume import TrainingState
 
 STEPS = 6    # of 45 images in batches of 8
+
+
+class Still:
+    """An optimizer that changes nothing, and has no learning rate."""
+
+    def step(self, parameters):
+        pass
 
 
 @pytest.fixture
@@ -63,12 +72,25 @@ def test_an_epoch_s_seconds_are_those_of_its_steps(vae, images, rng, monkeypatch
         assert record.seconds == STEPS and record.images_per_second == pytest.approx(45 / STEPS)
 
 
+def test_the_seconds_before_an_interruption_count(images, monkeypatch, tmp_path):
+    monkeypatch.setattr(fit_module.time, "perf_counter", functools.partial(next, itertools.count(100.0)))
+
+    def run(**options):
+        rng = np.random.default_rng(1)
+        return list(begin(nv.VAE.dense(12, (6,), 2, rng=rng), images, rng, **options))
+    calls = itertools.count(1)
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint=tmp_path / "c", stop=lambda: next(calls) == STEPS + 4)
+    assert [record.seconds for record in run(resume=tmp_path / "c")] == [STEPS] * 3
+
+
 def test_the_bar_is_shown_where_it_is_asked_for(vae, images, rng, capsys):
     list(begin(vae, images, rng))
     assert capsys.readouterr().err == ""
     list(begin(vae, images, rng, progress=True))
     shown = capsys.readouterr().err
-    assert all(f"epoch {epoch}/3" in shown for epoch in (1, 2, 3)) and f"/{STEPS} " in shown and "batch" in shown
+    assert all(f"epoch {epoch}/3:" in shown for epoch in (1, 2, 3)) and f"/{STEPS} " in shown and "batch" in shown
+    assert "\n" not in shown    # it goes when its epoch is done
 
 
 def test_after_the_last_epoch_the_model_has_dropped_its_batch(vae, images, rng):
@@ -92,6 +114,59 @@ def test_weights_that_would_not_train_are_found_before_the_first_step(vae, image
     np.testing.assert_array_equal(vae.parameters.values, before)
 
 
+def test_where_the_weights_are_is_looked_at_once_an_epoch(vae, images, rng, monkeypatch):
+    seen = []
+    monkeypatch.setattr(vae, "check_views", lambda: seen.append(1))
+    list(begin(vae, images, rng))
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_loss_of_a_million_million_nats_a_pixel_is_too_large_to_learn_from(sign, vae, images, rng):
+    def objective(model, x, eps):
+        return nv.LossTerms(loss, loss, 0.0)
+    loss = sign * 11.9e12    # of 12 pixels
+    assert len(list(begin(vae, images, rng, objective=objective))) == 3
+    loss = sign * 12e12
+    with pytest.raises(FloatingPointError, match=rf"^the loss is {loss:.3g} in epoch 1, step 1, too large to learn "
+                       "from; expected less: ".replace("+", r"\+")):
+        list(begin(vae, images, rng, objective=objective))
+
+
+@pytest.mark.parametrize("optimizer, advice", [(nv.SGD(0.25), "a smaller lr than 0.25"), (Still(), "a smaller lr")])
+def test_after_the_first_step_the_learning_rate_is_blamed(optimizer, advice, vae, images, rng):
+    losses = iter([1.0, 1.0, np.nan])
+    with pytest.raises(FloatingPointError, match=f"in epoch 1, step 3, .*: try {advice}, or look at the data"):
+        list(begin(vae, images, rng, optimizer=optimizer, objective=lambda *_: nv.LossTerms(next(losses), 1.0, 0.0)))
+
+
+def test_the_culprit_is_looked_for_in_the_batch_that_failed(images, rng):
+    vae = nv.ConditionalVAE.dense(12, (6,), 2, n_classes=3, rng=rng)
+    seen = []
+
+    def objective(model, x, eps, labels):
+        seen[:] = [x.copy(), labels.copy()]
+        return nv.LossTerms(np.nan, np.nan, 0.0)
+
+    def encode(x, labels):
+        assert np.array_equal(x, seen[0]) and np.array_equal(labels, seen[1])
+        return np.full((8, 2), np.inf), np.zeros((8, 2))
+    vae.encode = encode
+    with pytest.raises(FloatingPointError, match="that is not finite is the encoder's mu; expected a finite loss"):
+        list(begin(vae, images, rng, objective=objective, labels=rng.integers(0, 3, 45)))
+
+
+def test_numbers_that_overflow_on_the_way_do_not_warn(vae, images, rng, monkeypatch):
+    def loss(*given):
+        seen.append(np.float32(1e38) * np.float32(10) - np.float64(np.inf))    # over, then invalid
+        return nv.LossTerms(1.0, 1.0, 0.0)
+    seen = []
+    monkeypatch.setattr(vae, "loss_terms", loss)
+    with np.errstate(over="raise", invalid="raise"):
+        list(begin(vae, images, rng, objective=loss, validation=images))
+    assert len(seen) == 3 * (STEPS + 1)
+
+
 @pytest.mark.parametrize("kind, name, culprit", [
     (nv.VAE, "decoder.1.b", "the weight decoder.1.b"), (nv.VAE, None, "the decoder's output, or its loss"),
     (nv.VAE, "mu", "the encoder's mu"), (nv.VAE, "logvar", "the encoder's logvar"),
@@ -108,7 +183,8 @@ def test_the_first_array_that_is_not_finite_is_named(kind, name, culprit, rng):
     assert first_not_finite(model, np.ones((3, 12))) == culprit
 
 
-@pytest.mark.parametrize("largest, advice", [(101.0, "the data reach 101, so standardise"), (99.0, "make a new model")])
+@pytest.mark.parametrize("largest, advice", [(101.0, "the data reach 101, so standardise"),
+                                             (100.0, "make a new model")])
 def test_large_numbers_are_blamed_from_a_hundred_on(largest, advice, rng):
     vae = nv.VAE.dense(12, (6,), 2, "gaussian", rng=rng)
     vae.parameters["decoder.1.b"][0] = np.nan
@@ -140,17 +216,56 @@ def test_a_model_without_beta_has_nothing_to_warm_up(images, rng):
         begin(nv.Autoencoder.dense(12, (6,), 2, rng=rng), images, rng, warmup=1)
 
 
+def test_a_learning_rate_may_stay_but_not_rise(vae, images, rng):
+    assert len(list(begin(vae, images, rng, optimizer=nv.SGD(0.01), lr_end=0.01))) == 3
+    with pytest.raises(ValueError, match="^lr_end is 0.0104, above the learning rate at the start, 0.01; expected"):
+        begin(vae, images, rng, optimizer=nv.SGD(0.01), lr_end=0.0104)
+
+
+def test_what_has_no_schedule_is_left_as_it_was(vae, images, rng):
+    optimizer = Still()
+    list(begin(vae, images, rng, optimizer=optimizer))
+    assert vars(optimizer) == {}
+    model = nv.Autoencoder.dense(12, (6,), 2, rng=rng)
+    list(begin(model, images, rng))
+    assert not hasattr(model, "beta")
+
+
+def test_a_run_says_how_far_it_has_come_and_that_it_is_over(vae, images, rng):
+    run = begin(vae, images, rng)
+    assert repr(run) == "<fit, not yet begun: 0 records so far>"
+    next(run)
+    assert repr(run) == "<fit, under way: 1 record so far>"
+    list(run)
+    assert repr(run) == "<fit, ended: 3 records so far>"
+    with pytest.warns(UserWarning, match="these epochs have been gone through"):
+        assert list(run) == []
+
+
 def test_a_warm_up_may_last_as_long_as_the_run(vae, images, rng):
+    with pytest.raises(ValueError, match="warmup is 31, but there are only 30 epochs"):
+        begin(vae, images, rng, epochs=30, warmup=31)
     assert len(list(begin(vae, images, rng, warmup=3))) == 3
     assert len(list(begin(vae, images, rng, warmup=2, patience=1, validation=images, optimizer=nv.SGD(1e-9)))) == 3
 
 
-def test_the_noise_of_validation_is_the_same_after_every_epoch(vae, images, rng):
-    losses = {record.validation.loss for record in begin(vae, images, rng, validation=images, optimizer=nv.SGD(1e-30))}
+@pytest.mark.parametrize("binarize", ["none", "dynamic", "static"])
+def test_what_is_drawn_for_validation_is_the_same_after_every_epoch(binarize, vae, images, rng):
+    options = {"validation": images, "optimizer": nv.SGD(1e-30), "binarize": binarize}
+    losses = {record.validation.loss for record in begin(vae, images, rng, **options)}
     assert len(losses) == 1
-    changed = begin(vae, images, np.random.default_rng(1), validation=images, optimizer=nv.SGD(1e-30))
+    changed = begin(vae, images, np.random.default_rng(1), **options)
     assert next(changed).validation.loss not in losses
     changed.records.close()
+
+
+@pytest.mark.parametrize("binarize", ["none", "static"])
+def test_what_an_evaluation_draws_is_the_generator_s(binarize, vae, images):
+    rng = np.random.default_rng(5)
+    x = (images * (1 / 255) if binarize == "none" else rng.integers(0, 255, images.shape, np.uint8) < images)
+    expected = vae.loss_terms(x.astype(np.float32), rng.standard_normal((45, 2), np.float32))
+    found = nv.evaluate_loss(vae, images, rng=np.random.default_rng(5), binarize=binarize)
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("samples", [1, 5])
@@ -169,7 +284,45 @@ def test_the_noise_of_a_step_is_the_generator_s(samples, vae, images):
         np.testing.assert_array_equal(eps, expected[0] if samples == 1 else expected)
 
 
+def test_a_checkpoint_says_what_fit_was_given(rng, tmp_path):
+    images, held_out = (rng.integers(0, 256, (n, 12), np.uint8) for n in (45, 30))
+    labels, held_out_labels = rng.integers(0, 3, 45), rng.integers(0, 3, 30)
+    vae = nv.ConditionalVAE.dense(12, (6,), 2, n_classes=3, rng=rng)
+    given = {"epochs": 30, "batch_size": 40, "binarize": "dynamic", "samples": 1, "lr_end": None, "warmup": 25,
+             "patience": 3}
+    run = begin(vae, images, rng, labels=labels, validation=held_out, validation_labels=held_out_labels,
+                objective=functools.partial(nv.objectives.free_bits, minimum=0.5), checkpoint=tmp_path / "c",
+                checkpoint_every="1 step", **given)
+    next(run)
+    run.records.close()
+    said = checkpoint.read(tmp_path / "c")[0]["training"]
+    assert said["settings"] == {**given, "objective": "free_bits(minimum=0.5)"}
+    assert said["data"] == {name: {"shape": list(array.shape), "checksum": zlib.crc32(array.tobytes())} for name, array
+                            in (("images", images), ("labels", labels), ("validation images", held_out),
+                                ("validation labels", held_out_labels))}
+
+
+def test_a_checkpoint_says_how_many_samples_and_which_lr_at_the_end(vae, images, rng, tmp_path):
+    list(begin(vae, images, rng, samples=30, objective=nv.objectives.iwae, lr_end=1e-4, checkpoint=tmp_path / "c"))
+    said = checkpoint.read(tmp_path / "c")[0]["training"]["settings"]
+    assert (said["samples"], said["objective"], said["lr_end"]) == (30, "iwae", 1e-4)
+
+
+def test_several_samples_do_not_warn_and_an_objective_need_not_be_hashable(vae, images, rng):
+    class Own:
+        __hash__ = None
+
+        def __call__(self, model, x, eps):
+            return nv.LossTerms(1.0, 1.0, 0.0)
+    for objective, samples in (nv.objectives.iwae, 3), (Own(), 1):
+        assert len(list(begin(vae, images, rng, objective=objective, samples=samples))) == 3
+
+
 def test_the_sizes_that_memory_depends_on_are_named(vae, images, rng, monkeypatch):
+    run = begin(vae, images, rng, batch_size=40, samples=30, objective=nv.objectives.iwae)
+    assert run.sizes == {"batch_size = 40": 40, "samples = 30": 30, "a model of 208 weights": 208}
+    next(run)    # one that never begins would warn
+
     def too_large(*given):
         raise MemoryError
     monkeypatch.setattr(nv.VAE, "loss_and_grad", too_large)

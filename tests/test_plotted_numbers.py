@@ -3,6 +3,7 @@ import types
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 import numpyvae as nv
@@ -22,7 +23,31 @@ def ticks(axis):
     return dict(zip([tick.get_text() for tick in axis.get_ticklabels()], axis.get_ticklocs().tolist(), strict=True))
 
 
-@pytest.mark.parametrize("n, columns, rows", [(1, 1, 1), (4, 2, 2), (5, 3, 2), (10, 4, 3)])
+def on_a_new_figure(rng):
+    """Each figure, drawn without an Axes: (name, Axes, whether it has no frame above and to the right)."""
+    vae, pictures = nv.VAE.dense(9, (6,), 2, rng=rng), rng.integers(0, 256, (4, 3, 3), np.uint8)
+    mu, logvar = rng.standard_normal((2, 4, 2))
+    rows = [types.SimpleNamespace(component="one", path="kernel", errors={"x": np.array([1e-3])})]
+    return [("grid", plots.image_grid(pictures), False), ("again", plots.reconstructions(vae, pictures), False),
+            ("map", plots.latent_map(mu), True), ("line", plots.latent_map(mu[:, :1]), True),
+            ("kl", plots.kl_per_dimension(mu, logvar), True), ("plane", plots.latent_grid(vae, 2), False),
+            ("traversals", plots.latent_traversals(vae, pictures[0], [0]), False),
+            ("errors", plots.gradient_errors(types.SimpleNamespace(rows=rows, failed=[])), True)]
+
+
+def test_without_an_axes_a_figure_is_made_and_frames_are_open_or_none(rng):
+    seen = set()
+    for name, ax, is_open in on_a_new_figure(rng):
+        assert ax.figure not in seen, name
+        seen.add(ax.figure)
+        visible = {side for side in ("left", "right", "top", "bottom") if ax.spines[side].get_visible()}
+        assert visible == ({"left", "bottom"} if is_open else set()), name
+        if not is_open:    # ticks may name rows, and have no marks
+            assert ax.xaxis.get_tick_params()["length"] == 0, name
+        pyplot.close(ax.figure)
+
+
+@pytest.mark.parametrize("n, columns, rows", [(1, 1, 1), (4, 2, 2), (5, 3, 2), (10, 4, 3), (50, 8, 7)])
 def test_pictures_fill_a_square_two_pixels_apart(n, columns, rows, ax):
     plots.image_grid(np.zeros((n, 5, 3)), ax)
     alpha = canvas(ax)[..., 3]
@@ -37,16 +62,18 @@ def test_pictures_fill_a_square_two_pixels_apart(n, columns, rows, ax):
 @pytest.mark.parametrize("height, apart", [(6, 4), (18, 6)])
 def test_pairs_of_rows_stand_apart_and_are_named_at_their_middles(height, apart, rng, ax):
     vae = nv.VAE.dense(2 * height, (6,), 2, rng=rng)
-    plots.reconstructions(vae, rng.integers(0, 256, (23, height, 2), np.uint8), ax)
+    plots.reconstructions(vae, rng.integers(0, 256, (21, height, 2), np.uint8), ax)
     pair = 2 * height + 1 + apart
     assert canvas(ax).shape[:2] == (3 * pair - apart, 4 * 10 - 2)    # three rows of ten
     middle = (height - 1) / 2
     expected = [at + middle for top in (0, pair, 2 * pair) for at in (top, top + height + 1)]
     np.testing.assert_allclose(ax.get_yticks(), expected)
-    assert (canvas(ax)[2 * pair:, 4 * 3:, 3] == 0).all()    # the last pair has three images
+    assert (canvas(ax)[2 * pair:, 4:, 3] == 0).all()    # the last pair has one image
     few = Figure().subplots()
     plots.reconstructions(vae, rng.integers(0, 256, (3, height, 2), np.uint8), few)
     assert canvas(few).shape[:2] == (2 * height + 1, 4 * 3 - 2)
+    with pytest.raises(ValueError, match=f"images has 2 numbers per image; expected {2 * height}"):
+        plots.reconstructions(vae, np.zeros((3, 1, 2)))
 
 
 def test_a_conditional_model_is_given_the_labels(rng):
@@ -67,6 +94,9 @@ def test_many_points_are_smaller_and_the_circle_has_a_radius_of_two(n, size, ax)
     means = np.random.default_rng(0).standard_normal((n, 3))
     plots.latent_map(means, ax=ax, dimensions=(2, 0, 1))
     assert ax.collections[0].get_sizes() == pytest.approx([size])
+    for values in np.linspace(0, 1, n), np.zeros(n, int):
+        other = plots.latent_map(means, values, "a value", Figure().subplots())
+        assert other.collections[0].get_sizes() == pytest.approx([size])
     np.testing.assert_array_equal(ax.collections[0].get_offsets(), means[:, [2, 0]])
     (circle,) = ax.patches
     assert circle.center == (0, 0) and circle.radius == 2 and ax.get_aspect() == 1
@@ -79,20 +109,39 @@ def test_one_dimension_is_drawn_against_the_image_s_number(ax):
     assert not ax.patches and (np.round(ax.get_yticks()) == ax.get_yticks()).all()
 
 
-@pytest.mark.parametrize("dimensions, fits", [((0, 2), True), ((0, 3), False), ((1,), False), ((1, 2, 9), True)])
+@pytest.mark.parametrize("dimensions, fits", [((0, 20), True), ((0, 21), False), ((21, 0), False), ((1,), False),
+                                              ((1, 2, 99), True)])
 def test_two_dimensions_are_drawn_that_the_means_have(dimensions, fits, ax):
     try:
-        plots.latent_map(np.zeros((4, 3)), ax=ax, dimensions=dimensions)
+        plots.latent_map(np.zeros((4, 21)), ax=ax, dimensions=dimensions)
     except ValueError as error:
-        assert "expected two of the 3 columns of means" in str(error) and not fits
+        assert "expected two of the 21 columns of means" in str(error) and not fits
     else:
         assert fits
+
+
+def test_a_plane_has_two_dimensions_and_both_may_be_fractions(ax):
+    with pytest.raises(ValueError, match=r"dimensions is \(0, 2\); expected two of the 2 columns of means"):
+        plots.latent_map(np.eye(2), dimensions=(0, 2))
+    plots.latent_map(0.1 * np.eye(2), ax=ax)
+    ax.patches[0].remove()    # the circle, for whose sake both axes go further
+    ax.set_ylim(0, 0.1)
+    assert (np.round(ax.get_yticks()) != ax.get_yticks()).any()
 
 
 def test_whole_numbers_are_classes_and_floats_have_a_colour_bar():
     for values, bars in ((np.arange(4), 0), (np.arange(4.0), 1), (np.array(list("abab")), 0)):
         ax = plots.latent_map(np.eye(4), values, "what", Figure().subplots())
         assert len(ax.figure.axes) == 1 + bars and (ax.get_legend() is None) == bool(bars)
+        named = ax.figure.axes[1].get_ylabel() if bars else ax.get_legend().get_title().get_text()
+        assert named == "what"
+
+
+def test_classes_are_named_as_their_owner_named_them(ax):
+    plots.latent_map(np.eye(3), np.array(["$x$", "_y", "a long name " * 3]), "what", ax)
+    texts = ax.get_legend().get_texts()
+    assert [text.get_text() for text in texts] == ["$x$", "_y", "a long name a long..."]
+    assert not any(text.get_parse_math() for text in texts)
 
 
 @pytest.mark.parametrize("n", [10, 11, 39, 40, 1070])
@@ -109,8 +158,9 @@ def test_classes_share_ten_colours_and_six_shapes_and_39_are_named(n, ax):
     assert len(set(looks)) == min(n, 60)
     for i in range(n):
         assert (looks[i][1] == looks[i % 10][1]) and looks[i][0] == looks[i // 10 % 6 * 10][0]
-    handles = [handle.get_facecolor()[0, :3].tobytes() for handle in ax.get_legend().legend_handles[:39]]
-    assert handles == [looks[i][1] for i in range(min(n, 39))]
+    handles = [(handle.get_paths()[0].vertices.tobytes(), handle.get_facecolor()[0, :3].tobytes())
+               for handle in ax.get_legend().legend_handles[:39]]
+    assert handles == looks[:39]
 
 
 @pytest.mark.parametrize("n, step", [(3, 1), (25, 1), (26, 2), (60, 3)])
@@ -120,6 +170,12 @@ def test_no_more_bars_are_named_than_can_be_read(n, step, rng, ax):
     order = np.argsort(-np.mean(np.exp(logvar) + mu**2 - logvar, axis=0))
     assert ticks(ax.xaxis) == {str(order[i]): i for i in range(0, n, step)}
     assert [bar.get_x() + bar.get_width() / 2 for bar in ax.patches] == pytest.approx(range(n))
+    assert ax.get_xlabel() == "latent dimension, the largest KL first"
+
+
+def test_of_equal_bars_the_first_dimension_comes_first(ax):
+    plots.kl_per_dimension(np.ones((2, 21)) * ([1] * 20 + [2]), np.zeros((2, 21)), ax)
+    assert list(ticks(ax.xaxis)) == ["20", *map(str, range(20))]
 
 
 @pytest.mark.parametrize("n, named", [(1, [0]), (2, [0, 1]), (5, [0, 1, 2, 3, 4]), (9, [0, 2, 4, 6, 8]),
@@ -145,17 +201,19 @@ def test_the_grid_is_15_by_15_and_a_picture_a_square_unless_a_shape_is_given(rng
 
 
 def test_a_traversal_has_nine_steps_named_at_the_ends_and_in_the_middle(rng, ax):
-    vae = nv.VAE.dense(15, (6,), 4, rng=rng)
-    image = rng.integers(0, 256, (5, 3), np.uint8)
-    plots.latent_traversals(vae, image, [3, 0], ax=ax)
-    assert canvas(ax).shape[:2] == (2 * 7 - 2, 9 * 5 - 2)
-    assert ticks(ax.xaxis) == {"−3": 1, "0": 21, "3": 41} and ticks(ax.yaxis) == {"z[3]": 2, "z[0]": 9}
-    with pytest.raises(ValueError, match="dimensions is .*; expected numbers from 0 to 3"):
-        plots.latent_traversals(vae, image, [4])
-    with pytest.raises(ValueError, match="image has 14 numbers per image; expected 15"):
+    vae = nv.VAE.dense(42, (6,), 21, rng=rng)
+    image = rng.integers(0, 256, (7, 6), np.uint8)
+    plots.latent_traversals(vae, image, [20, 0, 3], ax=ax)
+    assert canvas(ax).shape[:2] == (3 * 9 - 2, 9 * 8 - 2)
+    assert ticks(ax.xaxis) == {"−3": 2.5, "0": 34.5, "3": 66.5} and ax.get_xlabel() == "value of the dimension"
+    assert ticks(ax.yaxis) == {"z[20]": 3, "z[0]": 12, "z[3]": 21}
+    for dimensions in [21], [0, 21], [21, 0]:
+        with pytest.raises(ValueError, match="dimensions is .*; expected numbers from 0 to 20"):
+            plots.latent_traversals(vae, image, dimensions)
+    with pytest.raises(ValueError, match="image has 14 numbers per image; expected 42"):
         plots.latent_traversals(vae, np.zeros((7, 2)), [0])
     with pytest.raises(TypeError, match="image has dtype int64; expected uint8, or floats"):
-        plots.latent_traversals(vae, np.zeros((5, 3), np.int64), [0])
+        plots.latent_traversals(vae, np.zeros((7, 6), np.int64), [0])
 
 
 def test_layers_with_weights_have_their_sizes(rng):
@@ -168,6 +226,11 @@ def test_layers_with_weights_have_their_sizes(rng):
         params = {"w": np.ones(3)}
     network = types.SimpleNamespace(layers=[nv.Flatten(), Own(), nv.Dense(4, 9, "tanh", rng=rng), Own()])
     assert plots.hidden_layers(network) == [(0, "Own"), (9, "tanh"), (9, "Own")]
+    network.layers = [nv.Dense(4, 5, "tanh", rng=rng), nv.Dense(5, 6, "relu", rng=rng),
+                      nv.Dense(6, 12, "silu", rng=rng), nv.Reshape((2, 3, 2))]
+    assert plots.hidden_layers(network) == [(5, "tanh"), (6, "relu"), (12, "2×3×2\nsilu")]
+    network.layers = [nv.Conv2d(2, 5, 3, activation="relu", rng=rng)]    # of pictures of any size
+    assert plots.hidden_layers(network) == [(5, "5\nrelu")]
 
 
 @pytest.mark.parametrize("n_classes, expected", [(None, ((6, "x"), (2, "z"))),
@@ -177,12 +240,14 @@ def test_what_goes_in_is_counted_with_its_label(n_classes, expected, rng):
     assert plots.network_inputs(kind.dense(6, (4,), 2, rng=rng, **options)) == expected
 
 
-def test_each_entry_of_a_gradient_check_has_a_cell_with_its_power_of_ten(ax):
+@pytest.mark.parametrize("error, power", [(0.0, -17), (0.1, -1), (5.0, 0)])
+def test_each_entry_of_a_gradient_check_has_a_cell_with_its_power_of_ten(error, power, ax):
     rows = [types.SimpleNamespace(component=name, path="kernel", errors=errors) for name, errors in (
-        ("one", {"x": np.array([[1e-3, 0.0]]), "W": np.array([5.0])}), ("two", {"x": np.array([1e-16])}))]
+        ("one", {"x": np.array([[1e-3, error]]), "W": np.array([0.2])}), ("two", {"x": np.array([1e-16])}))]
     plots.gradient_errors(types.SimpleNamespace(rows=rows, failed=[]), ax)
     shown = np.ma.filled(ax.images[0].get_array(), np.nan)
-    np.testing.assert_allclose(shown, [[-3, -17, 0], [-16, np.nan, np.nan]])
+    np.testing.assert_allclose(shown, [[-3, power, np.log10(0.2)], [-16, np.nan, np.nan]])
+    assert (ax.get_xlabel(), ax.figure.axes[1].get_ylabel()) == ("entry", "log10 of the relative error")
     assert ax.images[0].get_clim() == (-17, 0) and ticks(ax.yaxis) == {"one, kernel": 0, "two, kernel": 1}
 
 
@@ -195,6 +260,7 @@ def test_an_ellipse_goes_once_around_its_mean_at_so_many_deviations(deviations, 
         angle = np.unwrap(np.arctan2(y, x))
         np.testing.assert_allclose(x**2 + y**2, 1, rtol=1e-12)
         np.testing.assert_allclose(angle, np.linspace(0, 2 * np.pi, 100), atol=1e-9)
+        assert line.get_linewidth() == 1.5
 
 
 @pytest.mark.parametrize("shape, expected", [
@@ -210,13 +276,19 @@ def test_pictures_have_an_opacity(rng):
     found = plots._pictures(grey)
     np.testing.assert_allclose(found[..., :3], (grey / 255).reshape(2, 3, 3, 1).repeat(3, axis=3))
     assert (found[..., 3] == 1).all()
+    bytes_too = np.rint(255 * rgba).astype(np.uint8)
+    np.testing.assert_array_equal(plots._pictures(bytes_too), bytes_too / 255)
+    np.testing.assert_array_equal(plots._pictures([[[-1.0, 0.5], [1.5, 1.0]]])[..., 0], [[[0, 0.5], [1, 1]]])
+    with pytest.raises(ValueError, match=r"images has shape \(0, 5, 3\); expected .* at least one image"):
+        plots._pictures(np.zeros((0, 5, 3)))
 
 
 def test_bytes_become_rows_of_fractions(rng):
     images = rng.integers(0, 256, (2, 3, 4), np.uint8)
     rows = plots.as_rows(images)
     np.testing.assert_allclose(rows, images.reshape(2, 12) / 255, rtol=1e-6)
-    assert rows.dtype == np.float32 and plots.as_rows(rows.tolist()).shape == (2, 12)
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(plots.as_rows((images / 7).tolist()), images.reshape(2, 12) / 7)
     assert plots.given(None) == {} and plots.given(3) == {"labels": 3}
 
 

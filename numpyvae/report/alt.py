@@ -103,7 +103,7 @@ def latent_grid(n: int) -> str:
 
 def latent_traversals(vae: VAE, image: Array, dimensions: Sequence[int], labels: Any) -> str:
     """How much each of the dimensions changes the picture on its way from -3 to 3."""
-    code = vae.encode(plots.as_rows(image[None]), **plots.given(labels))[0]
+    code = vae.encode(image[None], **plots.given(labels))[0]
     ends = np.repeat(code, 2 * len(dimensions), axis=0)
     for row, dimension in enumerate(dimensions):
         ends[2 * row:2 * row + 2, dimension] = -3, 3

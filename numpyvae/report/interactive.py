@@ -39,7 +39,7 @@ def sliders(vae: VAE, image: Array, kl: Array, label: Any = None) -> str:
     if not used:
         return ""
     told = plots.given(label)
-    code = vae.encode(plots.as_rows(image[None]), **told)[0]
+    code = vae.encode(image[None], **told)[0]
     n_steps = STEPS if len(used) * STEPS * image.size <= MOST_VALUES else FEWER_STEPS
     values = np.linspace(-3, 3, n_steps)
 

@@ -121,7 +121,7 @@ def reconstructions(vae: Model, images: Array, ax: Axes | None = None, columns: 
     """
     originals = _pictures(images)
     _check_fits("images", images[0], vae)
-    again = _pictures(vae.reconstruct(as_rows(images), **given(labels)).reshape(np.shape(images)))
+    again = _pictures(vae.reconstruct(images, **given(labels)).reshape(np.shape(images)))
     columns = min(columns, len(originals))
     n_pairs, height = math.ceil(len(originals) / columns), originals.shape[1]
     rows = np.zeros((n_pairs, 2, columns, *originals.shape[1:]))    # transparent where the last pair has no image
@@ -153,15 +153,15 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
         x, y, names = means[:, 0], np.arange(len(means)), ["z[0], mean", "image"]
     else:
         x, y = means[:, dimensions[0]], means[:, dimensions[1]]
-        names = [f"z[{i}], mean" for i in dimensions[:2]]
+        names = [f"z[{i}], mean" for i in dimensions]
         ax.add_patch(Circle((0, 0), 2, fill=False, linestyle="--", edgecolor=INK, zorder=3))
         ax.set_aspect("equal", adjustable="datalim")
-    style = {"s": 36 / max(1.0, math.log10(len(means)) ** 1.5), "linewidths": 0, "alpha": 0.8}
+    style = dict(s=36 / max(1.0, math.log10(len(means)) ** 1.5), linewidths=0, alpha=0.8)
     if values is None:
         ax.scatter(x, y, color=BLUE, **style)
     elif np.asarray(values).dtype.kind == "f":
         points = ax.scatter(x, y, c=values, cmap="viridis", **style)
-        ax.figure.colorbar(points, ax=ax, label=label, shrink=0.8)
+        ax.figure.colorbar(points, label=label, shrink=0.8)
     else:
         _scatter_classes(ax, x, y, np.asarray(values), label, style)
     ax.set(xlabel=names[0], ylabel=names[1])
@@ -178,7 +178,7 @@ def kl_per_dimension(mu: Array, logvar: Array, ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     ax.bar(np.arange(len(kl)), kl[order], color=GREEN)
     step = math.ceil(len(kl) / 25)    # no more labels than can be read
-    ax.set_xticks(np.arange(0, len(kl), step), [str(i) for i in order[::step]], fontsize="small")
+    ax.set_xticks(np.arange(0, len(kl), step), list(map(str, order[::step])), fontsize="small")
     ax.set(xlabel="latent dimension, the largest KL first", ylabel="KL, nats per image")
     return _open_frame(ax)
 
@@ -197,15 +197,16 @@ def latent_grid(vae: Model, n: int = 15, shape: Sequence[int] | None = None, ax:
     """
     if vae.n_latent != 2:
         raise ValueError(f"vae.n_latent is {vae.n_latent}; expected 2: use latent_traversals for other models")
-    quantiles = np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
+    quantiles = [NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)]
     if shape is not None and math.prod(shape) != vae.n_data:
         raise ValueError(f"shape is {shown(shape)}; expected that of a picture with the model's {vae.n_data} numbers")
     right, up = np.meshgrid(quantiles, quantiles[::-1])
     x = vae.decode(np.column_stack([right.ravel(), up.ravel()]), **given(labels))
-    ax = image_grid(x.reshape(-1, *(shape or x.shape[1:])), ax, columns=n, gap=0)
-    height, width, _ = _pictures(x[:1].reshape(-1, *(shape or x.shape[1:]))).shape[1:]
+    x = x.reshape(-1, *(shape or x.shape[1:]))
+    ax = image_grid(x, ax, gap=0)
+    height, width, _ = _pictures(x).shape[1:]
     middle = {n // 2} if n % 2 else set()    # an even number of points has none, and the ticks stay symmetric
-    ticks = sorted({0, n // 4, n - 1 - n // 4, n - 1} | middle)
+    ticks = {0, n // 4, n - 1 - n // 4, n - 1} | middle
     ax.set_xticks([(i + 0.5) * width - 0.5 for i in ticks], [_number(quantiles[i]) for i in ticks])
     ax.set_yticks([(n - i - 0.5) * height - 0.5 for i in ticks], [_number(quantiles[i]) for i in ticks])
     ax.set(xlabel="z[0]", ylabel="z[1]")
@@ -227,15 +228,15 @@ def latent_traversals(vae: VAE, image: Array, dimensions: Sequence[int], steps: 
     if max(dimensions) >= vae.n_latent:
         raise ValueError(f"dimensions is {shown(dimensions)}; expected numbers from 0 to {vae.n_latent - 1}")
     values = np.linspace(-3, 3, steps)
-    mu, _ = vae.encode(as_rows(image[None]), **given(labels))
+    mu, _ = vae.encode(image[None], **given(labels))
     z = np.repeat(mu, len(dimensions) * steps, axis=0).reshape(len(dimensions), steps, -1)
     for row, dimension in enumerate(dimensions):
         z[row, :, dimension] = values
     x = vae.decode(z.reshape(-1, vae.n_latent), **given(labels))
     ax = image_grid(x.reshape(-1, *image.shape), ax, columns=steps)
     height, width, _ = _pictures(image[None]).shape[1:]
-    ax.set_xticks([(width - 1) / 2 + i * (width + 2) for i in (0, steps // 2, steps - 1)],
-                  [_number(values[i]) for i in (0, steps // 2, steps - 1)])
+    named = 0, steps // 2, steps - 1
+    ax.set_xticks([(width - 1) / 2 + i * (width + 2) for i in named], [_number(values[i]) for i in named])
     ax.set_xlabel("value of the dimension")
     return _label_rows(ax, [f"z[{dimension}]" for dimension in dimensions], height)
 
@@ -322,7 +323,7 @@ def gradient_errors(report: Any, ax: Axes | None = None) -> Axes:
     image = ax.imshow(errors, aspect="auto", interpolation="nearest", cmap="viridis", vmin=-17, vmax=0)
     ax.set_yticks(range(len(lines)), [f"{row.component}, {row.path}" for row in report.rows], fontsize=6)
     ax.set(xlabel="entry")
-    ax.figure.colorbar(image, ax=ax, label="log10 of the relative error")
+    ax.figure.colorbar(image, label="log10 of the relative error")
     return _open_frame(ax)
 
 
@@ -565,7 +566,6 @@ def picture_shape(shape: Sequence[int]) -> tuple[int, ...] | None:
             side = math.isqrt(shape[0] // channels)
             if side * side * channels == shape[0]:
                 return (side, side, *tail)
-        return None
     return tuple(shape) if len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4)) else None
 
 

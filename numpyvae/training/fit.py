@@ -119,7 +119,8 @@ class Epochs(Iterator[Record]):
 
     def __init__(self, records: Iterator[Record], restored: int, sizes: dict[str, int]):
         self.records, self.restored, self.sizes = records, restored, sizes
-        self.done, self.begun, self.ended = 0, False, False
+        self.done = 0
+        self.begun = self.ended = False
 
     def __next__(self) -> Record:
         if self.ended:
@@ -276,9 +277,8 @@ class Schedule:
         self.ratio = None if lr_end is None else lr_end / optimizer.lr
 
     def __enter__(self) -> None:
-        self.lr: Any
-        self.beta: Any
-        self.lr, self.beta = getattr(self.optimizer, "lr", None), getattr(self.model, "beta", None)
+        self.lr: Any = getattr(self.optimizer, "lr", None)
+        self.beta: Any = getattr(self.model, "beta", None)
 
     def set(self, step: int) -> None:
         """lr = lr (lr_end / lr)^(step / steps),  beta = beta min(1, step / warmup steps)."""

@@ -8,7 +8,6 @@ Pytest collects the judges once: the tests in the files of a room, but for those
 processes then run each of them and note which functions it calls; and run, for each mutant, the tests of its room that
 call its function until one fails, the fastest first.
 Kernels are off: the mutants are of the bodies that people read, and tests/test_kernels.py holds the kernels to these.
-Rooms in which mutants still survive run only with --target; ROOMS says which.
 """
 from __future__ import annotations
 
@@ -53,39 +52,38 @@ class Room(NamedTuple):
     """A part of the package that computes numbers or picks data.
 
     judges : the files of tests that its mutants have to fail
-    draws  : functions that compute nothing: they place boxes, or show what others drew
-    stands : whether no mutant survives; rooms of which that is not true yet are left out unless --target names them
+    draws  : functions that compute nothing: they place boxes, or show what others drew; and how far boxes are apart
     """
 
     judges: str
-    stands: bool = False
     draws: str = ""
 
 
 # Not where files are read and written, arguments checked and models put together, which tests/test_files.py,
 # test_contracts.py and test_parts.py try with thousands of examples.
 ROOMS = {
-    "training.optimizers": Room("optimizers by_hand", stands=True),
-    "training.batches": Room("training draws conditional", stands=True),
+    "training.optimizers": Room("optimizers by_hand"),
+    "training.batches": Room("training draws conditional"),
     "training.fit": Room("fit_steps by_hand training patience"),
-    "training.objectives": Room("losses", stands=True),
-    "models.posteriors": Room("posteriors draws full_covariance", stands=True),
-    "models.likelihoods": Room("draws likelihoods", stands=True),
-    "models.priors": Room("draws posteriors", stands=True),
-    "models.vae": Room("losses conditional model posteriors parts", stands=True),
-    "models.autoencoder": Room("model", stands=True),
-    "models.variants": Room("model", stands=True),
-    "evaluation": Room("measures", stands=True),
-    "exact": Room("exact pca honest_numbers", stands=True),
-    "datasets.toy": Room("draws", stands=True),
-    "datasets.strokes": Room("drawing", stands=True),
-    "datasets.digits": Room("drawing", stands=True),
-    "functional": Room("functions", stands=True),
-    "nn.networks": Room("networks", stands=True),
-    "nn.layers": Room("layers parts", stands=True),
-    "nn.convolution": Room("convolution", stands=True),
-    "report.plots": Room("plots plotted_numbers", draws="learning_curves network _box _arrow _half_height diagram "
-                         "show_diagram show_rows show_dots show strip picture_tag _axes _open_frame"),
+    "training.objectives": Room("losses"),
+    "models.posteriors": Room("posteriors draws full_covariance"),
+    "models.likelihoods": Room("draws likelihoods"),
+    "models.priors": Room("draws posteriors"),
+    "models.vae": Room("losses conditional model posteriors parts"),
+    "models.autoencoder": Room("model"),
+    "models.variants": Room("model"),
+    "evaluation": Room("measures"),
+    "exact": Room("exact pca honest_numbers"),
+    "datasets.toy": Room("draws"),
+    "datasets.strokes": Room("drawing"),
+    "datasets.digits": Room("drawing"),
+    "functional": Room("functions"),
+    "nn.networks": Room("networks"),
+    "nn.layers": Room("layers parts"),
+    "nn.convolution": Room("convolution"),
+    "report.plots": Room("plots plotted_numbers", draws="learning_curves network _box _arrow _half_height "
+                         "diagram GAP show_diagram symptom_tree show_symptom_tree show_curves show_rows show_dots show "
+                         "strip picture_tag _axes _open_frame"),
 }
 LEFT_OUT = {"__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__", "__del__", "_advice"}    # words, files
 AT_ONCE = {"BLOCK", "ROWS_AT_ONCE", "VALIDATION_BATCH"}    # constants that only say in which pieces work is done
@@ -174,8 +172,9 @@ def constants() -> list[Constant]:
     for module in package_modules():
         room = room_of(module)
         if room is not None:
+            left_out = {*AT_ONCE, *ROOMS[room].draws.split()}
             for name, value in vars(module).items():
-                if name.isupper() and name not in AT_ONCE and type(value) in (int, float):
+                if name.isupper() and name not in left_out and type(value) in (int, float):
                     holders = [other for other in package_modules() if vars(other).get(name) is value]
                     places = {place_of(body.__code__) for other in holders
                               for body in bodies(vars(other), other.__name__) if name in body.__code__.co_names}
@@ -378,7 +377,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with open(options.again, encoding="utf-8") as file:
             survivors = {line.partition(" ")[2] for line in json.load(file)["failures"]}
     chosen = [one for one in [*functions(), *constants()]
-              if (re.search(options.target, one.name) if options.target else ROOMS[one.room].stands or survivors)
+              if re.search(options.target or "", one.name)
               and (survivors is None or any(line.startswith(f"computing {one.name}: ") for line in survivors))]
     # The longest first, so that the processes end together.
     chosen.sort(key=lambda one: len(one.function.__code__.co_code) if isinstance(one, Function) else 0, reverse=True)
@@ -398,11 +397,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table("mutation", results, [result.kind for result in results]), end="\n\n")
     failures = [result for result in results if result.verdict in FAILURES]
     whole = not (options.target or options.again)
-    unfinished = [name for name, room in ROOMS.items() if not room.stands] if whole else []
-    not_yet = [f"left out, as mutants still survive there: {', '.join(unfinished)}"] if unfinished else []
     rows = [row for row in COMPUTING_ROWS if any(re.fullmatch(row.target, one.name) for one in chosen)]
     excuses = too_often_listed(results) + idle_rows(results, rows) if whole and options.share == 1 else []
-    print(*failures, *not_yet, *excuses, f"{len(results)} mutants in {seconds:.0f} s, {len(failures)} survived",
+    print(*failures, *excuses, f"{len(results)} mutants in {seconds:.0f} s, {len(failures)} survived",
           sep="\n")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:

@@ -30,8 +30,8 @@ NO_SIZE = {"flatnonzero", "iscomplexobj", "isfinite", "isinstance", "isnan", "sh
 CONVERSIONS = {"float", "int", "bool", "asarray", "ascontiguousarray", "tuple", "list"}
 # What a figure looks like, apart from where its marks stand, is judged by who looks at it.
 STYLE = {"adjustable", "alpha", "aspect", "bbox_to_anchor", "cmap", "color", "edgecolor", "fill", "fontsize", "frameon",
-         "handletextpad", "interpolation", "length", "linestyle", "linewidth", "loc", "marker", "min_n_ticks", "ncols",
-         "shrink", "zorder"}
+         "handletextpad", "interpolation", "length", "linestyle", "linewidth", "linewidths", "loc", "marker",
+         "min_n_ticks", "ncols", "shrink", "zorder"}
 DRAWS = {"standard_normal", "random", "uniform", "integers", "logistic", "standard_t", "permutation"}
 MISTAKEN_DRAWS = {"draw shared by rows": "draw[:1] + 0 * draw", "draw shared by columns": "draw[..., :1] + 0 * draw",
                   "another density": "draw * abs(draw) ** 0.1"}
