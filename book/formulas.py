@@ -83,7 +83,7 @@ def inline(text: str, names: Collection[str]) -> Iterator[tuple[bool, str]]:
                 made = ""
             yield (True, f"{made}\0{punctuation}") if made else (False, " ".join(run))
             start = end
-        else:
+        elif start < len(chunks):    # not where the sentence ends with words that only could be in a formula
             yield False, chunks[start]
             start += 1
 

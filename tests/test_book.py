@@ -59,6 +59,11 @@ def test_formulas_are_found_in_sentences(text, formulas):
     assert [formula for formula in found if len(formula) > 1] == formulas
 
 
+@pytest.mark.parametrize("text", ["the mean", "a patches", "x is the integral", "= mean"])
+def test_a_sentence_may_end_with_a_word_that_formulas_use(text):
+    assert " ".join(content for _, content in inline(text, set())) == text
+
+
 def test_every_function_has_its_derivation_its_body_and_its_loop():
     pages = annotated.pages()
     assert {"functional_gaussian", "models_vae", "models_posteriors"} <= set(pages)

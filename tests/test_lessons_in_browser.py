@@ -17,7 +17,7 @@ pytestmark = pytest.mark.full
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def server(tmp_path_factory):
     """The address of a JupyterLab that shows the learner's notebooks, without their outputs."""
     folder = tmp_path_factory.mktemp("lessons")
     for path in NOTEBOOKS:
@@ -32,7 +32,7 @@ def lab(tmp_path_factory):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
          "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"],
         env={**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings.parents[1])}, stdout=subprocess.DEVNULL,
@@ -47,8 +47,18 @@ def lab(tmp_path_factory):
                 time.sleep(1)
         yield address
     finally:
-        server.terminate()
-        server.wait(30)
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def lab(server):
+    """The address; what a lesson started there ends with it, as a kernel keeps all that its notebook has made."""
+    yield server
+    with urllib.request.urlopen(f"{server}/api/sessions") as answer:
+        sessions = json.load(answer)
+    for session in sessions:
+        urllib.request.urlopen(urllib.request.Request(f"{server}/api/sessions/{session['id']}", method="DELETE"))
 
 
 def open_lesson(browser, lab, path):
@@ -63,8 +73,9 @@ def open_lesson(browser, lab, path):
 def run_all(page):
     page.get_by_role("menuitem", name="Run", exact=True).first.click()
     page.get_by_text("Run All Cells", exact=True).click()
+    # Asked once a second: with every frame, as it is by itself, laying out the text takes half a core from the lesson.
     page.wait_for_function("document.querySelector('.jp-Notebook').innerText.includes('exercises done')",
-                           timeout=SECONDS * 1000)
+                           polling=1000, timeout=SECONDS * 1000)
     page.wait_for_timeout(1500)    # for the last formulas and figures
 
 

@@ -219,10 +219,10 @@ print("encoder's q:", np.round(gaps, 2), "\nmatching q: ", np.round(gaps_of_matc
 encoder_costs_more = gaps - gaps_of_matching > gaps_of_matching
 lesson.holds("for at least 8 of the 12 images the encoder costs more than the form", encoder_costs_more.sum() >= 8,
              on="strokes")
-lesson.holds("half of the matching q leave less than 0.1 nat", np.median(gaps_of_matching) < 0.1, on="strokes")
+lesson.holds("half of the matching q leave less than 0.2 nats", np.median(gaps_of_matching) < 0.2, on="strokes")
 
 # %% [markdown]
-# For most images it is the shared weights: a $q$ made for the one image usually leaves less than 0.1 nat. Where it leaves more, the
+# For most images it is the shared weights: a $q$ made for the one image usually leaves less than 0.2 nats. Where it leaves more, the
 # posterior is not like a Gaussian without correlations: it is bent, or leans, or has two bumps.
 #
 # **Any q will do for the identity.** For one image take four: the encoder's, the matching one, one twice as wide, and the prior.
@@ -287,11 +287,12 @@ from_prior = [effective_number(proposals["the prior"], seed) for seed in range(5
 from_wide = [effective_number(proposals["twice as wide"], seed) for seed in range(5)]
 print("from the prior:", np.round(from_prior), "  from the q twice as wide:", np.round(from_wide))
 lesson.holds("in each try ten times as many draws from q count", np.all(np.array(from_wide) > 10 * np.array(from_prior)))
-claim("draws_from_the_wide_q_that_count", np.mean(from_wide), 4300, 300, on="strokes")
-claim("draws_from_the_prior_that_count", np.mean(from_prior), 100, 60, on="strokes")
+claim("draws_from_the_wide_q_that_count", np.mean(from_wide), 4200, 400, on="strokes")
+lesson.holds("in each try fewer than 400 draws from the prior count", max(from_prior) < 400, on="strokes")
 
 # %% [markdown]
-# Of 10,000 draws from the prior about a hundred count; of 10,000 from the $q$ around the posterior about 4300.
+# Of 10,000 draws from the prior a hundred or so count; how many depends on where the model has put the image, and with another
+# seed it may be a handful. Of 10,000 from the $q$ around the posterior about 4200 do.
 #
 # ### What a diagonal q cannot do
 #

@@ -82,10 +82,10 @@ nv.plots.show_diagram(*nv.plots.DIAGRAM)
 #
 # That no $W$ of another form is better is the theorem of Tipping and Bishop; the experiment tries some.
 #
-# **The posterior.** Up to terms without $z$,
+# **The posterior.** Write $M = WW^T + \sigma^2 I$. Up to terms without $z$,
 #
-# $$\log p(x|z) + \log p(z) = -\frac{|x-b-zW|^2}{2\sigma^2} - \frac{|z|^2}2
-# = -\frac1{2\sigma^2}\,zMz^T + \frac1{\sigma^2}\,(x-b)W^Tz^T + \dots,\qquad M = WW^T + \sigma^2 I$$
+# $$\begin{aligned}\log p(x|z) + \log p(z) &= -\frac{|x-b-zW|^2}{2\sigma^2} - \frac{|z|^2}2 \\
+# &= -\frac1{2\sigma^2}\,zMz^T + \frac1{\sigma^2}\,(x-b)W^Tz^T + \dots\end{aligned}$$
 #
 # A Gaussian with mean $\mu$ and covariance $S$ has $-\frac12 zS^{-1}z^T + \mu S^{-1}z^T$ there. So
 # $S^{-1} = M/\sigma^2$, and $\mu M = (x-b)W^T$:

@@ -48,11 +48,13 @@ nv.plots.show_diagram("encoder", "decoder")
 # $$\text{bytes} = 4\,(MK + KN + MN) \tag{12.2}$$
 #
 # A machine's *peak* is how many operations it can do in a second, its *bandwidth* how many bytes it can move. It does
-# both side by side, so the longer time decides. *Intensity* is operations per byte; divide operations by both sides:
+# both side by side, so the longer time decides:
 #
-# $$\text{seconds} \ge \max\Big(\frac{\text{operations}}{\text{peak}},\ \frac{\text{bytes}}{\text{bandwidth}}\Big)
-# \quad\Longrightarrow\quad
-# \frac{\text{operations}}{\text{second}} \le \min(\text{peak},\ \text{intensity}\cdot\text{bandwidth}) \tag{12.3}$$
+# $$\text{seconds} \ge \max\Big(\frac{\text{operations}}{\text{peak}},\ \frac{\text{bytes}}{\text{bandwidth}}\Big)$$
+#
+# *Intensity* is operations per byte. Divide operations by both sides:
+#
+# $$\frac{\text{operations}}{\text{second}} \le \min(\text{peak},\ \text{intensity}\cdot\text{bandwidth}) \tag{12.3}$$
 #
 # Over the intensity that is a slope, then flat: the *roofline*. Left of its edge memory is the limit, right arithmetic.
 #

@@ -15,10 +15,16 @@ STEPS = ("h", "mu", "s", "z", "g", "a", "L")
 
 
 def draw_case(rng: np.random.Generator) -> tuple[Array, Array, dict[str, Array]]:
-    """x, eps, p; small weights, so that no tanh saturates: where g is 1, even a wrong formula gives the right ds."""
+    """x, eps, p; small weights, so that no tanh saturates: where g is 1, even a wrong formula gives the right ds.
+
+    Those of the last layer are larger, and s is near -1: otherwise the KL hides what the noise adds to ds.
+    """
     shapes = {"W1": (D, H), "b1": (H,), "Wmu": (H, Z), "bmu": (Z,), "Ws": (H, Z), "bs": (Z,), "W2": (Z, G), "b2": (G,),
               "W3": (G, D), "b3": (D,)}
-    return rng.random((B, D)), rng.standard_normal((B, Z)), {k: 0.3 * rng.standard_normal(n) for k, n in shapes.items()}
+    p = {name: 0.3 * rng.standard_normal(shape) for name, shape in shapes.items()}
+    p["W3"] *= 3
+    p["bs"] -= 1
+    return rng.random((B, D)), rng.standard_normal((B, Z)), p
 
 
 def forward(x: Array, eps: Array, p: dict[str, Any]) -> tuple[Any, ...]:
