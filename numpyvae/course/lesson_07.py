@@ -15,16 +15,10 @@ STEPS = ("h", "mu", "s", "z", "g", "a", "L")
 
 
 def draw_case(rng: np.random.Generator) -> tuple[Array, Array, dict[str, Array]]:
-    """x, eps, p; small weights, so that no tanh saturates: where g is 1, even a wrong formula gives the right ds.
-
-    Those of the last layer are larger, and s is near -1: otherwise the KL hides what the noise adds to ds.
-    """
+    """x, eps, p; small weights, so that no tanh saturates: where g is 1, even a wrong formula gives the right ds."""
     shapes = {"W1": (D, H), "b1": (H,), "Wmu": (H, Z), "bmu": (Z,), "Ws": (H, Z), "bs": (Z,), "W2": (Z, G), "b2": (G,),
               "W3": (G, D), "b3": (D,)}
-    p = {name: 0.3 * rng.standard_normal(shape) for name, shape in shapes.items()}
-    p["W3"] *= 3
-    p["bs"] -= 1
-    return rng.random((B, D)), rng.standard_normal((B, Z)), p
+    return rng.random((B, D)), rng.standard_normal((B, Z)), {k: 0.3 * rng.standard_normal(n) for k, n in shapes.items()}
 
 
 def forward(x: Array, eps: Array, p: dict[str, Any]) -> tuple[Any, ...]:
@@ -91,6 +85,8 @@ ON_THE_WAY_BACK = {
 @exercise("x", "eps", "p", "h", "mu", "s", "z", "g", "a")
 def whole_gradient(answer: Any, rng: np.random.Generator) -> None:
     x, eps, p = draw_case(rng)
+    p["W3"] *= 3    # with a small dz, or with s near 0, the KL hides what the noise adds to ds
+    p["bs"] -= 1
     h, mu, s, z, g, a, _ = forward(x, eps, p)
     found = answer(x, eps, p, h, mu, s, z, g, a)
     if not isinstance(found, Mapping):
