@@ -34,7 +34,7 @@ def server(tmp_path_factory):
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1",
-         "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"],
+         "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={folder}"],
         env={**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(settings.parents[1])}, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
