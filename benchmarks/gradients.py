@@ -45,27 +45,34 @@ def main() -> None:
     if found != 1:
         raise LookupError("the README has no place for the table")
     readme.write_text(text, encoding="utf-8")
-    counts = _mutants()
-    verdicts = list(counts["verdicts"])
     write_section("Mutants", "python -m benchmarks.gradients", f"""
 Every backward pass, changed in one place at a time, and what became of it (`python -m tests.mutants` lists them all).
 "killed": the results were silently wrong, and a gradient check or the comparison of kernel and reference found it.
 "equivalent": the same results, for a reason that tests/mutants/equivalents.py gives.
 
-{table(["mutation", *verdicts], [[kind, *(found[verdict] for verdict in verdicts)]
-                                 for kind, found in [*counts["by kind"].items(), ("all", counts["verdicts"])]])}
+{_mutants("tests.mutants")}
+""")
+    write_section("Mutants of what computes", "python -m benchmarks.gradients", f"""
+Everything else that computes or picks data, changed likewise (`python -m tests.mutants.computing`).  "killed": one of
+its judges, the tests of its room that run it, failed, for whatever reason.
 
-{counts["mutants"]} mutants of {len(counts["by target"])} functions in {counts["seconds"]:.0f} seconds,
-{len(counts["failures"])} survivors.
+{_mutants("tests.mutants.computing")}
 """)
 
 
-def _mutants() -> dict:
+def _mutants(module: str) -> str:
+    """What became of the mutants that a module makes: a table by kind, and how many they are."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "mutants.json"
-        subprocess.run([sys.executable, "-m", "tests.mutants", "--json", str(path)], cwd=ROOT, check=False,
+        subprocess.run([sys.executable, "-m", module, "--json", str(path)], cwd=ROOT, check=False,
                        stdout=subprocess.DEVNULL)
-        return json.loads(path.read_text())
+        counts = json.loads(path.read_text())
+    every = [*counts["by kind"].items(), ("all", counts["verdicts"])]
+    verdicts = [verdict for verdict, count in counts["verdicts"].items() if count or verdict == "survived"]
+    return f"""{table(["mutation", *verdicts], [[kind, *map(found.get, verdicts)] for kind, found in every])}
+
+{counts["mutants"]} mutants of {len(counts["by target"])} functions in {counts["seconds"]:.0f} seconds,
+{len(counts["failures"])} survivors."""
 
 
 if __name__ == "__main__":
