@@ -275,6 +275,8 @@ class Rig:
         try:
             # In a context of its own, so that what a mutant leaves in a ContextVar is gone for the next test.
             reports = contextvars.copy_context().run(runtestprotocol, self.items[i], log=False, nextitem=None)
+        except KeyboardInterrupt:    # of fit where it is told to stop, of a mutant also elsewhere; pytest lets it pass
+            return False
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
