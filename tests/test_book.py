@@ -61,7 +61,7 @@ def test_formulas_are_found_in_sentences(text, formulas):
 
 @pytest.mark.parametrize("text", ["the mean", "a patches", "x is the integral", "= mean"])
 def test_a_sentence_may_end_with_a_word_that_formulas_use(text):
-    assert " ".join(content for _, content in inline(text, set())) == text
+    assert " ".join(content.split("\0")[0] for _, content in inline(text, set())) == text
 
 
 def test_every_function_has_its_derivation_its_body_and_its_loop():
