@@ -308,6 +308,7 @@ def test_a_checkpoint_says_how_many_samples_and_which_lr_at_the_end(vae, images,
     assert (said["samples"], said["objective"], said["lr_end"]) == (30, "iwae", 1e-4)
 
 
+@pytest.mark.filterwarnings("error")
 def test_several_samples_do_not_warn_and_an_objective_need_not_be_hashable(vae, images, rng):
     class Own:
         __hash__ = None
