@@ -279,8 +279,6 @@ COMPUTING_ROWS: list[Row] = [
     Row("exact.quadrature.latent_grid", r"^(sign: z|arguments swapped: gaussian_log_density\(z, zero, zero\)) ",
         "the density is even, and only the distance from the mean counts"),
     Row("exact.quadrature.log_mean_exp", r"^(x 1.05|sign): a .* in: return ", "only the shape is read"),
-    Row("exact.quadrature.log_likelihood", r"^sign: np.arange\(len\(x\)\) ",
-        "counted from the end, the images are the same in another order, which is that of the results too"),
     Row("exact.quadrature.log_likelihood", r"^order: found = np.empty\(len\(x\)\)  before  x = ",
         "the number of images does not change there"),
     Row("exact.quadrature.log_sum_exp", r"^order: top = a.max\(axis=-1\)  before  a = ",
