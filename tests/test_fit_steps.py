@@ -90,7 +90,13 @@ def test_the_bar_is_shown_where_it_is_asked_for(vae, images, rng, capsys):
     list(begin(vae, images, rng, progress=True))
     shown = capsys.readouterr().err
     assert all(f"epoch {epoch}/3:" in shown for epoch in (1, 2, 3)) and f"/{STEPS} " in shown and "batch" in shown
-    assert "\n" not in shown    # it goes when its epoch is done
+
+
+def test_the_bar_goes_when_its_epoch_is_done(vae, images, rng, monkeypatch):
+    asked = []
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda batches, title, **options: asked.append(options) or batches)
+    list(begin(vae, images, rng, progress=True))
+    assert asked == 3 * [{"leave": False, "unit": "batch"}]
 
 
 def test_after_the_last_epoch_the_model_has_dropped_its_batch(vae, images, rng):

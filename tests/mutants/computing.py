@@ -387,11 +387,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     judges = [f"tests/{name}" for name in files_of({one.room for one in chosen})]
     with (contextlib.redirect_stdout(io.StringIO()) as said, kernels_off(), poisoned_memory(),
           threadpoolctl.threadpool_limits(1)):
-        pytest.main([*judges, "-q", "--capture=sys", "--tb=no", "--assert=plain", "-p", "no:xdist",
-                     "-p", "no:cacheprovider"], plugins=[rig])
+        stopped = pytest.main([*judges, "-q", "--capture=sys", "--tb=no", "--assert=plain", "-p", "no:xdist",
+                               "-p", "no:cacheprovider"], plugins=[rig])
     seconds = time.perf_counter() - started
-    if rig.failed or not rig.results:
-        parser.exit(1, f"the unmutated package fails {'; '.join(rig.failed) or said.getvalue()}\n")
+    if rig.failed:
+        parser.exit(1, f"the unmutated package fails {'; '.join(rig.failed)}\n")
+    if stopped or not rig.results:    # by an error of the rig, among others where a mutant left something behind
+        parser.exit(1, f"not all mutants were judged:\n{said.getvalue()}\n")
     results = rig.results
     print(table("function", results, [result.target for result in results]), end="\n\n")
     rooms = {one.name: one.room for one in chosen}
