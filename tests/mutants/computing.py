@@ -26,6 +26,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -224,6 +225,10 @@ class Rig:
         _rig = self    # forked processes begin with it, and with everything that is collected here
         fork = multiprocessing.get_context("fork")
         self.items = [item for item in session.items if not item.get_closest_marker("no_judge")]
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):    # a mutant may write anywhere
+            return self.judge_all(fork)
+
+    def judge_all(self, fork: Any) -> bool:
         with fork.Pool() as pool:
             judged = pool.map(run_right, range(len(self.items)), chunksize=4)
         self.failed = [self.items[one.item].nodeid for one in judged if not one.passed]
