@@ -1,6 +1,6 @@
 """numpyvae: a variational autoencoder from scratch, every derivation beside the code that implements it.
 
-Read numpyvae.functional first (the mathematics), then numpyvae.models.vae (the model on one screen).
+Read numpyvae.models.vae first (the model on one screen), then numpyvae.functional (the mathematics).
 """
 from . import datasets, evaluation, exact, functional, gradcheck, museum
 from .examination import Examination, examine

@@ -22,7 +22,7 @@ import numpy as np
 P = ParamSpec("P")
 R = TypeVar("R")
 
-BLAMED = 10_000        # a size from which on it is named alone where memory runs out
+BLAMED = 10_000        # the size from which it is named alone where memory runs out
 LARGEST = 2**31 - 1    # whole number accepted: more than anybody has time or memory for
 
 
@@ -113,7 +113,7 @@ TEXT = Kind(lambda value: isinstance(value, str), "text", TypeError)
 METHOD = Kind(lambda value: isinstance(value, str) and value in ("complex-step", "central-differences"),
               "'complex-step' or 'central-differences'")
 TEXTS = Kind(all_are(lambda one: isinstance(one, str)), "a tuple of names")
-PATH = Kind(lambda value: isinstance(value, (str, os.PathLike)) and not {"\0", "\n"} & set(str(value)),
+PATH = Kind(lambda value: isinstance(value, (str, os.PathLike)) and value != "" and not {"\0", "\n"} & set(str(value)),
             "the path of a file or folder, without a line break", TypeError,
             convert=at_home)
 GENERATOR = Kind(lambda value: isinstance(value, np.random.Generator), "a Generator, such as np.random.default_rng(0)",
@@ -179,7 +179,7 @@ def checked(**kinds: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
     and a NotEnoughMemory that names the largest of them where there is not enough memory for what was asked.
     """
     def bind(function: Callable[P, R]) -> Callable[P, R]:
-        called = function.__qualname__.removesuffix(".__init__")
+        called, makes = function.__qualname__.removesuffix(".__init__"), function.__name__ == "__init__"
         signature = inspect.signature(function)
         named = {name: parameter for name, parameter in signature.parameters.items()
                  if name not in ("self", "cls") and parameter.kind not in (parameter.VAR_POSITIONAL,
@@ -193,6 +193,7 @@ def checked(**kinds: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 bound = signature.bind(*args, **kwargs)
             except TypeError:
                 return function(*args, **kwargs)    # Python says it best
+            caller = type(args[0]).__name__ if makes else called    # a class may inherit its constructor
             lengths: dict[str, int] = {}
             given = {name: value for name, value in bound.arguments.items() if name in held_to}
             for name, value in given.items():
@@ -200,15 +201,15 @@ def checked(**kinds: str | Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 if value is None and named[name].default is None:
                     continue
                 if isinstance(kind, str):
-                    bound.arguments[name] = as_array(called, name, value, kind, lengths)
+                    bound.arguments[name] = as_array(caller, name, value, kind, lengths)
                 else:
-                    bound.arguments[name] = kind.check(called, name, value)
+                    bound.arguments[name] = kind.check(caller, name, value)
             try:
                 return function(*bound.args, **bound.kwargs)
             except MemoryError as error:
                 sizes = {f"{name} = {shown(value)}": extent(value) for name, value in given.items()
                          if isinstance(held_to[name], str) or held_to[name] in EXTENTS}
-                raise NotEnoughMemory(f"{called}: {too_large(sizes, error)}") from None
+                raise NotEnoughMemory(f"{caller}: {too_large(sizes, error)}") from None
         return run
     return bind
 
@@ -252,6 +253,7 @@ def kind_of(called: str, parameter: inspect.Parameter) -> Kind:
 def as_array(called: str, name: str, value: Any, spec: str, lengths: dict[str, int]) -> np.ndarray:
     """value as an array that fits a spec of `checked`; the lengths of its axes are added to `lengths`."""
     holding, _, axes = spec.rpartition(": ")
+    refuse_masked(f"{called}: {name}", value)
     try:
         array = np.asarray(value)
     except ValueError:    # rows of different lengths
@@ -264,6 +266,13 @@ def as_array(called: str, name: str, value: Any, spec: str, lengths: dict[str, i
     if not holding and not np.isfinite(array).all():
         raise ValueError(f"{called}: {name} holds NaN or infinity; expected finite numbers: replace or drop them")
     return array
+
+
+def refuse_masked(named: str, value: Any) -> None:
+    """Raises ValueError for a masked array with values that are missing: NumPy would compute with what lies below."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{named} is a masked array in which values are missing; expected all of them: fill or drop "
+                         "them")
 
 
 def unmatched(spec: str, shape: tuple[int, ...], lengths: dict[str, int]) -> str | None:

@@ -227,6 +227,13 @@ def test_bytes_and_labels_of_images_that_need_several_grids(rng):
     assert np.abs(found - exact.log_likelihood(vae, x / 255, labels=2)).max() > 1
 
 
+@pytest.mark.parametrize("labels", [[2, 0, 2], [2, 0, 2, 1, 0], [2, 0, 2, 3]])
+def test_labels_that_do_not_go_with_the_images_are_refused(labels, rng):
+    vae = nv.ConditionalVAE.dense(6, (4,), 1, n_classes=3, rng=rng)
+    with pytest.raises(ValueError, match=r"labels has shape .*; expected \(4,\) or one, from 0 to 2"):
+        exact.log_likelihood(vae, rng.random((4, 6)), labels=labels)
+
+
 @pytest.mark.parametrize("a", [[[1, 2, 3], [700, 710, 0]], [[[0.5, 1.0]], [[-800.0, -801.0]]], [3.0, 4.0]])
 def test_log_sum_exp_is_over_the_last_axis(a):
     np.testing.assert_allclose(exact.log_sum_exp(a), special.logsumexp(np.atleast_2d(a), axis=-1).reshape(

@@ -71,6 +71,19 @@ def test_a_beta_that_was_not_meant_is_found_in_our_own_vae(rng):
     assert report.wrong == ("reduction",) and "hidden beta of 0.25" in report["reduction"].mistake
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_our_own_vae_takes_bytes_as_they_are(likelihood, rng):
+    vae = nv.VAE.dense(12, (7,), 3, likelihood, rng=rng)
+    assert nv.examine(vae, x=rng.integers(0, 256, (12, 3, 4), np.uint8), rng=rng).ok
+
+
+@pytest.mark.parametrize("x, words", [(np.full((3, 12), 0.5), "x has 3 images; expected at least 4"),
+                                      (3.0, r"x has shape \(\); expected")])
+def test_too_few_images_for_our_own_vae(x, words, rng):
+    with pytest.raises(ValueError, match=words):
+        nv.examine(nv.VAE.dense(12, (7,), 3, rng=rng), x=x, rng=rng)
+
+
 def vars_of(vae):
     from numpyvae.examination import functions_of
     return functions_of(vae.astype(np.float64), np.random.default_rng(3).random((12, vae.n_data)))

@@ -563,7 +563,25 @@ def test_the_address_brings_the_same_page_back(visit):
     assert page.evaluate("state.label") == 2
 
 
+@pytest.mark.parametrize("kind", ["conditional", "colour", "conv gaussian-learned", "series", "table"])
+def test_the_address_brings_a_drawing_back(kind, visit):
+    page, kept = visit(kind), "[[...state.x], [...state.z]]"
+    drag(page, "#pad", (0.3, 0.2), (0.6, 0.7))
+    at_rest(page)
+    (x, z), hash = page.evaluate(kept), page.evaluate("location.hash")
+    again = visit(kind, hash=hash)
+    x_again, z_again = again.evaluate(kept)
+    assert page.evaluate("state.chosen") is again.evaluate("state.chosen") is None
+    np.testing.assert_allclose(x_again, x, rtol=1e-5, atol=0.5 / 255 + 1e-6)
+    np.testing.assert_allclose(z_again, z, atol=6e-4)
+    if kind == "conditional":    # bytes, and drawn on where it was left
+        assert x_again == x
+        drag(again, "#pad", (0.8, 0.8), (0.9, 0.9))
+        assert np.count_nonzero(again.evaluate("[...state.x]")) > np.count_nonzero(x)
+
+
 @pytest.mark.parametrize("hash", [
+    "#drawn=", "#drawn=AAAA", "#drawn=%00%ff", f"#drawn={'*' * 64}", "#drawn=1,2,3",
     "#z=1,2", "#z=a,b,c", "#z=1e400,0,0", "#class=99&map=0,0&x=-1&colour=7", "#map=0,9&z=", "#<script>alert(1)</script",
     "#a=%00&b=NaN,NaN,NaN", "#&&&===", "#x=1.5&class=1e9"])
 def test_an_address_that_asks_for_nonsense_gives_the_page_as_it_begins(hash, visit):

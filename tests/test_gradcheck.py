@@ -9,12 +9,13 @@ from numpyvae import gradcheck as g
 from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.cli import main
 from numpyvae.gradcheck.diagnosis import diagnose
-from numpyvae.gradcheck.layers import layer_classes, layer_examples
+from numpyvae.gradcheck.layers import layer_examples
 from numpyvae.gradcheck.models import CONSTRUCTORS, model_examples
 from numpyvae.gradcheck.objectives import OBJECTIVES
 from numpyvae.gradcheck.pairs import pairs
 from numpyvae.nn.layers import Dense
 from numpyvae.twin import registry
+from tests.test_contracts import layer_classes
 
 
 @pytest.mark.parametrize("name", g.components())
@@ -30,7 +31,7 @@ def test_every_component_is_checked():
     unchecked = {name for name, twin in registry.items() if twin.wrt and twin.name not in checked}
     assert not unchecked
     examples = [type(make()[0]) for _, make in layer_examples()]
-    assert set(layer_classes()) <= set(examples)
+    assert layer_classes() <= set(examples)
     networks = {kind.__name__ + network for kind in CONSTRUCTORS for network in ("", ".conv")}
     networks |= {"DiagonalByOneSample", "FullByOneSample"}
     assert {name.split("(")[0] for name, _ in model_examples()} == networks
@@ -252,3 +253,26 @@ def test_what_cannot_be_examined_is_named(place, named, learner, capsys):
     assert main(["gradcheck", place]) == 1
     printed = capsys.readouterr()
     assert named in printed.err and "Traceback" not in printed.err
+
+
+def test_a_layer_whose_gradients_are_missing_is_refused_in_a_sentence(rng):
+    class WithoutGrads:
+        def __init__(self):
+            self.params = {"W": np.eye(3)}
+
+        def forward(self, x):
+            return x @ self.params["W"]
+
+        def backward(self, dy):
+            return dy @ self.params["W"].T
+
+    class Identity:
+        def forward(self, x):
+            return x
+
+        def backward(self, dy):
+            return dy
+    x = rng.standard_normal((4, 3))
+    with pytest.raises(TypeError, match="which has the parameter W but no grads; expected a gradient for each"):
+        g.check_layer(WithoutGrads(), x, "central-differences")
+    assert set(g.check_layer(Identity(), x, "central-differences")) == {"x"}    # it has no parameters

@@ -279,9 +279,10 @@ def test_the_second_process_finds_the_kernel_in_the_cache(tmp_path):
 
 
 @needs_kernels
-def test_numba_still_has_the_private_stamp_that_jit_sets():
+def test_numba_still_has_the_private_stamp_that_jit_sets(tmp_path, monkeypatch):
     """Without it jit() falls back to compiling in every process, and blames the folder."""
     import numba
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))    # this folder may be read-only
     stamp = numba.njit(cache=True)(gaussian_kl.kernel)._cache._cache_file._source_stamp
     assert stamp is not None and jit(gaussian_kl.kernel)._cache._cache_file._source_stamp == _fingerprint()
 

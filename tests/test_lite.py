@@ -1,17 +1,20 @@
-"""The lessons in a browser: what is built, offline; tests/test_lite_in_browser.py runs it."""
+"""The lessons in a browser: what is built, offline; python -m book.lite_check runs them."""
 import base64
 import hashlib
 import io
 import json
+import pathlib
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 
 from book import build, lite, lite_check
 from book.lite_check import FONTS, wrong
 from numpyvae.course import Lesson
 
+ROOT = pathlib.Path(__file__).parents[1]
 LOCK = {"numpy": {"name": "numpy", "depends": []}, "prompt-toolkit": {"name": "prompt_toolkit", "depends": ["wcwidth"]},
         "ipython": {"name": "ipython", "depends": ["prompt_toolkit", "numpy"]},
         "wcwidth": {"name": "wcwidth", "depends": []}, "scipy": {"name": "scipy", "depends": ["numpy"]}}
@@ -134,3 +137,20 @@ def test_fewer_only_in_a_browser(monkeypatch):
     assert lesson.size(10000, in_browser=6000) == 10000
     monkeypatch.setattr("sys.platform", "emscripten")
     assert lesson.size(10000, in_browser=6000) == 6000
+
+
+def test_what_the_page_of_a_model_that_learns_runs_is_right():
+    page = {}
+    exec((ROOT / "book" / "static" / "watch.py").read_text(encoding="utf-8"), page)
+    page["begin"]()
+    losses = [page["train"](1.0) for _ in range(3)]
+    assert losses[-1][0] < 0.8 * losses[0][0]
+    for loss, nll, kl in losses:
+        assert loss == pytest.approx(nll + kl, rel=1e-5)
+    means, pictures = page["look"]()
+    assert means.shape == (2 * len(page["labels"]),) and pictures.shape == (81 * 784,)
+    np.testing.assert_allclose(pictures.reshape(81, 784)[8], page["vae"].decode(np.array([[2.0, 2.0]]))[0], rtol=1e-4)
+    loss, nll, kl = page["train"](4.0)
+    assert loss == pytest.approx(nll + 4 * kl, rel=1e-5)
+    page["begin"]()
+    assert page["train"](1.0)[0] > loss    # another model, from the start

@@ -265,6 +265,7 @@ def test_a_product_is_right_whoever_multiplies(sizes, dtype, rng, monkeypatch):
                      (rng.standard_normal((K, M)).T, rng.standard_normal((N, K)).T),
                      (rng.standard_normal((2 * M, K))[::2], rng.standard_normal((K, 2 * N))[:, ::2])]:
             a, b, out = a.astype(dtype, order="K"), b.astype(dtype, order="K"), np.full((M, N), np.nan, dtype)
+            a.flags.writeable = b.flags.writeable = False    # as a file that is mapped, or another framework's array
             assert affine.matmul(a, b, out) is out
             np.testing.assert_allclose(out, a.astype(float) @ b, rtol=0, atol=1e-4)
     multipliers = {getattr(multiply, "__name__", "") for multiply in affine._multipliers.values()}

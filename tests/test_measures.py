@@ -70,6 +70,13 @@ def test_neighbours_of_whole_numbers_are_found_in_float64(dtype):
     assert evaluation.nearest_neighbour_accuracy(codes, [0, 1], np.array([[0, 3]], dtype), [1]) == 1
 
 
+@pytest.mark.parametrize("labels, others", [(["0", "1"], [0, 1]), ([0, 1], ["0", "1"])])
+def test_text_and_numbers_are_not_compared(labels, others):
+    with pytest.raises(TypeError, match="labels has dtype .* and test_labels .*; expected labels of one kind"):
+        nv.evaluation.nearest_neighbour_accuracy([[0.0], [1.0]], labels, [[0.1], [0.9]], others)
+    assert nv.evaluation.nearest_neighbour_accuracy([[0.0], [1.0]], labels, [[0.1], [0.9]], labels) == 1
+
+
 def test_of_codes_that_are_equally_near_the_first_counts():
     codes = np.array([[0.0, 2], [2, 0], [1, 1], [1, 1]])
     assert evaluation.nearest_neighbour_accuracy(codes, np.arange(4), [[1, 1]], [2]) == 1

@@ -130,3 +130,10 @@ def test_a_step_asks_for_the_parameters_of_a_model(optimizer):
 def test_a_wrong_argument_is_named(make, named):
     with pytest.raises(ValueError, match=named):
         make()
+
+
+def test_momentum_is_made_for_one_model(rng):
+    optimizer = nv.Momentum()
+    optimizer.step(nv.VAE.dense(5, (4,), 2, rng=rng).parameters)
+    with pytest.raises(ValueError, match="parameters has 110 values, but the steps before had 81; expected the same"):
+        optimizer.step(nv.VAE.dense(6, (5,), 2, rng=rng).parameters)

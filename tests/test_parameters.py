@@ -43,3 +43,8 @@ def test_a_copy_in_another_dtype_shares_nothing(vae):
     copy.parameters.values += 1
     assert not np.allclose(copy.parameters.values.real, vae.parameters.values)
     assert np.shares_memory(copy.parameters.values, copy.posterior.mu_head.params["W"])
+
+
+def test_layers_without_weights_are_refused():
+    with pytest.raises(ValueError, match="the layers hold no weights; expected at least one layer that has some"):
+        nv.Parameters([("a", nv.Reshape((2, 2)))])

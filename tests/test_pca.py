@@ -223,6 +223,11 @@ def test_all_directions_but_one_may_be_latent_and_float32_is_enough(dtype, rng):
     np.testing.assert_allclose(exact.probabilistic_pca(x, 21).eigenvalues, values, rtol=1e-11)
 
 
+def test_data_that_do_not_vary_at_all_have_no_model():
+    with pytest.raises(ValueError, match="x varies in 0 of 3 directions; expected all"):
+        exact.probabilistic_pca(np.ones((5, 3)), 1)
+
+
 @pytest.mark.parametrize("beta, sigma", [(1.0, 1.2), (3.0, 0.6)])
 def test_a_linear_vae_is_given_the_model_that_is_best_for_its_own_sigma_and_beta(beta, sigma, data):
     """With l_j <= beta sigma^2 a row is zero; the data may be pictures."""
@@ -236,6 +241,7 @@ def test_a_linear_vae_is_given_the_model_that_is_best_for_its_own_sigma_and_beta
     np.testing.assert_allclose(vae.parameters["decoder.0.b"], found.mean, rtol=1e-14)
     np.testing.assert_allclose(found.eigenvalues, values, rtol=1e-11)
     assert found.sigma == pytest.approx(beta**0.5 * sigma, rel=1e-13)
+    assert found.optimum == pytest.approx(found.log_likelihood(data).mean(), rel=1e-12)    # sigma is not the best
     mu, logvar = vae.encode(data)
     expected, variance = found.posterior(data)
     np.testing.assert_allclose(mu, expected, atol=1e-12)

@@ -92,7 +92,7 @@ def test_a_conditional_model_is_given_the_labels(rng):
 @pytest.mark.parametrize("n, size", [(5, 36), (10, 36), (10_000, 36 / 8)])
 def test_many_points_are_smaller_and_the_circle_has_a_radius_of_two(n, size, ax):
     means = np.random.default_rng(0).standard_normal((n, 3))
-    plots.latent_map(means, ax=ax, dimensions=(2, 0, 1))
+    plots.latent_map(means, ax=ax, dimensions=(2, 0))
     assert ax.collections[0].get_sizes() == pytest.approx([size])
     for values in np.linspace(0, 1, n), np.zeros(n, int):
         other = plots.latent_map(means, values, "a value", Figure().subplots())
@@ -110,7 +110,7 @@ def test_one_dimension_is_drawn_against_the_image_s_number(ax):
 
 
 @pytest.mark.parametrize("dimensions, fits", [((0, 20), True), ((0, 21), False), ((21, 0), False), ((1,), False),
-                                              ((1, 2, 99), True)])
+                                              ((1, 2, 3), False), ((1, 1), False)])
 def test_two_dimensions_are_drawn_that_the_means_have(dimensions, fits, ax):
     try:
         plots.latent_map(np.zeros((4, 21)), ax=ax, dimensions=dimensions)
@@ -212,8 +212,13 @@ def test_a_traversal_has_nine_steps_named_at_the_ends_and_in_the_middle(rng, ax)
             plots.latent_traversals(vae, image, dimensions)
     with pytest.raises(ValueError, match="image has 14 numbers per image; expected 42"):
         plots.latent_traversals(vae, np.zeros((7, 2)), [0])
+    with pytest.raises(TypeError, match="images has dtype int64; expected uint8, or floats"):
+        plots.image_grid(np.full((1, 4, 4), 100))
     with pytest.raises(TypeError, match="image has dtype int64; expected uint8, or floats"):
         plots.latent_traversals(vae, np.zeros((7, 6), np.int64), [0])
+    plots.latent_traversals(vae, np.zeros((7, 6), bool), [0], ax=Figure().subplots())
+    np.testing.assert_array_equal(canvas(plots.image_grid(np.eye(4, dtype=bool)[None], Figure().subplots()))[..., 0],
+                                  np.eye(4))
 
 
 def test_layers_with_weights_have_their_sizes(rng):

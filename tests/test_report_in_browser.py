@@ -61,6 +61,26 @@ def test_every_control_is_reached_by_the_keyboard_and_shows_it(kind, reports, vi
     assert len(names) > (10 if kind == "strokes" else 1)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_model_runs_in_the_report_in_a_frame_as_tall_as_it_needs(kind, reports, visit):
+    page = visit(reports[kind])
+    inside = page.frame_locator(".play iframe")
+    inside.locator("#numbers", has_text="KL").wait_for()
+    before = inside.locator("#numbers").inner_text()
+    pad = inside.locator("#pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.8 * box["height"], steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    assert inside.locator("#numbers").inner_text() != before
+    frame = page.frames[1]
+    assert frame.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    assert frame.evaluate("innerHeight - document.body.offsetHeight") < 5
+
+
 def picture(page, selector):
     return page.locator(selector).first.screenshot()
 
@@ -147,7 +167,7 @@ def test_nothing_moves_by_itself_for_those_who_do_not_want_it(wish, moves, repor
 def test_without_javascript_the_rest_is_there_and_nothing_that_does_not_work(reports, visit):
     page = visit(reports["strokes"], java_script_enabled=False)
     assert page.locator(".map circle[role=option]").count() == 300
-    assert not page.locator(".sliders").is_visible() and not page.locator(".chosen").is_visible()
+    assert not any(page.locator(f".{what}").is_visible() for what in ("play", "sliders", "chosen"))
     assert page.locator("figure >> visible=true").count() >= 10
 
 
@@ -159,4 +179,4 @@ def test_a_name_from_the_data_is_text(reports, visit):
 
 def test_a_report_is_small_enough_to_send(reports):
     size = {kind: pathlib.Path(address.removeprefix("file://")).stat().st_size for kind, address in reports.items()}
-    assert size["strokes"] < 2_000_000 and size["tiny"] < 300_000
+    assert size["strokes"] < 4_000_000 and size["tiny"] < 2_000_000    # most of it are the model's weights

@@ -136,6 +136,14 @@ def test_other_images_are_noticed(images, tmp_path):
         train(images[::-1], resume=path)
 
 
+def test_other_black_and_white_images_are_noticed(images, tmp_path):
+    path, images = tmp_path / "checkpoint.npz", images > 0.5
+    with pytest.raises(KeyboardInterrupt):
+        train(images, checkpoint=path, stop=after(5))
+    with pytest.raises(ValueError, match="the images: checksum was"):
+        train(~images, resume=path)
+
+
 @pytest.mark.parametrize("name", ["labels", "validation images", "validation labels"])
 def test_other_labels_and_validation_images_are_noticed(name, images, tmp_path):
     labels = np.arange(50) % 3

@@ -42,7 +42,8 @@ if processor.threads() == 2:
 def run(program, threads=2):
     done = subprocess.run([sys.executable, "-c", START + program], capture_output=True, text=True, timeout=500,
                           env={**os.environ, "NUMPYVAE_THREADS": str(threads), "NUMPYVAE_MATMUL": "numba"})
-    assert done.returncode == 0 and done.stderr == "", done.stderr
+    complaints = [line for line in done.stderr.splitlines() if "no writable folder for compiled kernels" not in line]
+    assert done.returncode == 0 and complaints == [], done.stderr
     return done.stdout.split()
 
 

@@ -56,6 +56,22 @@ def test_a_fit_that_was_left_early_does_not_warn_and_puts_back_the_schedule(vae,
     assert optimizer.lr == 1e-2 and vae.beta == 1.0
 
 
+@pytest.mark.parametrize("objective", [nv.objectives.iwae, nv.objectives.free_bits])
+def test_an_autoencoder_draws_no_codes_for_an_objective(objective, images, rng):
+    with pytest.raises(ValueError, match=f"objective is {objective.__name__}, but Autoencoder draws no codes; exp"):
+        fit(nv.Autoencoder.dense(images[0].size, (4,), 2, rng=rng), images, rng, objective=objective,
+            samples=2 if objective is nv.objectives.iwae else 1)
+
+
+def test_a_missing_value_of_a_masked_array_is_no_number(vae, images, rng):
+    masked = np.ma.masked_array(images / 255, images < 100)
+    with pytest.raises(ValueError, match="images is a masked array in which values are missing; expected all of them"):
+        fit(vae, masked, rng)
+    with pytest.raises(ValueError, match="probabilistic_pca: x is a masked array"):
+        nv.exact.probabilistic_pca(masked.reshape(len(masked), -1), 2)
+    fit(vae, np.ma.masked_array(images), rng, epochs=1)    # of which none is missing
+
+
 def test_every_image_is_seen_once_an_epoch_in_a_new_order(rng):
     spy = Spy()
     fit(spy, np.arange(50, dtype=np.uint8)[:, None], rng, optimizer=Still())

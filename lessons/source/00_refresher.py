@@ -167,12 +167,13 @@ claim("points_where_it_is_below_the_maximum", np.sum(above < 0), 0, 0)
 # %% [markdown]
 # ## Chain rule on arrays
 #
-# The *derivative* of $L$ for $x$ says how much $L$ changes, per change of $x$. If $x$ changes $y$, and $y$ changes $L$, the changes multiply:
+# The *derivative* of $L$ with respect to $x$ says how much $L$ changes, per change of $x$. If $x$ changes $y$, and $y$ changes $L$, the
+# changes multiply:
 #
 # $$\frac{dL}{dx} = \frac{dL}{dy}\,\frac{dy}{dx}$$
 #
 # On arrays there is one more rule: if $x$ changes *several* numbers, all their changes *add*. The course writes $dy$ for the array of the
-# derivatives of $L$ for each entry of $y$, its *gradient*. It has the shape of $y$.
+# derivatives of $L$ with respect to each entry of $y$, its *gradient*. It has the shape of $y$.
 #
 # **The one product that everything rests on.** Let $y = xW$, with $x$ of shape (B, I), $W$ (I, O) and $y$ (B, O), so that
 # $y_{bo} = \sum_i x_{bi} W_{io}$. The entry $W_{io}$ changes $y_{bo}$ for every row $b$, each at the rate $x_{bi}$. Add:
@@ -194,7 +195,7 @@ def loss(x, W):
 
 # %%
 def by_differences(f, array, h=1e-5):
-    """The derivative of f for each entry: move it a little up and a little down."""
+    """The derivative of f with respect to each entry: move it a little up and a little down."""
     result = np.zeros_like(array)
     for i in np.ndindex(array.shape):
         step = np.zeros_like(array)

@@ -146,7 +146,7 @@ nv.plots.strip(draw_at, [(-2.0, 0.0), (-1.0, 0.0), (0.0, 0.0), (1.0, 0.0), (2.0,
 # %% [markdown]
 # ## Exercises
 #
-# **0.1** (5 minutes) **Predict first.** Four walks, of nine frames each. What will each of them show? (One name is used once at most.)
+# **0.1** (5 minutes) **Predict first.** Four walks, of nine frames each. What will each of them show? (Each name is used at most once.)
 #
 # - **a** Stand still: the same $z$ is decoded nine times.
 # - **b** Nine tiny steps in one direction, 0.02 in all.
@@ -188,8 +188,9 @@ middle = np.zeros(2)
 shown = {"a": walk(one, one), "b": walk(one, one + [0.02, 0.0]), "c": walk(one, zero), "d": walk(middle, middle + 40)}
 
 # %% tags=["hide-input"]
-nv.plots.show_rows(shown, "Four rows of nine frames. a: the same 1 nine times. b: the same to the eye. c: a 1 turns into a 0 "
-                   "by and by. d: a soft digit gets hard edges and stays so.", columns=9)
+nv.plots.show_rows(shown, "Four rows of nine frames. a: the same 1 nine times. b: the same to the eye. c: a 1 turns "
+                          "little by little, by way of a 7, into a 0. d: a soft 2 turns into a slanted white stroke "
+                          "with hard edges, which then hardly changes.", columns=9)
 
 # %% [markdown]
 # **a** The decoder is a function: nothing in it is drawn by lot. **b** It is continuous, so small steps make small changes. **c** What
@@ -232,7 +233,7 @@ lesson.holds("for more than half of the pictures it is the same digit", same > 0
 # - The code is short: `VAE.dense` makes the model, `fit` trains it, `decode` paints.
 # - No labels were shown; yet pictures of the same digit tend to lie together.
 #
-# **Read next.** Simon Prince, *Understanding Deep Learning* (2023), section 17.1, which opens with the same question. Carl Doersch, *Tutorial
+# **Read next.** Simon Prince, *Understanding Deep Learning* (2023), section 17.1. Carl Doersch, *Tutorial
 # on Variational Autoencoders* (2016), section 1.
 #
 # **Still wrong, and next.** Nothing is explained. There is no derivation here: why a *normal* distribution? Would an encoder and a decoder

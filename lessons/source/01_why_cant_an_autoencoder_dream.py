@@ -51,10 +51,10 @@ nv.plots.show_rows({"": train[:30]}, "Thirty small pictures of handwritten digit
 # %% [markdown]
 # ## The derivation
 #
-# **Symbols.** $x$ is a picture, written as a row of $D = 196$ numbers. The *encoder* makes a *code* $z$ of $Z$ numbers
-# of it, $Z$ much smaller than $D$: the bottleneck. The *decoder* makes a picture $m$ of $D$ numbers of the code. Both are
-# networks of *dense layers*: multiply by a matrix, add a bias and, except in the last layer of each, set what is below
-# zero to zero.
+# **Symbols.** $x$ is a picture, written as a row of $D = 196$ numbers. The *encoder* turns it into a *code* $z$ of $Z$
+# numbers, with $Z$ much smaller than $D$: the bottleneck. The *decoder* turns the code into a picture $m$ of $D$ numbers.
+# Both are networks of *dense layers*: multiply by a matrix, add a bias and, except in the last layer of each, set what is
+# below zero to zero.
 #
 # We want $m$ to be like $x$. We measure the difference by the squared error, added up over the pixels:
 #
@@ -315,16 +315,16 @@ nv.plots.show("Four histograms of the distance to the nearest training code. Tes
               "I) far beyond.")
 
 # %% [markdown]
-# Now all five models of each kind, and besides the three ways four repairs of $N(0, I)$: give it the codes' own mean (*place*), or
-# their own standard deviations (*scale*), or both, or their whole covariance but not their place. With place, scale and
-# correlation it is the fitted Gaussian.
+# Now all five models of each kind, and besides the three ways five repairs of $N(0, I)$: give it the codes' own mean (*place*), or
+# their own standard deviations (*scale*), or both, or their correlations alone, or their whole covariance but not their place. With
+# place, scale and correlation it is the fitted Gaussian.
 #
 # **Predict first.** Which of the three, place, scale or correlation, does most?
 #
 # <details><summary>Answer</summary>
 #
-# By itself, hardly any of them, in 16 dimensions. It takes all three to bring the share down to about 70 %. The rest is no matter of
-# place, scale or correlation.
+# None of them does much by itself, in 16 dimensions. It takes all three to bring the share down to about 70 %. The rest is no matter
+# of place, scale or correlation.
 # </details>
 
 # %%
@@ -332,8 +332,8 @@ def repaired(model, n=1000):
     codes, rng = model.encode(train), np.random.default_rng(3)
     noise = rng.standard_normal((n, model.n_latent))
     mean, spread, fitted = codes.mean(axis=0), codes.std(axis=0), fitted_gaussian(codes, noise)
-    return {"N(0, I)": noise, "place": mean + noise, "scale": spread * noise, "place, scale": mean + spread * noise,
-            "scale, correlation": fitted - mean, "fitted: all three": fitted, "half way": half_way(codes, rng, n)}
+    return {"N(0, I)": noise, "place": mean + noise, "scale": spread * noise, "correlation": (fitted - mean) / spread,
+            "place, scale": mean + spread * noise, "scale, correlation": fitted - mean, "fitted: all three": fitted, "half way": half_way(codes, rng, n)}
 
 
 def table(models, measure):
@@ -367,8 +367,8 @@ claim("holes_16_half_way", holes_16["half way"].mean(), 0.16, 0.07, on="strokes"
 claim("holes_2_prior", holes_2["N(0, I)"].mean(), 0.25, 0.12, on="strokes")
 claim("holes_2_fitted", holes_2["fitted: all three"].mean(), 0.11, 0.05, on="strokes")
 claim("holes_2_half_way", holes_2["half way"].mean(), 0.02, 0.03, on="strokes")
-one_repair = np.array([holes_16["place"], holes_16["scale"]])
-holds("in 16 dimensions place alone or scale alone leaves nine tenths in holes, in each model", one_repair.min() > 0.9,
+one_repair = np.array([holes_16["place"], holes_16["scale"], holes_16["correlation"]])
+holds("in 16 dimensions one of the three alone leaves nine tenths in holes, in each model", one_repair.min() > 0.9,
       on="strokes")
 holds("in 16 dimensions all three repairs leave less than the two pairs of them, in each model", np.all(
     holes_16["fitted: all three"] < np.minimum(holes_16["place, scale"], holes_16["scale, correlation"])))
@@ -377,8 +377,8 @@ holds("in 16 dimensions more than half of the fitted draws lie in holes, in each
 holds("in 2 dimensions less than a quarter do, in each model", holes_2["fitted: all three"].max() < 0.25, on="strokes")
 
 # %% [markdown]
-# - **16 numbers.** Of the codes from $N(0, I)$, 100 % lie in holes. Place alone or scale alone hardly helps. All three together,
-#   the fitted Gaussian, leave about 70 % in holes.
+# - **16 numbers.** Of the codes from $N(0, I)$, 100 % lie in holes. Place, scale or correlation alone hardly helps. All three
+#   together, the fitted Gaussian, leave about 70 % in holes.
 # - **2 numbers.** $N(0, I)$ has about a quarter in holes, the fitted Gaussian about 11 %. That is nearly a rescue.
 # - **Half way** between two pictures there are far fewer: about 16 % and 2 %.
 #
@@ -439,7 +439,7 @@ nv.plots.show("Left: points on a thin ring, nothing inside the orange circle. Ri
 # Each pair misses its hole in 62 % of the draws, independently of the others: $0.62^8 = 0.02$. Two of 100.
 # </details>
 #
-# More dimensions are more occasions to fall into a hole. Real codes are no rings. But the count shows how holes that are a
+# More dimensions mean more chances to fall into a hole. Real codes are no rings. But the count shows how holes that are a
 # nuisance with 2 numbers can become the rule with 16.
 
 # %%

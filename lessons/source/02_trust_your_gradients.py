@@ -110,7 +110,7 @@ nv.plots.show_diagram("encoder", "decoder")
 #
 # $$\text{error}(h) \approx \tfrac{h^2}{6}|f'''| + \frac{u|f|}{h}$$
 #
-# Set the derivative for $h$ to zero, $\tfrac h3|f'''| - \frac{u|f|}{h^2} = 0$, multiply by $h^2$, and solve:
+# Set the derivative with respect to $h$ to zero, $\tfrac h3|f'''| - \frac{u|f|}{h^2} = 0$, multiply by $h^2$, and solve:
 #
 # $$h = \sqrt[3]{3u\,|f|/|f'''|} \tag{2.8}$$
 #
@@ -222,14 +222,14 @@ def typical_error(h):
     return np.median(errors(h * np.linspace(0.5, 2, 1001))[1])
 
 
-for h, log10 in ((1e-2, -4.5), (1e-5, -10.5), (1e-9, -7.4), (1e-12, -4.3)):
+for h, log10 in ((1e-2, -4.5), (1e-5, -10.5), (1e-9, -7.3), (1e-12, -4.3)):
     claim(f"log10_of_the_error_at_{h:.0e}".replace("-", "_minus_"), np.log10(typical_error(h)), log10, 0.2)
 holds("the step of (2.8) beats ten times as large and a tenth as large a one",
       typical_error(best_step()) < min(typical_error(10 * best_step()), typical_error(best_step() / 10)))
 claim("complex_step_error", errors(1e-30)[2], 0.0, 5e-16)
 
 # %% [markdown]
-# At $h = 10^{-2}$ central differences are off by about $10^{-4.5}$, at $10^{-5}$ by $10^{-10.5}$, at $10^{-9}$ by $10^{-7.4}$ and at
+# At $h = 10^{-2}$ central differences are off by about $10^{-4.5}$, at $10^{-5}$ by $10^{-10.5}$, at $10^{-9}$ by $10^{-7.3}$ and at
 # $10^{-12}$ by $10^{-4.3}$ again. The complex step at $10^{-30}$ has all digits.
 #
 # ### Where the complex step silently gives 0
@@ -602,7 +602,8 @@ check.complex_step_gradient(complex_step_gradient)
 #
 # <details><summary>Hint 2</summary>
 #
-# The slope of tanh is below 1. Whoever forgets it finds too much, by a factor that is the same for everything that belongs to one output.
+# The slope of tanh is below 1. In a batch of one row, whoever forgets it finds too much, by a factor that is the same for everything that
+# belongs to one output.
 # </details>
 
 # %% tags=["exercise"]

@@ -63,7 +63,7 @@ nv.plots.show_rows(shown, "Three rows of fourteen threes. In the first the line 
 # 2. The *likelihood* $p(x\,|\,z)$: given the decisions, a picture $f(z)$ is drawn, with some noise on each pixel:
 #    $N(f(z), \sigma^2 I)$. $f$ is a network, the *decoder*. $\sigma$ is a number that we choose.
 #
-# (A slide of the lecture prints $N(f(x), \sigma^2 I)$. It must read $f(z)$: nothing is known of $x$ yet.)
+# (A slide of the lecture that this course follows prints $N(f(x), \sigma^2 I)$. It must read $f(z)$: nothing is known of $x$ yet.)
 #
 # **Why may the prior be so plain?** It has no thickness and no slant in it, only a round cloud. But $f$ may bend the cloud. An example
 # by Doersch: let $|z|$ be the length of a $z$ with two numbers, and
@@ -101,7 +101,7 @@ nv.plots.show("Left: a round cloud of a thousand points, densest in the middle. 
               "colours, after g: a thin ring with an empty middle.")
 
 # %% [markdown]
-# One line of code makes a ring of a ball. A network is a much more flexible $g$.
+# One line of code turns a round cloud into a ring. A network is a much more flexible $g$.
 #
 # **The law of total probability** gives the density of a picture. It may have come from any $z$, so add up all of them:
 #
@@ -117,8 +117,8 @@ nv.plots.show("Left: a round cloud of a thousand points, densest in the middle. 
 
 # %% [markdown]
 # **All of $p(x)$ in one picture.** Take "pictures" of only two numbers, so that $x$ is a point in a plane, and a $z$ of one number. Let
-# $f(z) = (z, \sin 2z)$. As $z$ moves along its line, $f(z)$ moves along a curve. The noise makes a small round cloud of each of its
-# points. All the clouds together, each as heavy as its $z$ is likely, are $p(x)$. The code is (3.1) with a sum in place of the integral.
+# $f(z) = (z, \sin 2z)$. As $z$ moves along its line, $f(z)$ moves along a curve. The noise turns each of its points into a small round
+# cloud. All the clouds together, each as heavy as its $z$ is likely, are $p(x)$. The code is (3.1) with a sum in place of the integral.
 
 # %%
 def bend(z):
@@ -427,7 +427,8 @@ ax.minorticks_off()
 ax.set_title("Naive Monte Carlo: a hundred times the draws for one more digit", fontsize=10)
 ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 nv.plots.show("Relative error of p(x) against the number of draws, 300 to 10,000, both on logarithmic axes. Dots for one and "
-              "for two latent dimensions lie on two parallel dashed lines that fall with N to the power minus one half; "
+              "for two latent dimensions lie near two parallel dashed lines that fall with N to the power minus one "
+              "half, the first one for one dimension well above its line; "
               "those for two dimensions are higher.")
 
 # %% [markdown]
@@ -445,7 +446,8 @@ lesson.holds("two dimensions are worse in all five pairs", all(two > one for one
 #
 # $$n_\text{eff} = \frac{\big(\sum_n w_n\big)^2}{\sum_n w_n^2} \tag{3.9}$$
 #
-# If $k$ of the weights are equal and all others are 0, it is $(kw)^2/(kw^2) = k$. If one weight outdoes all others, it is 1.
+# If $k$ of the weights are equal and all others are 0, it is $(kw)^2/(kw^2) = k$. If one weight is so large that all the others together
+# are nothing beside it, it is about 1.
 
 # %%
 grid, log_w = exact.latent_grid(2, points=150)

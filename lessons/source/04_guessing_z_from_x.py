@@ -45,7 +45,7 @@ nv.plots.show_diagram("x", "encoder", "q(z|x)")
 #
 # $$p(z\,|\,x) = \frac{p(x\,|\,z)\,p(z)}{p(x)} \tag{4.1}$$
 #
-# Below it stands $p(x)$, an integral over all $z$. With two latent dimensions we can sum over a grid. With twenty we cannot.
+# The denominator is $p(x)$, an integral over all $z$. With two latent dimensions we can sum over a grid. With twenty we cannot.
 #
 # So let a network, the *encoder*, look at $x$ and propose a distribution $q(z\,|\,x) = N(\mu, \mathrm{diag}\,\sigma^2)$: a mean
 # $\mu$ and a variance $\sigma^2$ for each latent dimension. We write $q(z)$ for short, and $\mathrm E_q$ for the average over $z$
@@ -200,9 +200,9 @@ nv.plots.show("Three panels of the latent plane. In each a blue blot, the poster
               "q. The ellipses have about the size of the blot and lie a little beside it.")
 
 # %% [markdown]
-# The proposals lie near the posteriors, not exactly on them. Two things hold them off. The encoder must serve every image with the same
-# weights; and a Gaussian without correlations may not have the right form. Which one costs more? For each image take the Gaussian that
-# has the posterior's own mean and variances (exercise 4.2): what gap is left?
+# The proposals lie near the posteriors, not exactly on them. Two things keep them apart. The encoder must serve every image with the
+# same weights; and a Gaussian without correlations may not have the right form. Which one costs more? For each image take the Gaussian
+# that has the posterior's own mean and variances (exercise 4.2): what gap is left?
 
 # %%
 def matching(i):
@@ -254,14 +254,16 @@ for row, name in enumerate(names):
     bound, missing = split[name]
     ax.barh(row, bound - low, left=low, color=BLUE, label="ELBO" if row == 0 else None)
     ax.barh(row, missing, left=bound, color=ORANGE, label="gap" if row == 0 else None)
+    ax.text(log_px[IMAGE] + 0.05, row, f"gap {missing:.2f}", va="center", fontsize="small")
 ax.axvline(log_px[IMAGE], color=INK)
 ax.set_yticks(range(3), names)
-ax.set(xlim=(low, log_px[IMAGE] + 0.5), xlabel="nats; the line is log p(x); the bars begin 4 nats below it")
+ax.set(xlim=(low, log_px[IMAGE] + 0.8), xlabel="nats; the line is log p(x); the bars begin 4 nats below it")
 ax.set_title("A better q moves the boundary, never the end", fontsize=10)
 ax.invert_yaxis()
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-nv.plots.show("Three stacked bars of the same length, each ending at the line log p(x). The orange part, the gap, is thin "
-              "for the matching q, wider for the encoder's, and widest for the one twice as wide.")
+nv.plots.show("Three stacked bars of the same length, each ending at the line log p(x). The orange part, the gap, is "
+              "too thin to be seen for the matching q, 0.01 nats, wider for the encoder's, and widest for the one "
+              "twice as wide.")
 
 # %% [markdown]
 # The prior as $q$ is left out of the picture: its gap is more than fifty nats. Most $z$ say nothing about this image. That is why
@@ -287,12 +289,12 @@ from_prior = [effective_number(proposals["the prior"], seed) for seed in range(5
 from_wide = [effective_number(proposals["twice as wide"], seed) for seed in range(5)]
 print("from the prior:", np.round(from_prior), "  from the q twice as wide:", np.round(from_wide))
 lesson.holds("in each try ten times as many draws from q count", np.all(np.array(from_wide) > 10 * np.array(from_prior)))
-claim("draws_from_the_wide_q_that_count", np.mean(from_wide), 4200, 400, on="strokes")
+claim("draws_from_the_wide_q_that_count", np.mean(from_wide), 4350, 400, on="strokes")
 lesson.holds("in each try fewer than 400 draws from the prior count", max(from_prior) < 400, on="strokes")
 
 # %% [markdown]
-# Of 10,000 draws from the prior a hundred or so count; how many depends on where the model has put the image, and with another
-# seed it may be a handful. Of 10,000 from the $q$ around the posterior about 4200 do.
+# Of 10,000 draws from the prior about eighty count, in each of the five tries. How many depends on where the model has put the image:
+# in a model that was trained from another start it may be a handful. Of 10,000 from the $q$ around the posterior about 4350 do.
 #
 # ### What a diagonal q cannot do
 #
@@ -300,8 +302,10 @@ lesson.holds("in each try fewer than 400 draws from the prior count", max(from_p
 # 1 and *correlation* $\rho$: the average of $z_0 z_1$ is $\rho$. These numbers stand in its *covariance matrix* ([refresher](00_refresher.ipynb))
 # $C = \begin{pmatrix}1&\rho\\ \rho&1\end{pmatrix}$. What is the best diagonal $q$, the one with the smallest gap?
 #
-# **Step 1: the KL of two Gaussians with the same mean.** Let $q$ have the covariance matrix $S$ and the posterior $C$, in $k$
-# dimensions. The density of a Gaussian has the logarithm $-\tfrac12 z^T C^{-1} z - \tfrac12\log\det C - \tfrac k2\log 2\pi$. So
+# **Step 1: the KL of two Gaussians with the same mean.** ($q$ should have the posterior's mean, 0. With a mean $m$ instead, the average
+# of $z^T C^{-1} z$ over $q$ grows by $m^T C^{-1} m$, which is never negative, and nothing else changes.) Let $q$ have the covariance
+# matrix $S$ and the posterior $C$, in $k$ dimensions. The density of a Gaussian has the logarithm $-\tfrac12 z^T C^{-1} z -
+# \tfrac12\log\det C - \tfrac k2\log 2\pi$. So
 #
 # $$\log q(z) - \log p(z|x) = \tfrac12\big(z^T C^{-1} z - z^T S^{-1} z + \log\det C - \log\det S\big)$$
 #
@@ -402,7 +406,7 @@ lesson.slider(lambda rho: nv.plots.strip(draw_diagonal, [rho], "posterior and be
 #
 # <details><summary>Hint 2</summary>
 #
-# $p(x)$ is the sum of $p(x, z)$ times the area. The gap is what the ELBO lacks to $\log p(x)$.
+# $p(x)$ is the sum of $p(x, z)$ times the area. The gap is how far the ELBO falls short of $\log p(x)$.
 # </details>
 
 # %% tags=["exercise"]

@@ -149,7 +149,7 @@ nv.plots.show("The running mean of the draws against their number, 10 to 100,000
 # %% [markdown]
 # ## The misprint
 #
-# The lecture this course follows prints the term as
+# The same lecture prints the term as
 #
 # $$\widetilde{\mathrm{KL}} = \tfrac12\left(\sigma^2 + \mu^2 - \log\sigma - 1\right) \tag{5.6}$$
 #
@@ -163,7 +163,7 @@ nv.plots.show("The running mean of the draws against their number, 10 to 100,000
 # $\tfrac12$. The value there is below 0.
 # </details>
 #
-# **It is no divergence.** With $v = \sigma^2$ and $\log\sigma = \tfrac12\log v$, set the derivative for $v$ to zero:
+# **It is no divergence.** With $v = \sigma^2$ and $\log\sigma = \tfrac12\log v$, set the derivative with respect to $v$ to zero:
 # $\tfrac12(1 - \tfrac{1}{2v}) = 0$, so the minimum lies at $v = \tfrac12$, not at 1. Its value there is
 # $\tfrac12(\tfrac12 + \tfrac12\log 2 - 1) = -\tfrac14(1 - \log 2) = -0.0767$: below zero. A KL is never below zero.
 
@@ -248,7 +248,7 @@ claim("misprint_identity_worst_error", np.abs(identity).max(), 0.0, 1e-12)
 #
 # $$\tfrac12\left(c^2\,\mathrm E[\mu^2 + \sigma^2] - 1 - \mathrm E[\log\sigma^2] - 2\log c\right) \tag{5.9}$$
 #
-# *Step 3: at a minimum no change helps.* The original model is $c = 1$, so there the derivative for $c$ must be zero. It is
+# *Step 3: at a minimum no change helps.* The original model is $c = 1$, so there the derivative with respect to $c$ must be zero. It is
 # $c\,\mathrm E[\mu^2+\sigma^2] - \tfrac1c$, and at $c = 1$ that is $\mathrm E[\mu^2+\sigma^2] - 1$. So (5.8) holds.
 #
 # **With the misprint**, $-\log\sigma$ becomes $-\log\sigma - \log c$: the last term of (5.9) is $-\log c$, not $-2\log c$. The derivative
@@ -407,9 +407,9 @@ for height, color, style, name in ((right_loss, BLUE, "-", "right model, right K
                                    (wrong_loss, ORANGE, "-", "misprinted model, misprint"),
                                    (true_loss, ORANGE, "--", "misprinted model, right KL")):
     ax.plot(scales, height - height.min(), color=color, linestyle=style, label=name)
-    ax.plot(scales[np.argmin(height)], 0, "o", color=color)
+    ax.plot(scales[np.argmin(height)], 0, "o", color=color, markersize=11 if color == BLUE else 6)
 ax.set(xlabel="c, by which all codes are scaled", ylabel="loss above its lowest (nats)", ylim=(-0.2, 6))
-ax.set_title("Each model rests at c = 1 of the loss that it was trained with", fontsize=10)
+ax.set_title("Under the loss it was trained with, each model is best at c = 1", fontsize=10)
 ax.legend(frameon=False, fontsize="small")
 nv.plots.show("Loss against the scale c of the codes. Two solid valleys, of the right and of the misprinted model under their "
               "own loss, both have their bottom at c = 1. The dashed valley, the misprinted model under the right KL, has it "
@@ -451,7 +451,7 @@ holes, strange = {}, {}
 for name, (models, variance) in cases.items():
     holes[name] = np.array([share_in_holes(vae, variance) for vae in models])
     strange[name] = np.array([strangeness(vae, variance) for vae in models])
-    print(f"{name:24} in holes {holes[name].mean():6.1%}   farther than a reconstruction by {strange[name].mean():.2f}")
+    print(f"{name:24} in holes {holes[name].mean():6.1%}   {strange[name].mean():.2f} times as far as reconstructions")
 
 # %%
 right_holes, wrong_holes, cured_holes = holes.values()

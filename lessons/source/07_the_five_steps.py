@@ -187,7 +187,7 @@ for ax, picture, name in zip(axes, (x, sigmoid(a), sigmoid(a) - x), names):
     ax.set(title=name, xticks=[], yticks=[])
     fig.colorbar(drawn, ax=ax, shrink=0.7)
 nv.plots.show("Three pictures of 7 × 7 pixels: x, a black-and-white digit; what is decoded, an almost even grey; "
-              "and da, dark where x is white, so below zero, and light elsewhere.")
+              "and da, orange, below zero, where x is white and purple, above zero, elsewhere.")
 
 # %%
 low, high = sigmoid(a).min(), sigmoid(a).max()
@@ -332,8 +332,9 @@ holds("in all five models the NLL fell and the KL rose",
 holds("among the five, more KL goes with a lower loss", np.corrcoef(kls, losses)[0, 1] < 0)
 
 # %% [markdown]
-# The loss ends near 42.5 nats, of which about 2.1 are KL. Now and then a model has much less KL than the others: it
-# uses only one of its two dimensions, and pays with a larger loss. Lesson 10 is about that.
+# The loss ends near 42.5 nats, of which about 2.1 are KL. Some models have less KL than the others: one of their
+# dimensions came late, or still says little, and they pay with a larger loss. Lesson 10 is about dimensions that say
+# nothing at all.
 #
 # Where did the images go? Each image's $q$ is an ellipse in the latent plane.
 
@@ -342,9 +343,10 @@ mu_test, logvar_test = vae.encode(test)
 fig, ax = plt.subplots(figsize=(5.6, 5.2))
 nv.plots.latent_map(mu_test, test_labels.astype(int), "digit", ax)
 nv.plots.ellipses(mu_test[:30], logvar_test[:30], ax, linewidth=0.6)
-ax.set_title("Means of q by digit; for 30 images q at two standard deviations", fontsize=10)
+ax.set_title("Means of q by digit; for 30 images q at two standard deviations; dashed: radius 2", fontsize=10)
 nv.plots.show("The latent plane with a thousand dots, one colour per digit, in patches that overlap in the middle, "
-              "and thirty ellipses, each around a dot, about one unit wide. A dashed circle of radius 2 holds most "
+              "and thirty ellipses, each around a dot, one to two units across. A dashed circle of radius 2 holds "
+              "most "
               "of the dots.")
 
 # %% tags=["hide-input"]
@@ -568,7 +570,7 @@ nv.plots.show_rows(grids, columns=8, across=3, alt=(
                    "autoencoder's are more broken, and those from N(0, I) are mostly shapeless."))
 
 # %% [markdown]
-# **With two dimensions** about 1.6 % of the VAE's draws lie in holes, and 6 % of the fitted autoencoder's. The pictures
+# **With two dimensions** about 2 % of the VAE's draws lie in holes, and 6 % of the fitted autoencoder's. The pictures
 # of both are as close to real ones as reconstructions are: 1.01 times as far. So in two dimensions a fitted Gaussian
 # nearly rescues the autoencoder.
 #
@@ -578,8 +580,8 @@ nv.plots.show_rows(grids, columns=8, across=3, alt=(
 # than half of the codes, so we see a few kinds of digit again and again. Lesson 1's measure does not see what is
 # *missing*.
 #
-# **With sixteen a fitted Gaussian does not rescue it.** There the three numbers are 1.8 %, 23 % and 97 %, and the
-# pictures are 1.01, 1.10 and 1.41 times as far from real ones as reconstructions. All five pairs agree on the order of
+# **With sixteen a fitted Gaussian does not rescue it.** There the three numbers are about 2 %, 23 % and nearly all, and
+# the pictures are 1.0, 1.1 and 1.4 times as far from real ones as reconstructions. All five pairs agree on the order of
 # the first two. That is what the noise and the KL bought: the VAE's codes cover the prior, so draws from the prior land
 # where the decoder has been.
 #

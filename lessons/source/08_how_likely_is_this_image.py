@@ -8,7 +8,7 @@
 # - estimate $\log p(x)$ with weighted draws, and state it in nats or in bits per pixel;
 # - prove that the estimate is too low on average, and that more draws bring it nearer;
 # - say by how much it is too low, and recognize the case in which no number of draws helps;
-# - find three bugs that make a wrong bound of it;
+# - find three bugs that turn it into a wrong bound;
 # - say why a blank page beats nearly every digit.
 #
 # *You need:* lesson 3 (Bernoulli pixels, sums over a grid, the effective number), lesson 4 (the ELBO, the best diagonal
@@ -294,8 +294,8 @@ claim("median_effective_number_with_10000_draws", np.median(effective_number(man
 
 # %% [markdown]
 # Read that as somebody would who does not know the truth. "About 95 of my 1000 draws count, so the error is about
-# $1/\sqrt{95} = 0.1$ nats." In truth the median run is 0.27 too low, and more than four runs in five are too low. Ten
-# times the draws bring that to some 0.19, where $1/\sqrt K$ promises a third. The effective number is computed from the same
+# $1/\sqrt{95} = 0.1$ nats." In truth the median run is 0.27 too low, and more than four runs in five are too low. Ten times
+# the draws bring that to less than 0.2, where $1/\sqrt K$ promises a third. The effective number is computed from the same
 # draws, so it misses the same weights.
 #
 # **What does notice?** Two things. The *share* of draws that count should settle as $K$ grows, and here it falls. And
@@ -334,7 +334,7 @@ nv.plots.show("Left: the share of draws that count against ρ. The exact curve f
 
 # %% [markdown]
 # In this case the effective number goes on as if nothing had happened at $\rho = \frac12$. At $\rho = 0.6$ it says that
-# nearly half of the draws count. With $\hat k$ we are warned: it is above one half in about 94 % of the runs at
+# nearly half of the draws count. With $\hat k$ we are warned: it is above one half in more than 90 % of the runs at
 # $\rho = 0.9$, and in about 6 % at $\rho = 0.3$. Near one half it goes either way: 1000 draws do not know better.
 #
 # ## The experiment on images
@@ -427,8 +427,8 @@ holds("in all five models the mean ELBO is below the mean log p(x)", np.all(elbo
 #
 # <details><summary>Answer</summary>
 #
-# On average over the images some fifty, and for the image below more. With two latent dimensions that is no obstacle.
-# For more dimensions see below.
+# On average over the images fifty to eighty, and for the image below some two hundred. With two latent dimensions that is
+# no obstacle. For more dimensions see below.
 # </details>
 #
 # We take the image for which $q$ is farthest from the prior: its KL to the prior is largest.
@@ -555,9 +555,10 @@ holds("in all five models the right one rises from 1 draw to 10, and with 100 is
       np.all((at_1["iwae_bound"] < at_10["iwae_bound"]) & (np.abs(at_100["iwae_bound"]) < 0.1)), on="strokes")
 
 # %% [markdown]
-# Each fault leaves a trace. A bound *above* $\log p(x)$ is none: `analytic_kl` is a little above, `mixed_reshape` by
-# more than five nats, since it averages the weights of different images, and the likeliest image wins. A bound that
-# *falls* with $K$ contradicts (8.4): `positive_softmax`. Without the exact answer the second test still works.
+# Each fault leaves a trace. A number *above* $\log p(x)$ is no lower bound: `analytic_kl` is a little above,
+# `mixed_reshape` by more than five nats, since it averages the weights of different images, and the likeliest image
+# wins. A bound that *falls* with $K$ contradicts (8.4): `positive_softmax`. Without the exact answer the second test
+# still works.
 #
 # ## Is the likeliest image the best one?
 #
@@ -619,7 +620,7 @@ nv.plots.show_rows({
 # Nalisnick and others found the same in 2019 for large models of photographs: trained on one set of pictures, they find
 # another, plainer one likelier. Is the emptiest picture always the likeliest, then? **Not quite.** A page with one dot
 # of ink in the right place is likelier than the blank one, and the likeliest that we found is a short thin stroke. But
-# ink costs: the more of it, the lower $\log p(x)$ tends to be (correlation about $-0.5$).
+# ink costs: the more of it, the lower $\log p(x)$ tends to be (correlation between $-0.4$ and $-0.5$).
 #
 # **Why?** A digit with much ink could have been drawn in very many ways, each with some other pixels. All of them share
 # the probability of "a digit with much ink", so each single one gets little. The blank page need not share with

@@ -249,7 +249,8 @@ holds("when the subspace is within five degrees, in each run some axis is still 
 # %% tags=["hide-input"]
 draw_convergence(steps, lacks, {"the subspace": of_subspace, "the axes in it": of_axes})
 nv.plots.show("Two panels against the step. Left: the loss falls from tens of nats above the optimum to a billionth. "
-              "Right: the subspace's angle falls below five degrees first, that of the axes some thousand steps later.")
+              "Right: the subspace's angle falls below five degrees first, that of the axes one to two thousand "
+              "steps later.")
 
 # %% tags=["hide-input"]
 def drawn(W):
@@ -302,15 +303,15 @@ claim("gap_at_45_degrees", gap[9], 0.64, 0.01, on="strokes")
 # %% tags=["hide-input"]
 draw = functools.partial(draw_turned, variances=wide.sigma**2 / pair)
 nv.plots.strip(draw, (0, 20, 45), "Three frames with two ellipses. Unturned, the orange q lies on the blue posterior. "
-               "Turned by 20 and by 45 degrees the posterior is a slanted ellipse, and the upright q inside it is too "
-               "small.", size=(3, 3))
+               "Turned by 20 and by 45 degrees the posterior is a slanted ellipse, and the upright q crosses it, far "
+               "too short along it.", size=(3, 3))
 
 # %%
 lesson.slider(lambda degrees: nv.plots.strip(draw, [degrees], "the posterior and the best q", size=(4, 4)),
               degrees=(0, 90, 5))
 
 # %% [markdown]
-# $\log p(x)$ has not moved in nine digits. The ELBO has lost exactly lesson 4's gap, 0.64 nats at 45°.
+# $\log p(x)$ has not moved, to nine decimals. The ELBO has lost exactly lesson 4's gap, 0.64 nats at 45°.
 #
 # ### A linear autoencoder
 #
@@ -337,8 +338,8 @@ holds("the autoencoder finds the subspace to a degree, and is off by more than t
 # %% [markdown]
 # ## Exercises
 #
-# **9.1** (15 minutes) The best linear VAE: from the `eigenvalues` of the data, falling, and `n_latent` return the best
-# $\sigma^2$ and the mean $\log p(x)$ that is reached with it.
+# **9.1** (15 minutes) The best linear VAE: from the `eigenvalues` of the data, largest first, and `n_latent` return
+# the best $\sigma^2$ and the mean $\log p(x)$ that is reached with it.
 #
 # <details><summary>Hint</summary>
 #
@@ -446,4 +447,4 @@ check.tally()
 # Autoencoders Recover the Principal Components, Eventually* (2020): why the axes are slow.
 #
 # **Still wrong, and next.** The best $\sigma$ was easy to have, and most people choose another. What happens to the
-# dimensions whose eigenvalue is below it? They die: that is lesson 10.
+# dimensions whose eigenvalue is below its square? They die: that is lesson 10.

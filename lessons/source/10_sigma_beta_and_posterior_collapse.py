@@ -57,7 +57,7 @@ nv.plots.show_diagram("z", "p(x|z)", "KL")
 # <details><summary>Answer</summary>
 #
 # C. Both of its parts are divided by the same number, batch size times 784. The remedy proposed there, to divide the
-# KL by batch size times 20 because $Z = 20$, would have made a guilty one of it. The derivation says why.
+# KL by batch size times 20 because $Z = 20$, would have made it guilty. The derivation says why.
 # </details>
 
 # %% [markdown]
@@ -107,7 +107,7 @@ nv.plots.show_diagram("z", "p(x|z)", "KL")
 # $c = |w|^2 + s$; in every other direction it is $s$, whatever $w$ is.
 #
 # *Step 2.* For this decoder the posterior is a Gaussian, and the encoder can put it out exactly. Then the gap is 0, and
-# the loss is the mean of $-\log p(x)$. What $w$ has to do with it is the direction $u$ alone:
+# the loss is the mean of $-\log p(x)$. For a given $u$, the length $|w|$ enters only through the variance along $u$:
 #
 # $$\tfrac12\Big(\log c + \frac{\lambda}{c}\Big) + \text{const}$$
 #
@@ -173,7 +173,7 @@ nv.plots.show_diagram("z", "p(x|z)", "KL")
 # slope is $-\beta$. **β is the price of a nat**: training buys nats of code as long as each saves at least $\beta$ nats
 # of pixels.
 #
-# ### Two remedies
+# ### Three remedies
 #
 # **Let σ be learned.** Collect all pixels of all pictures; the NLL is $\frac{|r|^2}{2s} + \frac D2\log s$ and a
 # constant. Its derivative with respect to $s$ is $-\frac{|r|^2}{2s^2} + \frac D{2s}$, which is 0 at
@@ -480,7 +480,8 @@ shown |= {f"β σ² = {level:g}: {measured[i, 0, 0]:.1f} nats of code": bent[lev
           for i, level in enumerate(LEVELS)}
 nv.plots.show_rows({title: images.reshape(-1, 14, 14) for title, images in shown.items()},
                    "Six rows of fourteen pictures: test digits and their reconstructions at five levels. With 15 nats "
-                   "of code the digits are soft and right; with 6 they blur; with less than 1 nearly all are the same "
+                   "of code the digits are soft and mostly right; with 7 they blur a little more; with less than 1 "
+                   "nearly all are the same "
                    "smear.")
 
 # %% [markdown]
@@ -606,11 +607,11 @@ for ax, results, title in zip(axes, (of_first, of_second), ("patient 1: σ = 1",
     ax.set(xlabel="loss on test pictures, nats", title=title, ylim=(len(results) - 0.5, -0.5))
 fig.suptitle("A remedy must lower the loss, not only raise the KL; five models each", fontsize=10)
 nv.plots.show("Two panels with five dots in each row, the losses. Patient 1: as it came, warm-up and free bits all "
-              "near 185, a learned sigma far to the left near −80. Patient 2: on average warm-up lies half a nat to "
-              "a nat to the left of as-it-came, free bits to the right of it.")
+              "near 185, a learned sigma far to the left near −80. Patient 2: on average warm-up lies about a nat to "
+              "the left of as-it-came, free bits to the right of it.")
 
 # %% [markdown]
-# Here warm-up helps, by half a nat to a nat on average. Free bits again make all dimensions active and buy nothing with it.
+# Here warm-up helps, by about a nat on average, with other seeds by half of that. Free bits again make all dimensions active and buy nothing with it.
 # They have their use where a very strong decoder ignores $z$; on this patient, measure before you prescribe.
 #
 # ## Exercises

@@ -276,7 +276,7 @@ def draw_covers(ax, K):
 
 
 for K in (2, 3, 4, 5):
-    print(f"K = {K}: a pixel is covered by", " or ".join(f"{n:g}" for n in np.unique(covers(K))), "windows")
+    print(f"K = {K}: windows over a pixel:", " or ".join(f"{n:g}" for n in np.unique(covers(K))))
 holds("with K = 2 and 4 every pixel is covered equally often, with 3 and 5 not",
       [np.ptp(covers(K)) > 0 for K in (2, 3, 4, 5)] == [False, True, False, True])
 

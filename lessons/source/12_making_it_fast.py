@@ -5,7 +5,7 @@
 #
 # **After this lesson you can**
 #
-# - count a step's operations and bytes, and say how long a machine takes for them at least, and what a tile is for;
+# - count a step's operations and bytes, and say the least time that a machine needs for them, and what a tile is for;
 # - let two threads share a sum so that not a bit changes, and see a race in a program that mostly works;
 # - say what a compiled loop costs once, what a sum in float32 loses, and what `fastmath` takes away.
 #
@@ -56,7 +56,8 @@ nv.plots.show_diagram("encoder", "decoder")
 #
 # $$\frac{\text{operations}}{\text{second}} \le \min(\text{peak},\ \text{intensity}\cdot\text{bandwidth}) \tag{12.3}$$
 #
-# Over the intensity that is a slope, then flat: the *roofline*. Left of its edge memory is the limit, right arithmetic.
+# Drawn against the intensity, that is a slope and then a flat line: the *roofline*. Left of its edge memory is the
+# limit, right arithmetic.
 #
 # **Use what you have fetched.** Three plain loops fetch two numbers for each pair of operations. Keep a *tile* of the
 # result instead, 6 rows and 16 columns, in the *registers*, the few places inside the processor. For each $k$ fetch 6
@@ -133,9 +134,11 @@ lesson.show(speed.time_calls, "12.8")
 #
 # ### The roof of this machine
 #
-# A large product gives the peak, a copy the bandwidth. BLAS, which multiplies for NumPy, gets one thread, to compare
-# like with like. Of several runs the fastest counts, and of time the thread's own: other programs only make a run
-# longer. Where there is no numba, as in a browser, the lesson passes over what it says of compiled loops.
+# A large product gives the peak, a copy the bandwidth. So both are what *this* product and *this* copy reach, a
+# little less than the machine can do: later a point may lie up to a fifth above the roof. BLAS, which multiplies for
+# NumPy, gets one thread, to compare like with like. Of several runs the fastest counts, and of time the thread's own:
+# other programs only make a run longer. Where there is no numba, as in a browser, the lesson passes over what it says
+# of compiled loops.
 
 # %%
 limit, compiled = threadpool_limits(1), kernels_are_on()
@@ -164,14 +167,15 @@ holds("an addition takes more than twice as long if it is for one picture",
 # %% tags=["hide-input"]
 draw = lambda ax, batch: speed.draw_layer(ax, batch, peak, bandwidth, layers)
 nv.plots.strip(draw, (1, 32, 1024), "Three rooflines with four points each. At batch 1 all are on the left; at 32 and "
-               "1024 the two products are under the flat roof, the bias and Adam on the left.", size=(3.6, 3.2))
+               "1024 the two products are at the flat roof, the bias and Adam on the left.", size=(3.6, 3.2))
 lesson.slider(lambda batch: nv.plots.strip(draw, [batch], "a roofline", size=(5, 4)), batch=(1, 1024))
 
 # %% [markdown]
 # Orange is bound by memory, blue by arithmetic: on the left move less, on the right compute better. What is above the
 # slope came from the cache; what is far below has its reason: to call NumPy takes longer than 400 additions do.
 #
-# **A whole step.** Each layer multiplies forward, for its weights, and for its input: 419.84 million operations in all.
+# **A whole step.** Each layer multiplies forward, for its weights and, except the first, for its input: 419.84 million
+# operations in all.
 
 # %%
 B, sides = 128, ((784, 400), (400, 20), (400, 20), (20, 400), (400, 784))
@@ -208,8 +212,10 @@ claim("operations_per_number_fetched", 2 * 16 * said["fma"] / (16 * said["load"]
 #
 # <details><summary>Answer</summary>
 #
-# Copies handle $MK + KN$ numbers for $MKN$ multiplications. They weigh most in D, whose sums have 20 terms, and in C,
-# which has 20 rows; how much depends on the processor. In A they weigh nothing. </details>
+# Copies handle $MK + KN$ numbers for $MKN$ multiplications, a share of $\frac1N + \frac1M$. That is largest in C, which
+# has 20 rows: 0.05, against 0.01 in B and D and 0.003 in A. In D, whose sums have only 20 terms, what is done once for
+# each number of the result, or once for each call, weighs too. So BLAS should lose most in C, and in A the two should
+# be nearly alike; by how much depends on the processor. </details>
 
 # %%
 loops = speed.compiled_products()
@@ -227,8 +233,9 @@ if loops:
     holds("nowhere does the tile take twice as long as BLAS", min(lead.values()) > 0.5)
 
 # %% [markdown]
-# So numba does not beat BLAS by itself, but with (12.4), where BLAS copies in vain. (In the package the processor
-# decides who multiplies, not a stopwatch: with one a seed would not give the same bits each time.)
+# So numba does not beat BLAS by itself; with (12.4) it can, most of all where BLAS's copies do not pay. (In the
+# package the processor decides who multiplies, not a stopwatch: with one a seed would not give the same bits each
+# time.)
 #
 # ### One pass, and the first call
 
@@ -309,8 +316,8 @@ holds("of 8192 numbers a sum in order loses more than five times what a sum in p
 
 # %% tags=["hide-input"]
 speed.draw_sums(lengths, errors)
-nv.plots.show("Errors of sums of 4 to 8192 numbers: in order they grow to tens of u, in pairs they stay near one u, "
-              "compensated below it. Each lies below its bound, a dashed line.")
+nv.plots.show("Errors of sums of 4 to 8192 numbers: in order they grow to more than ten u; in pairs and compensated "
+              "they stay below one u. The first two lie below their bounds, dashed lines.")
 
 # %% [markdown]
 # Rounded, $(a + b) + c$ is not $a + (b + c)$, so a compiler must not reorder a sum, unless `fastmath` allows it. That
@@ -322,7 +329,7 @@ seen, kept = {}, {}
 for name, allowed in {"nothing": False, "ours": jit.FASTMATH, "everything": True}.items() if compiled else ():
     seen[name] = speed.compiled(speed.has_nan, allowed)(with_nan)
     kept[name] = speed.compiled(speed.compensated_sum, allowed)(many) - 2**24
-    print(f"{name:10} allowed. NaN is seen: {seen[name]}. Of 1000 ones after 2^24 there are left {kept[name]:.0f}")
+    print(f"{name:10} allowed. NaN is seen: {seen[name]}. Of 1000 ones added to 2^24, {kept[name]:.0f} are left")
 if compiled:
     holds("only with everything allowed NaN is not seen", seen == {"nothing": 1, "ours": 1, "everything": 0})
     holds("with nothing allowed all 1000 ones are left", bool(kept["nothing"] == 1000))
@@ -413,8 +420,8 @@ def half_of_db(half, dy, db):
 check.half_of_db(half_of_db)
 
 # %% [markdown]
-# **12.5** (10 minutes) (12.11) needs $|a| \ge |b|$. From two float32 arrays, of which now the one and now the other is
-# larger, return the rounded sum and what it has lost, so that the two together are $a + b$.
+# **12.5** (10 minutes) (12.11) needs $|a| \ge |b|$. From two float32 arrays, in which sometimes the one number and
+# sometimes the other is larger, return the rounded sum and what it has lost, so that the two together are $a + b$.
 #
 # <details><summary>Hint</summary>
 #

@@ -72,7 +72,7 @@ nv.plots.show_diagram("x", "encoder", "q(z|x)", "z", "decoder", "p(x|z)", "KL")
 # $$\text{NLL}_0 = D\log 2 \tag{13.1}$$
 #
 # *A decoder that ignores $z$* gives all pictures the same $y_d$. Let $m_d$ be the mean of pixel $d$ over the data. On
-# average the pixel costs $-m_d\log y_d - (1-m_d)\log(1-y_d)$. The derivative for $y_d$ is
+# average the pixel costs $-m_d\log y_d - (1-m_d)\log(1-y_d)$. The derivative with respect to $y_d$ is
 # $-\frac{m_d}{y_d} + \frac{1-m_d}{1-y_d}$, and it is 0 at $y_d = m_d$. The best that it can do is the mean picture:
 #
 # $$\text{NLL}_1 = -\sum_d\big(m_d\log m_d + (1-m_d)\log(1-m_d)\big) \tag{13.2}$$
@@ -89,7 +89,8 @@ nv.plots.show_diagram("x", "encoder", "q(z|x)", "z", "decoder", "p(x|z)", "KL")
 # 1. Hold the picture, change the noise: $z$ moves, so the NLL does; the KL does not. That gives $a$.
 # 2. Change the picture: the KL moves. That gives $b$ and $c$.
 # 3. Do it with batches of two sizes. A sum over the batch grows with it, a mean does not.
-# 4. If no $a$, $b$, $c$ fit, put the classic wrong formulas in their place, until one of them fits.
+# 4. If no $a$, $b$, $c$ fit, replace the formulas of the NLL and the KL by the classic wrong ones, until one of them
+#    fits.
 #
 # ### Where a gradient goes wrong
 #
@@ -201,7 +202,7 @@ holds("each patient has what the tree says, and nothing else", [report.wrong for
     ("reduction",), ("finite",), ("likelihood",), ("images",), ("sampling",), ("gradients",)])
 
 # %% [markdown]
-# F's evidence shows (13.4): wrong are the first two arrays, right are all others. So the faulty step stands right after
+# F's evidence shows (13.4): the first two arrays are wrong and all others right. So the faulty step stands right after
 # `encoder.b`: the encoder's sigmoid. And E's gradients are right, since forward and backward agree about the noise;
 # they are those of another model. *A gradient check compares a gradient with a loss, whatever that loss is.*
 #
@@ -214,7 +215,7 @@ def sigmoid(a):
 
 
 def backward_of_F(dy, y):
-    return dy * sigmoid(y) * (1 - sigmoid(y))    # the derivative for a sigmoid's input, given its output
+    return dy * sigmoid(y) * (1 - sigmoid(y))    # the derivative of a sigmoid, given its output
 
 
 def right_backward(dy, y):

@@ -187,7 +187,7 @@ def _left(out: str, runs: Sequence[Run], expected: Sequence[dict[str, Any]]) -> 
     others = [name for name in sorted(os.listdir(out))
               if name not in names and os.path.exists(os.path.join(out, name, "run.json"))]
     if others:
-        say(f"note: {counted(len(others), 'run')} in {out} are none of the file's any more, such as {others[0]}; they "
+        say(f"note: {counted(len(others), 'run')} in {out} are no longer in the file, such as {others[0]}; they "
             "stay, and the table leaves them out")
     if len(left) < len(runs):
         say(f"{counted(len(runs) - len(left), 'run')} of {len(runs)} are whole already")

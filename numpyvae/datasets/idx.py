@@ -67,4 +67,4 @@ def parse_idx(file: BinaryIO, name: str) -> np.ndarray:
         data += block
     if file.read(1):
         raise ValueError(f"{name} continues past the {size:,} bytes that its header promises; get the file again")
-    return np.frombuffer(bytes(data), dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)

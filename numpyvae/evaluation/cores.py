@@ -12,7 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from threadpoolctl import ThreadpoolController
 
-from ..kernels.processor import blas_threads
+from ..kernels.processor import blas_threads, decide
 
 
 @contextlib.contextmanager
@@ -24,6 +24,7 @@ def a_thread_for_each_core() -> Iterator[tuple[Executor, int]]:
     such as Ctrl-C ends the block, pieces that have not begun are dropped.
     """
     blas, cores = ThreadpoolController().select(user_api="blas"), blas_threads()
+    decide()    # who multiplies, once for the process: inside the block it would see one thread of BLAS
     threads = ThreadPoolExecutor(cores)
     with blas.limit(limits=1):
         try:

@@ -23,6 +23,9 @@ def nearest_neighbour_accuracy(codes: Array, labels: Array, test_codes: Array, t
 
     Numbers of any type are compared as float64.  Of codes that are equally near, the first counts.
     """
+    if (labels.dtype.kind in "US") != (test_labels.dtype.kind in "US"):
+        raise TypeError(f"labels has dtype {labels.dtype} and test_labels {test_labels.dtype}; expected labels of one "
+                        "kind, for text is never equal to a number")
     codes, test_codes = np.asarray(codes, float), np.asarray(test_codes, float)
     right = 0
     for start in range(0, len(test_codes), ROWS_AT_ONCE):

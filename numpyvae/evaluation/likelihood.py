@@ -34,7 +34,7 @@ from .cores import a_thread_for_each_core
 
 Array = np.ndarray
 ROWS_AT_ONCE = 1000    # decoded images in memory at a time: 3 MB for 784 pixels, so they stay in the cache
-HEAVY = 0.5            # the shape k from which on the variance of the weights is infinite
+HEAVY = 0.5            # the shape k at and above which the variance of the weights is infinite
 LEAST_TAIL = 5         # weights, below which a tail has no shape that could be told
 
 

@@ -39,7 +39,7 @@ def remarks(vae: VAE, images: Array, nll: float, *, rng: np.random.Generator,
         found.append("the loss is below 0, as it may be: for continuous pixels p(x|z) is a density, which can be "
                      "larger than 1; compare it only with losses of the same likelihood on the same data")
     if isinstance(vae.likelihood, GaussianLearned) and not vae.likelihood.shared_logvar:
-        known = None if labels is None else np.broadcast_to(labels, len(mu))[:MOST_CODES]
+        known = None if labels is None else labels[:MOST_CODES]
         found += _constant_pixels(vae, mu[:MOST_CODES], known)
     return found
 

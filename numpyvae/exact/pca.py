@@ -46,11 +46,12 @@ class ProbabilisticPCA:
     def optimum(self) -> float:
         """The mean log-likelihood of the data it was made from, in nats: the ELBO that a linear VAE should reach.
 
-        [lesson 9, eq. 9.6]
+        C has the eigenvectors of S, with the eigenvalues |W_j|^2 + sigma^2 and, D - Z times, sigma^2.
+        [lesson 9, eq. 9.6, where sigma is the best one]
         """
-        D, Z = len(self.mean), len(self.W)
-        return float(-0.5 * (np.sum(np.log(self.eigenvalues[:Z])) + (D - Z) * np.log(self.sigma**2)
-                             + D * np.log(2 * np.pi) + D))
+        of_C = np.full(len(self.mean), self.sigma**2)
+        of_C[:len(self.W)] += np.sum(self.W**2, axis=1)
+        return float(-0.5 * np.sum(np.log(2 * np.pi * of_C) + self.eigenvalues / of_C))
 
     @checked(x="N D")
     def log_likelihood(self, x: Array) -> Array:
@@ -91,8 +92,9 @@ def probabilistic_pca(x: Array, n_latent: int) -> ProbabilisticPCA:
     mean = x.mean(axis=0)
     values, vectors = np.linalg.eigh((x - mean).T @ (x - mean) / len(x))
     values, vectors = values[::-1], vectors[:, ::-1]
-    if values[-1] < TINY * values[0]:
-        raise ValueError(f"x varies in {np.sum(values >= TINY * values[0])} of {D} directions; expected all: drop "
+    varies = (values >= TINY * values[0]) & (values > 0)
+    if not varies.all():
+        raise ValueError(f"x varies in {np.sum(varies)} of {D} directions; expected all: drop "
                          "constant columns, or add a little noise")
     variance = float(values[n_latent:].mean())
     W = np.sqrt(values[:n_latent] - variance)[:, None] * vectors[:, :n_latent].T

@@ -102,12 +102,11 @@ def log_likelihood(vae: VAE, x: Array, points: int = 200, reach: float = 6.0, la
     vae = vae.astype(np.float64)    # now, so that the images are looked at all together
     x = vae.check_data(x)
     found = np.empty(len(x))
+    labels = vae.check_labels(labels, len(found))
     todo = [(np.arange(len(x)), points, reach)]    # images, and the grid that is to be tried for them
     while todo:
         images, points, reach = todo.pop()
-        one = np.size(labels) == 1    # type: ignore[arg-type]    # None is of size 1, too
-        its_labels = labels if one else np.asarray(labels)[images]
-        _, joint = log_joint(vae, x[images], points, reach, its_labels)
+        _, joint = log_joint(vae, x[images], points, reach, None if labels is None else labels[images])
         found[images] = log_sum_exp(joint)
         fault = _faults(joint, points, vae.n_latent)
         for what in (COARSE, SMALL):

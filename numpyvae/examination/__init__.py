@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import ANYTHING, FUNCTION, MAPPING, NOT_NEGATIVE, POSITIVE, WHOLE, checked, shown
+from ..arguments import ANYTHING, FUNCTION, MAPPING, NOT_NEGATIVE, POSITIVE, WHOLE, checked, counted, shown
 from ..functional.full_gaussian import full_reparameterize
 from ..functional.gaussian import reparameterize
 from ..models.posteriors import DiagonalGaussian, FullGaussian
@@ -30,6 +30,7 @@ MODEL_CHECKS = ("noise", "sampling", "likelihood", "kl", "reduction", "finite", 
 DRAWS = 200_000     # the budget where none is given; fewer of large images,
 PIXELS = 250e6      # so that there are no more pixels than this in all
 ENDLESS = 1000      # batches of an epoch of a few images
+FEWEST = 4          # images that can be told apart from one another, in pairs
 
 
 @checked(model=ANYTHING, x="numbers: ...", labels="any: ...", sigma=POSITIVE, beta=NOT_NEGATIVE, parameters=MAPPING,
@@ -114,7 +115,7 @@ def examine(model: VAE | None = None, *, x: Array | None = None, labels: Array |
         if model is not None:
             if x is None:
                 raise ValueError("x is missing; expected some images (B, D) to examine the model with")
-            findings = _checks(_model(model, x, labels, draws or _budget(x), bar, rng))
+            findings = _checks(_model(model, x, labels, draws, bar, rng))
         elif encode is not None:
             x = _images(x)
             findings = _checks(Subject(
@@ -183,18 +184,21 @@ def functions_of(vae: VAE, x: Array, label: Array | None = None) -> dict[str, An
             "sample_x": lambda z: vae.decode(z, label)}
 
 
-def _model(model: VAE, x: Array, labels: Array | None, draws: int, bar: Any, rng: np.random.Generator) -> Model:
+def _model(model: VAE, x: Array, labels: Array | None, draws: int | None, bar: Any, rng: np.random.Generator) -> Model:
     vae, label = model.astype(np.float64), None if labels is None else np.ravel(labels)[:1]
-    return Model(**functions_of(vae, x, label), likelihood=vae.likelihood, draws=draws, bar=bar, rng=rng, vae=vae,
-                 c=vae.one_hot(label, 1))
+    x = vae.check_data(x)
+    if len(x) < FEWEST:
+        raise ValueError(f"x has {counted(len(x), 'image')}; expected at least {FEWEST}")
+    return Model(**functions_of(vae, x, label), likelihood=vae.likelihood, draws=draws or _budget(x), bar=bar, rng=rng,
+                 vae=vae, c=vae.one_hot(label, 1))
 
 
 def _images(x: Array | None) -> Array:
     """x as the checks need it."""
     if x is None:
         raise ValueError("x is missing; expected some images (B, D), in the range that the model trains on")
-    if x.ndim < 2 or len(x) < 4:
-        raise ValueError(f"x has shape {x.shape}; expected (B, D) or (B, ...) with at least four images")
+    if x.ndim < 2 or len(x) < FEWEST:
+        raise ValueError(f"x has shape {x.shape}; expected (B, D) or (B, ...) with at least {FEWEST} images")
     if x.dtype not in (np.float32, np.float64):
         how = "bytes as (x / 255).astype(np.float32)" if x.dtype == np.uint8 else "x.astype(np.float32)"
         raise ValueError(f"x has dtype {x.dtype}; expected float32 or float64, as the model trains on: {how}")

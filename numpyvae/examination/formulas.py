@@ -12,12 +12,17 @@ from .subject import LOG_FLOOR, Subject, safe_log
 Array = np.ndarray
 Formula = Callable[[Array, Array], Array]
 
+
+def in_nats(amount: float) -> str:
+    return f"{amount:g} nat{'s' * (amount != 1)}"
+
+
 RIGHT = ""
 CLIPPED = "the probabilities are clipped"
 SIGMA_OF_BATCH, SIGMA_OF_IMAGE = "one optimal sigma for the batch", "an optimal sigma for each image"
 SAMPLED = "the KL is estimated from the drawn z"
 CLIP = 1e-6     # of a probability, or added to it before the logarithm, as many do: at most
-FREE_BITS = {least: f"not the plain KL: free bits, each dimension's KL counts for at least {least:g} nats"
+FREE_BITS = {least: f"not the plain KL: free bits, each dimension's KL counts for at least {in_nats(least)}"
              for least in (0.25, 0.5, 1.0, 2.0)}
 BOUNDS = (1.0, 2.0, 4.0, 8.0, 16.0)    # of an image's KL, in nats
 NOTICEABLE = 0.25                      # nats that a bound has to change on some image,
@@ -152,14 +157,15 @@ def kl_formulas(right: Array, mu: Array, logvar: Array) -> dict[str, Array]:
 
 def _bounded(bound: float) -> dict[str, Formula]:
     """What an image's KL becomes by a bound: for most images often the right one, but for a constant."""
+    limit = in_nats(bound)
     return {
-        f"not the plain KL: a tolerance, the KL of an image counts for at least {bound:g} nats":
+        f"not the plain KL: a tolerance, the KL of an image counts for at least {limit}":
             lambda kl, of_dimensions: np.maximum(kl, bound),
-        f"not the plain KL: only what it exceeds {bound:g} nats by counts":
+        f"not the plain KL: only its excess over {limit} counts":
             lambda kl, of_dimensions: np.maximum(kl - bound, 0),
-        f"not the plain KL: a capacity, its distance from {bound:g} nats counts":
+        f"not the plain KL: a capacity, its distance from {limit} counts":
             lambda kl, of_dimensions: np.abs(kl - bound),
-        f"not the plain KL: more than {bound:g} nats of it do not count":
+        f"not the plain KL: what it has beyond {limit} does not count":
             lambda kl, of_dimensions: np.minimum(kl, bound),
     }
 

@@ -19,7 +19,7 @@ def digits(value: float, n: int = 4) -> str:
 class Finding:
     """One check: what was asked, the answer, the numbers it rests on, and the mistake that would explain them.
 
-    verdict  : "ok", "wrong", "not checked", or "not decided" where the budget of draws was used up before
+    verdict  : "ok", "wrong", "not checked", or "not decided" where the draws ran out first
     evidence : the numbers; for "not checked" and "not decided", why
     mistake  : the likely mistake and what to do, empty unless the verdict is "wrong"
     """

@@ -55,6 +55,8 @@ def save(model: Model, folder: str | os.PathLike[str], to: str = "torch", overwr
     """
     files = FORMATS[one_of("to", to, FORMATS)]
     check_exportable(model)
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise FileExistsError(f"{folder} is a file; expected the name of a folder")
     try:
         contents = {os.path.join(folder, name): make(model) for name, make in files.items()}
     except ModuleNotFoundError as error:

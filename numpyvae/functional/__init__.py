@@ -1,4 +1,4 @@
-"""The mathematics: pure functions in pairs, f and f_backward.  Start reading here, with gaussian.py."""
+"""The mathematics: pure functions in pairs, f and f_backward.  Start with gaussian.py."""
 from .activations import (gelu, gelu_backward, relu, relu_backward, sigmoid, sigmoid_backward, silu, silu_backward,
                           softplus, softplus_backward, tanh, tanh_backward)
 from .affine import affine, affine_backward

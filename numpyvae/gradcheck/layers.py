@@ -3,22 +3,15 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..arguments import LAYER, METHOD, SEED, checked
+from ..arguments import LAYER, METHOD, SEED, checked, shown
 from ..functional.activations import ACTIVATIONS
 from ..nn import convolution, layers, networks
 from .numeric import Array, Gradients, differentiate
-
-
-def layer_classes() -> list[type]:
-    """The classes of layers.py and convolution.py that follow the protocol."""
-    return [cls for module in (layers, convolution) for _, cls in inspect.getmembers(module, inspect.isclass)
-            if cls.__module__ == module.__name__ and hasattr(cls, "forward") and hasattr(cls, "backward")]
 
 
 def layer_examples() -> Iterator[tuple[str, Callable[[], tuple[Any, Array]]]]:
@@ -69,6 +62,10 @@ def check_layer(layer: Any, x: Array, method: str, seed: int = 0) -> Gradients:
     spoil_grads(layer)
     analytic = {"x": np.array(layer.backward(dy))}
     owners = dict(parameter_owners(layer))
+    without = next((name for name, (owner, _) in owners.items() if not hasattr(owner, "grads")), None)
+    if without is not None:
+        raise TypeError(f"layer is {shown(layer)}, which has the parameter {without} but no grads; expected a gradient "
+                        "for each parameter in grads after backward")
     analytic |= {name: owner.grads[key].copy() for name, (owner, key) in owners.items()}
     if method == "complex-step":
         layer, x = copy.deepcopy(layer), x.astype(complex)
@@ -93,5 +90,5 @@ def spoil_grads(layer: Any) -> None:
 def parameter_owners(layer: Any) -> Iterator[tuple[str, tuple[Any, str]]]:
     """The name of each parameter in a layer, with the layer that holds it and its key there."""
     for prefix, owner in (layer.named_layers("layers") if hasattr(layer, "named_layers") else [("", layer)]):
-        for key in owner.params:
+        for key in getattr(owner, "params", {}):
             yield f"{prefix}.{key}".lstrip("."), (owner, key)

@@ -202,8 +202,8 @@ def matmul_thin(a, b, out):
     return out
 
 
-# One compilation does for every a, whether its rows are contiguous or its columns.
-SIGNATURE = "float32[:, :], float32[:, :], float32[:, :]"
+# One compilation does for every a and b, whether its rows are contiguous or its columns, and whether it may be written.
+SIGNATURE = "Array(float32, 2, 'A', readonly=True), Array(float32, 2, 'A', readonly=True), float32[:, :]"
 
 
 def tiled(size, **names):

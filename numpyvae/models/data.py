@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import shown
+from ..arguments import refuse_masked, shown
 from ..functional.pixels import pick_pixels
 
 Array = np.ndarray
@@ -24,6 +24,7 @@ def rows_of(argument: str, images: Any, n_data: int, image_shape: tuple[int, ...
 
     Raises TypeError or ValueError where they are not such images, or could mean two things.
     """
+    refuse_masked(argument, images)
     try:
         images = np.asarray(images)
     except ValueError:    # rows of different lengths

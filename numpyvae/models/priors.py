@@ -13,7 +13,8 @@ Array = np.ndarray
 class StandardNormal(Part):
     """p(z) = N(0, I).
 
-    Any other prior needs these four too: n_latent, `log_density` and its backward, `sample`.
+    Any other prior needs n_latent and `sample` too; and `log_density` with its backward where no closed form of the KL
+    is known, and for log p(x).
     """
 
     @checked(n_latent=WHOLE)

@@ -47,6 +47,8 @@ class Parameters:
                                  "each place")
         weights = {f"{prefix}.{name}": weight
                    for prefix, layer in named_layers for name, weight in layer.params.items()}
+        if not weights:
+            raise ValueError("Parameters: the layers hold no weights; expected at least one layer that has some")
         self.names = list(weights)
         dtype = dtype or np.result_type(*weights.values())
         ends = np.cumsum([weight.size for weight in weights.values()])

@@ -196,7 +196,8 @@ function drawPoints() {
   context.fillStyle = css("--ink");
   context.font = "13px system-ui, sans-serif";
   context.textAlign = "center";
-  const step = Math.max(1, Math.floor(reach / 3));
+  const unit = place(1, 0)[0] - place(0, 0)[0];    // in pixels, of which each number needs some
+  const step = Math.max(1, Math.floor(reach / 3), Math.ceil(24 / unit));
   for (let value = -step * Math.floor(reach / step); value <= reach; value += step) {
     const [x, y] = place(value, value), text = String(value).replace("-", "−");
     context.fillText(text, x, bottom + 15);
@@ -655,10 +656,29 @@ function whenStill() {
 
 const list = (values) => [...values].map((value) => Number(value.toFixed(3))).join();
 
+// What has been drawn: pixels as bytes, from the lowest number to the highest, in the base64 of addresses; a row's
+// numbers as they are.
+const MOST_IN_ADDRESS = 4096;    // numbers; a longer address is not taken everywhere
+
+function packed(x) {
+  if (!given.shape) return [...x].map((value) => Number(value.toPrecision(6))).join();
+  const [low] = given.low, [high] = given.high;
+  const bytes = [...x].map((value) => Math.round(255 * clamped((value - low) / (high - low), 0, 1)));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+function unpacked(text) {    // null where it is no such x
+  const [low] = given.low, [high] = given.high;
+  if (!/^[\w-]*$/.test(text) || text.length !== Math.ceil(4 * n_data / 3)) return null;
+  const bytes = [...atob(text.replaceAll("-", "+").replaceAll("_", "/"))].map((letter) => letter.charCodeAt(0));
+  return bytes.map((byte) => low + byte / 255 * (high - low));
+}
+
 function writeHash() {
   const parts = { z: list(state.z), map: list(state.axes), colour: state.colouring, a: list(state.ends[0]),
                   b: list(state.ends[1]) };
   if (state.chosen !== null) parts.x = state.chosen;
+  else if (n_data <= MOST_IN_ADDRESS) parts.drawn = packed(state.x);
   if (given.classes) parts.class = state.label;
   const hash = `#${Object.entries(parts).map(([name, value]) => `${name}=${value}`).join("&")}`;
   if (location.protocol !== "about:") history.replaceState(null, "", hash);    // of a page inside a page there is none
@@ -677,7 +697,9 @@ function readHash() {
     return found && Float32Array.from(found);
   };
   const [x] = numbers("x", 1, index(n_images)) || [];
-  if (x !== undefined) Object.assign(state, { x: image(x), chosen: x, label: given.labels ? given.labels[x] : null });
+  const drawn = given.shape ? unpacked(asked.get("drawn") || "") : numbers("drawn", n_data, Number.isFinite);
+  if (drawn) Object.assign(state, { x: Float32Array.from(drawn), chosen: null, begun: true });
+  else if (x !== undefined) Object.assign(state, { x: image(x), chosen: x, label: given.labels ? given.labels[x] : null });
   if (given.classes) [state.label] = numbers("class", 1, index(given.classes.length)) || [state.label];
   const axes = numbers("map", state.axes.length, index(n_latent));
   if (axes && new Set(axes).size === axes.length) state.axes = axes;

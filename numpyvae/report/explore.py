@@ -20,7 +20,7 @@ from ..evaluation.latents import kl_per_dimension
 from ..models.tree import tree_of
 from ..models.vae import VAE
 from . import plots
-from .html import page, source
+from .page import page, source
 from .rows import are_curves
 
 Array = np.ndarray

@@ -12,8 +12,6 @@ import re
 import statistics
 import warnings
 from collections.abc import Callable, Sequence
-from importlib import resources
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -22,16 +20,19 @@ from ..arguments import counted
 from ..datasets.contents import looks_like_pictures
 from ..evaluation.latents import kl_per_dimension
 from ..files.regular import written_whole
+from ..models.tree import tree_of
 from ..models.vae import VAE
-from ..version import __version__
 from . import alt, interactive, plots
 from . import rows as figures
+from .explore import explorer, refuse_unknown
+from .page import page, source
 from .summary import lines, nats, next_steps, parts_of, settings
 
 Array = np.ndarray
 
 N_MAPPED = 5000         # points that a map can still show separately
 CANVAS = 320            # pixels across a grid of pictures: keeps the file small
+MOST_WEIGHTS = 2_000_000    # of a model that runs in the report, in some 5 MB; `numpyvae explore` writes larger pages
 # The headline: a key of metrics, its name on the page, its unit, how it is written.  A thing is an image, or a row.
 HEADLINES: tuple[tuple[str, str, str, Callable[[Any], str]], ...] = (
     ("test_loss", "test loss", "nats per {thing}", nats),
@@ -88,11 +89,15 @@ def write_report(path: str | os.PathLike[str], vae: VAE, records: Sequence[Any],
     sections = [_remarks(metrics.get("remarks", [])), _training(vae, records, thing, held_out)]
     mu, logvar = vae.encode(plots.as_rows(images), **plots.given(_told(vae, labels)))
     names = None if labels is None else _names(labels, classes)
+    panels = [_play(vae, images, labels, thickness, classes, columns)]
     if shape is not None:
         images = images.reshape(-1, *shape)
-        sections += [_pictures(vae, images, labels), _try_it(vae, mu, logvar, images, numbers, labels, names)]
+        sections.append(_pictures(vae, images, labels))
+        panels += _on_sheets(vae, mu, logvar, images, numbers, labels, names)
     else:
         sections.append(_rows(vae, plots.as_rows(images), labels, columns))
+    if any(panels):
+        sections.append(_section("Try it", "", *filter(None, panels)))
     if evaluation is not None:
         sections.append(_evaluation(evaluation, thing))
     sections += [_latent(vae, mu, logvar, images, labels, names, thickness, shape, thing),
@@ -122,16 +127,6 @@ def _page(vae: VAE, title: str, metrics: dict[str, Any], sections: str, thing: s
             f"{vae.beta:g} × KL: lower is better.")
     return page("report.html", title=html.escape(title), lead=html.escape(lead), numbers="\n".join(numbers),
                 made=" · ".join(made), sections=sections, script=source("report.js"))
-
-
-def source(name: str) -> str:
-    """A file of this folder that pages are made of."""
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def page(template: str, **parts: str) -> str:
-    """A page from its template, whose $names are replaced by these parts, the common style and the version."""
-    return Template(source(template)).substitute(style=source("page.css").rstrip(), version=__version__, **parts)
 
 
 def _remarks(remarks: Sequence[str]) -> str:
@@ -200,13 +195,30 @@ def _pictures(vae: VAE, images: Array, labels: Array | None) -> str:
                alt.samples(samples, plots.as_rows(images), "image"), size=_size(images, columns, rows)))
 
 
-def _try_it(vae: VAE, mu: Array, logvar: Array, images: Array, numbers: Array, labels: Array | None,
-            names: Array | None) -> str:
-    """What answers to a hand; nothing where the model uses no dimension and there are too few images for a map."""
+def _play(vae: VAE, images: Array, labels: Array | None, thickness: Array | None, classes: Sequence[str] | None,
+          columns: Sequence[str] | None) -> str:
+    """The model itself, in a page within the page; nothing where it is too large, or has a part that is not ours."""
+    try:
+        refuse_unknown(tree_of(vae))
+    except ValueError:
+        return ""
+    if len(vae.parameters) > MOST_WEIGHTS:
+        return ""
+    text = explorer(vae, images, labels, None if thickness is None else {"thickness": thickness}, classes=classes,
+                    columns=columns)
+    # report.js starts it, once it listens to how tall it is.
+    return (f'<figure class="wide play" hidden><h3>Play with the model</h3><iframe data-page="{html.escape(text)}" '
+            'title="The model to play with: its input, a map of codes, what is decoded"></iframe>'
+            "<figcaption>The encoder and the decoder run in this page. <code>numpyvae explore</code> writes a page "
+            "with more: a slider for each dimension, and what lies between two codes.</figcaption></figure>")
+
+
+def _on_sheets(vae: VAE, mu: Array, logvar: Array, images: Array, numbers: Array, labels: Array | None,
+               names: Array | None) -> list[str]:
+    """What shows pictures that were made before; nothing where no dimension is used, or too few images make a map."""
     kl = kl_per_dimension(mu, logvar)
-    panels = [interactive.sliders(vae, images[0], kl, _told(vae, labels, 0)),
-              interactive.code_map(mu, kl, images, numbers, names)]
-    return _section("Try it", "", *filter(None, panels)) if any(panels) else ""
+    return [interactive.sliders(vae, images[0], kl, _told(vae, labels, 0)),
+            interactive.code_map(mu, kl, images, numbers, names)]
 
 
 def _rows(vae: VAE, rows: Array, labels: Array | None, columns: Sequence[str] | None) -> str:

@@ -146,7 +146,7 @@ def latent_map(means: Array, values: Array | None = None, label: str = "", ax: A
     """
     from matplotlib.patches import Circle
     from matplotlib.ticker import MaxNLocator
-    if means.shape[1] > 1 and (len(dimensions) < 2 or max(dimensions[:2]) >= means.shape[1]):
+    if means.shape[1] > 1 and (len(dimensions) != 2 or len(set(dimensions)) != 2 or max(dimensions) >= means.shape[1]):
         raise ValueError(f"dimensions is {shown(dimensions)}; expected two of the {means.shape[1]} columns of means")
     ax = _axes(ax)
     if means.shape[1] == 1:
@@ -372,7 +372,7 @@ def show_diagram(*lit: str) -> None:
 
 # What one sees in a sick VAE, first things first; the check of `examine` that decides; what it mostly is.
 SYMPTOMS = (("Is the loss NaN or infinite?", "finite", "the logarithm of a probability\nthat rounds to 0 or 1"),
-            ("Does it fall far below 0?", "likelihood", "pixels outside [0, 1]"),
+            ("Bernoulli, and far below 0?", "likelihood", "pixels outside [0, 1]"),
             ("Do all z give the same picture?", "reduction", "the KL is too heavy:\na mean where a sum belongs"),
             ("Sharp reconstructions, poor samples?", "sampling", "z is not drawn\nas the KL believes"),
             ("A good loss, but grey pictures?", "images", "something that is no probability\nis shown as one"),
@@ -511,7 +511,8 @@ def show(alt: str) -> None:
     drawn, small = io.BytesIO(), io.BytesIO()
     plt.gcf().savefig(drawn, format="png", bbox_inches="tight")
     plt.close()
-    Image.open(drawn).convert("RGB").quantize(256).save(small, "png", optimize=True)    # a third of the size
+    # A third of the size; by this method, for the default one takes two colours of few pixels for one.
+    Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(small, "png", optimize=True)
     png = base64.b64encode(small.getvalue()).decode()
     tag = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{png}">'
     display({"text/html": tag, "image/png": png, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}})
@@ -576,6 +577,7 @@ def _pictures(images: Array) -> Array:
     if shape is None or len(images) == 0:
         raise ValueError(f"images has shape {images.shape}; expected (N, height, width), (N, height, width, 3), or "
                          "(N, D) where D is a square number, with at least one image")
+    _check_dtype("images", images)
     pixels = images.reshape(len(images), *shape[:2], -1)
     if images.dtype == np.uint8:
         pixels = pixels / 255
@@ -586,9 +588,13 @@ def _pictures(images: Array) -> Array:
     return rgba
 
 
+def _check_dtype(argument: str, images: Array) -> None:
+    if images.dtype != np.uint8 and images.dtype.kind not in "fb":
+        raise TypeError(f"{argument} has dtype {images.dtype}; expected uint8, or floats as the model takes them")
+
+
 def _check_fits(argument: str, image: Array, model: Model) -> None:
-    if image.dtype != np.uint8 and image.dtype.kind != "f":
-        raise TypeError(f"{argument} has dtype {image.dtype}; expected uint8, or floats as the model takes them")
+    _check_dtype(argument, image)
     if image.size != model.n_data:
         raise ValueError(f"{argument} has {image.size} numbers per image; expected {model.n_data}, the model's n_data")
 

@@ -1,5 +1,6 @@
-// What moves in a report: sliders that show decoded images, and a map whose points show theirs.
-// Every picture is a part of one sheet of pictures in the page; to show it is to move that part into view.
+// What moves in a report: the model to play with, sliders that show decoded images, and a map whose points show theirs.
+// Every picture of the latter two is a part of one sheet of pictures in the page; to show it is to move that part into
+// view.
 "use strict";
 
 function show(sprite, column, row, figure) {
@@ -102,5 +103,15 @@ function startMap(figure) {
   figure.querySelector(".chosen").hidden = false;
 }
 
+function startPage(figure) {    // the model to play with, in a page within this one, which says how tall it is
+  const frame = figure.querySelector("iframe");
+  addEventListener("message", ({ source, data }) => {
+    if (source === frame.contentWindow && data.height > 0) frame.style.height = `${data.height}px`;
+  });
+  figure.hidden = false;
+  frame.srcdoc = frame.dataset.page;
+}
+
+document.querySelectorAll(".play").forEach(startPage);
 document.querySelectorAll(".sliders").forEach(startSliders);
 document.querySelectorAll(".map").forEach(startMap);

@@ -207,6 +207,8 @@ def _check_schedules(model: Model, optimizer: Any, epochs: int, objective: Any, 
                      patience: int | None) -> None:
     """Raises ValueError for a schedule that would change nothing, or never come to its end."""
     beta = getattr(model, "beta", None)
+    if objective is not None and not hasattr(model, "posterior"):
+        raise ValueError(f"objective is {name_of(objective)}, but {type(model).__name__} draws no codes; expected None")
     if lr_end is not None and not hasattr(optimizer, "lr"):
         raise ValueError(f"lr_end is {lr_end:g}, but {type(optimizer).__name__} has no lr; expected None")
     if lr_end is not None and lr_end > optimizer.lr:

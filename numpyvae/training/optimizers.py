@@ -53,6 +53,9 @@ class Momentum:
         PARAMETERS.check("step", "parameters", parameters)
         if self.velocity is None:
             self.velocity = np.zeros_like(parameters.values)
+        elif self.velocity.shape != parameters.values.shape:
+            raise ValueError(f"step: parameters has {parameters.values.size:,} values, but the steps before had "
+                             f"{self.velocity.size:,}; expected the same model: make a new Momentum for each")
         self.velocity *= self.momentum
         self.velocity += parameters.grads
         parameters.values -= self.lr * self.velocity

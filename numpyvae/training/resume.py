@@ -94,7 +94,7 @@ class TrainingState:
         arrays = {name: np.ascontiguousarray(value, np.int64 if name.endswith("labels") else None)
                   for name, value in self.data.items() if value is not None}
         return {name: {"shape": list(array.shape),
-                       "checksum": zlib.crc32(array.data) if array.dtype.kind in "uif" else 0}
+                       "checksum": zlib.crc32(array.data) if array.dtype.kind in "uifb" else 0}
                 for name, array in arrays.items()}
 
     @property
