@@ -19,6 +19,7 @@ import importlib.util
 import inspect
 import operator
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -44,6 +45,9 @@ layout = operator.attrgetter("shape", "strides", "dtype")    # of an array: all 
 
 registry: dict[str, "Twin"] = {}    # every twin by module and name, for tests that walk them all
 _kernels_on = os.environ.get("NUMPYVAE_KERNELS") != "0" and importlib.util.find_spec("numba") is not None
+if os.environ.get("NUMPYVAE_KERNELS", "1") not in ("", "0", "1"):
+    warnings.warn(f"the environment's NUMPYVAE_KERNELS is {os.environ['NUMPYVAE_KERNELS']!r}, which has no effect; "
+                  "expected 0, for plain NumPy, or leave it out", stacklevel=2)
 
 
 @contextlib.contextmanager

@@ -287,6 +287,14 @@ def test_numba_still_has_the_private_stamp_that_jit_sets(tmp_path, monkeypatch):
     assert stamp is not None and jit(gaussian_kl.kernel)._cache._cache_file._source_stamp == _fingerprint()
 
 
+@pytest.mark.parametrize("value, said", [("off", "NUMPYVAE_KERNELS is 'off', which has no effect; expected 0"),
+                                         ("0", ""), ("1", ""), ("", "")])
+def test_the_variable_that_switches_kernels_off_is_0(value, said):
+    done = subprocess.run([sys.executable, "-c", "import numpyvae"], env={**os.environ, "NUMPYVAE_KERNELS": value},
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and (said in done.stderr if said else "NUMPYVAE_KERNELS" not in done.stderr)
+
+
 @needs_kernels
 def test_a_change_in_any_kernel_file_makes_the_cache_stale(tmp_path):
     run(PROGRAM, NUMBA_CACHE_DIR=str(tmp_path))

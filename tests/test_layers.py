@@ -246,3 +246,9 @@ def test_a_stack_is_its_layers_one_after_another(rng):
     expected = np.tanh(x @ first["W"] + first["b"]) @ second["W"] + second["b"]
     np.testing.assert_allclose(stack.forward(x), expected, rtol=1e-12)
     assert (stack.n_in, stack.n_out) == (3, 2) and Sequential([]).n_in is Sequential([]).n_out is None
+
+
+def test_dense_layers_that_do_not_follow_one_another_are_refused(rng):
+    with pytest.raises(ValueError, match=r"Dense\(n_in=6, .* before Dense\(n_in=5, .*; expected a Dense that takes 4"):
+        Sequential([Dense(6, 4, rng=rng), Dense(5, 5, rng=rng)])
+    Sequential([Dense(6, 4, rng=rng), Reshape((2, 2, 1)), Flatten(), Dense(4, 5, rng=rng)])

@@ -232,6 +232,9 @@ def test_a_run_to_resume_that_is_not_there(run, capsys):
 
 def test_an_empty_component_is_none(capsys):
     assert "numpyvae: --component is ''; expected" in output(capsys, "gradcheck", "--component", "", code=1)
+    assert "numpyvae: FILE.py:NAME is ''; expected a layer" in output(capsys, "gradcheck", "", code=1)
+    assert f"numpyvae: {pathlib.Path.cwd()} is a folder; expected the file" in output(
+        capsys, "gradcheck", f"{pathlib.Path.cwd()}:Layer", code=1)
 
 
 @pytest.mark.parametrize("command", ["encode", "explore", "reconstruct"])

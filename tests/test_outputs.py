@@ -117,6 +117,29 @@ def refused(capsys, words, *arguments):
     assert before == {path: path.stat().st_mtime_ns for path in pathlib.Path().rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("command", ["sample", "reconstruct"])
+def test_a_picture_holds_so_many_images_and_a_file_any_number(command, trained, monkeypatch, capsys):
+    monkeypatch.setattr("numpyvae.cli.pictures.MOST_DRAWN", 20)
+    monkeypatch.setattr("numpyvae.cli.pictures.ROWS_AT_ONCE", 8)
+    refused(capsys, "--n is 21, more images than a picture can show; expected at most 20, or --out", command, "run",
+            "--n", 21)
+    run(command, "run", "--n", 20, "--out", "x.png")
+    run("sample", "run", "--n", 21, "--out", "x.npy")
+    np.testing.assert_allclose(np.load("x.npy").reshape(21, -1), nv.load("run/model.npz").sample(
+        21, np.random.default_rng(0), labels=np.arange(21) % 3), rtol=1e-6)
+
+
+def test_what_imported_weights_give_has_their_name(trained):
+    (pathlib.Path("run") / "imported.npz").write_bytes(pathlib.Path("run/model.npz").read_bytes())
+    for command, name in (("sample", "samples.png"), ("reconstruct", "reconstructions.png"), ("encode", "codes.csv"),
+                          ("explore", "explore.html")):
+        stem, suffix = os.path.splitext(name)
+        run(command, "run/imported.npz")
+        assert os.path.exists(f"run/{stem}-imported{suffix}") and not os.path.exists(f"run/{name}")
+        run(command, "run/model.npz")
+        assert os.path.exists(f"run/{name}")
+
+
 @pytest.mark.parametrize("command", ["sample", "reconstruct", "encode"])
 def test_what_cannot_be_written_is_named_and_leaves_nothing(command, trained, capsys):
     for out in ("nowhere/x.npy", "nowhere/x.csv", "nowhere/x.png", "nowhere/"):

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,18 @@ def test_an_autoencoder_draws_no_codes_for_an_objective(objective, images, rng):
     with pytest.raises(ValueError, match=f"objective is {objective.__name__}, but Autoencoder draws no codes; exp"):
         fit(nv.Autoencoder.dense(images[0].size, (4,), 2, rng=rng), images, rng, objective=objective,
             samples=2 if objective is nv.objectives.iwae else 1)
+
+
+def test_more_noise_than_can_be_drawn_is_refused_before_training(vae, images, rng):
+    with pytest.raises(ValueError, match="samples is 300,000,000, for each of the 8 images of a batch; expected at"):
+        fit(vae, images, rng, objective=nv.objectives.iwae, samples=300_000_000, batch_size=8)
+
+
+def test_as_much_noise_as_can_be_drawn_is_drawn(vae, images, rng, monkeypatch):
+    monkeypatch.setitem(sys.modules["numpyvae.training.fit"].__dict__, "LARGEST", 24)
+    fit(vae, images, rng, objective=nv.objectives.iwae, samples=3, batch_size=8, epochs=1)
+    with pytest.raises(ValueError, match="expected at most 3"):
+        fit(vae, images, rng, objective=nv.objectives.iwae, samples=4, batch_size=8, epochs=1)
 
 
 def test_a_missing_value_of_a_masked_array_is_no_number(vae, images, rng):

@@ -15,7 +15,8 @@ import numpy as np
 
 import numpyvae as nv
 
-from ..arguments import COUNT, NOT_NEGATIVE, POSITIVE, SEED, WHOLE, Kind, did_you_mean_file, extent, shown, too_large
+from ..arguments import (AT_LEAST_2, COUNT, NOT_NEGATIVE, POSITIVE, SEED, WHOLE, Kind, did_you_mean_file, extent,
+                         shown, too_large)
 from ..datasets.contents import OPTIONS
 from ..files.regular import one_line, written_whole
 from ..models.model import Model
@@ -53,12 +54,25 @@ def with_or_without(value: Any) -> str:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=os.path.expanduser, metavar="RUN", help="folder of a run, or its model.npz")
+    parser.add_argument("model", type=os.path.expanduser, metavar="RUN",
+                        help="folder of a run, its model.npz, or weights that numpyvae import brought there")
 
 
 def add_common(parser: argparse.ArgumentParser, drawn: str = "seed of every random draw") -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help=drawn)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def imported(model: str) -> str | None:
+    """What weights in a run's folder are called that `numpyvae import` brought; None for the run's own."""
+    stem, _ = os.path.splitext(os.path.basename(model))
+    return None if os.path.isdir(model) or f"{stem}.npz" == MODEL else stem
+
+
+def named_after(model: str, name: str) -> str:
+    """The name of a result: that of imported weights has theirs, and does not replace what the run's own model gave."""
+    weights, (stem, suffix) = imported(model), os.path.splitext(name)
+    return name if weights is None else f"{stem}-{weights}{suffix}"
 
 
 def load_run(model: str) -> tuple[nv.VAE, str]:
@@ -117,6 +131,11 @@ def say(line: str) -> None:
 def whole(text: str) -> int:
     """A whole number of at least 1, for argparse."""
     return _parse(text, int, WHOLE)
+
+
+def at_least_2(text: str) -> int:
+    """A whole number of at least 2, for argparse."""
+    return _parse(text, int, AT_LEAST_2)
 
 
 def count(text: str) -> int:

@@ -19,7 +19,7 @@ from ..arguments import counted
 from ..datasets import DataSet
 from ..report import summary
 from ..training.batches import drawn_once
-from .common import READING, add_common, load_run, say, whole, write_json
+from .common import READING, add_common, at_least_2, imported, load_run, named_after, say, whole, write_json
 from .data import add_data, known_of_run, load_data_of_run, paths_of
 from .runs import read_json, read_metrics
 from .train import write_run_report
@@ -33,7 +33,8 @@ def add_evaluate(commands: Any) -> None:
         example="numpyvae evaluate RUN --samples 1000")
     evaluate.set_defaults(run=run_evaluate)
     evaluate.add_argument("model", type=os.path.expanduser, metavar="RUN", help="folder of a run")
-    evaluate.add_argument("--samples", type=whole, default=5000, metavar="K", help="samples per image, for log p(x)")
+    evaluate.add_argument("--samples", type=at_least_2, default=5000, metavar="K",
+                          help="samples per image, for log p(x)")
     evaluate.add_argument("--images", type=whole, default=1000, metavar="N", help="number of test images for log p(x)")
     add_data(evaluate, default=None)
     add_common(evaluate)
@@ -45,8 +46,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     Weights that numpyvae import brought get no report: the run's learning curves are not theirs.
     """
     vae, folder = load_run(options.model)
-    stem, _ = os.path.splitext(os.path.basename(options.model))
-    imported = [] if os.path.isdir(options.model) or stem == "model" else [stem]
+    weights = imported(options.model)
     metrics = _metrics_of(folder, options.model)
     configuration = metrics["configuration"]
     data, is_own = load_data_of_run(options, folder, vae, known_of_run(folder, "data" not in options.typed))
@@ -54,18 +54,18 @@ def run_evaluate(options: argparse.Namespace) -> int:
         say(f"note: --images is {options.images:,}, more than the {counted(len(data.test), f'test {data.thing}')}: all "
             "of them are measured")
     result = measure(vae, data, options.samples, options.images, configuration["binarize"], options.seed)
-    file = "-".join(["evaluation", *imported]) + ".json"
+    file = named_after(options.model, "evaluation.json")
     if not is_own:
         result["data"] = data.name
         paths = {name: os.path.abspath(path) for name, path in paths_of(options)}
         result["read"] = {name: getattr(options, name) for name in options.typed & {"data", *READING}} | paths
-        file = _file_for(folder, "-".join([*imported, data.name]), result["read"])
+        file = _file_for(folder, "-".join([*filter(None, [weights]), data.name]), result["read"])
     path = os.path.join(folder, file)
     larger = _larger(path, result)
     if larger is None:
         write_json(path, result)
     reports = {}
-    if not imported:
+    if weights is None:
         records = [nv.Record.from_json(record) for record in metrics["records"]]
         reports["report"] = write_run_report(folder, vae, records, data, metrics, larger or result)
     if options.json:

@@ -5,7 +5,7 @@ import argparse
 import os
 from typing import Any
 
-from .common import add_common, add_run, load_run
+from .common import add_common, add_run, load_run, named_after
 from .data import add_data, known_of_run, load_data_of_run, read_by
 from .outputs import open_in_browser, output_path, write_page
 
@@ -31,7 +31,8 @@ def run_explore(options: argparse.Namespace) -> int:
     """numpyvae explore"""
     vae, folder = load_run(options.model)
     known = known_of_run(folder, "data" not in options.typed)
-    path = output_path(options.out, "explore.html", folder, read_by(options, known), [".html"])
+    path = output_path(options.out, named_after(options.model, "explore.html"), folder, read_by(options, known),
+                       [".html"])
     data, _ = load_data_of_run(options, folder, vae, known)
     from ..report.explore import explorer
     factors = {} if data.test_factors is None else {

@@ -11,10 +11,12 @@ import numpy as np
 from .. import evaluation
 from ..arguments import counted, did_you_mean, shown
 from ..datasets.contents import listed
-from .common import add_common, add_run, load_run, say, whole
+from .common import add_common, add_run, load_run, named_after, say, whole
 from .data import add_data, known_of_run, load_data_of_run, read_by
 from .outputs import output_path, write_result, write_table
 
+MOST_DRAWN = 10_000    # images in one picture, which are some ten pixels wide then
+ROWS_AT_ONCE = 10_000    # sampled together: what the layers put out needs more memory than the images do
 FILE = "a .npy or .csv file, a picture (.png, .svg, .pdf, ...), or a folder for"
 
 
@@ -37,7 +39,7 @@ def add_reconstruct(commands: Any) -> None:
     reconstruct = commands.add_parser(
         "reconstruct", help="encode and decode test images with a trained model",
         description="Encode images to their means and decode those: the run's own test images, or the first of the "
-                    "images that --data names.",
+                    "images that --data names, or --test beside it.",
         example="numpyvae reconstruct RUN --data photos --n 8 --out rebuilt.png")
     reconstruct.set_defaults(run=run_reconstruct)
     add_run(reconstruct)
@@ -51,7 +53,8 @@ def add_encode(commands: Any) -> None:
     encode = commands.add_parser(
         "encode", help="write the latent codes of images",
         description="Write what the encoder makes of each image: as .npy the means of q(z|x), (N, latent); as .csv "
-                    "the image's place in its file or folder, counted from 0, means, log variances, and the names or "
+                    "the image's place in its file or folder, counted from 0 (with all, of data with a test set of "
+                    "their own, the test images come after those for training), means, log variances, and the names or "
                     "numbers of classes where there are some; as a picture a map of the means.",
         example="numpyvae encode RUN --part all\nnumpyvae encode RUN --data photos --out codes.csv")
     encode.set_defaults(run=run_encode)
@@ -71,7 +74,13 @@ def _add_out(parser: argparse.ArgumentParser, default: str) -> None:
 
 def _path(options: argparse.Namespace, default: str, folder: str, known: dict[str, Any]) -> str:
     """Where the result goes; raises ValueError where it cannot, before any work is done."""
-    return output_path(options.out, default, folder, read_by(options, known))
+    return output_path(options.out, named_after(options.model, default), folder, read_by(options, known))
+
+
+def _check_fits_a_picture(path: str, n: int) -> None:
+    if not path.lower().endswith((".npy", ".csv")) and n > MOST_DRAWN:
+        raise ValueError(f"--n is {n:,}, more images than a picture can show; expected at most {MOST_DRAWN:,}, or "
+                         "--out with the name of a .npy or .csv file")
 
 
 def run_sample(options: argparse.Namespace) -> int:
@@ -79,6 +88,7 @@ def run_sample(options: argparse.Namespace) -> int:
     vae, folder = load_run(options.model)
     known = known_of_run(folder)
     path = _path(options, "samples.png", folder, known)
+    _check_fits_a_picture(path, options.n)
     labels: Any = None
     if vae.n_classes is not None:
         labels = (np.arange(options.n) % vae.n_classes if options.label is None else
@@ -86,7 +96,11 @@ def run_sample(options: argparse.Namespace) -> int:
     elif options.label is not None:
         raise ValueError(f"--label is {shown(options.label)}, but the model was trained without labels; expected no "
                          "--label, or a model from numpyvae train --conditional")
-    images = vae.sample(options.n, np.random.default_rng(options.seed), labels=labels)
+    images = np.empty((options.n, vae.n_data), vae.dtype)
+    rng = np.random.default_rng(options.seed)
+    for start in range(0, options.n, ROWS_AT_ONCE):
+        some = images[start:start + ROWS_AT_ONCE]
+        some[:] = vae.sample(len(some), rng, labels=labels if np.ndim(labels) == 0 else labels[start:start + len(some)])
     shape, columns = vae.image_shape or known.get("shape"), known.get("columns")
     if shape is not None and np.prod(shape) == images.shape[1]:
         images = images.reshape(-1, *shape)
@@ -116,6 +130,8 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     vae, folder = load_run(options.model)
     known = known_of_run(folder, "data" not in options.typed)
     path = _path(options, "reconstructions.png", folder, known)
+    if "n" in options.typed:
+        _check_fits_a_picture(path, options.n)
     data, _ = load_data_of_run(options, folder, vae, known)
     _say_if_nothing_is_drawn(options)
     # Of the images that --data names, where they have no test set, the first are shown.

@@ -69,6 +69,8 @@ def run_gradcheck(options: argparse.Namespace) -> int:
                              f"{shown(options.own)}; expected none")
     if options.component == "":    # as from a variable of the shell that is not set
         raise ValueError("--component is ''; expected part of a component's name, or no --component for all")
+    if options.own == "":
+        raise ValueError("FILE.py:NAME is ''; expected a layer such as my_layer.py:MyLayer, or nothing for our own")
     from ..gradcheck import check, gradcheck
     with contextlib.redirect_stdout(sys.stderr):    # what somebody's layer prints is not our result
         report = check(options.own) if options.own else gradcheck(options.component, options.method)

@@ -142,7 +142,7 @@ def refuse_other_axes(name: str, shape: tuple[int, ...]) -> None:
 def _as_floats(low: int, high: int) -> str:
     if low < 0:
         return "them as floats, and use --likelihood gaussian"
-    if high > 65535:
+    if high >= 65535:
         return f"x / {high} as floats if {high} is white"
     return f"x / 65535 as floats if 65535 is white, or x / {high} if {high} is"
 

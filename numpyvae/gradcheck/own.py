@@ -72,7 +72,8 @@ def check(layer: Any, x: Array | tuple[Array, ...] | None = None) -> OwnReport:
         if not file or not name:
             raise LayerError(f"layer is {shown(layer)}; expected FILE.py:NAME, such as my_layer.py:MyLayer")
         if not os.path.isfile(file):
-            raise FileNotFoundError(f"{file} does not exist; expected the file that the layer {name} is in")
+            wrong = "is a folder" if os.path.isdir(file) else "does not exist"
+            raise FileNotFoundError(f"{file} {wrong}; expected the file that the layer {name} is in")
     noise = State(None)
     try:
         with (time_limit(SECONDS), warnings.catch_warnings(), np.errstate(all="ignore"),

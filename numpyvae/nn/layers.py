@@ -11,6 +11,7 @@ y and dx belong to the layer: they are valid until its next forward or backward.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -262,6 +263,10 @@ class Sequential(Part):
 
     @checked(layers=LAYERS)
     def __init__(self, layers: Sequence[Layer]):
+        for before, after in itertools.pairwise(layers):
+            if isinstance(before, Dense) and isinstance(after, Dense) and before.n_out != after.n_in:
+                raise ValueError(f"Sequential: layers has {before} before {after}; expected a Dense that takes "
+                                 f"{before.n_out} numbers")
         self.layers = list(layers)
 
     @property

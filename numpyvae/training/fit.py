@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import COUNT, POSITIVE, WHOLE, NotEnoughMemory, checked, counted, too_large
+from ..arguments import COUNT, LARGEST, POSITIVE, WHOLE, NotEnoughMemory, checked, counted, too_large
 from ..models.model import LossTerms, Model
 from .batches import Pixels, drawn_once
 from .objectives import BOUNDS_ON_LOG_P, ONE_SAMPLE, SEVERAL
@@ -77,7 +77,7 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
         raise ValueError(f"patience is {patience}, but there is no validation loss to fall; expected validation images "
                          "too")
     _check_schedules(model, optimizer, epochs, objective, lr_end, warmup, patience)
-    _check_samples(objective, samples)
+    _check_samples(objective, samples, batch_size)
     settings = {"epochs": int(epochs), "batch_size": int(batch_size), "binarize": binarize, "samples": int(samples),
                 "objective": name_of(objective), "lr_end": lr_end, "warmup": int(warmup),
                 "patience": patience}
@@ -233,13 +233,17 @@ def _check_schedules(model: Model, optimizer: Any, epochs: int, objective: Any, 
                          f"expected more epochs, or at most {epochs - 1}")
 
 
-def _check_samples(objective: Any, samples: int) -> None:
-    """Raises ValueError for an objective that takes one sample and is given several; warns about the opposite."""
+def _check_samples(objective: Any, samples: int, batch_size: int) -> None:
+    """Raises ValueError for an objective that takes one sample and is given several, or for more noise than can be
+    drawn; warns about an objective for several that is given one."""
     function = getattr(objective, "func", objective)    # of a partial
     if samples > 1 and function in (None, *ONE_SAMPLE):
         taking = "the model's own loss" if objective is None else name_of(objective)
         raise ValueError(f"samples is {samples}, but {taking} takes one; expected an objective that takes several, "
                          "such as objectives.iwae")
+    if samples * batch_size > LARGEST:
+        raise ValueError(f"samples is {samples:,}, for each of the {counted(batch_size, 'image')} of a batch; expected "
+                         f"at most {LARGEST // batch_size:,}")
     if samples == 1 and isinstance(function, Hashable) and function in SEVERAL:
         warnings.warn(f"samples is 1, with which {name_of(objective)} is no more than {SEVERAL[function]}; give more",
                       stacklevel=4)
