@@ -96,6 +96,11 @@ class VAE(Model):
 
         x : (B, D) data, eps : (B, Z) noise from N(0, I), labels : (B,) or one for all, where there are classes.
         The same eps serves forward and backward.  Each line of the backward half is derived in lesson 7, eq. 7.3.
+        A DiagonalGaussian, with sigma^2 = exp(logvar) and dkl = beta / B, computes:
+
+        z = mu + sigma eps,    KL = 1/2 sum_j ( sigma_j^2 + mu_j^2 - 1 - logvar_j )
+
+        dmu = dz + dkl mu,    dlogvar = 1/2 ( dz sigma eps + dkl (sigma^2 - 1) )
 
         Raises TypeError or ValueError for a batch that the model cannot take.
         """
