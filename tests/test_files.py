@@ -302,6 +302,13 @@ def test_a_wrong_download_is_not_kept(sent, module, monkeypatch, tmp_path):
     assert not list(tmp_path.rglob("*.*"))
 
 
+def test_a_file_is_no_folder_for_mnist(monkeypatch, tmp_path, module):
+    monkeypatch.setattr(module.urllib.request, "urlopen", None)    # nothing is asked for
+    (tmp_path / "one").write_bytes(b"")
+    with pytest.raises(NotADirectoryError, match="one is a file; expected a folder for MNIST's four files"):
+        mnist("train", tmp_path / "one")
+
+
 def test_without_a_network_one_line_says_how_to_go_on(monkeypatch, tmp_path, module):
     def no_network(url, timeout):
         raise OSError("no network")

@@ -79,6 +79,9 @@ def data_folder(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
 
 
 def _find_or_download(name: str, folder: pathlib.Path) -> pathlib.Path:
+    if folder.is_file():
+        raise NotADirectoryError(f"{folder} is a file; expected a folder for MNIST's four files, by --data-dir or "
+                                 "NUMPYVAE_DATA")
     for place in (folder, folder / "mnist"):
         for path in (place / name, place / f"{name}.gz"):
             if path.is_file():
