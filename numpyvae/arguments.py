@@ -113,7 +113,7 @@ TEXT = Kind(lambda value: isinstance(value, str), "text", TypeError)
 METHOD = Kind(lambda value: isinstance(value, str) and value in ("complex-step", "central-differences"),
               "'complex-step' or 'central-differences'")
 TEXTS = Kind(all_are(lambda one: isinstance(one, str)), "a tuple of names")
-PATH = Kind(lambda value: isinstance(value, (str, os.PathLike)) and value != "" and not {"\0", "\n"} & set(str(value)),
+PATH = Kind(lambda value: isinstance(value, (str, os.PathLike)) and not {"\0", "\n"} & set(str(value)),
             "the path of a file or folder, without a line break", TypeError,
             convert=at_home)
 GENERATOR = Kind(lambda value: isinstance(value, np.random.Generator), "a Generator, such as np.random.default_rng(0)",

@@ -87,9 +87,11 @@ def test_a_command_names_its_option(command, words, run, capsys):
 @pytest.mark.parametrize("place, command, words", [
     ("numpyvae.models.vae.VAE.loss_and_grad", ["--objective", "elbo", "--hidden", "20000"], "--hidden 20000 ("),
     ("numpyvae.evaluation.likelihood._log_weights", ["evaluate", "run", "--samples", "50000"], "--samples 50000 ("),
-    ("numpyvae.models.priors.StandardNormal.sample", ["sample", "run", "--n", "300000"], "--n 300000 ("),
+    ("numpyvae.models.priors.StandardNormal.sample", ["sample", "run", "--n", "300000", "--out", "x.npy"],
+     "--n 300000 ("),
     ("numpyvae.models.vae.VAE.encode", ["encode", "run"], "what was asked for ("),
-    ("numpyvae.models.vae.VAE.reconstruct", ["reconstruct", "run", "--n", "30000"], "--n 30000 ("),
+    ("numpyvae.models.vae.VAE.reconstruct", ["reconstruct", "run", "--n", "30000", "--out", "x.npy"],
+     "--n 30000 ("),
     ("numpyvae.datasets.files.read", ["--data", "mine.npy"], "what mine.npy holds; expected less of it")])
 def test_wherever_it_runs_out(place, command, words, run, capsys, monkeypatch):
     monkeypatch.setattr("numpyvae.datasets.read" if place.endswith("files.read") else place, no_memory)

@@ -28,6 +28,11 @@ def test_a_saved_model_comes_back_the_same(model, tmp_path, rng):
     assert os.listdir(tmp_path) == ["model.npz"]
 
 
+def test_a_file_has_a_name(rng):
+    with pytest.raises(ValueError, match="path is ''; expected the name of a file"):
+        nv.VAE.dense(6, (4,), 2, rng=rng).save("")
+
+
 def test_a_save_that_fails_leaves_the_old_file(model, tmp_path, monkeypatch):
     path = tmp_path / "model.npz"
     model.save(path)

@@ -72,13 +72,14 @@ def headings(text):
 
 
 PICTURES = ["Images and their reconstructions", "Samples from the prior"]
+PLAY = "Play with the model"
 CURVES = ["The loss and its parts", "The loss alone, from epoch 1 on"]
 
 
 def test_every_panel_is_there(report, images, rng):
     text = report(images, labels=np.arange(30) % 4, thickness=rng.random(30), metrics={"active units": 3},
                   configuration={"hidden": [6], "optimizer": "adam"})
-    assert headings(text) == [*CURVES, *PICTURES, "Which image lies where", "The latent map by class",
+    assert headings(text) == [*CURVES, *PICTURES, PLAY, "Which image lies where", "The latent map by class",
                               "The latent map by thickness",
                               "A walk along single dimensions", "What each dimension says", "The network",
                               "Configuration", "More numbers"]
@@ -92,7 +93,8 @@ def test_it_needs_nothing_but_itself(report, images):
     page = Page(text)
     assert page.links and all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
     assert not re.search(r"@import|url\((?!#|'#|\"#|data:image/png;base64,)", text)
-    assert {"link", "iframe"}.isdisjoint(page.tags) and page.tags.count("script") == 1
+    assert "link" not in page.tags and page.tags.count("script") == 1
+    assert re.findall("<iframe [^ =]*=", text) == ["<iframe data-page="]    # the page within it is in this file, too
     script = re.search("<script>(.*?)</script>", text, re.S).group(1)
     assert not re.search(r"fetch|XMLHttp|import|https?:|innerHTML|eval", script)
     named = {link[1:] for link in page.links if link.startswith("#")} | set(re.findall(r"url\(#(\w+)\)", text))
@@ -127,8 +129,8 @@ def test_all_text_is_escaped(report, images):
 @pytest.mark.parametrize("shape, options", [((30, 50), {}), ((30, 16), {}), ((30, 4), {"columns": list("abcd")})])
 def test_data_that_are_not_pictures_are_drawn_as_rows(shape, options, report, rng):
     text = report(rng.normal(0, 1, shape).astype(np.float32), likelihood="gaussian", **options)
-    assert headings(text) == [*CURVES, "Rows and their reconstructions", "New rows from the prior", "The latent map",
-                              "What each dimension says", "The network", "Configuration"]
+    assert headings(text) == [*CURVES, "Rows and their reconstructions", "New rows from the prior", PLAY,
+                              "The latent map", "What each dimension says", "The network", "Configuration"]
 
 
 @pytest.mark.parametrize("shape, n_latent, panel", [
@@ -238,4 +240,4 @@ def test_one_or_two_images_and_one_dimension_leave_no_empty_plot(n, images, tmp_
     write_report(tmp_path / "r.html", vae, [nv.Record(1, 33.25, 22.5, 10.75, None, 1.0, 1.0)], images[:n],
                  labels=np.zeros(n, int), thickness=np.ones(n))
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert headings(text)[1:] == [*PICTURES, "A walk along single dimensions", "The network", "Configuration"]
+    assert headings(text)[1:] == [*PICTURES, PLAY, "A walk along single dimensions", "The network", "Configuration"]

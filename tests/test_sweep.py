@@ -169,7 +169,7 @@ def test_a_changed_file_says_what_it_does_again_and_why(trained, capsys):
     sweep()
     said = capsys.readouterr().err
     assert "note: 2 runs will be done again: epochs was 1, is 2, lr was 0.001, is 0.01\n" in said
-    assert "note: 2 runs in runs/vae are none of the file's any more, such as latent=3,seed=0; they stay" in said
+    assert "note: 2 runs in runs/vae are no longer in the file, such as latent=3,seed=0; they stay" in said
     assert trained[4:] == ["latent=2,seed=0", "latent=2,seed=1"] and metrics("latent=2,seed=0")["epochs"] == 2
     assert metrics("latent=3,seed=0")["epochs"] == 1 and len(list(csv.reader(open("runs/vae/sweep.csv")))) == 2
 

@@ -20,8 +20,10 @@ def write(path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str
 
     A crash or a power cut at any moment leaves a complete file: see written_whole.
 
-    Raises OSError if it cannot be written, or the disk is full.
+    Raises OSError if it cannot be written, or the disk is full, and ValueError for no name.
     """
+    if not os.fspath(path):
+        raise ValueError("path is ''; expected the name of a file")
     text = json.dumps({"format": FORMAT, **header})
     try:
         with written_whole(path, flush=True) as file:
