@@ -89,10 +89,6 @@ def conv2d_backward(dy: Array, x: Array, W: Array, stride: Pair, padding: Pair,
     dW_klco   = sum_bpq v_bpqklc dy_bpqo
     db_o      = sum_bpq dy_bpqo
     """
-    places = tuple(conv_size(*sizes) for sizes in zip(x.shape[1:3], W.shape[:2], stride, padding))
-    if dy.shape[1:3] != places:
-        raise ValueError(f"dy has shape {dy.shape}; expected {places} places of the window, as conv2d gives for x "
-                         f"{x.shape} and W {W.shape}")
     windows = patches(x, np.empty((*dy.shape[:3], *W.shape[:3]), x.dtype), stride, padding)
     dW = np.tensordot(windows, dy, ((0, 1, 2), (0, 1, 2)))
     db = dy.sum(axis=(0, 1, 2))
@@ -142,10 +138,6 @@ def conv_transpose2d_backward(dy: Array, x: Array, W: Array, stride: Pair, paddi
     dW_kloc   = sum_bpq dv_bpqklo x_bpqc
     db_o      = sum_bij dy_bijo
     """
-    places = tuple(conv_size(*sizes) for sizes in zip(dy.shape[1:3], W.shape[:2], stride, padding))
-    if x.shape[1:3] != places:
-        raise ValueError(f"dy has shape {dy.shape}; expected a picture as conv_transpose2d makes it of x {x.shape} and "
-                         f"W {W.shape}")
     dwindows = patches(dy, np.empty((*x.shape[:3], *W.shape[:3]), dy.dtype), stride, padding)
     dx = np.tensordot(dwindows, W, 3) if need_dx else None
     return dx, np.tensordot(dwindows, x, ((0, 1, 2), (0, 1, 2))), dy.sum(axis=(0, 1, 2))
