@@ -14,6 +14,7 @@ import numpyvae as nv
 from numpyvae import evaluation
 from numpyvae.evaluation import cores, factors, latents, likelihood
 from numpyvae.evaluation.likelihood import LogLikelihood, _estimate, _pareto_k
+from numpyvae.kernels import processor
 
 HEADS = "mu_head", "logvar_head"
 remarks = importlib.import_module("numpyvae.evaluation.remarks")    # evaluation.remarks is the function
@@ -464,3 +465,20 @@ def test_before_ten_epochs_little_is_said(epochs, early, kl, rng):
     (line,) = evaluation.remarks(*of_these_kls(kl), 1.0, rng=rng, epochs=epochs)
     assert ("so early that says little" in line) == early
     assert ("epochs" in line) == (epochs is not None)
+
+
+def test_who_multiplies_is_decided_before_products_are_held_to_one_thread(monkeypatch):
+    """Inside, BLAS seems to have one thread, and the answer would hold for the rest of the process."""
+    threads = iter([2, 2, 1])
+    monkeypatch.setattr(processor, "blas_threads", lambda: next(threads))
+    monkeypatch.setattr(cores, "blas_threads", lambda: 2)
+    monkeypatch.delenv("NUMPYVAE_MATMUL", raising=False)
+    processor.decide.cache_clear()
+    try:
+        before = processor.decide()
+        processor.decide.cache_clear()
+        with cores.a_thread_for_each_core() as (pool, _):
+            threads = iter([1])
+            assert pool.submit(processor.decide).result() == before
+    finally:
+        processor.decide.cache_clear()

@@ -153,20 +153,3 @@ def test_accelerate_gets_every_core(blas, environment, expected, monkeypatch, va
     monkeypatch.undo()
     np.testing.assert_allclose(there, nv.evaluation.log_likelihood(vae, x, 20, rng=np.random.default_rng(1)).values,
                                rtol=1e-5)
-
-
-def test_who_multiplies_is_decided_before_products_are_held_to_one_thread(monkeypatch):
-    """Inside, BLAS seems to have one thread, and the answer would hold for the rest of the process."""
-    threads = iter([2, 2, 1])
-    monkeypatch.setattr(processor, "blas_threads", lambda: next(threads))
-    monkeypatch.setattr(cores, "blas_threads", lambda: 2)
-    monkeypatch.delenv("NUMPYVAE_MATMUL", raising=False)
-    processor.decide.cache_clear()
-    try:
-        before = processor.decide()
-        processor.decide.cache_clear()
-        with cores.a_thread_for_each_core() as (pool, _):
-            threads = iter([1])
-            assert pool.submit(processor.decide).result() == before
-    finally:
-        processor.decide.cache_clear()
