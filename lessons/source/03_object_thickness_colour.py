@@ -428,7 +428,7 @@ ax.set_title("Naive Monte Carlo: a hundred times the draws for one more digit", 
 ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 nv.plots.show("Relative error of p(x) against the number of draws, 300 to 10,000, both on logarithmic axes. Dots for one and "
               "for two latent dimensions lie near two parallel dashed lines that fall with N to the power minus one "
-              "half, the first one for one dimension well above its line; "
+              "half, the first one for two dimensions well above its line; "
               "those for two dimensions are higher.")
 
 # %% [markdown]
