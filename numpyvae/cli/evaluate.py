@@ -19,7 +19,8 @@ from ..arguments import counted
 from ..datasets import DataSet
 from ..report import summary
 from ..training.batches import drawn_once
-from .common import READING, add_common, at_least_2, imported, load_run, named_after, say, whole, write_json
+from .common import (READING, add_common, add_run, at_least_2, imported, load_run, named_after, say, whole,
+                     write_json)
 from .data import add_data, known_of_run, load_data_of_run, paths_of
 from .runs import read_json, read_metrics
 from .train import write_run_report
@@ -32,7 +33,7 @@ def add_evaluate(commands: Any) -> None:
                     "other data evaluation-NAME.json, and add a section to its report.",
         example="numpyvae evaluate RUN --samples 1000")
     evaluate.set_defaults(run=run_evaluate)
-    evaluate.add_argument("model", type=os.path.expanduser, metavar="RUN", help="folder of a run")
+    add_run(evaluate)
     evaluate.add_argument("--samples", type=at_least_2, default=5000, metavar="K",
                           help="samples per image, for log p(x)")
     evaluate.add_argument("--images", type=whole, default=1000, metavar="N", help="number of test images for log p(x)")

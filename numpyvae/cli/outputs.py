@@ -51,6 +51,11 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     return "".join(ASCII.get(c, "?") for c in error.object[error.start:error.end]), error.end
 
 
+def is_picture(path: str) -> bool:
+    """Whether a result is drawn there, and not written as numbers."""
+    return not path.lower().endswith((".npy", ".csv"))
+
+
 def output_path(out: str | None, default: str, folder: str, read: Iterable[str | None],
                 endings: Sequence[str] = ENDINGS) -> str:
     """The file that a command writes: what --out names; in a folder, or where --out is None, one called `default`.
@@ -137,7 +142,7 @@ def _written(options: argparse.Namespace, path: str, n: int, write: Callable[[Bi
     except (OSError, ValueError) as error:
         raise ValueError(f"--out is {path!r}, which cannot be written ({getattr(error, 'strerror', None) or error}); "
                          "expected a file in a folder that you can write to") from error
-    kind = "page" if path.endswith(".html") else "file" if path.lower().endswith((".npy", ".csv")) else "picture"
+    kind = "page" if path.endswith(".html") else "picture" if is_picture(path) else "file"
     print(json.dumps({kind: path, "images": n}) if options.json else path)
     return 0
 

@@ -13,7 +13,7 @@ from ..arguments import counted, did_you_mean, shown
 from ..datasets.contents import listed
 from .common import add_common, add_run, load_run, named_after, say, whole
 from .data import add_data, known_of_run, load_data_of_run, read_by
-from .outputs import output_path, write_result, write_table
+from .outputs import is_picture, output_path, write_result, write_table
 
 MOST_DRAWN = 10_000    # images in one picture, which are some ten pixels wide then
 ROWS_AT_ONCE = 10_000    # sampled together: what the layers put out needs more memory than the images do
@@ -78,7 +78,7 @@ def _path(options: argparse.Namespace, default: str, folder: str, known: dict[st
 
 
 def _check_fits_a_picture(path: str, n: int) -> None:
-    if not path.lower().endswith((".npy", ".csv")) and n > MOST_DRAWN:
+    if is_picture(path) and n > MOST_DRAWN:
         raise ValueError(f"--n is {n:,}, more images than a picture can show; expected at most {MOST_DRAWN:,}, or "
                          "--out with the name of a .npy or .csv file")
 

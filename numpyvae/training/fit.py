@@ -77,7 +77,7 @@ def fit(model: Model, images: np.ndarray, *, optimizer: Optimizer, epochs: int, 
         raise ValueError(f"patience is {patience}, but there is no validation loss to fall; expected validation images "
                          "too")
     _check_schedules(model, optimizer, epochs, objective, lr_end, warmup, patience)
-    _check_samples(objective, samples, batch_size)
+    _check_objective(model, objective, samples, batch_size)
     settings = {"epochs": int(epochs), "batch_size": int(batch_size), "binarize": binarize, "samples": int(samples),
                 "objective": name_of(objective), "lr_end": lr_end, "warmup": int(warmup),
                 "patience": patience}
@@ -207,8 +207,6 @@ def _check_schedules(model: Model, optimizer: Any, epochs: int, objective: Any, 
                      patience: int | None) -> None:
     """Raises ValueError for a schedule that would change nothing, or never come to its end."""
     beta = getattr(model, "beta", None)
-    if objective is not None and not hasattr(model, "posterior"):
-        raise ValueError(f"objective is {name_of(objective)}, but {type(model).__name__} draws no codes; expected None")
     if lr_end is not None and not hasattr(optimizer, "lr"):
         raise ValueError(f"lr_end is {lr_end:g}, but {type(optimizer).__name__} has no lr; expected None")
     if lr_end is not None and lr_end > optimizer.lr:
@@ -233,9 +231,11 @@ def _check_schedules(model: Model, optimizer: Any, epochs: int, objective: Any, 
                          f"expected more epochs, or at most {epochs - 1}")
 
 
-def _check_samples(objective: Any, samples: int, batch_size: int) -> None:
-    """Raises ValueError for an objective that takes one sample and is given several, or for more noise than can be
-    drawn; warns about an objective for several that is given one."""
+def _check_objective(model: Model, objective: Any, samples: int, batch_size: int) -> None:
+    """Raises ValueError for an objective of a model that draws no codes, for one that takes one sample and is given
+    several, or for more noise than can be drawn; warns about an objective for several that is given one."""
+    if objective is not None and not hasattr(model, "posterior"):
+        raise ValueError(f"objective is {name_of(objective)}, but {type(model).__name__} draws no codes; expected None")
     function = getattr(objective, "func", objective)    # of a partial
     if samples > 1 and function in (None, *ONE_SAMPLE):
         taking = "the model's own loss" if objective is None else name_of(objective)
