@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 import numpyvae as nv
 from numpyvae.arguments import checked
 from numpyvae.models.likelihoods import make_likelihood
-from numpyvae.twin import PAIRS, Twin
+from numpyvae.twin import Twin
 
 from twins import arguments as twin_arguments
 from twins import lengths
@@ -211,8 +211,7 @@ def valid(name):
     """Arguments with which this callable works."""
     function = SURFACE[name]
     if isinstance(function, Twin):
-        given = twin_arguments(function, lengths(4, 3, 2, 5), np.float64, generator())
-        return given | {key: (1, 1) for key, spec in function.shapes.items() if isinstance(spec, str) and spec in PAIRS}
+        return twin_arguments(function, lengths(4, 3, 2, 5), np.float64, generator())
     others = OTHERWISE.get(name, {})
     made = {}
     for argument in parameters_of(name, function):

@@ -12,8 +12,8 @@ from numpyvae.cli import main
 from numpyvae.nn import convolution
 from numpyvae.nn.convolution import Conv2d, ConvTranspose2d, as_pair
 from numpyvae.functional.activations import ACTIVATIONS
-from numpyvae.functional.convolution import (conv2d, conv2d_backward, conv2d_matrix, conv_transpose2d, patches,
-                                             scatter_patches)
+from numpyvae.functional.convolution import (conv2d, conv2d_backward, conv2d_matrix, conv_transpose2d,
+                                             conv_transpose2d_backward, patches, scatter_patches)
 from numpyvae.gradcheck import check_model
 from numpyvae.models.tree import tree_of
 from numpyvae.nn.layers import Flatten, Reshape
@@ -143,6 +143,10 @@ ONE, KERNEL, BIAS = np.ones((2, 4, 3, 1)), np.ones((2, 2, 1, 5)), np.ones(5)
     (lambda: conv_transpose2d(ONE, np.ones((1, 1, 5, 1)), BIAS, (1, 1), (2, 0), (0, 0)),
      "padding is 2, which with a kernel W of 1 gives the picture a side of 0"),
     (lambda: conv2d_backward(ONE, ONE, KERNEL, (1, 1), (0, 0)), r"W has shape .* O = 1"),
+    (lambda: conv2d_backward(np.ones((2, 4, 3, 5)), ONE, KERNEL, (1, 1), (0, 0)),
+     r"dy and x have pictures of \(4, 3\) and \(4, 3\) pixels; expected \(3, 2\) for the smaller"),
+    (lambda: conv_transpose2d_backward(np.ones((2, 5, 5, 1)), np.ones((2, 4, 3, 5)), KERNEL, (1, 1), (0, 0)),
+     r"dy and x have pictures of \(4, 3\) and \(5, 5\) pixels; expected \(4, 4\) for the smaller"),
 ])
 def test_wrong_arguments_of_functions_give_a_sentence(mode, call, words):
     with MODES[mode](), pytest.raises(ValueError, match=words):

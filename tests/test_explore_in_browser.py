@@ -9,9 +9,11 @@ import json
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from PIL import Image
 
 import numpyvae as nv
+from numpyvae.datasets.strokes import strokes
 from numpyvae.functional.activations import ACTIVATIONS
 from numpyvae.models.likelihoods import LIKELIHOODS, make_likelihood
 from numpyvae.models.tree import tree_of
@@ -187,6 +189,9 @@ def trained(kind):
         told = {"labels": np.arange(300) % 3, "factors": {"place": rng.random(300)}}
     elif name == "linear":
         vae = nv.VAE.dense(120, (), 2, rng=rng)
+    elif name == "digits":
+        images = strokes(300, 3)[0]
+        vae = nv.VAE.dense(784, (64,), 2, rng=rng)
     elif name == "colour":
         images = blobs(rng, 300, (12, 10), 3)
         vae = nv.VAE.dense(360, (30,), 4, rng=rng) if not of else nv.VAE.conv((12, 10, 3), (4,), 20, 4, rng=rng)
@@ -204,7 +209,7 @@ def trained(kind):
 
 KINDS = [*(f"likelihood {name}" for name in LIKELIHOODS), *(f"activation {name}" for name in ACTIVATIONS), "conv",
          "conv gaussian-learned", "conv gaussian-shared", "conditional", "conditional conv", "full", "full conv",
-         "latent 1", "latent 2", "latent 50", "linear", "colour", "colour conv", "series", "table"]
+         "latent 1", "latent 2", "latent 50", "linear", "digits", "colour", "colour conv", "series", "table"]
 
 
 @pytest.fixture(scope="module")
@@ -385,6 +390,36 @@ def test_what_is_drawn_is_what_the_encoder_places(pages, visit):
     page.locator("#clear").click()
     at_rest(page)
     assert not shown(page, "#pad").any()
+
+
+def test_a_drawing_is_centred_as_the_images_of_digits_are(pages, visit):
+    vae, page = pages("digits")[0], visit("digits")
+    before = page.evaluate("[...state.x]")
+    page.locator("#clear").click()
+    page.locator("#centre").click()    # there is nothing to move
+    at_rest(page)
+    assert not shown(page, "#pad").any()
+    for ways in [((0.1, 0.2), (0.4, 0.2), (0.2, 0.5)), ((0.05, 0.5), (0.95, 0.5), (0.9, 0.95))]:    # small; large
+        page.locator("#clear").click()
+        drag(page, "#pad", *ways)
+        page.locator("#centre").click()
+        at_rest(page)
+        x = np.array(page.evaluate("[...state.x]")).reshape(28, 28)
+        centre = np.array(scipy.ndimage.center_of_mass(x))
+        rows, columns = np.nonzero(x > 0.5)
+        # as digits of scale 0.88 to 1.02 of 20 pixels lie about the pixel (14, 14)
+        assert np.abs(centre - 14).max() < 0.5 and abs(max(np.ptp(rows), np.ptp(columns)) + 1 - 19) <= 1.5
+        assert np.abs(code(page) - vae.encode(x.reshape(1, 784))[0]).max() < LEVEL
+        assert np.abs(255 * x - np.rint(255 * x)).max() < 1e-4
+    page.locator("#images button").first.click()    # a digit hardly changes
+    page.locator("#centre").click()
+    at_rest(page)
+    assert np.abs(np.array(page.evaluate("[...state.x]")) - before).mean() < 0.05
+
+
+@pytest.mark.parametrize("kind", ["latent 2", "colour", "table"])
+def test_nothing_is_centred_where_the_data_are_not(kind, visit):
+    assert not visit(kind).locator("#centre").is_visible()
 
 
 def test_the_pad_by_keyboard(pages, visit):

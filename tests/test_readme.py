@@ -3,6 +3,8 @@ import importlib.util
 import pathlib
 import re
 
+import numpyvae as nv
+
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [README, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")]
@@ -41,3 +43,10 @@ def test_the_table_of_lessons_has_each_of_them_and_its_minutes():
     rows = re.findall(r"^\| (\d+) \| \[.+?\]\(lessons/(\w+)\.ipynb\) \|.*\| (\d+) \|$", README, re.M)
     assert {stem: minutes for _, stem, minutes in rows} == expected
     assert all(int(stem[:2]) == int(number) for number, stem, _ in rows)
+
+
+def test_the_picture_of_the_gradient_check_counts_the_components_that_there_are():
+    """If this fails, make it again: python -m benchmarks.picture, and correct the number beside it."""
+    for page in (README, (ROOT / "book" / "pages" / "index.md").read_text(encoding="utf-8")):
+        (count,) = re.findall(r"the worst error of each of (\d+) components", page)
+        assert int(count) == len(nv.gradcheck.components())

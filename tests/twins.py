@@ -1,6 +1,7 @@
 """Arguments for any twin, made from the shapes that it declares."""
 import numpy as np
 
+from numpyvae.functional.convolution import conv_size
 from numpyvae.gradcheck.pairs import EXAMPLE_PAIRS, example_of
 from numpyvae.kernels.jit import jit
 from numpyvae.twin import ANY_SHAPE, is_array, registry
@@ -19,11 +20,15 @@ def arguments(twin, lengths, dtype, rng):
     """One argument for each parameter of a twin, by name; buffers to be written to hold NaN."""
     if any("K L" in spec for spec in twin.shapes.values() if is_array(spec)):    # six axes would fill the memory
         lengths = {letter: min(n, 20 if letter == "C" else 6) for letter, n in lengths.items()}
-    made = {}
     pairs = iter(EXAMPLE_PAIRS)
+    others = {name: example_of(spec, pairs) for name, spec in twin.shapes.items() if not is_array(spec)}
+    if twin.name.endswith(("conv2d_backward", "conv_transpose2d_backward")):    # as many places as the window has
+        lengths |= {places: conv_size(lengths[side], lengths[kernel], others["stride"][i], others["padding"][i])
+                    for i, (places, side, kernel) in enumerate(("PHK", "QWL"))}
+    made = {}
     for name, spec in twin.shapes.items():
         if not is_array(spec):
-            made[name] = example_of(spec, pairs)
+            made[name] = others[name]
             continue
         fixed, _, axes = spec.rpartition(":")
         letters = ["B", "D"] if axes == ANY_SHAPE else axes.split()

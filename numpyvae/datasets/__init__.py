@@ -153,7 +153,7 @@ def load_dataset(data: str | os.PathLike[str], data_dir: str | os.PathLike[str] 
             raise ValueError(f"test (--test) is {shown(test)}, but {data} has a test set of its own; expected none")
         found = BUILT_IN[data](data_dir)
     elif not os.path.exists(data):
-        raise _not_there("--data", data, f"{', '.join(map(repr, BUILT_IN))}, or ", BUILT_IN)
+        raise _not_there("data", data, f"{', '.join(map(repr, BUILT_IN))}, or ", BUILT_IN)
     elif test is not None and os.fspath(test) and not os.path.exists(test):
         raise _not_there("test (--test)", os.fspath(test))
     else:

@@ -89,6 +89,7 @@ def conv2d_backward(dy: Array, x: Array, W: Array, stride: Pair, padding: Pair,
     dW_klco   = sum_bpq v_bpqklc dy_bpqo
     db_o      = sum_bpq dy_bpqo
     """
+    check_places(dy, x, W, stride, padding)
     windows = patches(x, np.empty((*dy.shape[:3], *W.shape[:3]), x.dtype), stride, padding)
     dW = np.tensordot(windows, dy, ((0, 1, 2), (0, 1, 2)))
     db = dy.sum(axis=(0, 1, 2))
@@ -138,6 +139,7 @@ def conv_transpose2d_backward(dy: Array, x: Array, W: Array, stride: Pair, paddi
     dW_kloc   = sum_bpq dv_bpqklo x_bpqc
     db_o      = sum_bij dy_bijo
     """
+    check_places(x, dy, W, stride, padding)
     dwindows = patches(dy, np.empty((*x.shape[:3], *W.shape[:3]), dy.dtype), stride, padding)
     dx = np.tensordot(dwindows, W, 3) if need_dx else None
     return dx, np.tensordot(dwindows, x, ((0, 1, 2), (0, 1, 2))), dy.sum(axis=(0, 1, 2))
@@ -165,6 +167,14 @@ def conv_size(size: int, kernel: int, stride: int, padding: int) -> int:
         raise ValueError(f"x has images with a side of {size}, or {size + 2 * padding} with padding; expected at "
                          f"least {kernel}, the kernel's size: use a smaller kernel or more padding")
     return (size + 2 * padding - kernel) // stride + 1
+
+
+def check_places(smaller: Array, larger: Array, W: Array, stride: Pair, padding: Pair) -> None:
+    """Raises ValueError unless the smaller pictures have a pixel for each position of a window in the larger ones."""
+    places = tuple(conv_size(*sizes) for sizes in zip(larger.shape[1:3], W.shape[:2], stride, padding))
+    if smaller.shape[1:3] != places:
+        raise ValueError(f"dy and x have pictures of {smaller.shape[1:3]} and {larger.shape[1:3]} pixels; expected "
+                         f"{places} for the smaller ones, the positions of W's windows in the larger: dy as y is")
 
 
 def transposed_size(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:

@@ -410,6 +410,46 @@ function drawLine(from, to) {
   }
 }
 
+// Where the ink of a grey picture lies: its centre of mass, (row, column), and the longer side of the box around it, in
+// pixels.  A drawing is out of place where all that the encoder has ever seen is centred, as handwritten digits are.
+function extent(x) {
+  const width = given.shape[1], rows = [], columns = [], mass = [0, 0, 0];
+  x.forEach((value, at) => {
+    const ink = Math.abs(value - given.blank) / (given.high[0] - given.low[0]), i = Math.floor(at / width), j = at % width;
+    [ink, ink * i, ink * j].forEach((moment, k) => { mass[k] += moment; });
+    if (ink > 0.5) [rows, columns].forEach((places, k) => places.push(k ? j : i));
+  });
+  const length = (places) => Math.max(...places) - Math.min(...places) + 1;
+  return { centre: [mass[1] / mass[0], mass[2] / mass[0]], side: Math.max(length(rows), length(columns)) };
+}
+
+const CENTRED = 0.05;    // of a side: how far the test images' centres may scatter about their mean, to call them centred
+
+function usualExtent() {    // of the test images; null where they have none in common
+  if (!given.shape || given.shape[2] > 1) return null;
+  const all = Array.from({ length: n_images }, (_, i) => extent(image(i)));
+  const mean = (f) => all.reduce((sum, one) => sum + f(one), 0) / n_images;
+  const centre = [0, 1].map((k) => mean((one) => one.centre[k]));
+  const scatter = Math.sqrt(mean(({ centre: [i, j] }) => (i - centre[0]) ** 2 + (j - centre[1]) ** 2));
+  const side = mean((one) => one.side), most = CENTRED * Math.min(...given.shape.slice(0, 2));
+  return scatter < most && Number.isFinite(side) ? { centre, side } : null;
+}
+
+// Moves and scales what is on the pad, until it lies as the test images do.
+function centre(usual) {
+  const [height, width] = given.shape, { centre: [ci, cj], side } = extent(state.x), scale = usual.side / side;
+  if (!Number.isFinite(scale) || scale === 0) return;    // there is nothing on it
+  const x = state.x.slice(), at = (i, j) => (i < 0 || j < 0 || i >= height || j >= width ? given.blank : x[i * width + j]);
+  state.x = x.map((_, to) => {
+    const i = ci + (Math.floor(to / width) - usual.centre[0]) / scale, j = cj + (to % width - usual.centre[1]) / scale;
+    const [above, left] = [Math.floor(i), Math.floor(j)];
+    const between = (row) => mix([at(row, left)], [at(row, left + 1)], j - left);
+    return onLevels(mix(between(above), between(above + 1), i - above)[0]);
+  });
+  state.begun = true;
+  drawn();
+}
+
 // Pixels are bytes, as those of most pictures are, and as a discretized logistic needs them.
 const onLevels = (value) => (given.low[0] === 0 && given.high[0] === 1 ? Math.round(255 * value) / 255 : value);
 
@@ -480,6 +520,9 @@ function startPad() {
     state.begun = true;
     drawn();
   });
+  const usual = usualExtent();
+  find("centre").hidden = usual === null;
+  find("centre").addEventListener("click", () => centre(usual));
   find("clear").textContent = given.shape ? "Clear" : "All to the middle";
   find("erasing").hidden = !given.shape;
   find("telling").hidden = !given.classes;
@@ -489,6 +532,7 @@ function startPad() {
   add(find("how-to-draw"), "span", { className: "keys", textContent: given.shape ?
     "Arrow keys move, Shift and an arrow key draw, Space dots." :
     "Left and right choose a number, up and down change it." });
+  if (usual) find("how-to-draw").append(" Centre moves and scales a drawing as the test images are.");
 }
 
 function setCursor() {

@@ -15,6 +15,7 @@ import numpy as np
 import numpyvae
 from numpyvae.training import objectives
 from numpyvae import twin as switch
+from numpyvae.functional.convolution import transposed_size
 from numpyvae.gradcheck.layers import layer_examples, parameter_owners, spoil_grads
 from numpyvae.gradcheck.models import model_examples
 from numpyvae.gradcheck.objectives import OBJECTIVES, objective_examples
@@ -106,6 +107,8 @@ def backward_arguments(forward: Twin, backward: Twin, sizes: tuple[int, ...], dt
             return dtype(rng.uniform(0.5, 2.0)) if isinstance(example, float) else example
         return rng.normal(0, 1.5, shape_of(spec, lengths, sizes)).astype(dtype)
 
+    if {"x", "dy", "stride"} <= backward.shapes.keys():
+        make_room(lengths, backward, sizes)
     arguments = {name: draw(spec) for name, spec in backward.shapes.items()}
     for name in backward.writes:
         arguments[name].fill(np.nan)
@@ -114,6 +117,14 @@ def backward_arguments(forward: Twin, backward: Twin, sizes: tuple[int, ...], dt
         y, kept = kept_by(forward, {name: draw(spec) for name, spec in forward.shapes.items()})
         arguments |= {name: value for name, value in (("y", y), ("kept", kept)) if name in arguments}
     return list(arguments.values())
+
+
+def make_room(lengths: dict[str, int], convolution: Twin, sizes: tuple[int, ...]) -> None:
+    """Make a picture as large as all its windows, and a pixel larger where the stride is, which no window sees."""
+    for spec in filter(is_array, convolution.shapes.values()):
+        shape_of(str(spec), lengths, sizes)
+    for side, places, window, stride, padding in zip("HW", "PQ", "KL", *EXAMPLE_PAIRS[:2]):
+        lengths[side] = transposed_size(lengths[places], lengths[window], stride, padding, 1 if stride > 1 else 0)
 
 
 # Methods: layers, likelihoods, models.
