@@ -67,7 +67,7 @@ def test_a_sentence_may_end_with_a_word_that_formulas_use(text):
 def test_every_function_has_its_derivation_its_body_and_its_loop():
     pages = annotated.pages()
     assert {"functional_gaussian", "models_vae", "models_posteriors"} <= set(pages)
-    folder = ROOT / "numpyvae" / "functional"
+    folder = pathlib.Path(nv.__file__).parent / "functional"
     for path in folder.glob("[a-z]*.py"):
         text = pages[f"functional_{path.stem}"]
         for node in ast.parse(path.read_text(encoding="utf-8")).body:

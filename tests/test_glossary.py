@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+import numpyvae as nv
+
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "lessons" / "source").glob("[0-9][0-9]_*.py"))
 GLOSSARY = next(path for path in SOURCES if path.stem == "00_glossary")
@@ -48,7 +50,8 @@ def names(code):
 
 @pytest.fixture(scope="module")
 def package():
-    return set().union(*(names(path.read_text(encoding="utf-8")) for path in (ROOT / "numpyvae").rglob("*.py")))
+    sources = pathlib.Path(nv.__file__).parent.rglob("*.py")
+    return set().union(*(names(path.read_text(encoding="utf-8")) for path in sources))
 
 
 def test_the_tables_are_read_whole():

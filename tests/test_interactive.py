@@ -137,5 +137,6 @@ def test_what_the_page_is_made_of_is_installed_with_the_package():
     settings = configparser.ConfigParser()
     settings.read(root / "setup.cfg")
     named = {name.strip() for name in settings["options.package_data"]["numpyvae.report"].split(",")}
-    there = {path.name for path in (root / "numpyvae" / "report").iterdir() if path.suffix in (".html", ".js", ".css")}
+    files = pathlib.Path(plots.__file__).parent.iterdir()
+    there = {path.name for path in files if path.suffix in (".html", ".js", ".css")}
     assert named == there and "report.js" in there

@@ -247,7 +247,7 @@ def test_a_lesson_has_its_parts(stem):
 def test_derivation_and_code_are_tied_both_ways():
     """An equation that the package cites stands in its lesson; what a lesson shows cites an equation of it."""
     cited = set()
-    for path in (ROOT / "numpyvae").rglob("*.py"):
+    for path in pathlib.Path(nv.__file__).parent.rglob("*.py"):
         cited |= set(re.findall(r"lesson (\d+), eq\. (\d+\.\d+)", path.read_text(encoding="utf-8")))
     tags = {(str(number), tag) for stem, number in NUMBERS.items()
             for tag in re.findall(r"\\tag\{([\d.]+)\}", SOURCES[stem].read_text(encoding="utf-8"))}

@@ -31,7 +31,7 @@ def files(folder):
     return {path.relative_to(folder).as_posix() for path in pathlib.Path(folder).rglob("*") if path.is_file()}
 
 
-def test_the_learners_notebooks_are_copied_and_the_first_is_opened(started, tmp_path, capsys):
+def test_the_notebooks_of_a_checkout_are_copied_and_the_first_is_opened(started, tmp_path, capsys):
     assert main(["lessons"]) == 0
     assert files("numpyvae-lessons") == LEARNERS and len(LEARNERS) >= 15
     for name in LEARNERS:
@@ -106,7 +106,7 @@ def test_a_package_without_them_says_so(command, started, monkeypatch, tmp_path,
     assert started == [] and files(tmp_path) == set()
 
 
-def test_bench_says_what_it_does_without(started, monkeypatch, capsys):
+def test_bench_of_a_checkout_says_what_it_does_without(started, monkeypatch, capsys):
     monkeypatch.setattr("numpyvae.cli.tools._is_there", lambda module: module != "jax")
     assert main(["bench"]) == 0
     assert capsys.readouterr().err == "note: without JAX, which pip install 'numpyvae[bench]' brings\n"
