@@ -32,10 +32,13 @@ def look(page: Page) -> str:
     """Start, train, pause, go on with another beta, begin again; says what it took.  Raises AssertionError."""
     button, complaints = page.locator("#watch-run"), []
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.locator("#watch-beta").fill("8")    # before there is a model, which then has to begin with it
     button.click()
     loaded = wait_for(page, "state.last !== null")
     wait_for(page, f"state.history.length >= {EPOCHS}")
     losses = [loss for loss, _, _ in page.evaluate("state.history")]
+    loss, nll, kl = page.evaluate("state.history.at(-1)")
+    assert abs(loss - nll - 8 * kl) < 1e-3 * loss, "it trains with another beta than the page shows"
     assert losses[-1] < 0.9 * losses[0], f"the loss went from {losses[0]:.1f} to {losses[-1]:.1f}"
     seconds = page.evaluate("state.last.seconds")
     button.click()
@@ -43,11 +46,12 @@ def look(page: Page) -> str:
     held = page.evaluate("state.history.length")
     page.wait_for_timeout(3000)
     assert page.evaluate("state.history.length") == held, "it trains on though it is paused"
-    page.locator("#watch-beta").fill("8")
-    kl = page.evaluate("state.history.at(-1)[2]")
+    assert page.locator("#watch-said").inner_text() == "Paused."
+    page.locator("#watch-beta").fill("1")
     button.click()
     wait_for(page, f"state.history.length >= {held + EPOCHS}")
-    assert page.evaluate("state.history.at(-1)[2]") < kl, "with a heavier KL the KL does not fall"
+    assert page.evaluate("state.history.at(-1)[2]") > kl, "with a lighter KL the KL does not rise"
+    assert page.locator("#watch-said").inner_text() == "It learns."
     page.locator("#watch-again").click()
     wait_for(page, f"state.last.epoch < {EPOCHS}")
     assert not complaints, complaints

@@ -90,11 +90,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
         batch_size = min(WHOLE.check("VAE", "batch_size", self.batch_size), len(x))
         seed = _seed(self.random_state)
         rng = np.random.default_rng(seed)
-        self.vae_ = Model.dense(x.shape[1], self.hidden, self.n_latent, self.likelihood, self.activation, self.beta,
-                                self.init, self.sigma, rng=rng)
-        self.records_ = list(fit(self.vae_, x, optimizer=Adam(self.lr), epochs=self.epochs, batch_size=batch_size,
-                                 rng=rng))
-        self._eps = _draws(np.random.default_rng([seed, 1]), self.vae_.n_latent)
+        vae = Model.dense(x.shape[1], self.hidden, self.n_latent, self.likelihood, self.activation, self.beta,
+                          self.init, self.sigma, rng=rng)
+        records = list(fit(vae, x, optimizer=Adam(self.lr), epochs=self.epochs, batch_size=batch_size, rng=rng))
+        # All at once: after a fit that failed, the last one that did not still answers.
+        self.vae_, self.records_, self._eps = vae, records, _draws(np.random.default_rng([seed, 1]), vae.n_latent)
         return self
 
     def transform(self, X: Any) -> Array:
@@ -104,7 +104,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
 
     def inverse_transform(self, X: Any) -> Array:
         """E[x|z] for each code: (N, n_latent) -> (N, D)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "vae_")
         z = check_array(X, dtype=FLOATS, input_name="X")
         return self._in_float64().decode(z).astype(z.dtype)
 
@@ -120,12 +120,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseE
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
         """Draws from p(x): z from the prior, then x from p(x|z), noise and all.  (n_samples, D)"""
-        check_is_fitted(self)
+        check_is_fitted(self, "vae_")
         n_samples = WHOLE.check("VAE.sample", "n_samples", n_samples)
         return self.vae_.sample(n_samples, np.random.default_rng(_seed(random_state)), pixel_noise=True)
 
     def _rows(self, X: Any) -> Array:
-        check_is_fitted(self)
+        check_is_fitted(self, "vae_")
         return validate_data(self, X, dtype=FLOATS, reset=False)
 
     def _in_float64(self) -> Model:

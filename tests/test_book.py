@@ -206,8 +206,8 @@ def test_the_code_of_a_how_to_runs(path, tmp_path, monkeypatch):
                 continue
             for line in filter(None, code.splitlines()):
                 program, *arguments = shlex.split(line)
-                if program == "pip":    # the one thing that asks the network
-                    assert arguments[0] == "install"
+                if program in ("pip", "jupyter"):    # the two that ask the network: for packages, and for a browser
+                    assert arguments[0] in ("install", "nbconvert")
                     continue
                 assert program == "numpyvae" and main(arguments) == 0, said.getvalue()
                 ran += 1

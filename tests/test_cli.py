@@ -163,6 +163,20 @@ def test_no_command_is_usage(capsys):
     assert stop.value.code == 2
 
 
+def test_a_command_that_is_killed_leaves_no_part_and_ends_as_killed():
+    """While it writes a large file, which is the longest of what `sample` does."""
+    nv.VAE.dense(784, (4,), 2, rng=np.random.default_rng(0)).save("model.npz")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "numpyvae", "sample", "model.npz", "--n", "300000", "--out", "x.npy"],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not any(name.endswith(".part") for name in os.listdir()):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGTERM and errors == "" and os.listdir() == ["model.npz"]
+
+
 def test_ctrl_c_exits_130_and_says_where_the_model_is(images):
     process = subprocess.Popen(
         [sys.executable, "-m", "numpyvae", "train", "--data", images, *SMALL, "--epochs", "100000", "--out", "run"],

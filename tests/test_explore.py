@@ -88,8 +88,13 @@ def test_a_model_that_is_too_large_says_so_with_its_size(rng, vae, monkeypatch):
 
 
 @pytest.mark.parametrize("options, named", [
-    (dict(labels=np.arange(3)), "labels has 3 values; expected 40"),
-    (dict(factors={"slant": np.zeros(41)}), "slant has 41 values; expected 40")])
+    (dict(labels=np.arange(3)), r"labels has shape \(3,\); expected \(40,\)"),
+    (dict(factors={"slant": np.zeros(41)}), r"slant has shape \(41,\); expected \(40,\)"),
+    (dict(factors={"slant": np.zeros((40, 2))}), r"slant has shape \(40, 2\)"),
+    (dict(labels=np.arange(40) % 3, factors={"class": np.zeros(40)}), "another name"),
+    (dict(labels=np.arange(40) % 3, classes=["a", "b"]),
+     "classes has 2 names; expected one for each of the labels 0 to 2"),
+    (dict(labels=np.arange(40) % 3 + 0.5, classes=["a", "b", "c"]), "expected one for each of the labels")])
 def test_values_that_do_not_match_the_images_are_named(options, named, rng, vae):
     with pytest.raises(ValueError, match=named):
         explorer(vae, pictures(rng), **options)
@@ -123,6 +128,19 @@ def test_weights_are_in_half_precision_where_nobody_sees_it(rng, vae):
     vae.parameters["decoder.1.b"][0] = 1e6    # beyond half precision
     page = given(explorer(vae, images))
     np.testing.assert_array_equal(numbers(page["weights"]), vae.parameters.values)
+
+
+def test_rounded_weights_change_no_number_that_is_shown(rng):
+    """With a small sigma a rounding of the mean that nobody sees is many nats."""
+    vae = nv.VAE.dense(48, (20,), 4, "gaussian", sigma=0.01, rng=rng)
+    assert list(given(explorer(vae, pictures(rng)))["weights"]) == ["float32"]
+
+
+def test_a_factor_may_lack_numbers_and_have_many(rng, vae):
+    factors = {"age": np.arange(40), "kind": np.arange(40) % 3, "slant": np.where(np.arange(40) % 2, np.nan, 1.5)}
+    age, kind, slant = given(explorer(vae, pictures(rng), factors=factors))["colourings"]
+    assert "names" not in age and sorted(age["values"]) == list(range(40))
+    assert kind["names"] == ["0", "1", "2"] and set(slant["values"]) == {None, 1.5}
 
 
 def test_codes_images_and_colours_are_those_of_the_same_rows(rng, vae):

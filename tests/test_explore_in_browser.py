@@ -455,7 +455,7 @@ def test_the_numbers_of_a_row_are_moved(pages, visit):
     assert np.flatnonzero(after != before).tolist() == [1] and 0.7 * high[1] < after[1] < high[1]
     assert np.abs(code(page) - vae.encode(after[None])[0]).max() < LEVEL
     page.locator("#pad").focus()
-    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown"):    # the first one goes to the first number
         page.keyboard.press(key)
     assert page.evaluate("state.x[2]") < after[2] and page.locator("#said").inner_text().startswith("c & d = ")
     at_rest(page)
@@ -538,6 +538,55 @@ def test_draws_at_a_press(pages, visit):
     np.testing.assert_array_equal(code(page), mean)
 
 
+def test_what_was_drawn_stays_until_z_moves(visit):
+    page = visit(KIND)
+    page.locator("#from-likelihood").click()
+    at_rest(page)
+    before = shown(page, "#decoded")
+    page.locator("#to").click()
+    page.set_viewport_size({"width": 1100, "height": 900})
+    at_rest(page)
+    np.testing.assert_array_equal(shown(page, "#decoded"), before)
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowRight")
+    at_rest(page)
+    assert page.locator("#what").inner_text() == "E[x|z]: decoded"
+
+
+def test_a_second_finger_and_the_browser_s_own_keys_do_nothing(visit):
+    page = visit(KIND)
+    page.evaluate("""() => {
+      const pad = find("pad"), box = pad.getBoundingClientRect();
+      pad.dispatchEvent(new PointerEvent("pointerdown", { pointerId: 7, isPrimary: false, button: 0, bubbles: true,
+        clientX: box.left + 20, clientY: box.top + 20 }));
+    }""")
+    page.locator("#map").focus()
+    before = page.evaluate("[...state.z]")
+    page.keyboard.press("Control+ArrowRight")
+    at_rest(page)
+    assert page.evaluate("[...state.z]") == before and page.evaluate("state.chosen") == 0
+
+
+def test_a_picture_from_the_address_is_drawn_over(visit):
+    page = visit(KIND, hash="#x=1")
+    before = page.evaluate("[...state.x]")
+    drag(page, "#pad", (0.1, 0.1), (0.15, 0.1))
+    assert np.abs(np.array(page.evaluate("[...state.x]"))[60:] - before[60:]).max() < 1e-6
+
+
+def test_numbers_that_no_hand_could_give_a_row_are_passed_over(visit):
+    for drawn in ("1,2,3,4,1e300", "1e30,0,0,0,0", "1,2"):
+        page = visit("table", hash=f"#drawn={drawn}")
+        assert page.evaluate("state.chosen") == 0
+
+
+@pytest.mark.parametrize("width, height", [(667, 375), (1300, 900)])
+def test_the_map_leaves_room_to_scroll_the_page(width, height, visit):
+    page = visit(KIND, width=width)
+    page.set_viewport_size({"width": width, "height": height})
+    assert page.locator(".map").bounding_box()["height"] <= 0.86 * height
+
+
 def test_a_test_image_goes_to_the_pad_and_its_code_to_the_map(pages, visit):
     vae, page = pages(KIND)[0], visit(KIND)
     page.locator("#images button").nth(5).click()
@@ -561,7 +610,7 @@ def test_the_map_can_show_other_dimensions_and_colours(visit):
     before = page.evaluate(points)
     assert page.locator("#legend li").all_inner_texts() == ["0", "1", "2"]
     page.locator("#colouring").select_option("1")
-    assert page.evaluate(points) != before and page.locator("#legend").inner_text().startswith("place from 0.00 to ")
+    assert page.evaluate(points) != before and page.locator("#legend").inner_text().startswith("place from 0.00383 to ")
 
 
 def test_the_circle_that_the_text_names_is_seen_over_the_points(visit):

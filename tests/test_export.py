@@ -99,6 +99,11 @@ def of_one_sample(vae):
     return vae
 
 
+def with_sigma(sigma, vae):
+    vae.likelihood.sigma = sigma
+    return vae
+
+
 def with_head(vae, rng):
     vae.posterior.mu_head = nv.Dense(5, 2, "relu", rng=rng)
     vae.parameters = nv.Parameters(list(vae.named_layers()))
@@ -121,6 +126,7 @@ def holding(value, vae):
     (lambda rng: with_part(rng, encoder=nv.Sequential([nv.Reshape((6,)), nv.Dense(6, 5, rng=rng)])), r"Reshape\(\(6,"),
     (lambda rng: with_part(rng).astype(complex), "complex128"),
     (lambda rng: holding(np.nan, with_part(rng)), "mu_head.W"),
+    (lambda rng: with_sigma(np.nan, nv.VAE.dense(6, (5,), 2, "gaussian", rng=rng)), "sigma is nan"),
     (lambda rng: holding(np.inf, with_part(rng)), "mu_head.W")])
 @pytest.mark.parametrize("to", export.FORMATS)
 def test_what_has_no_form_elsewhere_is_refused_in_one_line(make, said, to, rng, tmp_path):
@@ -318,6 +324,33 @@ def test_what_came_back_is_evaluated_beside_the_run(run, vae, capsys, blobs, mon
     capsys.readouterr()
     assert main(["evaluate", "mine", *few]) == 0
     assert json.loads(capsys.readouterr().out) == measured | {"report": "mine/report.html"}
+
+
+def test_a_number_of_numpy_s_is_a_number_there(rng, tmp_path):
+    vae = nv.VAE.dense(6, (5,), 2, "gaussian", rng=rng)
+    vae.beta, vae.likelihood.sigma = np.float64(0.5), np.float32(0.25)
+    for to, file in (("torch", "vae_torch.py"), ("jax", "vae_jax.py")):
+        export.save(vae, tmp_path, to)
+        source = (tmp_path / file).read_text()
+        assert "beta=0.5)" in source and "nll(theta, x, 0.25)" in source and "np.float" not in source
+
+
+def test_weights_beyond_float32_are_refused_for_onnx(rng, tmp_path):
+    vae = holding(1e300, nv.VAE.dense(6, (5,), 2, rng=rng, dtype=np.float64))
+    with pytest.raises(ValueError, match="mu_head.W holds a number beyond float32"):
+        export.save(vae, tmp_path / "new", "onnx")
+    assert not (tmp_path / "new").exists()
+
+
+def test_files_are_replaced_all_or_none(vae, tmp_path):
+    export.save(vae, tmp_path, "torch")
+    before = (tmp_path / "weights.safetensors").read_bytes()
+    (tmp_path / "vae_torch.py").unlink()
+    (tmp_path / "vae_torch.py").mkdir()
+    vae.parameters.values[:] += 1
+    with pytest.raises(ValueError, match="vae_torch.py is a folder"):
+        export.save(vae, tmp_path, "torch", overwrite=True)
+    assert (tmp_path / "weights.safetensors").read_bytes() == before
 
 
 def test_nothing_is_replaced_unasked(run, vae, capsys):

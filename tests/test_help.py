@@ -100,7 +100,7 @@ def test_every_choice_that_is_nearly_right_is_recognised(command, action, capsys
     ([], "there is no command; expected one of train, evaluate"), ([""], "there is no command"),
     (["--latent", "3"], "there is no command"), (["trian"], "did you mean 'train'?"),
     (["--epochs", "3", "train"], "'--epochs' stands before the command; expected it after: numpyvae train --epochs"),
-    (["help", "train"], "'help' is no command: use numpyvae --help"), (["fit"], "use numpyvae train"),
+    (["help", "trian"], "did you mean 'train'?"), (["fit"], "use numpyvae train"),
     (["examine", "model.py"], "use nv.examine("), (["version"], "use numpyvae --version"),
     (["runs/mine", "sample"], "expected it after: numpyvae sample runs/mine"),
     (["train", "photos"], "did you mean '--data photos'?"), (["encode", "RUN", "a b.npy"], "mean '--data a b.npy'?"),

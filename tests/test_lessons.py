@@ -294,6 +294,11 @@ def other(seed=None):
 np.random.default_rng = other
 """
 
+SIZES_OF_A_BROWSER = """
+import numpyvae.course
+numpyvae.course.Lesson.size = lambda self, usual, in_browser: in_browser
+"""
+
 EXECUTE = """
 import pathlib, sys, nbformat
 from lessons.build import execute, has_exercises, notebook, run_stubs
@@ -314,14 +319,16 @@ def compiled(tmp_path_factory, worker_id):
     return (own if worker_id == "master" else own.parent) / "compiled"
 
 
-def run_notebook(stem, kind, data, tmp_path, compiled, kernels=True, shift=0):
+def run_notebook(stem, kind, data, tmp_path, compiled, kernels=True, shift=0, in_browser=False):
     """From scratch: a fresh kernel, no network.  The notebook, and its processor time in s.
 
-    compiled : the folder of compiled kernels
-    kernels  : False runs NumPy alone
-    shift    : is added to every seed
+    compiled   : the folder of compiled kernels
+    kernels    : False runs NumPy alone
+    shift      : is added to every seed
+    in_browser : in the sizes of a browser
     """
-    (tmp_path / "sitecustomize.py").write_text(OFFLINE + (OTHER_SEEDS.format(shift=shift) if shift else ""))
+    (tmp_path / "sitecustomize.py").write_text(OFFLINE + (OTHER_SEEDS.format(shift=shift) if shift else "")
+                                               + (SIZES_OF_A_BROWSER if in_browser else ""))
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(compiled), "OPENBLAS_NUM_THREADS": "1",
                    **({} if kernels else {"NUMPYVAE_KERNELS": "0"}),
                    "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
@@ -389,4 +396,16 @@ def test_the_notebook_runs_without_kernels(stem, tmp_path, compiled):
 @every_lesson
 def test_what_a_lesson_claims_holds_at_other_seeds(stem, shift, tmp_path, compiled):
     notebook, _ = run_notebook(stem, "solved", "strokes", tmp_path, compiled, shift=shift)
+    check_outputs(notebook, "solved", stem)
+
+
+SMALLER_IN_A_BROWSER = [stem for stem, source in SOURCES.items() if "in_browser=" in source.read_text(encoding="utf-8")]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("shift", [0, 1000, 2000])
+@pytest.mark.parametrize("stem", SMALLER_IN_A_BROWSER)
+def test_what_a_lesson_claims_holds_in_the_sizes_of_a_browser(stem, shift, tmp_path, compiled):
+    notebook, _ = run_notebook(stem, "solved", "strokes", tmp_path, compiled, kernels=False, shift=shift,
+                               in_browser=True)
     check_outputs(notebook, "solved", stem)

@@ -3,6 +3,8 @@ import ast
 import inspect
 import json
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from mutants import checks, equivalents, harness
 from mutants.operators import Source
 from mutants.targets import package_classes, package_modules, plain_python, swapped_half, targets
 from numpyvae.twin import registry
+
+pytestmark = pytest.mark.skipif(find_spec("numba") is None, reason="the kernels are mutated too")
 
 
 def affine_backward(dy, x, W):

@@ -2,6 +2,8 @@
 import pathlib
 import warnings
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from numpyvae import evaluation
 from numpyvae.evaluation import latents
 from numpyvae.models import likelihoods
 from numpyvae.nn import layers
+
+pytestmark = pytest.mark.skipif(find_spec("numba") is None, reason="the kernels are mutated too")
 
 
 def draw(rng, n, width=0.5):

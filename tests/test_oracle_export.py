@@ -264,6 +264,19 @@ def test_no_output_of_a_decoder_is_too_large(likelihood, torch, tmp_path):
                                    atol=tolerance * max(1, np.abs(theta).max()))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_continuous_bernoulli_has_a_gradient_however_far_out(dtype, torch, tmp_path):
+    """The fifth power of 1e5 squared is beyond float32, and what is not chosen by `where` is differentiated too."""
+    model = model_of("dense", "continuous-bernoulli", "identity", dtype)
+    export.save(model, tmp_path, "torch")
+    theta = np.linspace(-1e5, 1e5, 2 * model.n_data, dtype=dtype).reshape(2, -1)
+    x = np.full_like(theta, 0.4)
+    there = torch.tensor(theta, requires_grad=True)
+    imported(tmp_path / "vae_torch.py").nll(there, torch.from_numpy(x)).sum().backward()
+    _, slopes = model.likelihood.nll_and_grad(np.ones(2, dtype), theta, x)
+    np.testing.assert_allclose(there.grad, slopes, rtol=2e-5, atol=2e-5)
+
+
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_means_in_onnx_are_right_far_out_too(likelihood, tmp_path):
     """A decoder whose theta is what the test asks for: its one layer copies z."""

@@ -155,6 +155,12 @@ def test_the_thickness_map_shows_the_dimensions_that_follow_it(report, rng, monk
     assert re.findall(r"z\[\d\], mean", re.sub("<!--.*?-->", "", shown)) == ["z[3], mean", "z[1], mean"]
 
 
+def test_pictures_beyond_black_and_white_say_how_they_are_drawn(report, rng):
+    words = "what lies below is black and what lies above white"
+    assert words in report(rng.normal(0, 1, (12, 4, 4)), likelihood="gaussian")
+    assert words not in report(rng.random((12, 4, 4)), likelihood="gaussian")
+
+
 def test_an_image_or_two_are_enough(report, rng):
     assert PICTURES[0] in headings(report(rng.integers(0, 256, (11, 4, 4), np.uint8)))
 

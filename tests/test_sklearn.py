@@ -197,6 +197,21 @@ def test_a_wrong_setting_is_named(settings, words, scaled):
 
 
 @pytest.mark.oracle
+def test_a_fit_that_fails_changes_nothing(scaled):
+    from sklearn.exceptions import NotFittedError
+    new, vae = estimator(activation="nope"), estimator(epochs=1).fit(scaled)
+    with pytest.raises(ValueError, match="activation"):
+        new.fit(scaled)
+    with pytest.raises(NotFittedError):
+        new.transform(scaled)
+    codes, score = vae.transform(scaled), vae.score(scaled)
+    with pytest.raises(FloatingPointError):
+        vae.set_params(lr=1e30, n_latent=5, epochs=5).fit(scaled)
+    np.testing.assert_array_equal(vae.transform(scaled), codes)
+    assert vae.score(scaled) == score and len(vae.records_) == 1
+
+
+@pytest.mark.oracle
 def test_what_no_fitted_model_can_take_is_refused(scaled):
     from sklearn.exceptions import NotFittedError
     for call in (lambda vae: vae.transform(scaled), lambda vae: vae.inverse_transform(scaled[:, :2]),

@@ -59,7 +59,7 @@ def trained(monkeypatch, tmp_path_factory):
         with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
             code = main(["train", *words, f"--out={begun[-1]}"])
         return workers.Outcome(workers._files(str(folder / begun[-1]), place) if code == 0 else {}, 1.5,
-                               "" if code == 0 else "the loss is not finite")
+                               "" if code == 0 else "the loss is not finite", versions=workers.versions())
     monkeypatch.setattr("numpyvae.cli.train.write_run_report", write_report)
     monkeypatch.setattr(workers, "ThreadPoolExecutor", lambda jobs: Inline())
     monkeypatch.setattr(workers, "train", train)
@@ -177,6 +177,8 @@ def test_a_changed_file_says_what_it_does_again_and_why(trained, capsys):
 @pytest.mark.parametrize("harm, why", [
     (lambda: os.unlink("runs/vae/seed=0/model.npz"), "missing"), (lambda: os.unlink("runs/vae/seed=0/run.json"), ""),
     (lambda: open("runs/vae/seed=0/metrics.json", "w").close(), "damaged"),
+    (lambda: os.truncate("runs/vae/seed=0/model.npz", 700), "damaged"),
+    (lambda: os.unlink("runs/vae/seed=0/report.html"), "missing"),
     (lambda: np.save("mine.npy", 255 - np.load("mine.npy")), "the data are others")])
 def test_a_run_that_is_not_what_the_file_asks_for_is_done_again(harm, why, trained, capsys):
     write(grid="", seeds="[0]")
@@ -208,6 +210,51 @@ def test_a_run_that_fails_leaves_the_others_alone(trained, capsys):
     assert not os.path.exists("runs/vae/lr=1e+25,seed=0") and os.path.exists("runs/vae/lr=0.001,seed=0")
     sweep(code=1)
     assert len(trained) == 6
+
+
+def test_what_an_older_run_learned_does_not_stand_for_one_that_fails(trained, capsys):
+    write(grid="")
+    sweep()
+    assert "2 of 2" not in capsys.readouterr().out
+    write(grid="", shared=SMALL + "lr = 1e25\n")
+    pathlib.Path("runs/vae/seed=1/metrics.json").write_text("{")
+    sweep(code=1)
+    assert "0 of 2 |" in capsys.readouterr().out
+    assert pathlib.Path("runs/vae/sweep.csv").read_text().endswith("\n0,,,,,,\n")
+
+
+def test_runs_are_trained_by_this_package_on_the_same_data_with_one_thread(monkeypatch):
+    """Wherever the process of a run starts."""
+    monkeypatch.setenv("NUMPYVAE_DATA", "somewhere")
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "8")
+    environment = workers._environment()
+    package = pathlib.Path(workers.__file__).parents[2]
+    assert environment["PYTHONPATH"] == os.pathsep.join([str(package), "elsewhere"])
+    assert environment["NUMPYVAE_DATA"] == os.path.abspath("somewhere") and environment["OPENBLAS_NUM_THREADS"] == "1"
+
+
+def test_a_worker_that_came_late_with_other_versions_is_refused(trained, capsys, monkeypatch):
+    whole = workers.train
+    monkeypatch.setattr(workers, "train", lambda words, place: whole(words, place)._replace(
+        versions=workers.versions() | {"numpy": "1.26.4"}))
+    write(grid="", seeds="[0]")
+    sweep(code=1)
+    assert "its worker has other versions" in capsys.readouterr().err and not os.path.exists("runs/vae/seed=0")
+
+
+def test_a_sweep_that_is_killed_takes_its_processes_with_it():
+    write(grid="", seeds="[0]", shared=SMALL.replace("epochs = 1", "epochs = 100000"))
+    process = subprocess.Popen([sys.executable, "-m", "numpyvae", "sweep", "vae.toml"], stderr=subprocess.PIPE,
+                               text=True)
+    threads = pathlib.Path(f"/proc/{process.pid}/task")
+    deadline = time.monotonic() + 120
+    while not (found := [child for thread in threads.iterdir() for child in (thread / "children").read_text().split()]):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGTERM and not any(os.path.exists(f"/proc/{child}") for child in found)
 
 
 def test_a_run_whose_process_is_killed_is_done_again_and_not_for_ever(trained, capsys, monkeypatch):

@@ -12,12 +12,21 @@ function press() {
   if (state.worker === null) {
     state.worker = new Worker(new URL("watch_worker.js", document.querySelector("script[src*='watch.js']").src));
     state.worker.onmessage = ({ data }) => take(data);
+    setBeta();
   } else {
     state.paused = !state.paused;
     state.worker.postMessage({ paused: state.paused });
-    if (state.paused) find("watch-said").textContent = "Paused.";
+    if (state.last) sayWhetherItLearns();
   }
   find("watch-run").textContent = state.paused ? "Go on" : "Pause";
+}
+
+const sayWhetherItLearns = () => { find("watch-said").textContent = state.paused ? "Paused." : "It learns."; };
+
+function setBeta() {
+  const beta = Number(find("watch-beta").value);
+  find("watch-beta-is").textContent = beta;
+  if (state.worker) state.worker.postMessage({ beta });
 }
 
 function take(data) {
@@ -32,7 +41,7 @@ function take(data) {
     else state.history.push(data.loss);
     state.last = data;
     find("watch-again").disabled = false;
-    if (data.epoch === 0) find("watch-said").textContent = "It learns.";
+    if (data.epoch === 0) sayWhetherItLearns();
     draw();
   }
 }
@@ -110,7 +119,7 @@ function drawPictures() {
 function draw() {
   if (state.last === null) return;
   const { epoch, loss, seconds } = state.last;
-  find("watch-numbers").textContent = epoch === 0 ? "Epoch 0: weights of chance." :
+  find("watch-numbers").textContent = epoch === 0 ? "Epoch 0: random weights, nothing learned yet." :
     `Epoch ${epoch}, ${seconds.toFixed(1)} s: loss ${loss[0].toFixed(1)} = reconstruction ${loss[1].toFixed(1)} + ` +
     `β × KL ${loss[2].toFixed(1)}`;
   drawLoss();
@@ -120,11 +129,8 @@ function draw() {
 
 find("watch-run").addEventListener("click", press);
 find("watch-again").addEventListener("click", () => state.worker.postMessage({ again: true }));
-find("watch-beta").addEventListener("input", (event) => {
-  const beta = Number(event.target.value);
-  find("watch-beta-is").textContent = beta;
-  if (state.worker) state.worker.postMessage({ beta });
-});
+find("watch-beta").addEventListener("input", setBeta);
+setBeta();    // where a browser has kept it from the last visit
 find("watch").hidden = false;
 addEventListener("resize", draw);
 new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] });

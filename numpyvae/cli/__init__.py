@@ -5,12 +5,16 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not all of one's own layer could 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import os
 import shlex
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpyvae as nv
 
@@ -30,7 +34,6 @@ from .train import add_train
 
 # What people type, and what does it.
 ELSEWHERE = {
-    "help": "numpyvae --help, or numpyvae COMMAND --help",
     "version": "numpyvae --version",
     "fit": "numpyvae train",
     "generate": "numpyvae sample RUN",
@@ -47,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = sys.argv[1:] if arguments is None else arguments
     try:
         try:
-            return _run(_parsed(typed), typed)
+            with tidied_up_when_killed():
+                return _run(_parsed(typed), typed)
         finally:
             sys.stdout.flush()    # here, where it is said if it fails
     except BrokenPipeError:    # the reader of our output has gone, as in `numpyvae ... | head`
@@ -57,6 +61,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         print(f"numpyvae: {in_words(error)}", file=sys.stderr)
         return 1
+
+
+@contextlib.contextmanager
+def tidied_up_when_killed() -> Iterator[None]:
+    """A signal that ends us, from `kill` or a terminal that closes, goes through `finally` first: files half written
+    go, and so do processes of ours."""
+    def end(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_IGN)    # once is enough
+        raise Killed(number)
+
+    names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    ours = [number for number in names if signal.getsignal(number) is signal.SIG_DFL
+            and threading.current_thread() is threading.main_thread()]    # `nohup` ignores one; threads may set none
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    except Killed as killed:
+        (number,) = killed.args
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)    # so that who waits for us sees what ended us
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+class Killed(BaseException):
+    """By a signal, whose number it holds."""
 
 
 def _drop_output() -> None:
@@ -107,6 +139,8 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     known = parser.commands
     first = arguments[0] if arguments else ""
     command = next((word for word in arguments if word in known), None)
+    if first == "help":
+        return parser.parse_args([*arguments[1:], "--help"])
     if first in ELSEWHERE:
         parser.error(f"{first!r} is no command: use {ELSEWHERE[first]}")
     if first not in ("-h", "--help", "--version") and first != command and not did_you_mean(first, known):

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import itertools
 import json
 import os
@@ -17,10 +16,11 @@ from typing import Any
 from ..arguments import counted
 from ..datasets import DataSet
 from ..files.regular import missing, one_line, remove_empty, written_whole
+from ..models.loading import load
 from ..report import summary
 from ..report import sweep as result
 from . import workers
-from .common import READING, in_options, say, whole
+from .common import MODEL, READING, in_options, say, whole
 from .data import read_data
 from .runs import GOES_ON_WITH, NOT_OF_RUN, make_folder, read_metrics, read_run
 from .sweep_file import Run, in_short, read_sweep, train_parser
@@ -75,7 +75,7 @@ def run_sweep(options: argparse.Namespace) -> int:
                 firsts = _firsts(left)
                 place.compile(first_steps, [run.words for run in firsts], [checksums[run.name] for run in firsts])
             failed = _train(place, left, out, options, checksums)
-            rows = _rows(runs, out)
+            rows = _rows(runs, out, failed)
             _write(out, rows)
     _show(options, out, runs, rows, failed)
     return 1 if failed else 0
@@ -190,7 +190,8 @@ def _left(out: str, runs: Sequence[Run], expected: Sequence[dict[str, Any]]) -> 
         say(f"note: {counted(len(others), 'run')} in {out} are no longer in the file, such as {others[0]}; they "
             "stay, and the table leaves them out")
     if len(left) < len(runs):
-        say(f"{counted(len(runs) - len(left), 'run')} of {len(runs)} are whole already")
+        whole = len(runs) - len(left)
+        say(f"{counted(whole, 'run')} of {len(runs)} {'is' if whole == 1 else 'are'} whole already")
     return left
 
 
@@ -202,6 +203,7 @@ def _why_again(folder: str, asked: dict[str, Any]) -> str | None:
     try:
         saved = read_run(folder)
         read_metrics(folder)
+        load(os.path.join(folder, MODEL))
     except ValueError:
         return "a file of theirs is damaged"
     except OSError:
@@ -209,7 +211,7 @@ def _why_again(folder: str, asked: dict[str, Any]) -> str | None:
             return "a file of theirs is missing"
         raise ValueError(f"--out holds {folder!r}, which is no run but has the name of one; expected another "
                          "folder") from None
-    if not os.path.exists(os.path.join(folder, "model.npz")):
+    if not os.path.exists(os.path.join(folder, "report.html")):
         return "a file of theirs is missing"
     if saved.get("checksum") != asked["checksum"]:
         return "the data are others"
@@ -250,6 +252,7 @@ def _train(place: workers.Processes | workers.Cluster, left: Sequence[Run], out:
     failed: dict[str, str] = {}
     done = 0
     attempts = Counter[str]()
+    versions = workers.versions()
 
     def submit(run: Run) -> Future[workers.Outcome]:
         attempts[run.name] += 1
@@ -266,6 +269,9 @@ def _train(place: workers.Processes | workers.Cluster, left: Sequence[Run], out:
                         bar.write(f"note: {run.name} is done again: {outcome.why}", file=sys.stderr)
                         waiting[submit(run)] = run
                         continue
+                    if outcome.files and outcome.versions != versions:    # of a worker that came late
+                        outcome = outcome._replace(files={}, why="its worker has other versions than this machine; "
+                                                                 "expected the same on every machine")
                     if outcome.files and json.loads(outcome.files["run.json"])["checksum"] != checksums[run.name]:
                         outcome = outcome._replace(files={}, why="its worker has other data at that place; expected "
                                                                  "the same on every machine")
@@ -308,14 +314,14 @@ def _bar(n: int) -> Any:
 
 # The result
 
-def _rows(runs: Sequence[Run], out: str) -> list[result.Row]:
-    """A row for each setting, in the order of the file."""
+def _rows(runs: Sequence[Run], out: str, failed: Mapping[str, str]) -> list[result.Row]:
+    """A row for each setting, in the order of the file; a run that failed may have left an older one in its place."""
     rows: dict[str, result.Row] = {}
     for run in runs:
         shown = {name: in_short(value) for name, value in run.setting.items()}
         row = rows.get(repr(run.setting), result.Row(shown, 0, {measure: [] for measure in result.MEASURES}))
         values = row.values
-        with contextlib.suppress(OSError):    # it has failed
+        if run.name not in failed:
             metrics = read_metrics(os.path.join(out, run.name))
             values = {measure: [*row.values[measure], metrics[measure]] for measure in result.MEASURES}
         rows[repr(run.setting)] = row._replace(runs=row.runs + 1, values=values)
@@ -324,15 +330,14 @@ def _rows(runs: Sequence[Run], out: str) -> list[result.Row]:
 
 def _write(out: str, rows: Sequence[result.Row]) -> None:
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(8, 1.2 + 0.35 * len(rows)), layout="constrained")
+    content = {"table": result.as_markdown(rows), "numbers": result.as_csv(rows)}
+    for name, text in content.items():
+        with written_whole(os.path.join(out, TABLE[name])) as opened:
+            opened.write(text.encode())
+    figure = Figure(figsize=(8, 1.2 + 0.35 * len(rows)), layout="constrained")    # takes a minute for 1,000 settings
     result.draw(rows, figure.subplots())
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=100)
-    content = {"table": result.as_markdown(rows).encode(), "numbers": result.as_csv(rows).encode(),
-               "figure": picture.getvalue()}
-    for name, file in TABLE.items():
-        with written_whole(os.path.join(out, file)) as opened:
-            opened.write(content[name])
+    with written_whole(os.path.join(out, TABLE["figure"])) as opened:
+        figure.savefig(opened, format="png", dpi=100)
 
 
 def _show(options: argparse.Namespace, out: str, runs: Sequence[Run], rows: Sequence[result.Row],

@@ -20,6 +20,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Self
 
 from ..arguments import pip_line
+from ..files.carried import PACKAGE
 from ..files.regular import one_line
 from ..report.summary import as_typed
 from .common import say
@@ -41,6 +42,7 @@ class Outcome(NamedTuple):
     seconds: float
     why: str = ""
     is_lost: bool = False    # its process was killed
+    versions: dict[str, str | None] = {}    # of what the bits depend on, where it was trained
 
 
 def train(words: list[str], place: str) -> Outcome:
@@ -52,7 +54,7 @@ def train(words: list[str], place: str) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="numpyvae-") as folder:
         folder = os.path.realpath(folder)
         command = [sys.executable, "-m", "numpyvae", "train", *words, f"--out={name}"]
-        with subprocess.Popen(command, cwd=folder, env=ONE_THREAD | os.environ, text=True, errors="replace",
+        with subprocess.Popen(command, cwd=folder, env=_environment(), text=True, errors="replace",
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
             running.add(process)
             if stopping.is_set():
@@ -64,7 +66,15 @@ def train(words: list[str], place: str) -> Outcome:
             killed = f"its process was killed by signal {-process.returncode}" if process.returncode < 0 else ""
             last = (said.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
             return Outcome({}, seconds, killed or last.removeprefix("numpyvae: "), bool(killed))
-        return Outcome(_files(os.path.join(folder, name), place), seconds)
+        return Outcome(_files(os.path.join(folder, name), place), seconds, versions=versions())
+
+
+def _environment() -> dict[str, str]:
+    """For `numpyvae train` in another folder: this package, the same data, one thread."""
+    here = {"PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    if data := os.environ.get("NUMPYVAE_DATA"):
+        here["NUMPYVAE_DATA"] = os.path.abspath(data)
+    return os.environ | ONE_THREAD | here
 
 
 def _files(folder: str, place: str) -> dict[str, bytes]:
@@ -120,12 +130,16 @@ class Cluster:
     def __enter__(self) -> Self:
         try:
             from distributed import Client
+            from distributed.comm.addressing import parse_address, parse_host_port
         except ImportError:
             raise ValueError(f"--dask is {self.address!r}, but Dask is not installed; "
                              f"{pip_line('dask')}") from None
         for name in ("distributed", "distributed.client"):    # what is amiss is said here, in a line
             logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
+            scheme, place = parse_address(self.address)
+            if scheme in ("tcp", "tls", "ws", "wss"):
+                parse_host_port(place)    # a Client that it could not make would complain once more at its end
             self.client = _within(2 * SECONDS, lambda: Client(self.address, timeout=SECONDS, set_as_default=False))
         except Exception as error:    # of many kinds: no such host, no such protocol, silence, something else answers
             raise ValueError(f"--dask is {self.address!r}, where no Dask scheduler answers ({one_line(error)}); "

@@ -62,6 +62,8 @@ def save(model: Model, folder: str | os.PathLike[str], to: str = "torch", overwr
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{error.name} is not installed, so nothing was exported to {to}; "
                                   f"{pip_line('export')}") from None
+    for path in filter(os.path.isdir, contents):
+        raise ValueError(f"{path} is a folder; expected another folder to export to, where its name is free")
     others = [path for path, content in contents.items() if _holds_other(path, content)]
     if others and not overwrite:
         raise ValueError(f"{others[0]} is there already, with other content; expected another folder, or to overwrite "
@@ -92,12 +94,13 @@ def _holds_other(path: str, content: bytes) -> bool:
 
 
 def _write(folder: str | os.PathLike[str], contents: dict[str, bytes]) -> None:
+    """All of the files, or none that was not there before: each takes its name when all are written."""
     made, folders = [path for path in contents if not os.path.exists(path)], missing(folder)
     try:
         os.makedirs(folder, exist_ok=True)
-        for path, content in contents.items():
-            with written_whole(path) as file:
-                file.write(content)
+        with contextlib.ExitStack() as files:
+            for path, content in contents.items():
+                files.enter_context(written_whole(path)).write(content)
     except BaseException:
         for path in made:
             with contextlib.suppress(OSError):

@@ -66,7 +66,7 @@ def continuous_bernoulli_nll(theta, x):
     """
     near = abs(theta) < 0.5
     s = xp.where(near, 1.0, abs(theta))
-    t = theta**2
+    t = xp.where(near, theta, 0.0)**2    # far from 0 its powers overflow, and 0 times infinity is no gradient
     series = t / 24 - t**2 / 2880 + t**3 / 181440 - t**4 / 9676800 + t**5 / 479001600
     log_integral = theta / 2 + xp.where(near, series, s / 2 + xp.log(-xp.expm1(-s)) - xp.log(s))
     return (log_integral - theta * x).sum(axis=1)
@@ -76,7 +76,7 @@ def continuous_bernoulli_mean(theta):
     """E[x|z]: 1 / (1 - e^-a) - 1 / a with a = theta; near a = 0, where these cancel, by its series."""
     near = abs(theta) < 0.5
     s = xp.where(near, 1.0, abs(theta))
-    t = theta**2
+    t = xp.where(near, theta, 0.0)**2
     series = 0.5 + theta * (1 / 12 - t / 720 + t**2 / 30240 - t**3 / 1209600 + t**4 / 47900160)
     far = -1 / xp.expm1(-s) - 1 / s
     return xp.where(near, series, xp.where(theta < 0, 1 - far, far))

@@ -127,7 +127,7 @@ def decode(weights, z{labels}):
     return mean(generate(weights, z{labels}))
 '''
     yield f'''
-def loss(weights, x, eps{labels}, beta={model.beta!r}):
+def loss(weights, x, eps{labels}, beta={float(model.beta)!r}):
     """The negative ELBO for beta = 1, in nats, its mean over the batch: x (B, {D}), eps (B, {n})."""
     q = infer(weights, x{labels})
     theta = generate(weights, draw(q, eps){labels})

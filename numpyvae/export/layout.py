@@ -8,6 +8,7 @@ In PyTorch's Sequential an activation is a module of its own, so numbers differ:
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -87,6 +88,9 @@ def check_exportable(model: Model) -> None:
         for name, head in model.posterior.named_heads():
             if type(head) is not Dense or head.activation != "identity":
                 raise ValueError(f"{name} is {head}, which cannot be exported; expected a Dense without an activation")
+    for name, value in (("beta", getattr(model, "beta", 1.0)), ("sigma", getattr(model.likelihood, "sigma", 1.0))):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}, and the model cannot be exported; expected a finite number")
     wrong = model.parameters.first_not_finite()
     if wrong is not None:
         raise ValueError(f"{wrong} holds NaN or infinity, and cannot be exported; expected finite weights: train the "

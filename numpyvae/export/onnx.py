@@ -211,10 +211,20 @@ def _posterior(graph: Graph, posterior: Any, h: Any) -> tuple[Any, ...]:
     return tuple(graph("Reshape", one, np.array([-1, n, n])) if name in matrices else one for name, one in outputs)
 
 
+def _in_float32(model: Model) -> Model:
+    """Raises ValueError where a weight of float64 is larger than that holds."""
+    with np.errstate(over="ignore"):
+        rounded = model.astype(np.float32)
+    if (wrong := rounded.parameters.first_not_finite()) is not None:
+        raise ValueError(f"{wrong} holds a number beyond float32, in which ONNX files are written; expected smaller "
+                         "weights, or another format")
+    return rounded
+
+
 def encoder_graph(model: Model) -> bytes:
     """x (B, D), and labels (B,) where there are classes -> mu and logvar, both (B, Z), as vae.encode has them; of an
     autoencoder z (B, Z)."""
-    graph = Graph(state_dict(model.astype(np.float32)))
+    graph = Graph(state_dict(_in_float32(model)))
     h = _network(graph, "encoder", model.encoder, _rows(graph, model, "x"))
     if is_autoencoder(model):
         return _model(graph, model, {"x": model.n_data}, {"z": (h, model.n_latent)})
@@ -226,7 +236,7 @@ def encoder_graph(model: Model) -> bytes:
 
 def decoder_graph(model: Model) -> bytes:
     """z (B, Z), and labels (B,) where there are classes -> theta, the parameters of p(x|z), and mean (B, D), E[x|z]."""
-    graph = Graph(state_dict(model.astype(np.float32)))
+    graph = Graph(state_dict(_in_float32(model)))
     n_theta = model.n_data * model.likelihood.outputs_per_pixel
     theta = _network(graph, "decoder", model.decoder, _rows(graph, model, "z"))
     theta = Traced(graph, theta.name, (None, n_theta))

@@ -115,7 +115,7 @@ def _vae(model: Model) -> Iterator[str]:
     made = "\n".join(f"        self.{name} = {row_of(LAYERS, head)(head)}" for name, head in posterior.named_heads())
     yield f'''
 class VAE(nn.Module):
-    def __init__(self, beta={model.beta!r}):
+    def __init__(self, beta={float(model.beta)!r}):
         super().__init__()
         self.beta = beta    # the weight of the KL
         self.encoder = {_sequential(model.encoder)}

@@ -31,7 +31,7 @@ def _renamed(names: Iterable[str], functions: Iterable[Callable[..., Any]], xp: 
 def nll_of(model: Model) -> str:
     """The call of nll in a loss."""
     sigma = getattr(model.likelihood, "sigma", None)
-    return "nll(theta, x)" if sigma is None else f"nll(theta, x, {sigma!r})"
+    return "nll(theta, x)" if sigma is None else f"nll(theta, x, {float(sigma)!r})"
 
 
 def is_autoencoder(model: Model) -> bool:

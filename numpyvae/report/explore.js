@@ -10,6 +10,7 @@ const image = (i) => images.slice(i * n_data, (i + 1) * n_data);
 const find = (id) => document.getElementById(id);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const written = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
+const inUnits = (value) => String(Number(value.toPrecision(3))).replace("-", "−");    // those of the data
 const clamped = (value, low, high) => Math.min(Math.max(value, low), high);
 const short = (name) => (name.length < 21 ? name : name.slice(0, 18) + "...");
 const add = (parent, tag, properties = {}) => parent.appendChild(Object.assign(document.createElement(tag), properties));
@@ -27,7 +28,7 @@ const state = {
   axes: n_latent === 2 ? [0, 1] : byKL.slice(0, 2),    // of the map
   colouring: 0,
   ends: null,                // two codes, A and B
-  asDraw: false,             // whether x is drawn from p(x|z), or its mean shown
+  drawn: null,               // x ~ p(x|z), where that is shown, and not the mean
 };
 
 // What x is shown as: a picture, or a row of numbers as bars or as a curve.
@@ -81,7 +82,7 @@ const Row = {
       context.restore();
     }
   },
-  words: (x) => (isCurve ? "" : [...x].map((value, d) => `${short(column(d))} = ${written(value)}`).join(", ")),
+  words: (x) => (isCurve ? "" : [...x].map((value, d) => `${short(column(d))} = ${inUnits(value)}`).join(", ")),
 };
 
 const view = given.shape ? Picture : Row;
@@ -119,13 +120,14 @@ function show() {
 function encode() {    // x or the class has changed: z goes to the mean of q(z|x)
   gliding++;
   encodeFirst = true;
-  state.asDraw = false;
+  state.drawn = null;
   show();
 }
 
 function move(z) {    // a hand, or a draw, has moved z
   state.z = z;
-  state.asDraw = encodeFirst = false;
+  state.drawn = null;
+  encodeFirst = false;
   show();
 }
 
@@ -138,10 +140,9 @@ function infer() {
 function render() {
   if (encodeFirst) infer();
   const theta = vae.generate(state.z, state.label);
-  const x = state.asDraw ? vae.likelihood.sample(theta, rng) : vae.likelihood.mean(theta);
   view.draw(find("pad"), state.x);
-  view.draw(find("decoded"), x, state.x);
-  find("what").textContent = state.asDraw ? "x ~ p(x|z): drawn" : "E[x|z]: decoded";
+  view.draw(find("decoded"), state.drawn || vae.likelihood.mean(theta), state.x);
+  find("what").textContent = state.drawn ? "x ~ p(x|z): drawn" : "E[x|z]: decoded";
   find("numbers").textContent = `−log p(x|z) = ${written(vae.likelihood.nll(theta, state.x), 1)}\n` +
     `KL(q(z|x) || p(z)) = ${written(vae.posterior.kl(state.q), 1)}`;
   drawMap();
@@ -271,8 +272,13 @@ function colours() {    // point -> its colour
   if (!colouring) return () => css("--accent");
   const { names, values } = colouring;
   if (names) return (point) => colourOf(values[point], names.length);
-  const low = Math.min(...values), high = Math.max(...values);
-  return (point) => ramp(high > low ? (values[point] - low) / (high - low) : 0.5);
+  const [low, high] = ends(values);
+  return (point) => (values[point] === null ? css("--soft") : ramp(high > low ? (values[point] - low) / (high - low) : 0.5));
+}
+
+function ends(values) {    // of the numbers that there are
+  const known = values.filter((value) => value !== null);
+  return [Math.min(...known), Math.max(...known)];
 }
 
 const MOST_NAMED = 39;    // classes in a legend
@@ -297,11 +303,12 @@ function setLegend() {
       const item = add(list, "li");
       add(item, "span").style.background = colourOf(kind, colouring.names.length);
       item.append(short(name));
+      item.title = name;
     });
   } else {
-    const [low, high] = [Math.min(...colouring.values), Math.max(...colouring.values)];
+    const [low, high] = ends(colouring.values);
     add(legend, "span", { className: "ramp" }).style.background = `linear-gradient(to right, ${given.ramp.join(", ")})`;
-    legend.append(`${short(colouring.name)} from ${written(low)} to ${written(high)}`);
+    legend.append(`${short(colouring.name)} from ${inUnits(low)} to ${inUnits(high)}`);
   }
 }
 
@@ -318,6 +325,7 @@ function startMap() {
   dragged(map, moveTo, moveTo);
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   map.addEventListener("keydown", (event) => {
+    if (isTheBrowsers(event)) return;
     if (event.key === "Home") glide(state.q.mu.slice());
     else if (event.key in arrows) {
       const z = state.z.slice();
@@ -359,10 +367,12 @@ function setMap() {
   show();
 }
 
-// Mouse, pen or finger: begin(event) where it comes down, on(event) as it moves.
+const isTheBrowsers = (event) => event.altKey || event.ctrlKey || event.metaKey;    // as Alt and an arrow: back
+
+// Mouse, pen or the first finger: begin(event) where it comes down, on(event) as it moves.
 function dragged(element, begin, on) {
   element.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !event.isPrimary) return;
     element.setPointerCapture(event.pointerId);
     element.focus({ preventScroll: true });
     begin(event);
@@ -415,7 +425,8 @@ function drawLine(from, to) {
 function extent(x) {
   const width = given.shape[1], rows = [], columns = [], mass = [0, 0, 0];
   x.forEach((value, at) => {
-    const ink = Math.abs(value - given.blank) / (given.high[0] - given.low[0]), i = Math.floor(at / width), j = at % width;
+    const ink = Math.abs(value - given.blank) / (given.high[0] - given.low[0]);
+    const i = Math.floor(at / width), j = at % width;
     [ink, ink * i, ink * j].forEach((moment, k) => { mass[k] += moment; });
     if (ink > 0.5) [rows, columns].forEach((places, k) => places.push(k ? j : i));
   });
@@ -486,7 +497,7 @@ function startPad() {
   }, on);
   pad.addEventListener("keydown", (event) => {
     const arrows = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], " ": [0, 0] };
-    if (!(event.key in arrows)) return;
+    if (!(event.key in arrows) || isTheBrowsers(event)) return;
     event.preventDefault();
     const [down, right] = arrows[event.key];
     if (given.shape) {
@@ -499,14 +510,14 @@ function startPad() {
       }
       tell(`row ${cursor[0] + 1}, column ${cursor[1] + 1}`);
     } else {
-      const d = clamped((cursor ? cursor[0] : 0) + right, 0, n_data - 1);
+      const d = cursor ? clamped(cursor[0] + right, 0, n_data - 1) : 0;
       cursor = [d];
       if (down) {
         const step = (given.high[d] - given.low[d]) / 20;
         state.x[d] = clamped(state.x[d] - down * step, given.low[d], given.high[d]);
         drawn();
       }
-      tell(`${column(d)} = ${written(state.x[d])}`);
+      tell(`${column(d)} = ${inUnits(state.x[d])}`);
     }
     setCursor();
   });
@@ -530,7 +541,7 @@ function startPad() {
   pad.setAttribute("aria-label", given.shape ? "A pad to draw on" : "A row of numbers to change");
   find("how-to-draw").append(given.shape ? "Draw here, with the mouse or a finger. " : "Drag up and down. ");
   add(find("how-to-draw"), "span", { className: "keys", textContent: given.shape ?
-    "Arrow keys move, Shift and an arrow key draw, Space dots." :
+    "Arrow keys move, Shift and an arrow key draw, Space draws a dot." :
     "Left and right choose a number, up and down change it." });
   if (usual) find("how-to-draw").append(" Centre moves and scales a drawing as the test images are.");
 }
@@ -597,7 +608,7 @@ function startStrips() {
 
 function choose(i) {
   const from = state.z;
-  Object.assign(state, { x: image(i), chosen: i, begun: true, asDraw: false });
+  Object.assign(state, { x: image(i), chosen: i, begun: true, drawn: null });
   if (given.labels) state.label = given.labels[i];
   infer();
   setPressed();
@@ -640,8 +651,9 @@ function drawStrips() {
 
 function startSliders() {
   const used = byKL.filter((i) => given.kl[i] >= UNUSED), unused = byKL.filter((i) => given.kl[i] < UNUSED);
+  const end = Math.ceil(Math.max(4, ...extents));    // as far as any map reaches
   const slider = (parent, i) => {
-    const card = add(parent, "div", { className: "slider" }), end = Math.ceil(Math.max(4, extents[i]));
+    const card = add(parent, "div", { className: "slider" });
     add(add(card, "label", { htmlFor: `z${i}`, textContent: `z[${i}]` }), "small",
         { textContent: `KL ${written(given.kl[i])} nats` });
     add(card, "output");
@@ -678,7 +690,7 @@ function startDraws() {
   find("from-q").addEventListener("click", () => glide(vae.posterior.reparameterize(state.q, eps())));
   find("from-prior").addEventListener("click", () => glide(vae.prior.sample(rng)));
   find("from-likelihood").addEventListener("click", () => {
-    state.asDraw = true;
+    state.drawn = vae.likelihood.sample(vae.generate(state.z, state.label), rng);
     show();
   });
 }
@@ -691,9 +703,9 @@ let stillness = null;
 function whenStill() {
   clearTimeout(stillness);
   stillness = setTimeout(() => {
-    const decoded = given.shape ? "" : Row.words(vae.decode(state.z, state.label));
-    find("decoded").setAttribute("aria-label", `What the decoder makes of ${where()}${decoded && ": " + decoded}`);
-    if (cursor === null) tell(decoded ? `${where()}; ${decoded}` : where());
+    const said = given.shape ? "" : Row.words(state.drawn || vae.decode(state.z, state.label));
+    find("decoded").setAttribute("aria-label", `What the decoder makes of ${where()}${said && ": " + said}`);
+    if (cursor === null) tell(said ? `${where()}; ${state.drawn ? "drawn" : "decoded"}: ${said}` : where());
     writeHash();
   }, 250);
 }
@@ -702,7 +714,7 @@ const list = (values) => [...values].map((value) => Number(value.toFixed(3))).jo
 
 // What has been drawn: pixels as bytes, from the lowest number to the highest, in the base64 of addresses; a row's
 // numbers as they are.
-const MOST_IN_ADDRESS = 4096;    // numbers; a longer address is not taken everywhere
+const MOST_IN_ADDRESS = 16384;    // numbers; a longer address is not taken everywhere
 
 function packed(x) {
   if (!given.shape) return [...x].map((value) => Number(value.toPrecision(6))).join();
@@ -719,10 +731,10 @@ function unpacked(text) {    // null where it is no such x
 }
 
 function writeHash() {
-  const parts = { z: list(state.z), map: list(state.axes), colour: state.colouring, a: list(state.ends[0]),
-                  b: list(state.ends[1]) };
+  const parts = { map: list(state.axes), colour: state.colouring, a: list(state.ends[0]), b: list(state.ends[1]) };
   if (state.chosen !== null) parts.x = state.chosen;
   else if (n_data <= MOST_IN_ADDRESS) parts.drawn = packed(state.x);
+  if ("x" in parts || "drawn" in parts) parts.z = list(state.z);    // z without its x would be that of another
   if (given.classes) parts.class = state.label;
   const hash = `#${Object.entries(parts).map(([name, value]) => `${name}=${value}`).join("&")}`;
   if (location.protocol !== "about:") history.replaceState(null, "", hash);    // of a page inside a page there is none
@@ -741,9 +753,14 @@ function readHash() {
     return found && Float32Array.from(found);
   };
   const [x] = numbers("x", 1, index(n_images)) || [];
-  const drawn = given.shape ? unpacked(asked.get("drawn") || "") : numbers("drawn", n_data, Number.isFinite);
+  const near = (value, d) => Math.abs(height(value, d) - 0.5) < 0.51;    // as a hand can move it
+  const drawn = given.shape ? unpacked(asked.get("drawn") || "") : numbers("drawn", n_data, near);
+  gliding++;
+  state.drawn = null;
   if (drawn) Object.assign(state, { x: Float32Array.from(drawn), chosen: null, begun: true });
-  else if (x !== undefined) Object.assign(state, { x: image(x), chosen: x, label: given.labels ? given.labels[x] : null });
+  else if (x !== undefined) {
+    Object.assign(state, { x: image(x), chosen: x, begun: x > 0, label: given.labels ? given.labels[x] : null });
+  }
   if (given.classes) [state.label] = numbers("class", 1, index(given.classes.length)) || [state.label];
   const axes = numbers("map", state.axes.length, index(n_latent));
   if (axes && new Set(axes).size === axes.length) state.axes = axes;
@@ -760,6 +777,7 @@ function frame(again) {
   const root = document.documentElement;
   const inTheDark = [...document.styleSheets[0].cssRules].find((rule) => rule.media?.mediaText.includes("scheme: dark"));
   root.classList.add("framed");
+  root.style.setProperty("--tall", `${screen.height}px`);    // this page is as tall as what is in it
   new ResizeObserver(() => parent.postMessage({ height: document.body.offsetHeight }, "*")).observe(document.body);
   addEventListener("message", ({ source, data }) => {
     if (source !== parent || typeof data.dark !== "boolean") return;
@@ -772,6 +790,7 @@ function frame(again) {
 function start() {
   find("explorer").hidden = false;
   find("explorer").classList.add(given.shape ? "pictures" : "rows");
+  if (given.shape) document.documentElement.style.setProperty("--ratio", given.shape[1] / given.shape[0]);
   shaped(find("decoded"));
   startMap();
   startPad();

@@ -27,10 +27,12 @@ Array = np.ndarray
 
 MOST_MEGABYTES = 64        # of weights in a page: a browser still opens it in seconds
 WITHIN = 0.5 / 255         # how far rounded weights may move a number of q(z|x) or of E[x|z]: no pixel by a level
+WITHIN_NATS = 0.05         # and -log p(x|z) and the KL, of which the page shows one decimal
 MOST_POINTS = 1000         # on the map
 MOST_CODES = 200_000       # numbers in their codes
 MOST_IMAGES, MOST_ROWS = 24, 8    # to begin with
 MOST_VALUES = 500_000      # numbers in those
+MOST_KINDS = 39            # of a factor in whole numbers; where it has more, it is shown as a number
 N_TRIED = 100              # images, and codes, for which the rounded weights are tried
 RAMP = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")    # of a factor's colours: viridis
 
@@ -52,11 +54,17 @@ def explorer(vae: VAE, images: Array, labels: Array | None = None, factors: Mapp
     Raises ValueError where the model has a part that the page does not know, where it is too large for a page, or for
     arguments that do not fit together.
     """
+    if not len(images):
+        raise ValueError("images is empty; expected at least one")
+    if labels is not None and "class" in (factors or {}):
+        raise ValueError("factors has a 'class', as the labels are called; expected another name")
     coloured = {**({} if labels is None else {"class": labels}), **(factors or {})}
     for name, values in coloured.items():
-        if len(values) != len(images):
-            raise ValueError(f"{'labels' if name == 'class' else name} has {len(values)} values; expected "
-                             f"{len(images)}, one for each image")
+        if np.shape(values) != (len(images),):
+            raise ValueError(f"{'labels' if name == 'class' else name} has shape {np.shape(values)}; expected "
+                             f"{(len(images),)}, one for each image")
+    if classes is not None and labels is not None and not set(np.unique(labels)) <= set(range(len(classes))):
+        raise ValueError(f"classes has {len(classes)} names; expected one for each of the labels 0 to {max(labels)}")
     if vae.n_classes is not None and labels is None:
         raise ValueError("labels is None; expected the images' labels, as the model is conditional")
     tree = tree_of(vae)
@@ -80,7 +88,7 @@ def explorer(vae: VAE, images: Array, labels: Array | None = None, factors: Mapp
         "colourings": [_colouring(name, values, classes) for name, values in coloured.items()],
         "palette": plots.CLASSES, "ramp": RAMP}
     # Inside a <script>, only "<" could end it or begin a comment; JSON may write it as an escape.
-    written = json.dumps(given).replace("<", r"\u003c")
+    written = json.dumps(given, allow_nan=False).replace("<", r"\u003c")
     thing = "row" if shape is None else "image"
     lead = (f"{'Draw on the pad' if shape else 'Move the numbers of the row'}: the encoder places it on the map, at "
             "the mean of q(z|x), with an ellipse of two standard deviations (lesson 4). Drag over the map, or move a "
@@ -149,7 +157,17 @@ def _is_not_seen(vae: VAE, half: Array, x: Array, labels: Array | None) -> bool:
     told = plots.given(None if labels is None else labels[:len(x)])
     pairs = [*zip(vae.encode(x, **told), other.encode(x, **told)),
              (vae.decode(z, **plots.given(drawn)), other.decode(z, **plots.given(drawn)))]
-    return all(bool(np.abs(one - two).max() < WITHIN) for one, two in pairs)
+    nats = zip(_numbers_shown(vae, x, **told), _numbers_shown(other, x, **told))
+    return (all(bool(np.abs(one - two).max() < WITHIN) for one, two in pairs)
+            and all(bool(np.abs(one - two).max() < WITHIN_NATS) for one, two in nats))
+
+
+def _numbers_shown(vae: VAE, x: Array, labels: Array | None = None) -> tuple[Array, Array]:
+    """What the page says of each image in nats: -log p(x|z) at the mean of q(z|x), and the KL."""
+    x, c = vae.check_data(x), vae.one_hot(labels, len(x))
+    q = vae.infer(x, c)
+    mu, _ = vae.posterior.moments(q)
+    return vae.likelihood.nll(vae.generate(mu, c), x), vae.posterior.kl(q, vae.prior)
 
 
 def _packed(values: Array) -> dict[str, str]:
@@ -193,9 +211,10 @@ def _names(vae: VAE, classes: Sequence[str] | None) -> list[str] | None:
 
 
 def _colouring(name: str, values: Array, classes: Sequence[str] | None) -> dict[str, Any]:
-    """What the points can be coloured by: the number of each point's class and the classes' names, or a number."""
-    if values.dtype.kind == "f" and name != "class":
-        return {"name": name, "values": [float(f"{value:.4g}") for value in values]}
+    """What the points can be coloured by: the number of each point's class and the classes' names; or a number, None
+    where it is not finite."""
+    if name != "class" and (values.dtype.kind == "f" or values.dtype.kind in "iu" and len(set(values)) > MOST_KINDS):
+        return {"name": name, "values": [float(f"{value:.4g}") if np.isfinite(value) else None for value in values]}
     kinds, numbers = np.unique(values, return_inverse=True)
     called = [str(kind) if name != "class" or classes is None else classes[kind] for kind in kinds.tolist()]
     return {"name": name, "names": called, "values": numbers.tolist()}

@@ -183,8 +183,10 @@ def _pictures(vae: VAE, images: Array, labels: Array | None) -> str:
     samples = vae.sample(n, np.random.default_rng(0), labels=classes).reshape(-1, *images.shape[1:])
     shown, told = images[:n // 2], _told(vae, labels, slice(n // 2))
     originals = plots.as_rows(shown)
+    beyond = images.dtype != np.uint8 and (images.min() < 0 or images.max() > 1)
     return _section(
-        "What it sees and what it dreams", "",
+        "What it sees and what it dreams", "The images have numbers below 0 or above 1: here and in all pictures "
+        "but those of the model to play with, what lies below is black and what lies above white." if beyond else "",
         _panel("Images and their reconstructions", "Right below each image of the test set, what the decoder makes of "
                "its code. What is lost did not fit through the code.",
                lambda ax: plots.reconstructions(vae, shown, ax, columns, told),
