@@ -10,8 +10,8 @@ from numpyvae import kernels
 from numpyvae.functional import activations, dense
 from numpyvae.functional.activations import ACTIVATIONS, Activation, Identity, fused
 from numpyvae.functional.continuous_bernoulli import continuous_bernoulli_mean, continuous_bernoulli_nll
-from numpyvae.functional.convolution import (_frame, conv2d, conv2d_matrix, conv_size, conv_transpose2d,
-                                             patches, scatter_patches, transposed_size)
+from numpyvae.functional.convolution import (_frame, check_places, conv2d, conv2d_matrix, conv_size,
+                                             conv_transpose2d, patches, scatter_patches, transposed_size)
 from numpyvae.functional.dense import new_array
 from numpyvae.functional.discretized_logistic import discretized_logistic_mean, discretized_logistic_nll
 from numpyvae.functional.full_gaussian import (_cholesky_factor, _noise_behind, _solve_transposed, full_gaussian_kl,
@@ -278,6 +278,15 @@ def test_a_picture_that_a_window_does_not_fit_into_or_that_nothing_is_left_of():
 def test_a_frame_holds_the_picture_and_every_window():
     frame = _frame((2, 5, 9, 3), (2, 4, 2, 3, 1, 3), (2, 3), (1, 2), np.float32)
     assert frame.shape == (2, 3 * 2 + 3, 2 + 9, 3) and frame.dtype == np.float32 and not frame.any()
+
+
+def test_pictures_fit_where_a_window_has_so_many_places():
+    larger, W, stride, padding = np.zeros((2, 8, 9, 3)), np.zeros((3, 2, 3, 5)), (2, 3), (1, 0)
+    check_places(np.zeros((2, 4, 3, 5)), larger, W, stride, padding)
+    for places in ((4, 4), (5, 3), (3, 4), (8, 9)):
+        with pytest.raises(ValueError) as refusal:
+            check_places(np.zeros((2, *places, 5)), larger, W, stride, padding)
+        assert str(refusal.value).startswith(f"dy and x have pictures of {places} and (8, 9) pixels; expected (4, 3) ")
 
 
 def windows_of(x, kernel, stride, padding):
