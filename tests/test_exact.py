@@ -124,11 +124,11 @@ def test_the_grid_is_made_for_one_prior():
 
 @pytest.mark.parametrize("fault, n_latent, before, after", [
     (quadrature.SMALL, 1, (100, 6.0), (100, 9.0)), (quadrature.SMALL, 2, (100, 9999.0), (100, 14998.5)),
-    (quadrature.SMALL, 1, (100, 1e4), "takes a z beyond 1e.04 to be explained"),
+    (quadrature.SMALL, 1, (100, 1e4), "takes a z beyond a reach of 1e.04 to be explained"),
     (quadrature.COARSE, 1, (100, 6.0), (200, 6.0)), (quadrature.COARSE, 1, (2**18 - 1, 2e4), (2**18, 2e4)),
     (quadrature.COARSE, 2, (300, 6.0), (512, 6.0)),
-    (quadrature.COARSE, 1, (2**18, 6.0), "a posterior too narrow for 262,144 points from -6 to 6"),
-    (quadrature.COARSE, 2, (512, 6.0), "a posterior too narrow for 262,144 points from -6 to 6")])
+    (quadrature.COARSE, 1, (2**18, 6.0), "a posterior too narrow for 262,144 points within a reach of 6"),
+    (quadrature.COARSE, 2, (512, 6.0), "a posterior too narrow for 262,144 points within a reach of 6")])
 def test_the_next_grid_is_half_as_wide_again_or_twice_as_fine(fault, n_latent, before, after):
     if isinstance(after, tuple):
         assert quadrature._better(fault, *before, n_latent, np.array([3, 5])) == after

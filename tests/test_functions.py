@@ -318,6 +318,9 @@ def test_convolutions_are_products_with_what_the_windows_see(size, kernel, strid
     found = conv2d_matrix(W.astype(np.float32), x.shape[1:], stride, padding)
     np.testing.assert_allclose(found, M, rtol=1e-5, atol=1e-6)
     assert found.dtype == np.float32
+    whole = np.rint(3 * W).astype(int)
+    np.testing.assert_array_equal(conv2d_matrix(whole, x.shape[1:], stride, padding),
+                                  conv2d_matrix(whole.astype(np.float64), x.shape[1:], stride, padding))
     # Painting is the transpose; the output padding says which of the pictures that give as many windows is meant
     y, c = rng.standard_normal((2, *seen.shape[1:3], 4)), rng.standard_normal(3)
     rest = tuple(n + 2 * m - k - s * (places - 1) for n, k, s, m, places in

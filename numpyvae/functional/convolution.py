@@ -157,6 +157,7 @@ def conv2d_matrix(W: Array, shape: Sequence[int], stride: Pair, padding: Pair) -
     M holds P Q O H W C numbers, nearly all of them 0.                                            [lesson 11, eq. 11.3]
     """
     n = math.prod(shape)
+    W = W.astype(np.result_type(W, np.float32))    # of whole numbers too
     pictures = np.eye(n, dtype=W.dtype).reshape(n, *shape)
     return conv2d(pictures, W, np.zeros(W.shape[3], W.dtype), stride, padding).reshape(n, -1).T
 

@@ -192,7 +192,7 @@ def _check_samples(vae: VAE, x: Array, eps: Array, labels: Array | None,
     samples = eps if eps.ndim == 3 else eps[None]
     if samples.ndim != 3 or samples.shape[1:] != (len(x), vae.n_latent) or len(samples) == 0:
         raise ValueError(f"eps has shape {eps.shape}; expected ({len(x)}, {vae.n_latent}), or (K, {len(x)}, "
-                         f"{vae.n_latent}) for K samples per image")
+                         f"{vae.n_latent}) for K samples of each image of x")
     if len(samples) > 1 and estimator == "sticking_the_landing":
         raise ValueError(f"eps has {len(samples)} samples; expected one: without the score, the gradient of a "
                          "bound of several samples is biased, so use dreg")
