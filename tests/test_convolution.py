@@ -139,7 +139,7 @@ ONE, KERNEL, BIAS = np.ones((2, 4, 3, 1)), np.ones((2, 2, 1, 5)), np.ones(5)
     (lambda: conv2d(ONE, KERNEL, BIAS, (1, 1), (0.5, 1)), r"padding is \(0.5, 1\)"),
     (lambda: conv2d(ONE[0], KERNEL, BIAS, (1, 1), (0, 0)), r"x has shape \(4, 3, 1\); expected \(B, H, W, C\)"),
     (lambda: conv2d(ONE, np.ones((2, 2, 3, 5)), BIAS, (1, 1), (0, 0)), "W has shape .* with C = 1"),
-    (lambda: conv2d(ONE, np.ones((2, 4, 1, 5)), BIAS, (1, 1), (0, 0)), "a side of 3, .* at least 4, the kernel's size"),
+    (lambda: conv2d(ONE, np.ones((2, 4, 1, 5)), BIAS, (1, 1), (0, 0)), "a side of 3, .* at least 4, the size of the"),
     (lambda: conv_transpose2d(ONE, np.ones((1, 1, 5, 1)), BIAS, (1, 1), (2, 0), (0, 0)),
      "padding is 2, which with a kernel W of 1 gives the picture a side of 0"),
     (lambda: conv2d_backward(ONE, ONE, KERNEL, (1, 1), (0, 0)), r"W has shape .* O = 1"),

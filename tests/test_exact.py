@@ -124,7 +124,7 @@ def test_the_grid_is_made_for_one_prior():
 
 @pytest.mark.parametrize("fault, n_latent, before, after", [
     (quadrature.SMALL, 1, (100, 6.0), (100, 9.0)), (quadrature.SMALL, 2, (100, 9999.0), (100, 14998.5)),
-    (quadrature.SMALL, 1, (100, 1e4), "takes a z beyond a reach of 1e.04 to be explained"),
+    (quadrature.SMALL, 1, (100, 1e4), "takes a z beyond a reach of 1e.04, as far as 100 points tell"),
     (quadrature.COARSE, 1, (100, 6.0), (200, 6.0)), (quadrature.COARSE, 1, (2**18 - 1, 2e4), (2**18, 2e4)),
     (quadrature.COARSE, 2, (300, 6.0), (512, 6.0)),
     (quadrature.COARSE, 1, (2**18, 6.0), "a posterior too narrow for 262,144 points within a reach of 6"),

@@ -281,7 +281,7 @@ def test_a_frame_holds_the_picture_and_every_window():
 
 
 def test_pictures_fit_where_a_window_has_so_many_places():
-    larger, W, stride, padding = np.zeros((2, 8, 9, 3)), np.zeros((3, 2, 3, 5)), (2, 3), (1, 0)
+    larger, W, stride, padding = np.zeros((2, 8, 9, 3)), np.zeros((4, 2, 3, 5)), (2, 3), (1, 0)
     check_places(np.zeros((2, 4, 3, 5)), larger, W, stride, padding)
     for places in ((4, 4), (5, 3), (3, 4), (8, 9)):
         with pytest.raises(ValueError) as refusal:

@@ -167,7 +167,7 @@ def _better(fault: int, points: int, reach: float, n_latent: int, images: Array)
         return points, 1.5 * reach
     if fault == COARSE and points < most:
         return min(2 * points, most), reach
-    why = (f"takes a z beyond a reach of {reach:.3g} to be explained" if fault == SMALL else
+    why = (f"takes a z beyond a reach of {reach:.3g}, as far as {points} points tell" if fault == SMALL else
            f"has a posterior too narrow for {points**n_latent:,} points within a reach of {reach:.3g}")
     raise ValueError(f"log p(x) of image {images[0]} is not known to {TOLERANCE:g} nats: it {why}; expected a larger "
                      "sigma, or an x more like the data: or use importance sampling, evaluation.log_likelihood")
