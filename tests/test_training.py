@@ -77,6 +77,13 @@ def test_as_much_noise_as_can_be_drawn_is_drawn(vae, images, rng, monkeypatch):
         fit(vae, images, rng, objective=nv.objectives.iwae, samples=4, batch_size=8, epochs=1)
 
 
+def test_no_more_noise_than_a_c_int_counts(vae):
+    check = sys.modules["numpyvae.training.fit"]._check_objective
+    check(vae, nv.objectives.iwae, 2**31 - 1, 1)
+    with pytest.raises(ValueError, match="expected at most 2,147,483,647"):
+        check(vae, nv.objectives.iwae, 2**31, 1)
+
+
 def test_a_missing_value_of_a_masked_array_is_no_number(vae, images, rng):
     masked = np.ma.masked_array(images / 255, images < 100)
     with pytest.raises(ValueError, match="images is a masked array in which values are missing; expected all of them"):
