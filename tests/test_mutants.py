@@ -2,7 +2,6 @@
 import ast
 import inspect
 import json
-
 from importlib.util import find_spec
 
 import numpy as np

@@ -1,7 +1,6 @@
 """The harness of `python -m tests.mutants.computing`: what it changes, that it changes it everywhere, and no trace."""
 import pathlib
 import warnings
-
 from importlib.util import find_spec
 
 import numpy as np

@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
     seconds: float
     why: str = ""
     is_lost: bool = False    # its process was killed
-    versions: dict[str, str | None] = {}    # of what the bits depend on, where it was trained
+    versions: dict[str, str | None] | None = None    # of what the bits depend on, where it was trained
 
 
 def train(words: list[str], place: str) -> Outcome:

@@ -167,13 +167,16 @@ def conv_size(size: int, kernel: int, stride: int, padding: int) -> int:
     if size + 2 * padding < kernel:
         raise ValueError(f"x has images of a shape with a side of {size}, or {size + 2 * padding} with padding; "
                          f"expected at least {kernel}, the size of the kernel W: use a smaller one or more padding")
+    return _positions(size, kernel, stride, padding)
+
+
+def _positions(size: int, kernel: int, stride: int, padding: int) -> int:
     return (size + 2 * padding - kernel) // stride + 1
 
 
 def check_places(smaller: Array, larger: Array, W: Array, stride: Pair, padding: Pair) -> None:
     """Raises ValueError unless the smaller pictures have a pixel for each position of a window in the larger ones."""
-    places = tuple((size + 2 * m - kernel) // s + 1 for size, kernel, s, m in
-                   zip(larger.shape[1:3], W.shape[:2], stride, padding))
+    places = tuple(_positions(*sizes) for sizes in zip(larger.shape[1:3], W.shape[:2], stride, padding))
     if smaller.shape[1:3] != places:
         raise ValueError(f"dy and x have pictures of {smaller.shape[1:3]} and {larger.shape[1:3]} pixels; expected "
                          f"{places} for the smaller ones, the positions of W's windows in the larger: dy as y is")

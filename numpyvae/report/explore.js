@@ -423,15 +423,21 @@ function drawLine(from, to) {
 // Where the ink of a grey picture lies: its centre of mass, (row, column), and the longer side of the box around it, in
 // pixels.  A drawing is out of place where all that the encoder has ever seen is centred, as handwritten digits are.
 function extent(x) {
-  const width = given.shape[1], rows = [], columns = [], mass = [0, 0, 0];
+  const width = given.shape[1], rows = [], columns = [];
+  let mass = 0, down = 0, right = 0;
   x.forEach((value, at) => {
     const ink = Math.abs(value - given.blank) / (given.high[0] - given.low[0]);
     const i = Math.floor(at / width), j = at % width;
-    [ink, ink * i, ink * j].forEach((moment, k) => { mass[k] += moment; });
-    if (ink > 0.5) [rows, columns].forEach((places, k) => places.push(k ? j : i));
+    mass += ink;
+    down += ink * i;
+    right += ink * j;
+    if (ink > 0.5) {
+      rows.push(i);
+      columns.push(j);
+    }
   });
   const length = (places) => Math.max(...places) - Math.min(...places) + 1;
-  return { centre: [mass[1] / mass[0], mass[2] / mass[0]], side: Math.max(length(rows), length(columns)) };
+  return { centre: [down / mass, right / mass], side: Math.max(length(rows), length(columns)) };
 }
 
 const CENTRED = 0.05;    // of a side: how far the test images' centres may scatter about their mean, to call them centred

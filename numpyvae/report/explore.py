@@ -32,7 +32,7 @@ MOST_POINTS = 1000         # on the map
 MOST_CODES = 200_000       # numbers in their codes
 MOST_IMAGES, MOST_ROWS = 24, 8    # to begin with
 MOST_VALUES = 500_000      # numbers in those
-MOST_KINDS = 39            # of a factor in whole numbers; where it has more, it is shown as a number
+MOST_KINDS = 39            # of a factor in whole numbers, as MOST_NAMED in explore.js; with more it is a number
 N_TRIED = 100              # images, and codes, for which the rounded weights are tried
 RAMP = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")    # of a factor's colours: viridis
 
@@ -155,19 +155,18 @@ def _is_not_seen(vae: VAE, half: Array, x: Array, labels: Array | None) -> bool:
     z = rng.standard_normal((N_TRIED, vae.n_latent))
     drawn = None if vae.n_classes is None else rng.integers(0, vae.n_classes, N_TRIED)
     told = plots.given(None if labels is None else labels[:len(x)])
-    pairs = [*zip(vae.encode(x, **told), other.encode(x, **told)),
-             (vae.decode(z, **plots.given(drawn)), other.decode(z, **plots.given(drawn)))]
-    nats = zip(_numbers_shown(vae, x, **told), _numbers_shown(other, x, **told))
-    return (all(bool(np.abs(one - two).max() < WITHIN) for one, two in pairs)
-            and all(bool(np.abs(one - two).max() < WITHIN_NATS) for one, two in nats))
+    (codes, nats), (other_codes, other_nats) = (_shown(model, x, **told) for model in (vae, other))
+    pictures = tuple(model.decode(z, **plots.given(drawn)) for model in (vae, other))
+    return (all(bool(np.abs(one - two).max() < WITHIN) for one, two in [*zip(codes, other_codes), pictures])
+            and all(bool(np.abs(one - two).max() < WITHIN_NATS) for one, two in zip(nats, other_nats)))
 
 
-def _numbers_shown(vae: VAE, x: Array, labels: Array | None = None) -> tuple[Array, Array]:
-    """What the page says of each image in nats: -log p(x|z) at the mean of q(z|x), and the KL."""
+def _shown(vae: VAE, x: Array, labels: Array | None = None) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """What the page shows of each image: mu and logvar; -log p(x|z) at z = mu, and the KL, in nats."""
     x, c = vae.check_data(x), vae.one_hot(labels, len(x))
     q = vae.infer(x, c)
-    mu, _ = vae.posterior.moments(q)
-    return vae.likelihood.nll(vae.generate(mu, c), x), vae.posterior.kl(q, vae.prior)
+    mu, logvar = vae.posterior.moments(q)
+    return (mu, logvar), (vae.likelihood.nll(vae.generate(mu, c), x), vae.posterior.kl(q, vae.prior))
 
 
 def _packed(values: Array) -> dict[str, str]:
